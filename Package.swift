@@ -1,0 +1,62 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let warningsAreErrors: [SwiftSetting] = [.unsafeFlags(["-warnings-as-errors"])]
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: warningsAreErrors)
+}
+
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name + "Tests",
+        dependencies: [.byName(name: name)] + dependencies,
+        exclude: [],
+        resources: resources,
+        swiftSettings: warningsAreErrors)
+}
+
+func systemLibrary(_ name: String, pkgConfig: String, apt package: String) -> Target {
+    .systemLibrary(
+        name: name, path: "Sources/CLibraries/" + name, pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+let package = Package(
+    name: "ckpt",
+    products: [.executable(name: "ckpt", targets: ["ckpt"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        systemLibrary("CHDF5", pkgConfig: "hdf5", apt: "libhdf5-dev"),
+        systemLibrary("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        systemLibrary("COpenBLAS", pkgConfig: "openblas", apt: "libopenblas-dev"),
+        systemLibrary("CPCRE2", pkgConfig: "libpcre2-8", apt: "libpcre2-dev"),
+        systemLibrary("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
+
+        library("OrderedJSON", []),
+        library("CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd", "CCrypto"]),
+        library("Tokenization", ["OrderedJSON", "CPCRE2"]),
+        library("Transformer", ["OrderedJSON", "CheckpointIO", "COpenBLAS"]),
+        library("Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
+        library("TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
+        .executableTarget(
+            name: "ckpt",
+            dependencies: [
+                "OrderedJSON", "CheckpointIO", "Tokenization", "Transformer", "Surgery", "TrainLoop",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/tools",
+            swiftSettings: warningsAreErrors),
+
+        tests(of: "OrderedJSON"),
+        tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"]),
+        tests(of: "Tokenization", ["OrderedJSON"]),
+        tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"]),
+        tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
+        tests(of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], swiftSettings: warningsAreErrors),
+    ],
+    swiftLanguageModes: [.v6]
+)

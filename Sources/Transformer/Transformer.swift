@@ -1,0 +1,1 @@
+// The skeleton's first file; see docs/architecture.md.
