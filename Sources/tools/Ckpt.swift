@@ -1,11 +1,10 @@
 import ArgumentParser
+import CheckpointIO
 import Foundation
 
 /// The command `ckpt`: one file a subcommand, and how results are shown.
 @main
 struct Ckpt: AsyncParsableCommand {
-    static let version = "0.1.0"
-
     static let configuration = CommandConfiguration(
         commandName: "ckpt",
         abstract: "Turn a language model into a hybrid reasoner, and see how that happened.",
@@ -20,7 +19,7 @@ struct Ckpt: AsyncParsableCommand {
 
             Exit status: 0 done (diff: same), 1 diff found differences or verify found damage, 2 an error.
             """,
-        version: "ckpt \(version)",
+        version: Tool.name,
         groupedSubcommands: []
     )
 
