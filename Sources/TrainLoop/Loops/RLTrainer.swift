@@ -25,6 +25,10 @@ public struct RLTrainer {
     private let schedule: LearningRateSchedule
     private let reward: any Reward
 
+    private let model: Model
+    /// Of the update under way; kept so that its memory is.
+    private let gradients: ModelParameters
+
     static let command = "train-rl"
 
     /// - Parameters:
@@ -40,10 +44,10 @@ public struct RLTrainer {
         self.options = options
         self.dataDigest = dataDigest
         reward = ModeReward(values: options.rewards, rule: options.answerRule)
-        let makeOptimizer: (ModelParameters) -> AdamW = { parameters in
+        let makeOptimizer: (ModelConfiguration) -> AdamW = { configuration in
             AdamW(
-                parameters, beta1: Float(options.beta1), beta2: Float(options.beta2), epsilon: Float(options.epsilon),
-                weightDecay: Float(options.weightDecay))
+                configuration, beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon,
+                weightDecay: options.weightDecay)
         }
 
         let carried = probe == nil ? file.metadata.probes.last : nil
@@ -97,6 +101,8 @@ public struct RLTrainer {
             let table = carried.map { ProbeTable(prompts: $0.prompts, levels: $0.levels) } ?? ModeProbe.emptyTable(chosen)
             if !table.prompts.isEmpty { state.metadata.probes.append(table) }
         }
+        model = Model(state.parameters)
+        gradients = ModelParameters(state.parameters.configuration)
     }
 
     /// Runs to the last step, or until `report` answers `.stop`.
@@ -165,9 +171,9 @@ extension RLTrainer {
         if next == 1 { reportControlWeight(batch, report) }
         clock.mark("reward")
 
-        let gradients = ModelParameters(state.parameters.configuration)
+        gradients.clear()
         let totals = accumulate(batch, rollouts, into: gradients, report: report)
-        let norm = Double(gradientNorm(gradients))
+        let norm = gradientNorm(gradients)
         guard totals.loss.isFinite, norm.isFinite else {
             throw TrainingFailure.notFinite(
                 what: totals.loss.isFinite ? "the gradient" : "the loss", step: next, lastGood: lastGood)
@@ -177,7 +183,7 @@ extension RLTrainer {
         if norm > 0 || options.weightDecay > 0 {
             state.optimizer.update(
                 state.parameters, gradients: gradients, learningRate: Float(rate),
-                gradientScale: Float(clipScale(norm: norm, limit: options.clipNorm)))
+                gradientScale: clipScale(norm: norm, limit: options.clipNorm))
         }
         state.step = next
         clock.mark("update")
@@ -243,7 +249,6 @@ extension RLTrainer {
         _ batch: PolicyBatch, _ rollouts: [Rollout], into gradients: ModelParameters,
         report: (TrainingEvent) -> TrainingDisposition
     ) -> PolicyTotals {
-        let model = Model(state.parameters)
         let sequences = rollouts.map(\.sequence)
         let contributing = sequences.indices.filter(batch.contributes)
         var totals = PolicyTotals()

@@ -30,6 +30,10 @@ public struct SFTTrainer {
     private let about: [(String, JSON)]
     private let schedule: LearningRateSchedule
 
+    private let model: Model
+    /// Of the update under way; kept so that its memory is.
+    private let gradients: ModelParameters
+
     static let command = "train-sft"
 
     /// - Parameters:
@@ -43,10 +47,10 @@ public struct SFTTrainer {
     ) throws {
         encoder = try PromptEncoder(file.metadata)
         self.options = options
-        let makeOptimizer: (ModelParameters) -> AdamW = { parameters in
+        let makeOptimizer: (ModelConfiguration) -> AdamW = { configuration in
             AdamW(
-                parameters, beta1: Float(options.beta1), beta2: Float(options.beta2), epsilon: Float(options.epsilon),
-                weightDecay: Float(options.weightDecay))
+                configuration, beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon,
+                weightDecay: options.weightDecay)
         }
 
         let probeProblems =
@@ -112,6 +116,8 @@ public struct SFTTrainer {
             state.metadata.history["sft"] = MetricHistory()
             if !probeProblems.isEmpty { state.metadata.probes.append(ModeProbe.emptyTable(probeProblems)) }
         }
+        model = Model(state.parameters)
+        gradients = ModelParameters(state.parameters.configuration)
     }
 
     /// Runs to the last step, or until `report` answers `.stop`.
@@ -166,13 +172,13 @@ public struct SFTTrainer {
         let start = ContinuousClock.now
         let chosen = order.indices(from: state.step * options.pairsPerStep, count: options.pairsPerStep)
         let batch = SFTBatch(chosen.flatMap { pairs[$0] }, reduction: options.reduction)
-        let gradients = ModelParameters(state.parameters.configuration)
+        gradients.clear()
         let totals = batch.accumulate(
-            Model(state.parameters), microBatchTokens: options.microBatchTokens, into: gradients)
+            model, microBatchTokens: options.microBatchTokens, into: gradients)
         guard totals.loss.isFinite else {
             throw TrainingFailure.notFinite(what: "the loss", step: state.step + 1, lastGood: lastGood)
         }
-        let norm = Double(gradientNorm(gradients))
+        let norm = gradientNorm(gradients)
         guard norm.isFinite else {
             throw TrainingFailure.notFinite(what: "the gradient", step: state.step + 1, lastGood: lastGood)
         }
@@ -180,7 +186,7 @@ public struct SFTTrainer {
         let rate = schedule.rate(at: state.step + (schedule.warmUpSteps > 0 ? 1 : 0))
         state.optimizer.update(
             state.parameters, gradients: gradients, learningRate: Float(rate),
-            gradientScale: Float(clipScale(norm: norm, limit: options.clipNorm)),
+            gradientScale: clipScale(norm: norm, limit: options.clipNorm),
             rowLearningRateScale: controlRowScales())
         state.step += 1
         let seconds = Double((ContinuousClock.now - start) / .seconds(1))
@@ -192,18 +198,16 @@ public struct SFTTrainer {
         ]
     }
 
-    private func controlRowScales() -> [AdamW.RowScale] {
+    private func controlRowScales() -> [RowScale] {
         guard options.controlLearningRateScale != 1 else { return [] }
         let rows = [encoder.control.think, encoder.control.thinkEnd, encoder.control.short]
-        return ["model.embed_tokens.weight", "lm_head.weight"].filter { state.parameters[$0] != nil }.flatMap { name in
-            rows.map { AdamW.RowScale(name: name, row: $0, factor: Float(options.controlLearningRateScale)) }
+        // A tied head is the embedding, which must be scaled once.
+        let tied = state.parameters.configuration.tiesWordEmbeddings
+        let matrices = ["model.embed_tokens.weight"] + (tied ? [] : ["lm_head.weight"])
+        return matrices.flatMap { name in
+            rows.map { RowScale(name: name, row: $0, factor: Float(options.controlLearningRateScale)) }
         }
     }
-}
-
-/// torch's rule: gradients are scaled by limit / (norm + 1e-6) where that is under 1.
-func clipScale(norm: Double, limit: Double) -> Double {
-    limit > 0 ? min(1, limit / (norm + 1e-6)) : 1
 }
 
 extension Problem {

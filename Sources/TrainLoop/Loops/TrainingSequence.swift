@@ -15,6 +15,8 @@ public struct TrainingSequence: Sendable {
 }
 
 /// Some sequences packed for one forward and backward pass, and where their response tokens are scored.
+///
+/// Neighbours with the same prompt (a group's samples, the halves of a pair) share it: it is computed once.
 struct PackedSequences {
     let batch: PackedBatch
     let positions: [ScoredPosition]
@@ -23,24 +25,26 @@ struct PackedSequences {
 
     /// - Parameter indices: which of `sequences` to pack, in this order.
     init(_ sequences: [TrainingSequence], indices: [Int]) {
+        var batch = PackedBatch()
         var positions: [ScoredPosition] = []
         var owners: [(sequence: Int, token: Int)] = []
-        var offset = 0
+        var shared: (prompt: [Int], segment: Int)?
         for index in indices {
             let sequence = sequences[index]
+            if shared?.prompt != sequence.prompt { shared = (sequence.prompt, batch.append(sequence.prompt)) }
+            guard let prompt = shared?.segment else { continue }
+            let lastOfPrompt = batch.range(of: prompt).upperBound - 1
+            // The last token of a response predicts nothing that is scored, so it is left out.
+            let response = batch.append(Array(sequence.response.dropLast()), continuing: prompt)
+            let start = batch.range(of: response).lowerBound
             for (token, target) in sequence.response.enumerated() {
                 // The logits at a position score the token that follows it.
-                positions.append(ScoredPosition(position: offset + sequence.prompt.count - 1 + token, target: target))
+                positions.append(
+                    ScoredPosition(position: token == 0 ? lastOfPrompt : start + token - 1, target: target))
                 owners.append((index, token))
             }
-            offset += sequence.count - 1
         }
-        // The last token of a sequence predicts nothing that is scored, so it is left out.
-        batch = PackedBatch(
-            indices.map { index in
-                let sequence = sequences[index]
-                return sequence.prompt + sequence.response.dropLast()
-            })
+        self.batch = batch
         self.positions = positions
         self.owners = owners
     }

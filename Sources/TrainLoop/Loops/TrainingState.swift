@@ -29,9 +29,9 @@ public struct TrainingState {
     }
 
     /// The start of a stage: weights of `file`, moments at zero.
-    public init(starting file: CheckpointFile, optimizer makeOptimizer: (ModelParameters) -> AdamW) throws {
+    public init(starting file: CheckpointFile, optimizer makeOptimizer: (ModelConfiguration) -> AdamW) throws {
         parameters = try ModelParameters(file)
-        optimizer = makeOptimizer(parameters)
+        optimizer = makeOptimizer(parameters.configuration)
         step = 0
         metadata = file.metadata
         metadata.optimizer = nil
@@ -43,7 +43,7 @@ public struct TrainingState {
     ///
     /// - Returns: the state, and the JSON that the command stored about itself.
     public static func resuming(
-        _ file: CheckpointFile, command: String, optimizer makeOptimizer: (ModelParameters) -> AdamW
+        _ file: CheckpointFile, command: String, optimizer makeOptimizer: (ModelConfiguration) -> AdamW
     ) throws -> (TrainingState, JSON) {
         guard let text = file.metadata.trainingState, let record = file.metadata.optimizer else {
             throw Failure.noTrainingState(file.path)
@@ -68,10 +68,10 @@ public struct TrainingState {
 
     private init(
         parameters: ModelParameters, file: CheckpointFile, parent: String, step: Int,
-        _ makeOptimizer: (ModelParameters) -> AdamW
+        _ makeOptimizer: (ModelConfiguration) -> AdamW
     ) {
         self.parameters = parameters
-        optimizer = makeOptimizer(parameters)
+        optimizer = makeOptimizer(parameters.configuration)
         self.step = step
         metadata = file.metadata
         parentDigest = parent
@@ -87,8 +87,7 @@ public struct TrainingState {
         metadata.kind = .training
         metadata.step = step
         metadata.optimizer = OptimizerRecord(
-            step: optimizer.step, beta1: Double(optimizer.beta1), beta2: Double(optimizer.beta2),
-            epsilon: Double(optimizer.epsilon))
+            step: optimizer.step, beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon)
         metadata.trainingState = JSON.object(
             JSONObject([("command", .string(command)), ("parent", .string(parentDigest)), ("step", .integer(step))] + about)
         ).serialized(indent: 2)
