@@ -132,20 +132,25 @@ enum DataFile {
 
     private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
 
-    /// Writes one JSON object a line, to a temporary file that takes the path's place when it is complete.
+    /// Writes one JSON object a line; see `write(_:to:overwrite:)` for text.
+    static func write(_ rows: some Sequence<JSON>, to path: String, overwrite: Bool) throws {
+        var text = ""
+        for row in rows {
+            text += row.serialized()
+            text += "\n"
+        }
+        try write(text, to: path, overwrite: overwrite)
+    }
+
+    /// Writes a text to a temporary file that takes the path's place when it is complete.
     ///
     /// - Throws: `DataFileError` if the file exists and `overwrite` is false, or cannot be written.
-    static func write(_ rows: some Sequence<JSON>, to path: String, overwrite: Bool) throws {
+    static func write(_ text: String, to path: String, overwrite: Bool) throws {
         if !overwrite, FileManager.default.fileExists(atPath: path) {
             throw DataFileError(path: path, reason: "the file exists; give --force to replace it")
         }
-        var bytes: [UInt8] = []
-        for row in rows {
-            bytes.append(contentsOf: row.serialized().utf8)
-            bytes.append(UInt8(ascii: "\n"))
-        }
         let temporary = path + ".\(getpid()).tmp"
-        guard FileManager.default.createFile(atPath: temporary, contents: Data(bytes)),
+        guard FileManager.default.createFile(atPath: temporary, contents: Data(text.utf8)),
             rename(temporary, path) == 0
         else {
             let reason = String(cString: strerror(errno))
