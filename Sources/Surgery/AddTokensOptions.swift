@@ -48,6 +48,8 @@ public struct AddTokensOptions: Sendable {
     public var rescalesMean = true
     /// Whether a `<think>` at the end of the template's generation prompt is taken out.
     public var fixesTemplate = false
+    /// Whether a forward pass over probe texts measures how far the answers moved; it loads the model as float32.
+    public var measuresDivergence = true
     /// Name and version of the program, for `created_by` and the lineage.
     public var tool = "ckpt"
 

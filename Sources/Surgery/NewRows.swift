@@ -45,7 +45,7 @@ struct NewRows: Sendable {
                     values = Self.perturbed(sourceRow ?? statistics.mean, toNorm: nil, noise, &random)
                 }
                 let stored = try Self.stored(values, as: matrix.description)
-                if let other = seen[stored], matrix.columns > 1 || attempt < 8 {
+                if let other = seen[stored] {
                     guard attempt < 8 else {
                         throw SurgeryError.equalRows(tensor: matrix.description.name, tokens: [other, row.token])
                     }
@@ -73,7 +73,7 @@ struct NewRows: Sendable {
         return row.map { Float(Double($0) * scale + random.next() * step) }
     }
 
-    private static func stored(_ values: [Float], as description: TensorDescription) throws -> [UInt8] {
+    static func stored(_ values: [Float], as description: TensorDescription) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: values.count * description.elementType.byteCount)
         try values.withUnsafeBufferPointer { values in
             try bytes.withUnsafeMutableBytes {
