@@ -68,7 +68,9 @@ struct Eval: ParsableCommand {
         guard samples >= 1, maxNewTokens >= 1, limit ?? 1 >= 1 else {
             throw ValidationError("--samples, --max-new-tokens and --limit must be at least 1")
         }
-        guard temperature >= 0, topP > 0, topP <= 1 else { throw ValidationError("--temperature or --top-p is out of range") }
+        guard temperature >= 0, topP > 0, topP <= 1 else {
+            throw ValidationError("--temperature or --top-p is out of range")
+        }
     }
 
     func run() throws {

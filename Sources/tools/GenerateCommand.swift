@@ -57,10 +57,16 @@ struct Generate: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard (1...1_000_000).contains(maxNewTokens) else { throw ValidationError("--max-new-tokens must be at least 1") }
-        guard temperature >= 0, temperature.isFinite else { throw ValidationError("--temperature must not be negative") }
+        guard (1...1_000_000).contains(maxNewTokens) else {
+            throw ValidationError("--max-new-tokens must be at least 1")
+        }
+        guard temperature >= 0, temperature.isFinite else {
+            throw ValidationError("--temperature must not be negative")
+        }
         guard topP > 0, topP <= 1 else { throw ValidationError("--top-p must lie above 0 and at most at 1") }
-        guard topK >= 0, (1...4096).contains(samples) else { throw ValidationError("--top-k or --samples is out of range") }
+        guard topK >= 0, (1...4096).contains(samples) else {
+            throw ValidationError("--top-k or --samples is out of range")
+        }
     }
 
     func run() throws {
@@ -74,7 +80,8 @@ struct Generate: ParsableCommand {
             stopTokens: reader.stopTokens, seed: seed)
         let forced = reader.control.flatMap { control in mode.forced.map { control[$0] } }
         let request = GenerationRequest(
-            prompt: ids, promptKey: 0, sampleCount: samples, forcedFirstTokens: forced.map { Array(repeating: $0, count: samples) })
+            prompt: ids, promptKey: 0, sampleCount: samples,
+            forcedFirstTokens: forced.map { Array(repeating: $0, count: samples) })
 
         let generator = Generator(parameters)
         let streams = samples == 1 && !json

@@ -67,7 +67,8 @@ struct Init: ParsableCommand {
         guard let end = tokenizer.id(of: endText) else { throw ValidationError("the tokenizer lost its end token") }
 
         let config: JSON = [
-            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": .integer(tokenizer.vocabularySize),
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama",
+            "vocab_size": .integer(tokenizer.vocabularySize),
             "hidden_size": .integer(hiddenSize), "intermediate_size": .integer(intermediateSize),
             "num_hidden_layers": .integer(layers), "num_attention_heads": .integer(heads),
             "num_key_value_heads": .integer(keyValueHeads ?? heads), "hidden_act": "silu",

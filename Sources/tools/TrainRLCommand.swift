@@ -126,7 +126,8 @@ struct TrainRL: ParsableCommand {
             throw ValidationError("--resume RUN goes on in that folder; leave the input and -o out")
         }
         for (name, value) in [
-            ("--steps", steps), ("--prompts", prompts), ("--samples", samples), ("--max-prompt-tokens", maxPromptTokens),
+            ("--steps", steps), ("--prompts", prompts), ("--samples", samples),
+            ("--max-prompt-tokens", maxPromptTokens),
             ("--max-new-tokens", maxNewTokens), ("--micro-batch-tokens", microBatchTokens),
             ("--save-every", saveEvery), ("--probe-every", probeEvery), ("--keep-last", keepLast),
         ] {
@@ -140,7 +141,8 @@ struct TrainRL: ParsableCommand {
     }
 
     func run() throws {
-        let source = try resume.map { try RunFolder(existing: $0).latestTrainingState() } ?? CheckpointFile(path: input!)
+        let source =
+            try resume.map { try RunFolder(existing: $0).latestTrainingState() } ?? CheckpointFile(path: input!)
         let problems = try ProblemFile.read(path: data, requiresAnswer: true)
         let probeProblems = try probe.map { try ProblemFile.read(path: $0) }
         let options = try resume == nil ? options : RLOptions(storedIn: source)

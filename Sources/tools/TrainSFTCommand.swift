@@ -101,16 +101,21 @@ struct TrainSFT: ParsableCommand {
         } else if input != nil || output != nil {
             throw ValidationError("--resume RUN goes on in that folder; leave the input and -o out")
         }
-        for (name, value) in [("--batch-pairs", batchPairs), ("--micro-batch-tokens", microBatchTokens), ("--keep-last", keepLast)] {
+        for (name, value) in [
+            ("--batch-pairs", batchPairs), ("--micro-batch-tokens", microBatchTokens), ("--keep-last", keepLast),
+        ] {
             guard value >= 1 else { throw ValidationError("\(name) must be at least 1") }
         }
         guard maxLength >= 8 else { throw ValidationError("--max-length must be at least 8") }
-        guard steps ?? 1 >= 1, saveEvery ?? 1 >= 1 else { throw ValidationError("--steps and --save-every must be at least 1") }
+        guard steps ?? 1 >= 1, saveEvery ?? 1 >= 1 else {
+            throw ValidationError("--steps and --save-every must be at least 1")
+        }
         guard learningRate > 0, epochs > 0 else { throw ValidationError("--lr and --epochs must be above 0") }
     }
 
     func run() throws {
-        let source = try resume.map { try RunFolder(existing: $0).latestTrainingState() } ?? CheckpointFile(path: input!)
+        let source =
+            try resume.map { try RunFolder(existing: $0).latestTrainingState() } ?? CheckpointFile(path: input!)
         let pairs = try PairFile.read(path: data)
         let problems = try probe.map { try ProblemFile.read(path: $0) }
         let options = try resume == nil ? options : SFTOptions(storedIn: source)

@@ -50,9 +50,12 @@ import Testing
     @Test func emptyAndBrokenData() throws {
         let folder = try prepared()
         try folder.write("{\"problem\":\"1+1=\",\"short\":\"2\"}\n{broken\n", to: "broken.jsonl")
-        try expectRefusal(["train-sft", "good.h5", "--data", "empty.jsonl", "-o", "out"], naming: "empty.jsonl", in: folder)
-        try expectRefusal(["train-rl", "good.h5", "--data", "empty.jsonl", "-o", "out"], naming: "empty.jsonl", in: folder)
-        try expectRefusal(["train-sft", "good.h5", "--data", "broken.jsonl", "-o", "out"], naming: "line 2", in: folder)
+        try expectRefusal(
+            ["train-sft", "good.h5", "--data", "empty.jsonl", "-o", "out"], naming: "empty.jsonl", in: folder)
+        try expectRefusal(
+            ["train-rl", "good.h5", "--data", "empty.jsonl", "-o", "out"], naming: "empty.jsonl", in: folder)
+        try expectRefusal(
+            ["train-sft", "good.h5", "--data", "broken.jsonl", "-o", "out"], naming: "line 2", in: folder)
         try expectRefusal(["eval", "good.h5", "--data", "empty.jsonl"], naming: "empty.jsonl", in: folder)
         try expectRefusal(["train-rl", "good.h5", "--data", "pairs.jsonl", "-o", "out"], naming: "line 1", in: folder)
     }
@@ -70,13 +73,19 @@ import Testing
 
     @Test func unknownToken() throws {
         let folder = try prepared()
-        try expectRefusal(["add-tokens", "good.h5", "--token", "<new>", "--init", "copy=nonesuch", "-o", "out.h5"], naming: "nonesuch", in: folder)
+        try expectRefusal(
+            ["add-tokens", "good.h5", "--token", "<new>", "--init", "copy=nonesuch", "-o", "out.h5"],
+            naming: "nonesuch", in: folder)
     }
 
     @Test func wrongOptions() throws {
         let folder = try prepared()
-        try expectRefusal(["train-rl", "good.h5", "--data", "problems.jsonl", "-o", "out", "--alpha", "many"], naming: "--alpha", in: folder)
-        try expectRefusal(["train-sft", "good.h5", "--data", "pairs.jsonl", "-o", "out", "--batch-pairs", "0"], naming: "--batch-pairs", in: folder)
+        try expectRefusal(
+            ["train-rl", "good.h5", "--data", "problems.jsonl", "-o", "out", "--alpha", "many"], naming: "--alpha",
+            in: folder)
+        try expectRefusal(
+            ["train-sft", "good.h5", "--data", "pairs.jsonl", "-o", "out", "--batch-pairs", "0"],
+            naming: "--batch-pairs", in: folder)
         try expectRefusal(["nonsense"], naming: "nonsense", in: folder)
     }
 }

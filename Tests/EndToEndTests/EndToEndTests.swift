@@ -27,7 +27,8 @@ struct TinyRun {
         "--keep-last", "9",
     ]
     static let rl = [
-        "--steps", "4", "--prompts", "4", "--samples", "4", "--max-new-tokens", "24", "--answer", "bare", "--alpha", "1",
+        "--steps", "4", "--prompts", "4", "--samples", "4", "--max-new-tokens", "24", "--answer", "bare", "--alpha",
+        "1",
         "--lr", "1e-3", "--save-every", "1", "--probe-every", "1", "--keep-last", "9",
     ]
     private static let road: [[String]] = [
@@ -49,7 +50,10 @@ struct TinyRun {
         #expect(last.history["sft"]?["step"] == [1, 2, 3, 4, 5, 6])
         #expect(last.history["rl"]?["step"] == [1, 2, 3, 4])
         #expect(last.probes.last?.steps == [0, 1, 2, 3, 4])
-        #expect(last.lineage.compactMap { LineageEntry(text: $0)?.operation } == ["init", "add-tokens", "train-sft", "train-rl"])
+        #expect(
+            last.lineage.compactMap { LineageEntry(text: $0)?.operation } == [
+                "init", "add-tokens", "train-sft", "train-rl",
+            ])
         let trained = last.tokenizer?.addedTokens.filter { ["<think>", "</think>", "<short>"].contains($0.content) }
         #expect(trained?.count == 3)
         #expect(trained?.allSatisfy(\.trained) == true)
@@ -83,7 +87,8 @@ struct TinyRun {
         let folder = try TinyRun.made.get().folder
         for mode in ["think", "short"] {
             let result = try Command.ckpt(
-                "generate", "rl/step-000004.h5", "--prompt", "1+1=", "--mode", mode, "--max-new-tokens", "5", in: folder)
+                "generate", "rl/step-000004.h5", "--prompt", "1+1=", "--mode", mode, "--max-new-tokens", "5", in: folder
+            )
             #expect(result.status == 0)
             #expect(result.output.hasPrefix("<\(mode)>"))
             #expect(result.errors.contains("P(<think>)"))
@@ -98,7 +103,8 @@ struct TinyRun {
         let imported = try Command.ckpt("import", "exported", "-o", "imported.h5", in: folder)
         #expect(imported.status == 0, "\(imported.errors)")
         let (before, after) = (
-            try CheckpointFile(path: folder.path("rl/step-000004.h5")), try CheckpointFile(path: folder.path("imported.h5"))
+            try CheckpointFile(path: folder.path("rl/step-000004.h5")),
+            try CheckpointFile(path: folder.path("imported.h5"))
         )
         #expect(before.tensors().map(\.sha256) == after.tensors().map(\.sha256))
     }
@@ -155,7 +161,10 @@ struct TinyRun {
         for attempt in 0..<12 {
             let process = Command.process(
                 Command.ckptPath,
-                ["train-rl", whole.path("sft/step-000006.h5"), "--data", whole.path("task/rl.jsonl"), "-o", "run\(attempt)"]
+                [
+                    "train-rl", whole.path("sft/step-000006.h5"), "--data", whole.path("task/rl.jsonl"), "-o",
+                    "run\(attempt)",
+                ]
                     + TinyRun.rl, in: folder)
             process.standardOutput = FileHandle.nullDevice
             process.standardError = FileHandle.nullDevice

@@ -54,7 +54,8 @@ public struct RLOptions: Sendable {
             "max_new_tokens": .integer(maximumNewTokens), "temperature": .double(temperature),
             "loss": .string(loss.rawValue), "alpha": alphaValue, "epsilon_low": .double(epsilonLow),
             "epsilon_high": .double(epsilonHigh), "entropy_coefficient": .double(entropyCoefficient),
-            "advantage_scale": .string(advantageScale.rawValue), "rewards": [
+            "advantage_scale": .string(advantageScale.rawValue),
+            "rewards": [
                 "short_right": .double(rewards.shortRight), "think_right": .double(rewards.thinkRight),
                 "short_wrong": .double(rewards.shortWrong), "think_wrong": .double(rewards.thinkWrong),
                 "malformed": .double(rewards.malformed),

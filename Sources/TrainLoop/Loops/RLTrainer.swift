@@ -98,7 +98,8 @@ public struct RLTrainer {
                 ).text)
             state.metadata.history["rl"] = MetricHistory()
             // A stage counts its own steps, so it has a table of its own, over the same prompts where there are some.
-            let table = carried.map { ProbeTable(prompts: $0.prompts, levels: $0.levels) } ?? ModeProbe.emptyTable(chosen)
+            let table =
+                carried.map { ProbeTable(prompts: $0.prompts, levels: $0.levels) } ?? ModeProbe.emptyTable(chosen)
             if !table.prompts.isEmpty { state.metadata.probes.append(table) }
         }
         model = Model(state.parameters)
@@ -111,7 +112,7 @@ public struct RLTrainer {
     public mutating func run(
         in folder: RunFolder, report: (TrainingEvent) -> TrainingDisposition
     ) throws -> String {
-        let log = try MetricsLog(path: folder.metricsPath)
+        let log = try RunLog(folder, after: state.step)
         try FileManager.default.createDirectory(atPath: folder.rolloutsPath, withIntermediateDirectories: true)
         var lastSaved = folder.checkpointPath(step: state.step)
         if state.step == 0 {
@@ -120,7 +121,7 @@ public struct RLTrainer {
         }
         while state.step < options.steps {
             let metrics = try update(folder: folder, lastGood: lastSaved, report: report)
-            try log.append(metrics)
+            try log.append(step: state.step, metrics)
             state.metadata.history["rl", default: MetricHistory()].append(metrics)
             let stops = report(.step(state.step, of: options.steps, metrics: metrics)) == .stop
             let isLast = stops || state.step == options.steps

@@ -1,7 +1,7 @@
 import CheckpointIO
 import Foundation
 
-/// The folder of one training run: `step-000000.h5` …, `metrics.jsonl`, `rollouts/`.
+/// The folder of one training run: `step-000000.h5` …, `metrics.jsonl`, `tensorboard/`, `rollouts/`.
 public struct RunFolder: Sendable {
     public let path: String
 
@@ -34,7 +34,9 @@ public struct RunFolder: Sendable {
         } catch {
             throw Failure.cannotCreate(path, reason: (error as NSError).localizedDescription)
         }
-        let earlier = steps().map(checkpointPath) + [metricsPath, rolloutsPath].filter(FileManager.default.fileExists)
+        let earlier =
+            steps().map(checkpointPath)
+            + [metricsPath, rolloutsPath, tensorBoardPath].filter(FileManager.default.fileExists)
         guard !earlier.isEmpty else { return }
         guard replacing else { throw Failure.notEmpty(path) }
         for file in earlier { try FileManager.default.removeItem(atPath: file) }
@@ -42,6 +44,7 @@ public struct RunFolder: Sendable {
 
     public var metricsPath: String { path + "/metrics.jsonl" }
     public var rolloutsPath: String { path + "/rollouts" }
+    public var tensorBoardPath: String { path + "/tensorboard" }
 
     public func checkpointPath(step: Int) -> String {
         let digits = String(step)

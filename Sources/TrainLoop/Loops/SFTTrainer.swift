@@ -54,11 +54,14 @@ public struct SFTTrainer {
         }
 
         let probeProblems =
-            probe ?? ModeProbe.choose(data.map(Problem.init(asking:)), count: min(options.probeCount, data.count / 10), seed: options.seed)
+            probe
+            ?? ModeProbe.choose(
+                data.map(Problem.init(asking:)), count: min(options.probeCount, data.count / 10), seed: options.seed)
         let probeTexts = Set(probeProblems.map(\.problem))
         let training = data.filter { !probeTexts.contains($0.problem) }
         var summary = DataSummary(
-            pairs: 0, incomplete: 0, droppedOverlong: 0, clippedOverlong: 0, heldOutForProbe: data.count - training.count)
+            pairs: 0, incomplete: 0, droppedOverlong: 0, clippedOverlong: 0,
+            heldOutForProbe: data.count - training.count)
         var sequences: [[TrainingSequence]] = []
         for pair in training {
             guard let think = pair.think, let short = pair.short else {
@@ -87,7 +90,8 @@ public struct SFTTrainer {
                 data.isEmpty
                     ? "the data holds no pairs"
                     : "no pair is left to train on: \(summary.incomplete) miss a half, \(summary.droppedOverlong) of \(data.count) are longer than "
-                        + "\(options.maximumLength) tokens (--max-length), \(summary.heldOutForProbe) are kept for the probe")
+                        + "\(options.maximumLength) tokens (--max-length), \(summary.heldOutForProbe) are kept for the probe"
+            )
         }
         summary.pairs = sequences.count
         self.summary = summary
@@ -126,12 +130,12 @@ public struct SFTTrainer {
     public mutating func run(
         in folder: RunFolder, report: (TrainingEvent) -> TrainingDisposition
     ) throws -> String {
-        let log = try MetricsLog(path: folder.metricsPath)
+        let log = try RunLog(folder, after: state.step)
         var lastSaved: String?
         if state.step == 0 { try probe(report) }
         while state.step < totalSteps {
             let metrics = try update(lastGood: lastSaved, report: report)
-            try log.append(metrics)
+            try log.append(step: state.step, metrics)
             state.metadata.history["sft", default: MetricHistory()].append(metrics)
             let stops = report(.step(state.step, of: totalSteps, metrics: metrics)) == .stop
             let isDue = options.saveEvery.map { state.step % $0 == 0 } ?? false

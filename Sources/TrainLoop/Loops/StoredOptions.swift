@@ -11,7 +11,8 @@ struct StoredOptions {
 
         var description: String {
             switch self {
-            case .missing(let path, let key): "\(path): its training state lacks the option \"\(key)\" or holds no valid value"
+            case .missing(let path, let key):
+                "\(path): its training state lacks the option \"\(key)\" or holds no valid value"
             }
         }
     }

@@ -53,7 +53,8 @@ public struct TrainingState {
             let step = stored["step"]?.int
         else { throw Failure.damagedState(file.path, reason: "command, parent or step is missing") }
         guard found == command else { throw Failure.otherCommand(file.path, expected: command, found: found) }
-        var state = TrainingState(parameters: try ModelParameters(file), file: file, parent: parent, step: step, makeOptimizer)
+        var state = TrainingState(
+            parameters: try ModelParameters(file), file: file, parent: parent, step: step, makeOptimizer)
         for description in state.parameters.configuration.parameters {
             if let values = state.optimizer.m[description.name] {
                 try file.readFloat32(description.name, in: .optimizerM, into: values)
@@ -89,12 +90,14 @@ public struct TrainingState {
         metadata.optimizer = OptimizerRecord(
             step: optimizer.step, beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon)
         metadata.trainingState = JSON.object(
-            JSONObject([("command", .string(command)), ("parent", .string(parentDigest)), ("step", .integer(step))] + about)
+            JSONObject(
+                [("command", .string(command)), ("parent", .string(parentDigest)), ("step", .integer(step))] + about)
         ).serialized(indent: 2)
         let tensors =
             Self.tensors(.weights, parameters) + Self.tensors(.optimizerM, optimizer.m)
             + Self.tensors(.optimizerV, optimizer.v)
-        return try CheckpointWriter.write(metadata, tensors: tensors, to: path, overwrite: overwrite, progress: progress)
+        return try CheckpointWriter.write(
+            metadata, tensors: tensors, to: path, overwrite: overwrite, progress: progress)
     }
 
     /// The tensors of a flat parameter buffer, ready to be written as float32.

@@ -51,7 +51,8 @@ struct EvaluationReport {
                     + "\(Format.column(Format.percent(old.pThink), 5, alignRight: true)) → "
                     + "\(Format.column(Format.percent(new.pThink), 5, alignRight: true)) "
                     + "\(Format.column(points(old.accuracy), 4, alignRight: true)) →\(Format.column(points(new.accuracy), 4, alignRight: true)) "
-                    + "\(Format.column(Format.number(old.meanTokens), 5, alignRight: true)) →\(Format.column(Format.number(new.meanTokens), 5, alignRight: true))")
+                    + "\(Format.column(Format.number(old.meanTokens), 5, alignRight: true)) →\(Format.column(Format.number(new.meanTokens), 5, alignRight: true))"
+            )
         }
         lines.append("")
         lines += twins(before, after)
@@ -78,9 +79,13 @@ struct EvaluationReport {
         guard let best else { return [] }
         var lines = ["equally long, one easy and one hard; the model's own answers:"]
         for index in [best.decoy, best.hard] {
-            guard let answer = after.answers.first(where: { $0.problem == index && $0.condition == .auto }) else { continue }
+            guard let answer = after.answers.first(where: { $0.problem == index && $0.condition == .auto }) else {
+                continue
+            }
             lines.append("  \(after.problems[index].problem)")
-            lines.append("    \(answer.text.replacing("\n", with: "⏎"))  \(answer.isCorrect ? "right" : "wrong"), \(answer.tokenCount) tokens")
+            lines.append(
+                "    \(answer.text.replacing("\n", with: "⏎"))  \(answer.isCorrect ? "right" : "wrong"), \(answer.tokenCount) tokens"
+            )
         }
         return lines + [""]
     }
