@@ -20,7 +20,14 @@ struct Ckpt: AsyncParsableCommand {
             Exit status: 0 done (diff: same), 1 diff found differences or verify found damage, 2 an error.
             """,
         version: Tool.name,
-        groupedSubcommands: []
+        groupedSubcommands: [
+            CommandGroup(name: "In and out", subcommands: [InitCommand.self]),
+            CommandGroup(name: "Surgery", subcommands: [AddTokensCommand.self]),
+            CommandGroup(name: "Data", subcommands: [MakeTask.self]),
+            CommandGroup(name: "Training", subcommands: [TrainSFTCommand.self, TrainRLCommand.self]),
+            CommandGroup(name: "Judging", subcommands: [EvalCommand.self, GenerateCommand.self]),
+            CommandGroup(name: "Looking", subcommands: [DiffCommand.self]),
+        ]
     )
 
     /// Every failure is one line on stderr and exit status 2; help and version go to stdout.

@@ -5,8 +5,9 @@ import OrderedJSON
 import TrainLoop
 import Transformer
 
-struct Eval: ParsableCommand {
+struct EvalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "eval",
         abstract: "Accuracy, tokens and choice of mode on problems, by level; before and after.",
         discussion: """
             Examples:

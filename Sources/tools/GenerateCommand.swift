@@ -14,8 +14,9 @@ enum ModeChoice: String, CaseIterable, ExpressibleByArgument {
     var forced: Mode? { Mode(rawValue: rawValue) }
 }
 
-struct Generate: ParsableCommand {
+struct GenerateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "generate",
         abstract: "Ask a model, and see which mode it chose.",
         discussion: """
             Example:

@@ -6,8 +6,9 @@ import Tokenization
 import TrainLoop
 import Transformer
 
-struct Init: ParsableCommand {
+struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "init",
         abstract: "Make a small random model with its tokenizer.",
         discussion: """
             Example:

@@ -3,7 +3,7 @@ import CheckpointIO
 import Foundation
 import TrainLoop
 
-struct TrainRL: ParsableCommand {
+struct TrainRLCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train-rl",
         abstract: "Let a warmed-up model learn when to think (DeGRPO).",

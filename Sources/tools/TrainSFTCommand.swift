@@ -4,7 +4,7 @@ import Foundation
 import OrderedJSON
 import TrainLoop
 
-struct TrainSFT: ParsableCommand {
+struct TrainSFTCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train-sft",
         abstract: "Warm a model up on paired long and short answers.",
