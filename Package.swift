@@ -49,6 +49,11 @@ let package = Package(
             path: "Sources/tools",
             swiftSettings: warningsAreErrors),
 
+        // Compares with other tokenizers and measures; see bench/tokenization.
+        .executableTarget(
+            name: "tokenization-bench", dependencies: ["OrderedJSON", "Tokenization"], path: "bench/tokenization",
+            exclude: [], swiftSettings: warningsAreErrors),
+
         tests(of: "OrderedJSON"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"]),
         tests(of: "Tokenization", ["OrderedJSON"]),

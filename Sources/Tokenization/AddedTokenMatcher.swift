@@ -1,0 +1,126 @@
+/// Finds added tokens in a text: leftmost first, the longest where several start at one place.
+struct AddedTokenMatcher: Sendable {
+    private let tokens: [AddedToken]
+    /// Child of (node, byte); node 0 is the root.
+    private let children: PairTable
+    /// Index in `tokens` of what ends at a node, or -1.
+    private let ends: [Int32]
+    private let canStart: [Bool]
+
+    /// Bounds the work per byte of text.
+    static let maximumLength = 4096
+
+    /// - Parameter texts: what to look for, beside the token it stands for.
+    init(_ texts: [(text: [UInt8], token: AddedToken)]) {
+        var children = PairTable(capacity: texts.reduce(0) { $0 + $1.text.count })
+        var ends: [Int32] = [-1]
+        var canStart = [Bool](repeating: false, count: 256)
+        for (index, (text, _)) in texts.enumerated() where !text.isEmpty {
+            canStart[Int(text[0])] = true
+            var node: UInt32 = 0
+            for byte in text {
+                if let child = children.rank(node, UInt32(byte)) {
+                    node = child
+                } else {
+                    children.insert(node, UInt32(byte), rank: UInt32(ends.count))
+                    node = UInt32(ends.count)
+                    ends.append(-1)
+                }
+            }
+            ends[Int(node)] = Int32(index)
+        }
+        tokens = texts.map(\.token)
+        self.children = children
+        self.ends = ends
+        self.canStart = canStart
+    }
+
+    var isEmpty: Bool { tokens.isEmpty }
+
+    enum Part {
+        case text(Range<Int>)
+        case token(Int)
+    }
+
+    /// Cuts `range` of a text into added tokens and what lies between them, in order.
+    /// - Parameter bytes: valid UTF-8.
+    func parts(of bytes: UnsafeBufferPointer<UInt8>, in range: Range<Int>) -> [Part] {
+        guard !isEmpty else { return range.isEmpty ? [] : [.text(range)] }
+        var parts: [Part] = []
+        var done = range.lowerBound
+        var position = range.lowerBound
+        while position < range.upperBound {
+            guard canStart[Int(bytes[position])], let match = longest(bytes, from: position, to: range.upperBound)
+            else {
+                position += 1
+                continue
+            }
+            let token = tokens[match.index]
+            var start = position
+            var end = match.end
+            position = end
+            if token.singleWord, touchesWord(bytes, range, start, end) { continue }
+            if token.lstrip { start = max(spaceStart(bytes, range.lowerBound, before: start), done) }
+            if token.rstrip { end = spaceEnd(bytes, range.upperBound, from: end) }
+            if done < start { parts.append(.text(done..<start)) }
+            parts.append(.token(token.id))
+            done = end
+        }
+        if done < range.upperBound { parts.append(.text(done..<range.upperBound)) }
+        return parts
+    }
+
+    @inline(__always)
+    private func longest(
+        _ bytes: UnsafeBufferPointer<UInt8>, from start: Int, to limit: Int
+    ) -> (index: Int, end: Int)? {
+        var node: UInt32 = 0
+        var position = start
+        var best: (index: Int, end: Int)?
+        while position < limit, let child = children.rank(node, UInt32(bytes[position])) {
+            node = child
+            position += 1
+            if ends[Int(node)] >= 0 { best = (Int(ends[Int(node)]), position) }
+        }
+        return best
+    }
+
+    private func touchesWord(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ start: Int, _ end: Int
+    ) -> Bool {
+        if start > range.lowerBound {
+            let before = UTF8Scan.scalar(bytes, at: UTF8Scan.start(before: start, in: bytes)).0
+            if Self.isWord(before) { return true }
+        }
+        return end < range.upperBound && Self.isWord(UTF8Scan.scalar(bytes, at: end).0)
+    }
+
+    /// A word character by UTS #18: letters, marks, decimal digits, connectors and joiners.
+    private static func isWord(_ scalar: Unicode.Scalar) -> Bool {
+        if scalar.properties.isAlphabetic || scalar.properties.isJoinControl { return true }
+        switch scalar.properties.generalCategory {
+        case .nonspacingMark, .enclosingMark, .spacingMark, .decimalNumber, .connectorPunctuation: return true
+        default: return false
+        }
+    }
+
+    private func spaceStart(_ bytes: UnsafeBufferPointer<UInt8>, _ lowest: Int, before end: Int) -> Int {
+        var start = end
+        while start > lowest {
+            let previous = UTF8Scan.start(before: start, in: bytes)
+            guard UTF8Scan.scalar(bytes, at: previous).0.properties.isWhitespace else { break }
+            start = previous
+        }
+        return start
+    }
+
+    private func spaceEnd(_ bytes: UnsafeBufferPointer<UInt8>, _ highest: Int, from start: Int) -> Int {
+        var end = start
+        while end < highest {
+            let (scalar, length) = UTF8Scan.scalar(bytes, at: end)
+            guard scalar.properties.isWhitespace else { break }
+            end += length
+        }
+        return end
+    }
+}

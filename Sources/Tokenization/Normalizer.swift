@@ -1,0 +1,54 @@
+import Foundation
+import OrderedJSON
+
+/// One step that rewrites the text before it is cut.
+enum Normalizer: Sendable {
+    case nfc
+    case replace(SplitMatcher, with: [UInt8])
+    case prepend([UInt8])
+
+    /// Reads a normalizer; a sequence comes out flat.
+    static func read(_ json: JSON, at place: String) throws -> [Normalizer] {
+        var component = try Component(json, at: place)
+        let type = try component.string("type")
+        let result: [Normalizer]
+        switch type {
+        case "Sequence":
+            result = try component.array("normalizers").enumerated().flatMap { index, part in
+                try read(part, at: "\(place).normalizers[\(index)]")
+            }
+        case "NFC": result = [.nfc]
+        case "Replace":
+            let matcher = try SplitMatcher.read(component.optional("pattern"), at: place + ".pattern")
+            result = [.replace(matcher, with: Array(try component.string("content").utf8))]
+        case "Prepend": result = [.prepend(Array(try component.string("prepend").utf8))]
+        default: throw component.unsupported("the normalizer \"\(type.prefix(60))\"")
+        }
+        try component.finish()
+        return result
+    }
+
+    /// - Parameter text: valid UTF-8.
+    func apply(to text: [UInt8]) -> [UInt8] {
+        switch self {
+        case .nfc:
+            // Nothing below U+0300 composes or decomposes under NFC.
+            guard text.contains(where: { $0 >= 0xCC }) else { return text }
+            return Array(String(decoding: text, as: UTF8.self).precomposedStringWithCanonicalMapping.utf8)
+        case .prepend(let prefix): return text.isEmpty ? text : prefix + text
+        case .replace(let matcher, let replacement):
+            var result: [UInt8] = []
+            result.reserveCapacity(text.count)
+            text.withUnsafeBufferPointer { buffer in
+                var end = 0
+                matcher.forEachMatch(in: buffer) { match in
+                    result.append(contentsOf: buffer[end..<match.lowerBound])
+                    result.append(contentsOf: replacement)
+                    end = match.upperBound
+                }
+                result.append(contentsOf: buffer[end...])
+            }
+            return result
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import OrderedJSON
+
+/// One step from the texts of tokens back to text.
+enum TokenDecoder: Sendable {
+    case byteLevel
+    case byteFallback
+    case fuse
+    case strip(Unicode.Scalar, start: Int, stop: Int)
+    case replace(SplitMatcher, with: [UInt8])
+
+    /// Reads a decoder; a sequence comes out flat.
+    static func read(_ json: JSON, at place: String) throws -> [TokenDecoder] {
+        var component = try Component(json, at: place)
+        let type = try component.string("type")
+        let result: [TokenDecoder]
+        switch type {
+        case "Sequence":
+            result = try component.array("decoders").enumerated().flatMap { index, part in
+                try read(part, at: "\(place).decoders[\(index)]")
+            }
+        case "ByteLevel":
+            component.ignore("add_prefix_space", "trim_offsets", "use_regex")
+            result = [.byteLevel]
+        case "ByteFallback": result = [.byteFallback]
+        case "Fuse": result = [.fuse]
+        case "Strip":
+            let content = try component.string("content")
+            let (start, stop) = (try component.integer("start"), try component.integer("stop"))
+            guard content.unicodeScalars.count == 1, let scalar = content.unicodeScalars.first, start >= 0, stop >= 0
+            else {
+                throw TokenizerError.malformed(place: place, reason: "Strip needs one character and two counts")
+            }
+            result = [.strip(scalar, start: start, stop: stop)]
+        case "Replace":
+            let matcher = try SplitMatcher.read(component.optional("pattern"), at: place + ".pattern")
+            result = [.replace(matcher, with: Array(try component.string("content").utf8))]
+        default: throw component.unsupported("the decoder \"\(type.prefix(60))\"")
+        }
+        try component.finish()
+        return result
+    }
+
+    /// - Parameter tokens: texts of tokens, or what earlier steps made of them.
+    func apply(to tokens: [String]) -> [String] {
+        switch self {
+        case .byteLevel:
+            var bytes: [UInt8] = []
+            for token in tokens { bytes += ByteLevelAlphabet.bytes(of: token) ?? Array(token.utf8) }
+            return [String(decoding: bytes, as: UTF8.self)]
+        case .byteFallback: return Self.joinBytes(tokens)
+        case .fuse: return [tokens.joined()]
+        case .strip(let scalar, let start, let stop):
+            return tokens.map { Self.strip($0, scalar, start: start, stop: stop) }
+        case .replace(let matcher, let replacement):
+            let normalizer = Normalizer.replace(matcher, with: replacement)
+            return tokens.map { String(decoding: normalizer.apply(to: Array($0.utf8)), as: UTF8.self) }
+        }
+    }
+
+    /// Runs of `<0xHH>` become text; a run that is not UTF-8 becomes one U+FFFD a byte.
+    private static func joinBytes(_ tokens: [String]) -> [String] {
+        var result: [String] = []
+        var run: [UInt8] = []
+        func flush() {
+            guard !run.isEmpty else { return }
+            if let text = String(validating: run, as: UTF8.self) {
+                result.append(text)
+            } else {
+                result += repeatElement("\u{FFFD}", count: run.count)
+            }
+            run.removeAll()
+        }
+        for token in tokens {
+            let text = Array(token.utf8)
+            if text.count == 6, token.hasPrefix("<0x"), text[5] == UInt8(ascii: ">"),
+                let byte = UInt8(String(decoding: text[3..<5], as: UTF8.self), radix: 16)
+            {
+                run.append(byte)
+            } else {
+                flush()
+                result.append(token)
+            }
+        }
+        flush()
+        return result
+    }
+
+    /// Takes up to `start` leading and `stop` trailing occurrences away.
+    private static func strip(_ token: String, _ scalar: Unicode.Scalar, start: Int, stop: Int) -> String {
+        let scalars = Array(token.unicodeScalars)
+        var first = 0
+        while first < min(start, scalars.count), scalars[first] == scalar { first += 1 }
+        var last = scalars.count
+        while scalars.count - last < stop, last > first, scalars[last - 1] == scalar { last -= 1 }
+        return String(String.UnicodeScalarView(scalars[first..<last]))
+    }
+}

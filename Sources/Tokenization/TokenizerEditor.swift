@@ -1,0 +1,143 @@
+import OrderedJSON
+
+/// Changes the added tokens of a `tokenizer.json` and leaves everything else in it as it is, in its order.
+public struct TokenizerEditor: Sendable {
+    private var root: JSON
+    /// The text as given, until something changes.
+    private var original: [UInt8]?
+
+    /// - Throws: `TokenizerError` where the text is not a tokenizer that `Tokenizer` reads.
+    public init(json: [UInt8]) throws {
+        _ = try Tokenizer(json: json)
+        do {
+            root = try JSON.parse(json)
+        } catch {
+            throw TokenizerError.notJSON(reason: "\(error)")
+        }
+        original = json
+    }
+
+    /// The file with all changes; byte for byte the one given if there were none.
+    public var json: [UInt8] { original ?? Array(root.serialized(indent: 2).utf8) }
+
+    /// The id that the next new token must have: the `tokenizers` library numbers added tokens itself when it reads a
+    /// file, past the vocabulary and past every other added token.
+    public var nextID: Int {
+        let added = (root["added_tokens"]?.array ?? []).compactMap { $0["id"]?.int }
+        return max(root["model"]?["vocab"]?.object?.count ?? 0, (added.max() ?? -1) + 1)
+    }
+
+    /// Adds a token at the end, or marks a token that the vocabulary has already as an added one.
+    ///
+    /// - Throws: `TokenizerError.refusedEdit` where the token is there already or its id is not the one it would get.
+    public mutating func add(_ token: AddedToken) throws {
+        guard (1...AddedTokenMatcher.maximumLength).contains(token.content.utf8.count) else {
+            throw TokenizerError.refusedEdit(reason: "an added token needs 1 to 4096 bytes of text")
+        }
+        var list = root["added_tokens"]?.array ?? []
+        if list.contains(where: { isContent($0, token.content) }) {
+            throw TokenizerError.refusedEdit(reason: "\"\(token.content)\" is an added token already")
+        }
+        let expected = root["model"]?["vocab"]?[token.content]?.int ?? nextID
+        guard token.id == expected else {
+            throw TokenizerError.refusedEdit(
+                reason: "\"\(token.content)\" would get id \(expected), not \(token.id); use that id")
+        }
+        let entry: JSON = [
+            "id": .integer(token.id), "content": .string(token.content), "single_word": .bool(token.singleWord),
+            "lstrip": .bool(token.lstrip), "rstrip": .bool(token.rstrip), "normalized": .bool(token.normalized),
+            "special": .bool(token.special),
+        ]
+        // In order of id, as the library writes them.
+        let index = list.firstIndex { ($0["id"]?.int ?? -1) > token.id } ?? list.count
+        list.insert(entry, at: index)
+        root["added_tokens"] = .array(list)
+        original = nil
+    }
+
+    /// Gives an added token another text under its id, wherever the file names it.
+    ///
+    /// - Throws: `TokenizerError.refusedEdit` where there is no such added token, the new text is taken, or merges
+    ///   are built on the old one.
+    public mutating func rename(_ old: String, to new: String) throws {
+        var list = root["added_tokens"]?.array ?? []
+        guard let index = list.firstIndex(where: { isContent($0, old) }) else {
+            throw TokenizerError.refusedEdit(reason: "\"\(old)\" is no added token")
+        }
+        guard (1...AddedTokenMatcher.maximumLength).contains(new.utf8.count) else {
+            throw TokenizerError.refusedEdit(reason: "an added token needs 1 to 4096 bytes of text")
+        }
+        guard !list.contains(where: { isContent($0, new) }), root["model"]?["vocab"]?[new] == nil else {
+            throw TokenizerError.refusedEdit(reason: "\"\(new)\" is a token already")
+        }
+        list[index]["content"] = .string(new)
+        try renameInVocabulary(old, new)
+        root["added_tokens"] = .array(list)
+        if root["model"]?["unk_token"]?.string.map({ isSame($0, old) }) ?? false {
+            root["model"]?["unk_token"] = .string(new)
+        }
+        if let processor = root["post_processor"] {
+            root["post_processor"] = renamed(processor, old, new)
+        }
+        original = nil
+    }
+
+    private func isContent(_ entry: JSON, _ content: String) -> Bool {
+        entry["content"]?.string.map { isSame($0, content) } ?? false
+    }
+
+    private func isSame(_ left: String, _ right: String) -> Bool { left.utf8.elementsEqual(right.utf8) }
+
+    private mutating func renameInVocabulary(_ old: String, _ new: String) throws {
+        guard let vocabulary = root["model"]?["vocab"]?.object, vocabulary[old] != nil else { return }
+        for merge in root["model"]?["merges"]?.array ?? [] {
+            let parts =
+                merge.array?.compactMap(\.string)
+                ?? merge.string?.split(separator: " ", omittingEmptySubsequences: false).map(String.init) ?? []
+            if parts.contains(where: { isSame($0, old) }) || isSame(parts.joined(), old) {
+                throw TokenizerError.refusedEdit(reason: "\"\(old)\" takes part in merges")
+            }
+        }
+        let renamed = JSONObject(vocabulary.map { (isSame($0.key, old) ? new : $0.key, $0.value) })
+        root["model"]?["vocab"] = .object(renamed)
+    }
+
+    /// Special tokens in a post-processor: keys and `id`s of `special_tokens`, `tokens`, and `SpecialToken` pieces.
+    private func renamed(_ json: JSON, _ old: String, _ new: String) -> JSON {
+        switch json {
+        case .array(let elements): return .array(elements.map { renamed($0, old, new) })
+        case .object(let members):
+            return .object(
+                JSONObject(
+                    members.map { member in
+                        var value = renamed(member.value, old, new)
+                        switch member.key {
+                        case "SpecialToken":
+                            if value["id"]?.string.map({ isSame($0, old) }) ?? false { value["id"] = .string(new) }
+                        case "special_tokens": value = renamedTable(value, old, new)
+                        default: break
+                        }
+                        return (member.key, value)
+                    }))
+        default: return json
+        }
+    }
+
+    private func renamedTable(_ json: JSON, _ old: String, _ new: String) -> JSON {
+        guard let members = json.object else { return json }
+        return .object(
+            JSONObject(
+                members.map { member in
+                    guard isSame(member.key, old) else { return (member.key, member.value) }
+                    var value = member.value
+                    if value["id"] != nil { value["id"] = .string(new) }
+                    if let tokens = value["tokens"]?.array {
+                        let names = tokens.map { token -> JSON in
+                            token.string.map { isSame($0, old) } ?? false ? .string(new) : token
+                        }
+                        value["tokens"] = .array(names)
+                    }
+                    return (new, value)
+                }))
+    }
+}

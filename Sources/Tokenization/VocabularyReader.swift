@@ -1,0 +1,79 @@
+import OrderedJSON
+
+/// Reads `model.vocab` and `model.merges`.
+struct VocabularyReader {
+    /// By id; nil where an id has no token.
+    let tokens: [String?]
+    /// By the token's text as written.
+    let ids: TokenTable
+    /// By what a pre-token consists of.
+    let table: TokenTable
+
+    /// More ids than any tokenizer has; a larger one is a mistake or an attack on memory.
+    static let highestID = (1 << 21) - 1
+
+    init(_ vocabulary: JSONObject, isByteLevel: Bool) throws {
+        var tokens: [String?] = []
+        var ids = TokenTable(capacity: vocabulary.count)
+        var table = TokenTable(capacity: vocabulary.count)
+        for (token, value) in vocabulary {
+            guard let id = value.int, id >= 0, id <= Self.highestID else {
+                throw TokenizerError.malformed(
+                    place: "model.vocab", reason: "the id of \"\(token.prefix(60))\" is not a number from 0 to 2^21")
+            }
+            if id >= tokens.count {
+                tokens.append(contentsOf: repeatElement(nil, count: id + 1 - tokens.count))
+            }
+            if let other = tokens[id] {
+                throw TokenizerError.malformed(
+                    place: "model.vocab",
+                    reason: "\"\(other.prefix(60))\" and \"\(token.prefix(60))\" have the same id \(id)")
+            }
+            tokens[id] = token
+            _ = ids.insert(Array(token.utf8), id: UInt32(id))
+            if !isByteLevel {
+                _ = table.insert(Array(token.utf8), id: UInt32(id))
+            } else if let bytes = ByteLevelAlphabet.bytes(of: token) {
+                _ = table.insert(bytes, id: UInt32(id))
+            }
+        }
+        self.tokens = tokens
+        self.ids = ids
+        self.table = table
+    }
+
+    /// Merges as `"left right"` or as `["left", "right"]`, in order of rank.
+    func readMerges(_ merges: [JSON]) throws -> (pairs: PairTable, mergedIDs: [UInt32]) {
+        var pairs = PairTable(capacity: merges.count)
+        var mergedIDs: [UInt32] = []
+        mergedIDs.reserveCapacity(merges.count)
+        for (index, merge) in merges.enumerated() {
+            var left: [UInt8]
+            let right: [UInt8]
+            if let text = merge.string {
+                if text.hasPrefix("#version") { continue }
+                let parts = text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+                guard parts.count == 2 else { throw malformed(index, "is not two tokens with a space between") }
+                (left, right) = (Array(parts[0]), Array(parts[1]))
+            } else if let pair = merge.array, pair.count == 2, let first = pair[0].string, let second = pair[1].string {
+                (left, right) = (Array(first.utf8), Array(second.utf8))
+            } else {
+                throw malformed(index, "is neither a string nor a pair of strings")
+            }
+            guard let leftID = ids.id(of: left), let rightID = ids.id(of: right) else {
+                throw malformed(index, "joins a token that is not in the vocabulary")
+            }
+            left.append(contentsOf: right)
+            guard let merged = ids.id(of: left) else {
+                throw malformed(index, "makes a token that is not in the vocabulary")
+            }
+            pairs.insert(leftID, rightID, rank: UInt32(mergedIDs.count))
+            mergedIDs.append(merged)
+        }
+        return (pairs, mergedIDs)
+    }
+
+    private func malformed(_ index: Int, _ reason: String) -> TokenizerError {
+        .malformed(place: "model.merges[\(index)]", reason: reason)
+    }
+}

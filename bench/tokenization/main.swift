@@ -1,0 +1,59 @@
+// Encodes the lines of standard input for scripts that compare with other tokenizers, or measures how fast it is.
+//
+//   tokenization-bench ids TOKENIZER.json [--special] [--plain]    one line of JSON {"t": text} in, {"i": ids, "d": text} out
+//   tokenization-bench speed TOKENIZER.json TEXT...      megabytes a second, one thread
+import Foundation
+import OrderedJSON
+import Tokenization
+
+let arguments = Array(CommandLine.arguments.dropFirst())
+guard arguments.count >= 2 else {
+    FileHandle.standardError.write(Data("usage: tokenization-bench ids|speed TOKENIZER.json [FILE...]\n".utf8))
+    exit(2)
+}
+let clock = ContinuousClock()
+let started = clock.now
+let tokenizer = try Tokenizer(json: Array(try Data(contentsOf: URL(fileURLWithPath: arguments[1]))))
+let loading = clock.now - started
+
+switch arguments[0] {
+case "ids":
+    let addsSpecial = arguments.contains("--special")
+    let parses = !arguments.contains("--plain")
+    while let line = readLine() {
+        let record = try JSON.parse(line)
+        let bytes = record["b"]?.array?.compactMap { $0.int.map(UInt8.init(truncatingIfNeeded:)) }
+        let ids: [Int]
+        if let bytes {
+            ids = tokenizer.encode(utf8: bytes, addSpecialTokens: addsSpecial, parsingAddedTokens: parses)
+        } else if let given = record["i"]?.array {
+            ids = given.compactMap(\.int)
+        } else {
+            ids = tokenizer.encode(
+                record["t"]?.string ?? "", addSpecialTokens: addsSpecial, parsingAddedTokens: parses)
+        }
+        var stream = tokenizer.streamingDecoder(skippingSpecialTokens: false)
+        let streamed = ids.map { stream.append($0) }.joined() + stream.finish()
+        let answer: JSON = [
+            "i": .array(ids.map { .integer($0) }), "d": .string(tokenizer.decode(ids)),
+            "k": .string(tokenizer.decode(ids, skippingSpecialTokens: true)), "s": .string(streamed),
+        ]
+        FileHandle.standardOutput.write(Data((answer.serialized() + "\n").utf8))
+    }
+case "speed":
+    print("load \(loading)")
+    for path in arguments.dropFirst(2) {
+        let text = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+        var best = Duration.seconds(1_000_000)
+        var count = 0
+        for _ in 0..<5 {
+            let start = clock.now
+            count = tokenizer.encode(utf8: text).count
+            best = min(best, clock.now - start)
+        }
+        let seconds = Double(best.components.seconds) + Double(best.components.attoseconds) * 1e-18
+        let rate = Double(text.count) / seconds / 1e6
+        print("\(path): \(text.count) bytes, \(count) tokens, \(String(format: "%.1f", rate)) MB/s")
+    }
+default: exit(2)
+}
