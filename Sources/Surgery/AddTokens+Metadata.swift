@@ -36,7 +36,8 @@ extension AddTokens {
         guard var record = old else { return nil }
         let trained = Dictionary(
             record.addedTokens.map { ($0.id, $0.trained) }, uniquingKeysWith: { first, _ in first })
-        let fresh = Set(plan.tokens.filter { $0.origin.needsRow }.map(\.id))
+        // The row of a reserved token means nothing either, whatever its values.
+        let fresh = Set(plan.tokens.filter { $0.origin.needsRow || $0.origin == .renamed }.map(\.id))
         record.json = plan.tokenizerJSON
         record.config = plan.tokenizerConfig
         // Some folders keep a second copy of the template here, and readers prefer it.

@@ -62,6 +62,7 @@ struct VocabularyPlan {
             renamed.insert(rename.new)
         }
 
+        if !renames.isEmpty { editor = try TokenizerEditor(json: Self.madeOrdinary(renamed, in: editor.json)) }
         let current = renames.isEmpty ? before : try Tokenizer(json: editor.json)
         var planned: [Token] = []
         for content in wanted {
@@ -91,6 +92,20 @@ struct VocabularyPlan {
         tokenizerConfig = edited ? config?.serialized(indent: 2) ?? record.config : record.config
         tokenizer = edited ? try Tokenizer(json: editor.json) : before
         self.notes = notes
+    }
+
+    /// A reserved token is usually special; a control token must not be, or decoding that skips special tokens loses
+    /// the mode.
+    private static func madeOrdinary(_ tokens: Set<String>, in json: [UInt8]) throws -> [UInt8] {
+        var root = try JSON.parse(json)
+        root["added_tokens"] = .array(
+            (root["added_tokens"]?.array ?? []).map { entry in
+                guard let content = entry["content"]?.string, tokens.contains(content) else { return entry }
+                var entry = entry
+                for flag in ["special", "lstrip", "rstrip", "single_word", "normalized"] { entry[flag] = .bool(false) }
+                return entry
+            })
+        return Array(root.serialized(indent: 2).utf8)
     }
 
     private static func parsedConfig(_ text: String?, path: String) throws -> JSON? {

@@ -84,7 +84,7 @@ struct AddTokensCommand: ParsableCommand {
         if json {
             print(report.json.serialized(indent: 2))
         } else {
-            AddTokensText(report: report, path: output.output).lines.forEach { print($0) }
+            for line in AddTokensText(report: report, path: output.output).lines { print(line) }
         }
         for note in report.notes where !json { Terminal.warn(note) }
     }

@@ -60,7 +60,7 @@ struct DiffCommand: ParsableCommand {
         if json {
             print(report.json.serialized(indent: 2))
         } else {
-            ComparisonText(report: report).lines.forEach { print($0) }
+            for line in ComparisonText(report: report).lines { print(line) }
         }
         if !report.isSame { throw ExitCode(1) }
     }
@@ -69,7 +69,7 @@ struct DiffCommand: ParsableCommand {
         if json {
             print(curve.json.serialized(indent: 2))
         } else {
-            CurveText(curve: curve).lines.forEach { print($0) }
+            for line in CurveText(curve: curve).lines { print(line) }
         }
     }
 

@@ -28,12 +28,16 @@ public enum LineageRelation: Sendable, Equatable {
             last.arguments == right.last?.arguments
         {
             self = .sameRun(operation: last.operation, start: start)
-        } else if let shared = left.compactMap(\.parent).last(where: { digest in right.contains { $0.parent == digest }
-            })
-        {
+        } else if let shared = Self.lastShared(left, right) {
             self = .commonAncestor(digest: shared)
         } else {
             self = .unrelated
         }
+    }
+
+    /// The newest parent that both lineages name.
+    private static func lastShared(_ a: [LineageEntry], _ b: [LineageEntry]) -> String? {
+        let parents = Set(b.compactMap(\.parent))
+        return a.compactMap(\.parent).last { parents.contains($0) }
     }
 }
