@@ -82,7 +82,7 @@ struct GenerateCommand: ParsableCommand {
         let forced = reader.control.flatMap { control in mode.forced.map { control[$0] } }
         let request = GenerationRequest(
             prompt: ids, promptKey: 0, sampleCount: samples,
-            forcedFirstTokens: forced.map { Array(repeating: $0, count: samples) })
+            forcedFirstToken: forced)
 
         let generator = Generator(parameters)
         let streams = samples == 1 && !json

@@ -52,7 +52,7 @@ public struct Evaluation: Sendable {
     ///   - progress: gets the number of finished samples and of all.
     public init(
         _ problems: [Problem], encoder: PromptEncoder, parameters: ModelParameters, options: Options,
-        progress: (Int, Int) -> Void = { _, _ in }
+        progress: @escaping (Int, Int) -> Void = { _, _ in }
     ) throws {
         self.problems = problems
         let prompts = try problems.map { try encoder.prompt(for: $0.problem) }
@@ -65,15 +65,21 @@ public struct Evaluation: Sendable {
             let requests = prompts.enumerated().map { index, prompt in
                 GenerationRequest(
                     prompt: prompt, promptKey: index, sampleCount: options.samplesPerProblem,
-                    forcedFirstTokens: forced.map { Array(repeating: $0, count: options.samplesPerProblem) })
+                    forcedFirstToken: forced)
             }
-            let done = answers.count
+            var done = answers.count
             let completions = generator.generate(
                 requests,
                 SamplingOptions(
                     temperature: Float(options.temperature), topP: Float(options.topP),
                     maximumNewTokens: options.maximumNewTokens, stopTokens: encoder.stopTokens, seed: options.seed),
-                progress: { progress(done + $0, total) })
+                onToken: { _, _, token in
+                    if encoder.stopTokens.contains(token) {
+                        done += 1
+                        progress(done, total)
+                    }
+                    return true
+                })
             for (index, group) in completions.enumerated() {
                 let queries = group.map { encoder.query(problems[index], response: $0.tokens) }
                 let verdicts = try reward.score(queries)

@@ -205,16 +205,24 @@ extension RLTrainer {
         let chosen = order.indices(from: position, count: options.promptsPerStep)
         let requests = chosen.enumerated().map { place, index in
             GenerationRequest(
-                prompt: problems[index].prompt, promptKey: position + place, sampleCount: options.samplesPerPrompt,
-                forcedFirstTokens: nil)
+                prompt: problems[index].prompt, promptKey: position + place, sampleCount: options.samplesPerPrompt)
         }
         let total = options.promptsPerStep * options.samplesPerPrompt
-        let completions = Generator(state.parameters).generate(
-            requests,
-            SamplingOptions(
-                temperature: Float(options.temperature), maximumNewTokens: options.maximumNewTokens,
-                stopTokens: encoder.stopTokens, seed: options.seed, step: step),
-            progress: { _ = report(.progress(phase: "rollout", done: $0, total: total)) })
+        let sampling = SamplingOptions(
+            temperature: Float(options.temperature), maximumNewTokens: options.maximumNewTokens,
+            stopTokens: encoder.stopTokens, seed: options.seed, step: step)
+        var done = 0
+        let completions = withoutActuallyEscaping(report) { report in
+            Generator(model).generate(
+                requests, sampling,
+                onToken: { _, _, token in
+                    if sampling.stopTokens.contains(token) {
+                        done += 1
+                        _ = report(.progress(phase: "rollout", done: done, total: total))
+                    }
+                    return true
+                })
+        }
 
         var rollouts: [Rollout] = []
         for (group, (index, samples)) in zip(chosen, completions).enumerated() {
