@@ -1,6 +1,49 @@
 import ArgumentParser
+import Foundation
 
+/// The command `ckpt`: one file a subcommand, and how results are shown.
 @main
 struct Ckpt: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "ckpt")
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "ckpt",
+        abstract: "Turn a language model into a hybrid reasoner, and see how that happened.",
+        discussion: """
+            Every command reads checkpoints and writes new ones; none changes a file in place.
+
+              ckpt import SmolLM2-135M-Instruct.Q4_1.gguf -o base.h5
+              ckpt add-tokens base.h5 -o tokens.h5
+              ckpt train-sft tokens.h5 --data pairs.jsonl -o sft/
+              ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/
+              ckpt diff rl/
+
+            Exit status: 0 done (diff: same), 1 diff found differences or verify found damage, 2 an error.
+            """,
+        version: "ckpt \(version)",
+        groupedSubcommands: []
+    )
+
+    /// Every failure is one line on stderr and exit status 2; help and version go to stdout.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let status as ExitCode {
+            Foundation.exit(status.rawValue)
+        } catch  where exitCode(for: error).isSuccess {
+            print(fullMessage(for: error))
+        } catch {
+            Terminal.writeError("ckpt: error: \(oneLine(message(for: error)))")
+            Foundation.exit(2)
+        }
+    }
+
+    private static func oneLine(_ text: String) -> String {
+        text.split(whereSeparator: \.isNewline).joined(separator: "; ")
+    }
 }

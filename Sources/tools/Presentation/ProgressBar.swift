@@ -1,0 +1,71 @@
+import Foundation
+import Synchronization
+
+/// Progress of one long piece of work on stderr: a bar with rate and time left on a terminal, a plain line every
+/// few seconds elsewhere, nothing at all for work that is over at once.
+final class ProgressBar: Sendable {
+    enum Unit: Sendable {
+        case bytes
+        case count(String)
+    }
+
+    private struct State {
+        var done = 0
+        var lastShown: ContinuousClock.Instant
+        var hasDrawn = false
+    }
+
+    private let title: String
+    private let total: Int
+    private let unit: Unit
+    private let start = ContinuousClock.now
+    private let isTerminal = Terminal.isTerminal(STDERR_FILENO)
+    private let state: Mutex<State>
+
+    init(_ title: String, total: Int, unit: Unit) {
+        self.title = title
+        self.total = max(total, 1)
+        self.unit = unit
+        state = Mutex(State(lastShown: .now))
+    }
+
+    /// Sets how much is done in all; may be called from any thread.
+    func update(_ done: Int) {
+        state.withLock { state in
+            state.done = max(state.done, done)
+            let now = ContinuousClock.now
+            let pause: Duration = isTerminal ? .milliseconds(100) : .seconds(5)
+            guard now - state.lastShown >= pause, now - start >= .milliseconds(500) else { return }
+            state.lastShown = now
+            state.hasDrawn = true
+            draw(state.done)
+        }
+    }
+
+    /// Takes the bar away; what it stood for is over.
+    func finish() {
+        state.withLock { state in
+            guard state.hasDrawn, isTerminal else { return }
+            FileHandle.standardError.write(Data("\r\u{1B}[K".utf8))
+            state.hasDrawn = false
+        }
+    }
+
+    private func draw(_ done: Int) {
+        let seconds = Double((ContinuousClock.now - start) / .seconds(1))
+        let rate = Double(done) / max(seconds, 1e-9)
+        let left = rate > 0 ? Double(total - done) / rate : 0
+        let fraction = min(Double(done) / Double(total), 1)
+        let amount: String
+        switch unit {
+        case .bytes: amount = "\(Format.bytes(done)) of \(Format.bytes(total)), \(Format.bytes(Int(rate)))/s"
+        case .count(let noun): amount = "\(done) of \(total) \(noun), \(Format.number(rate))/s"
+        }
+        let line = "\(title) \(TextPlot.bar(fraction, width: 20)) \(amount), \(Format.duration(left)) left"
+        if isTerminal {
+            FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
+        } else {
+            Terminal.writeError(line)
+        }
+    }
+}
