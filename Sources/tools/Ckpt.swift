@@ -21,7 +21,7 @@ struct Ckpt: AsyncParsableCommand {
             """,
         version: Tool.name,
         groupedSubcommands: [
-            CommandGroup(name: "In and out", subcommands: [InitCommand.self]),
+            CommandGroup(name: "In and out", subcommands: [ImportCommand.self, ExportCommand.self, InitCommand.self]),
             CommandGroup(name: "Surgery", subcommands: [AddTokensCommand.self]),
             CommandGroup(name: "Data", subcommands: [MakeTask.self]),
             CommandGroup(name: "Training", subcommands: [TrainSFTCommand.self, TrainRLCommand.self]),
