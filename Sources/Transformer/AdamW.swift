@@ -39,14 +39,19 @@ public struct AdamW: Sendable {
         step = 0
     }
 
-    /// One update. Gradients are multiplied by `gradientScale` first (clipping, averaging).
+    /// One update. Gradients are multiplied by `gradientScale` first (clipping, averaging). Parameters named in `frozen`
+    /// stay as they are, weight decay included.
     public mutating func update(
         _ parameters: ModelParameters, gradients: ModelParameters, learningRate: Float, gradientScale: Float = 1,
-        rowLearningRateScale: [RowScale] = []
+        rowLearningRateScale: [RowScale] = [], frozen: Set<String> = []
     ) {
         step += 1
         var offset = 0
         for description in parameters.layout {
+            guard !frozen.contains(description.name) else {
+                offset += description.elementCount
+                continue
+            }
             let columns = description.shape.last ?? 1
             var scales: [Int: Float] = [:]
             for scale in rowLearningRateScale where names(scale.name, description.name, parameters.configuration) {

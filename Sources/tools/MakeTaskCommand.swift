@@ -42,7 +42,10 @@ struct MakeTaskCommand: ParsableCommand {
     @Option(help: "Probe prompts of each level.")
     var probe = EmbeddedTaskSizes().probe
 
-    @Option(help: "Shares of the levels in the warm-up, like L1=2,L6=1; a level left out counts 1. Default: L1=2.5,L2=1.5,L6=3,D6=2.")
+    @Option(
+        help:
+            "Shares of the levels in the warm-up, like L1=2,L6=1; a level left out counts 1. Default: L1=2.5,L2=1.5,L6=3,D6=2."
+    )
     var trainMix: LevelMix?
 
     @Option(help: "Shares of the levels in reinforcement learning. Default: L1=10,L2=3,L6=7,D6=12.")
