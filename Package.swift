@@ -7,11 +7,13 @@ func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: warningsAreErrors)
 }
 
-func tests(of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+func tests(
+    of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = [], exclude: [String] = []
+) -> Target {
     .testTarget(
         name: name + "Tests",
         dependencies: [.byName(name: name)] + dependencies,
-        exclude: [],
+        exclude: exclude,
         resources: resources,
         swiftSettings: warningsAreErrors)
 }
@@ -50,7 +52,7 @@ let package = Package(
             swiftSettings: warningsAreErrors),
 
         tests(of: "OrderedJSON"),
-        tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"]),
+        tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], exclude: ["Fixtures"]),
         tests(of: "Tokenization", ["OrderedJSON"]),
         tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"]),
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
