@@ -21,7 +21,9 @@ struct Ckpt: AsyncParsableCommand {
             Exit status: 0 done (diff: same), 1 diff found differences or verify found damage, 2 an error.
             """,
         version: "ckpt \(version)",
-        groupedSubcommands: []
+        groupedSubcommands: [
+            CommandGroup(name: "Looking", subcommands: [InspectCommand.self, VerifyCommand.self])
+        ]
     )
 
     /// Every failure is one line on stderr and exit status 2; help and version go to stdout.
