@@ -7,14 +7,12 @@ func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: warningsAreErrors)
 }
 
-func tests(
-    of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = [], exclude: [String] = []
-) -> Target {
+/// - Parameter fixtures: whether the tests have a folder `Fixtures`, which they read where it stands.
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], fixtures: Bool = false) -> Target {
     .testTarget(
         name: name + "Tests",
         dependencies: [.byName(name: name)] + dependencies,
-        exclude: exclude,
-        resources: resources,
+        exclude: fixtures ? ["Fixtures"] : [],
         swiftSettings: warningsAreErrors)
 }
 
@@ -51,8 +49,13 @@ let package = Package(
             path: "Sources/tools",
             swiftSettings: warningsAreErrors),
 
+        // Saves, loads and copies for bench/io and for the tests of crashes and faults.
+        .executableTarget(
+            name: "io-bench", dependencies: ["CheckpointIO"], path: "bench/io", exclude: ["compare.py"],
+            sources: ["main.swift"], swiftSettings: warningsAreErrors),
+
         tests(of: "OrderedJSON"),
-        tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], exclude: ["Fixtures"]),
+        tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
         tests(of: "Tokenization", ["OrderedJSON"]),
         tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"]),
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),

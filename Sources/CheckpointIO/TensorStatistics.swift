@@ -30,19 +30,26 @@ public struct TensorStatistics: Sendable, Equatable {
 
     /// Adds values.
     public mutating func add(_ values: UnsafeBufferPointer<Float>) {
-        elementCount += values.count
-        for value in values {
-            guard value.isFinite else {
-                if value.isNaN { nanCount += 1 } else { infiniteCount += 1 }
-                continue
-            }
-            let value = Double(value)
-            if value == 0 { zeroCount += 1 }
-            sum += value
-            sumOfSquares += value * value
-            if value < minimum { minimum = value }
-            if value > maximum { maximum = value }
+        for value in values { add(Double(value)) }
+    }
+
+    /// Adds values.
+    public mutating func add(_ values: UnsafeBufferPointer<Double>) {
+        for value in values { add(value) }
+    }
+
+    @inline(__always)
+    private mutating func add(_ value: Double) {
+        elementCount += 1
+        guard value.isFinite else {
+            if value.isNaN { nanCount += 1 } else { infiniteCount += 1 }
+            return
         }
+        if value == 0 { zeroCount += 1 }
+        sum += value
+        sumOfSquares += value * value
+        if value < minimum { minimum = value }
+        if value > maximum { maximum = value }
     }
 
     /// Adds what was found out about other values.
@@ -59,7 +66,7 @@ public struct TensorStatistics: Sendable, Equatable {
 }
 
 extension CheckpointFile {
-    /// Reads a tensor on all cores, a chunk at a time, and describes its values (as float32).
+    /// Reads a tensor on all cores, a chunk at a time, and describes its values (integers as float32).
     /// - Throws: `CheckpointError.damaged` that names the chunk.
     public func statistics(of tensor: StoredTensor) throws -> TensorStatistics {
         let type = tensor.description.elementType
@@ -86,10 +93,15 @@ extension CheckpointFile {
     }
 
     private static func statistics(of bytes: UnsafeRawBufferPointer, _ type: ElementType) throws -> TensorStatistics {
+        var statistics = TensorStatistics()
+        if type == .float64 {
+            // As float32 many would be infinite or zero. Storage is 64-byte-aligned and little-endian, as the machine.
+            statistics.add(bytes.assumingMemoryBound(to: Double.self))
+            return statistics
+        }
         let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: bytes.count / type.byteCount)
         defer { values.deallocate() }
         try ElementConversion.toFloat32(bytes, type, into: values)
-        var statistics = TensorStatistics()
         statistics.add(UnsafeBufferPointer(values))
         return statistics
     }
