@@ -48,6 +48,10 @@ let package = Package(
             ],
             path: "Sources/tools",
             swiftSettings: warningsAreErrors),
+        // Measures the engine; see docs/engine.md.
+        .executableTarget(
+            name: "engine-bench", dependencies: ["Transformer", "CheckpointIO", "COpenBLAS"], path: "bench/engine",
+            exclude: [], sources: ["main.swift"], swiftSettings: warningsAreErrors),
 
         tests(of: "OrderedJSON"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"]),

@@ -30,6 +30,8 @@ public enum EngineThreads {
 package struct Team: Sendable {
     package let size: Int
 
+    package init(size: Int) { self.size = size }
+
     /// The calling thread alone.
     package static let alone = Team(size: 1)
 

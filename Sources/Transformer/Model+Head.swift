@@ -104,7 +104,8 @@ extension Model {
                     .everyone, rows: chunk.rows, vocabulary: vocabulary, chunk.logits,
                     inverseTemperature: 1 / temperature, targets: { positions[first + $0].target },
                     normalizers: own.normalizers, entropies: own.scores.entropies,
-                    logProbabilityGradient: logp.baseAddress!, entropyGradient: loss.entropy.isEmpty ? nil : entropy.baseAddress)
+                    logProbabilityGradient: logp.baseAddress!,
+                    entropyGradient: loss.entropy.isEmpty ? nil : entropy.baseAddress)
             }
         }
         MatrixProduct.transposedTimes(
