@@ -49,6 +49,10 @@ let package = Package(
             ],
             path: "Sources/tools",
             swiftSettings: warningsAreErrors),
+        // Measures the engine; see docs/engine.md.
+        .executableTarget(
+            name: "engine-bench", dependencies: ["Transformer", "CheckpointIO", "COpenBLAS"], path: "bench/engine",
+            exclude: [], sources: ["main.swift"], swiftSettings: warningsAreErrors),
 
         // Compares with other tokenizers and measures; see bench/tokenization.
         .executableTarget(

@@ -88,7 +88,7 @@ public struct AdamW: Sendable {
         guard end > start else { return }
         let rate = Double(learningRate)
         let constants = AdamWStep.Constants(
-            keep: Float(1 - rate * (description.isMatrix ? weightDecay : 0)), beta1: Float(beta1), beta2: Float(beta2),
+            keep: Float(1 - rate * (description.isMatrix ? weightDecay : 0)), beta2: Float(beta2),
             oneMinusBeta1: Float(1 - beta1), oneMinusBeta2: Float(1 - beta2),
             stepSize: Float(rate / (1 - pow(beta1, Double(step)))),
             inverseRootCorrection: Float(1 / (1 - pow(beta2, Double(step))).squareRoot()), epsilon: Float(epsilon),
