@@ -326,7 +326,8 @@ struct TemplateEvaluator {
     }
 
     private mutating func item(_ key: TemplateValue, of base: TemplateValue) throws -> TemplateValue {
-        let missing = TemplateValue.undefined("\(base.kindName) has no such item")
+        let shown = key.approximateSize(limit: 80) < 80 ? key.representation : key.kindName
+        let missing = TemplateValue.undefined("\(base.kindName) has no item \(shown)")
         switch base {
         case .undefined(let hint): throw TemplateFault("\(hint), so it has no items")
         case .dictionary(let members):
