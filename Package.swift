@@ -7,14 +7,12 @@ func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: warningsAreErrors)
 }
 
-func tests(
-    of name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], resources: [Resource] = []
-) -> Target {
+/// - Parameter fixtures: whether the tests have a folder `Fixtures`, which they read where it stands.
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], fixtures: Bool = false) -> Target {
     .testTarget(
         name: name + "Tests",
         dependencies: [.byName(name: name)] + dependencies,
-        exclude: exclude,
-        resources: resources,
+        exclude: fixtures ? ["Fixtures"] : [],
         swiftSettings: warningsAreErrors)
 }
 
@@ -35,9 +33,10 @@ let package = Package(
         systemLibrary("COpenBLAS", pkgConfig: "openblas", apt: "libopenblas-dev"),
         systemLibrary("CPCRE2", pkgConfig: "libpcre2-8", apt: "libpcre2-dev"),
         systemLibrary("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
+        .systemLibrary(name: "CSystem", path: "Sources/CLibraries/CSystem"),
 
         library("OrderedJSON", []),
-        library("CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd", "CCrypto"]),
+        library("CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd", "CCrypto", "CSystem"]),
         library("Tokenization", ["OrderedJSON", "CPCRE2"]),
         library("Transformer", ["OrderedJSON", "CheckpointIO", "COpenBLAS"]),
         library("Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
@@ -54,14 +53,15 @@ let package = Package(
         // Compares with other tokenizers and measures; see bench/tokenization.
         .executableTarget(
             name: "tokenization-bench", dependencies: ["OrderedJSON", "Tokenization"], path: "bench/tokenization",
+            exclude: ["compare.py"],
             swiftSettings: warningsAreErrors),
 
         tests(of: "OrderedJSON"),
-        tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"]),
-        tests(of: "Tokenization", ["OrderedJSON"], exclude: ["Fixtures"]),
-        tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"]),
+        tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
+        tests(of: "Tokenization", ["OrderedJSON"], fixtures: true),
+        tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"], fixtures: true),
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
-        tests(of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
+        tests(of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         .testTarget(
             name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], swiftSettings: warningsAreErrors),
     ],

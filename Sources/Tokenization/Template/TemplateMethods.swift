@@ -138,7 +138,7 @@ enum TemplateMethods {
         let (positional, named) = (arguments.positional, arguments.named)
         arguments = TemplateCallArguments()
         let scalars = Array(text.unicodeScalars)
-        var result = String.UnicodeScalarView()
+        var result = TextBuffer()
         var position = 0
         var automatic = 0
         while position < scalars.count {
@@ -161,14 +161,14 @@ enum TemplateMethods {
                 guard let value else {
                     throw TemplateFault("\"format\" cannot fill the field \"{\(field)}\"")
                 }
-                result.append(contentsOf: try evaluator.text(value).unicodeScalars)
+                result.append(try evaluator.text(value))
             } else if scalar == "}" {
                 throw TemplateFault("\"format\" found \"}\" without \"{\"")
             } else {
                 result.append(scalar)
             }
         }
-        return String(result)
+        return result.text
     }
 
     private static func optionalString(

@@ -1,0 +1,73 @@
+import CheckpointIO
+import OrderedJSON
+
+/// What `CheckpointComparison` looks at.
+public struct ComparisonOptions: Sendable {
+    /// Only tensors whose name this accepts.
+    public var includesTensor: @Sendable (String) -> Bool = { _ in true }
+    /// Whether the optimizer's moments are compared too.
+    public var includesOptimizer = true
+
+    public init() {}
+}
+
+/// Compares two checkpoints, tensor by tensor. Tensors of equal digest are not read; of the others, one pair is in
+/// memory at a time.
+public enum CheckpointComparison {
+    /// - Parameter progress: gets the logical bytes of the tensors done, of both files.
+    /// - Throws: an error of reading; a damaged tensor is not compared.
+    public static func compare(
+        _ a: CheckpointFile, _ b: CheckpointFile, options: ComparisonOptions = ComparisonOptions(),
+        progress: (@Sendable (Int) -> Void)? = nil
+    ) throws -> ComparisonReport {
+        let controls = controlTokens(a, b)
+        let interesting = Set(controls.flatMap { [$0.idA, $0.idB] }.compactMap(\.self))
+        var done = 0
+        var tensors: [TensorComparison] = []
+        for pair in pairs(a, b, in: .weights) where options.includesTensor(pair.name) {
+            let isVocabulary = [VocabularyTensors.embeddingName, VocabularyTensors.headName].contains(pair.name)
+            tensors.append(
+                try TensorComparison(
+                    pair.a.map { (a, $0) }, pair.b.map { (b, $0) }, name: pair.name, keepsRowChanges: isVocabulary,
+                    rowsOfInterest: isVocabulary ? interesting : []))
+            done += (pair.a?.description.byteCount ?? 0) + (pair.b?.description.byteCount ?? 0)
+            progress?(done)
+        }
+        var optimizer: OptimizerComparison?
+        if options.includesOptimizer { optimizer = try OptimizerComparison(a, b) }
+        return ComparisonReport(
+            a: ComparisonReport.Side(a), b: ComparisonReport.Side(b), relation: LineageRelation(a, b),
+            config: KeyDifference.between(text: a.metadata.config, b.metadata.config),
+            generationConfig: KeyDifference.between(text: a.metadata.generationConfig, b.metadata.generationConfig),
+            sameChatTemplate: a.metadata.chatTemplate == b.metadata.chatTemplate,
+            tokenizer: try TokenizerComparison(a, b), sameTies: a.metadata.tiedTensors == b.metadata.tiedTensors,
+            tensors: tensors, controlTokens: controls.map { $0.withRows(from: tensors) }, optimizer: optimizer,
+            modePreference: ModePreferenceChange(a.metadata, b.metadata),
+            metrics: MetricChange.between(a.metadata, b.metadata))
+    }
+
+    /// Logical bytes that a comparison goes through, for progress.
+    public static func byteCount(_ a: CheckpointFile, _ b: CheckpointFile) -> Int {
+        (a.tensors() + b.tensors()).reduce(0) { $0 + $1.description.byteCount }
+    }
+
+    /// Tensors of both, by name.
+    static func pairs(
+        _ a: CheckpointFile, _ b: CheckpointFile, in group: TensorGroup
+    ) -> [(name: String, a: StoredTensor?, b: StoredTensor?)] {
+        let left = Dictionary(
+            a.tensors(in: group).map { ($0.description.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let right = Dictionary(
+            b.tensors(in: group).map { ($0.description.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return Set(left.keys).union(right.keys).sorted().map { ($0, left[$0], right[$0]) }
+    }
+
+    private static func controlTokens(_ a: CheckpointFile, _ b: CheckpointFile) -> [ControlTokenComparison] {
+        let left = a.metadata.tokenizer
+        let right = b.metadata.tokenizer
+        return [
+            ("<think>", left?.thinkID, right?.thinkID), ("</think>", left?.thinkEndID, right?.thinkEndID),
+            ("<short>", left?.shortID, right?.shortID),
+        ].filter { $0.1 != nil || $0.2 != nil }.map { ControlTokenComparison(name: $0.0, idA: $0.1, idB: $0.2) }
+    }
+}

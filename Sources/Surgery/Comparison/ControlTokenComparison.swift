@@ -1,0 +1,52 @@
+/// What became of a control token's rows.
+public struct ControlTokenComparison: Sendable {
+    /// One row on both sides. Norms are nil where the matrix did not change (its digest is equal, so it was not read)
+    /// or where that side has no such row.
+    public struct Row: Sendable {
+        public let normA: Float?
+        public let normB: Float?
+        /// ‖B − A‖ / ‖A‖; 0 where the matrix is equal, nil where one side has no such row.
+        public let relativeChange: Double?
+        public let cosine: Double?
+    }
+
+    public let name: String
+    public let idA: Int?
+    public let idB: Int?
+    public private(set) var embedding: Row?
+    /// Nil where the head is tied.
+    public private(set) var head: Row?
+
+    init(name: String, idA: Int?, idB: Int?) {
+        self.name = name
+        self.idA = idA
+        self.idB = idB
+    }
+
+    func withRows(from tensors: [TensorComparison]) -> ControlTokenComparison {
+        var result = self
+        result.embedding = row(in: tensors.first { $0.name == VocabularyTensors.embeddingName })
+        result.head = row(in: tensors.first { $0.name == VocabularyTensors.headName })
+        return result
+    }
+
+    private func row(in tensor: TensorComparison?) -> Row? {
+        guard let tensor else { return nil }
+        if tensor.status == .identical, idA == idB { return Row(normA: nil, normB: nil, relativeChange: 0, cosine: 1) }
+        let a = idA.flatMap { tensor.rows[$0]?.a }
+        let b = idB.flatMap { tensor.rows[$0]?.b }
+        guard let a, let b, a.count == b.count else {
+            return Row(normA: a.map(euclideanNorm), normB: b.map(euclideanNorm), relativeChange: nil, cosine: nil)
+        }
+        let statistics = a.withUnsafeBufferPointer { a in
+            b.withUnsafeBufferPointer { b in
+                a.baseAddress.flatMap { left in
+                    b.baseAddress.map { TensorStatistics(left, $0, count: a.count) }
+                } ?? TensorStatistics()
+            }
+        }
+        return Row(
+            normA: euclideanNorm(a), normB: euclideanNorm(b), relativeChange: statistics.relativeChange,
+            cosine: statistics.cosine)
+    }
+}

@@ -1,0 +1,43 @@
+import CheckpointIO
+
+/// How two states descend from one another, by the digests in their lineages.
+public enum LineageRelation: Sendable, Equatable {
+    /// The same digest.
+    case sameState
+    /// A is the state B was made from, that many operations ago.
+    case ancestor(operations: [String])
+    /// B is the state A was made from.
+    case descendant(operations: [String])
+    /// Both were saved by the same run, which began at that digest.
+    case sameRun(operation: String, start: String)
+    /// Both go back to that digest.
+    case commonAncestor(digest: String)
+    case unrelated
+
+    init(_ a: CheckpointFile, _ b: CheckpointFile) {
+        let left = a.metadata.lineage.compactMap(LineageEntry.init(text:))
+        let right = b.metadata.lineage.compactMap(LineageEntry.init(text:))
+        if a.digest == b.digest {
+            self = .sameState
+        } else if let index = right.lastIndex(where: { $0.parent == a.digest }) {
+            self = .ancestor(operations: right[index...].map(\.operation))
+        } else if let index = left.lastIndex(where: { $0.parent == b.digest }) {
+            self = .descendant(operations: left[index...].map(\.operation))
+        } else if let last = left.last, let start = last.parent,
+            last.operation == right.last?.operation, start == right.last?.parent,
+            last.arguments == right.last?.arguments
+        {
+            self = .sameRun(operation: last.operation, start: start)
+        } else if let shared = Self.lastShared(left, right) {
+            self = .commonAncestor(digest: shared)
+        } else {
+            self = .unrelated
+        }
+    }
+
+    /// The newest parent that both lineages name.
+    private static func lastShared(_ a: [LineageEntry], _ b: [LineageEntry]) -> String? {
+        let parents = Set(b.compactMap(\.parent))
+        return a.compactMap(\.parent).last { parents.contains($0) }
+    }
+}

@@ -1,0 +1,26 @@
+/// The part a tensor plays in a decoder, from its Hugging Face name.
+public enum TensorRole: String, Sendable, CaseIterable {
+    case embed, q, k, v, o, gate, up, down, norm, head, other
+
+    public init(_ name: String) {
+        let parts = name.split(separator: ".").map(String.init)
+        if parts.contains(where: { $0.hasSuffix("norm") || $0.hasSuffix("layernorm") }) {
+            self = .norm
+        } else if parts.contains("embed_tokens") {
+            self = .embed
+        } else if parts.contains("lm_head") {
+            self = .head
+        } else if let projection = parts.first(where: { $0.hasSuffix("_proj") }) {
+            self = TensorRole(rawValue: String(projection.dropLast(5))) ?? .other
+        } else {
+            self = .other
+        }
+    }
+
+    /// The number behind `layers.` in a name.
+    static func layer(of name: String) -> Int? {
+        let parts = name.split(separator: ".")
+        guard let index = parts.firstIndex(of: "layers"), index + 1 < parts.count else { return nil }
+        return Int(parts[index + 1])
+    }
+}

@@ -1,0 +1,73 @@
+import CheckpointIO
+import Foundation
+import OrderedJSON
+import Tokenization
+import Transformer
+
+/// The token with which a model most likely begins an answer: a good row for a control token to start from, since
+/// the model already gives it weight at exactly that place.
+public struct FirstAnswerToken: Sendable {
+    public let id: Int
+    public let text: String
+    /// Mean probability over the probe questions.
+    public let probability: Double
+
+    /// Plain questions of several kinds, so that no one topic's opening wins.
+    static let questions = [
+        "What is 17 + 25?",
+        "A train travels 60 miles in 1.5 hours. What is its average speed?",
+        "Solve for x: 2x + 3 = 11.",
+        "Tom has 3 boxes with 12 apples each and gives away 7 apples. How many apples are left?",
+        "What is the area of a rectangle with sides 4 and 9?",
+        "Is 91 a prime number?",
+    ]
+
+    /// One forward pass over the questions under the chat template; loads the weights as float32.
+    ///
+    /// - Parameters:
+    ///   - excluded: ids that must not be chosen, the control tokens.
+    init(
+        _ file: CheckpointFile, tokenizer: Tokenizer, template: String?, variables: [String: JSON], excluded: Set<Int>
+    ) throws {
+        let model = Model(try ModelParameters(file))
+        let batch = PackedBatch(
+            try Self.prompts(tokenizer: tokenizer, template: template, variables: variables))
+        let ends = batch.offsets.dropFirst().map { $0 - 1 }
+        let special = Set(tokenizer.addedTokens.filter(\.special).map(\.id))
+        var mean: [Double] = []
+        for logits in model.logits(batch, positions: Array(ends)) {
+            let probabilities = Self.softmax(logits)
+            if mean.isEmpty { mean = [Double](repeating: 0, count: probabilities.count) }
+            for index in probabilities.indices { mean[index] += probabilities[index] / Double(ends.count) }
+        }
+        let candidates = mean.indices.filter { id in
+            !special.contains(id) && !excluded.contains(id) && tokenizer.token(of: id) != nil
+        }
+        guard let best = candidates.max(by: { mean[$0] < mean[$1] }), mean[best].isFinite else {
+            throw SurgeryError.unknownSource(token: "auto", reason: "the model gives no probabilities; name a token")
+        }
+        id = best
+        text = tokenizer.decode([best])
+        probability = mean[best]
+    }
+
+    /// Ids of the probe questions as prompts.
+    static func prompts(
+        tokenizer: Tokenizer, template: String?, variables: [String: JSON]
+    ) throws -> [[Int]] {
+        let template = try template.map { try ChatTemplate($0) }
+        return try questions.map { question in
+            guard let template else { return tokenizer.encode(question + "\n", addSpecialTokens: true) }
+            return tokenizer.encode(
+                try template.render(
+                    [ChatMessage(role: "user", content: question)], addGenerationPrompt: true, variables: variables))
+        }
+    }
+
+    static func softmax(_ logits: [Float]) -> [Double] {
+        let highest = Double(logits.max() ?? 0)
+        let powers = logits.map { exp(Double($0) - highest) }
+        let total = powers.reduce(0, +)
+        return powers.map { $0 / total }
+    }
+}

@@ -1,0 +1,178 @@
+import CheckpointIO
+import OrderedJSON
+import Tokenization
+
+/// How a token that was asked for is there afterwards.
+public enum TokenOrigin: String, Sendable {
+    /// It was an added token already; its row is used as it is.
+    case present
+    /// It was an ordinary piece of the vocabulary; it keeps id and row and is now cut out before pre-tokenisation.
+    case vocabularyPiece = "vocabulary_piece"
+    /// A reserved token got this name and kept its id and row.
+    case renamed
+    /// A row that no token used (padding of the matrix) became its row.
+    case reservedRow = "reserved_row"
+    /// The matrix grew by a row.
+    case newRow = "new_row"
+
+    /// Whether the row's old values meant nothing, so that it is initialised.
+    var needsRow: Bool { self == .reservedRow || self == .newRow }
+}
+
+/// Which tokens get which ids, and the tokenizer files that say so. Nothing here touches a tensor.
+struct VocabularyPlan {
+    struct Token {
+        let content: String
+        let id: Int
+        let origin: TokenOrigin
+    }
+
+    let tokens: [Token]
+    /// Highest id + 1, before and after.
+    let tokenizerSizeBefore: Int
+    let tokenizerSizeAfter: Int
+    let rowsBefore: Int
+    /// Never less than before.
+    let rowsAfter: Int
+    /// tokenizer.json afterwards; the very bytes of before where nothing was added.
+    let tokenizerJSON: [UInt8]
+    let tokenizerConfig: String?
+    /// The tokenizer those files make.
+    let tokenizer: Tokenizer
+    /// Things a person should know about the tokens that were already there.
+    let notes: [String]
+
+    init(
+        _ record: TokenizerRecord, tokens wanted: [String], renames: [(old: String, new: String)], rows: Int,
+        path: String
+    ) throws {
+        let before = try Tokenizer(json: record.json)
+        try Self.check(wanted, existing: before, renames: renames)
+        var editor = try TokenizerEditor(json: record.json)
+        var config = try Self.parsedConfig(record.config, path: path)
+        var notes: [String] = []
+        var renamed: Set<String> = []
+        for rename in renames {
+            guard let old = before.addedTokens.first(where: { $0.content == rename.old }) else {
+                throw SurgeryError.badToken(
+                    token: rename.old, reason: "is no added token of this tokenizer, so it cannot be renamed")
+            }
+            try editor.rename(rename.old, to: rename.new)
+            Self.rename(old.id, from: rename.old, to: rename.new, in: &config)
+            renamed.insert(rename.new)
+        }
+
+        if !renames.isEmpty { editor = try TokenizerEditor(json: Self.madeOrdinary(renamed, in: editor.json)) }
+        let current = renames.isEmpty ? before : try Tokenizer(json: editor.json)
+        var planned: [Token] = []
+        for content in wanted {
+            if let token = current.addedTokens.first(where: { $0.content == content }) {
+                planned.append(
+                    Token(content: content, id: token.id, origin: renamed.contains(content) ? .renamed : .present))
+                notes += Self.notes(about: token)
+                continue
+            }
+            let existing = current.id(of: content)
+            let id = existing ?? editor.nextID
+            let token = AddedToken(
+                id: id, content: content, singleWord: false, lstrip: false, rstrip: false, normalized: false,
+                special: false)
+            try editor.add(token)
+            Self.add(token, to: &config)
+            let origin: TokenOrigin = existing != nil ? .vocabularyPiece : id < rows ? .reservedRow : .newRow
+            planned.append(Token(content: content, id: id, origin: origin))
+        }
+        let edited = planned.contains { $0.origin != .present }
+        self.tokens = planned
+        tokenizerSizeBefore = before.vocabularySize
+        tokenizerSizeAfter = max(before.vocabularySize, (planned.map(\.id).max() ?? -1) + 1)
+        rowsBefore = rows
+        rowsAfter = max(rows, tokenizerSizeAfter)
+        tokenizerJSON = edited ? editor.json : record.json
+        tokenizerConfig = edited ? config?.serialized(indent: 2) ?? record.config : record.config
+        tokenizer = edited ? try Tokenizer(json: editor.json) : before
+        self.notes = notes
+    }
+
+    /// A reserved token is usually special; a control token must not be, or decoding that skips special tokens loses
+    /// the mode.
+    private static func madeOrdinary(_ tokens: Set<String>, in json: [UInt8]) throws -> [UInt8] {
+        var root = try JSON.parse(json)
+        root["added_tokens"] = .array(
+            (root["added_tokens"]?.array ?? []).map { entry in
+                guard let content = entry["content"]?.string, tokens.contains(content) else { return entry }
+                var entry = entry
+                for flag in ["special", "lstrip", "rstrip", "single_word", "normalized"] { entry[flag] = .bool(false) }
+                return entry
+            })
+        return Array(root.serialized(indent: 2).utf8)
+    }
+
+    private static func parsedConfig(_ text: String?, path: String) throws -> JSON? {
+        guard let text else { return nil }
+        do {
+            return try JSON.parse(text)
+        } catch {
+            throw SurgeryError.malformed(path: path, place: "/tokenizer/config", reason: error.description)
+        }
+    }
+
+    /// Refuses what could not be told apart in a text.
+    private static func check(
+        _ wanted: [String], existing: Tokenizer, renames: [(old: String, new: String)]
+    ) throws {
+        guard !wanted.isEmpty else { throw SurgeryError.badOption(name: "--token", reason: "no token to add") }
+        let gone = Set(renames.map(\.old))
+        let present = existing.addedTokens.map(\.content).filter { !gone.contains($0) }
+        for (position, token) in wanted.enumerated() {
+            guard !token.isEmpty else { throw SurgeryError.badToken(token: token, reason: "is empty") }
+            guard token.utf8.count <= 256 else {
+                throw SurgeryError.badToken(token: String(token.prefix(40)) + "…", reason: "is longer than 256 bytes")
+            }
+            if wanted[..<position].contains(token) {
+                throw SurgeryError.badToken(token: token, reason: "is given twice")
+            }
+            if present.contains(token) { continue }
+            // The longest match wins where two added tokens begin at one place, so the shorter would vanish there.
+            for other in present + wanted where other != token {
+                if other.hasPrefix(token) || token.hasPrefix(other) {
+                    throw SurgeryError.badToken(
+                        token: token,
+                        reason: "clashes with \(quoted(other)): one begins with the other; choose another name")
+                }
+            }
+        }
+    }
+
+    private static func notes(about token: AddedToken) -> [String] {
+        var notes: [String] = []
+        if token.special {
+            notes.append("\(token.content) is a special token here: decoding with special tokens skipped loses it")
+        }
+        if token.lstrip || token.rstrip {
+            notes.append("\(token.content) swallows neighbouring white space (lstrip or rstrip)")
+        }
+        if token.normalized { notes.append("\(token.content) is matched after normalisation") }
+        return notes
+    }
+
+    /// Keeps `added_tokens_decoder` in step where tokenizer_config.json has one (transformers 4 wrote it, 5 does not).
+    private static func add(_ token: AddedToken, to config: inout JSON?) {
+        guard config?["added_tokens_decoder"]?.object != nil else { return }
+        config?["added_tokens_decoder"]?[String(token.id)] = [
+            "content": .string(token.content), "lstrip": .bool(token.lstrip), "normalized": .bool(token.normalized),
+            "rstrip": .bool(token.rstrip), "single_word": .bool(token.singleWord), "special": .bool(token.special),
+        ]
+    }
+
+    private static func rename(_ id: Int, from old: String, to new: String, in config: inout JSON?) {
+        if config?["added_tokens_decoder"]?[String(id)] != nil {
+            config?["added_tokens_decoder"]?[String(id)]?["content"] = .string(new)
+            config?["added_tokens_decoder"]?[String(id)]?["special"] = .bool(false)
+        }
+        for list in ["additional_special_tokens", "extra_special_tokens"] {
+            guard let entries = config?[list]?.array else { continue }
+            config?[list] = .array(entries.filter { ($0.string ?? $0["content"]?.string) != old })
+        }
+    }
+}

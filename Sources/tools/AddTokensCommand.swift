@@ -1,0 +1,99 @@
+import ArgumentParser
+import CheckpointIO
+import OrderedJSON
+import Surgery
+
+struct AddTokensCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "add-tokens",
+        abstract: "Give a model the control tokens <think>, </think> and <short>.",
+        discussion: """
+            ckpt add-tokens base.h5 -o tokens.h5
+            ckpt add-tokens base.h5 --init auto --fix-template -o tokens.h5
+
+            Tokens that are there already are used as they are; rows that no token uses are taken before the matrix \
+            grows, and it never shrinks. Tokenizer, configuration, optimizer moments and chat template are changed \
+            together, every new token is checked to encode to one id, and what was done is recorded in the file.
+            """)
+
+    @Argument(help: ArgumentHelp("The checkpoint to start from.", valueName: "checkpoint"))
+    var input: String
+
+    @Option(name: .customLong("token"), help: "A token to have afterwards; may be repeated. Without it, the three.")
+    var tokens: [String] = []
+
+    @Option(
+        name: .customLong("rename"),
+        help: ArgumentHelp("Give a reserved token a new name; it keeps its id and row.", valueName: "old=new"))
+    var renames: [String] = []
+
+    @Option(
+        name: .customLong("init"),
+        help: ArgumentHelp(
+            "Where new rows come from: mean, copy=TOKEN, auto (a likely first answer token) or normal.",
+            valueName: "how"))
+    var initialization = "mean"
+
+    @Option(help: "Seed of the noise that keeps new rows apart.")
+    var seed: UInt64 = 0
+
+    @Flag(help: "Take a <think> that the chat template puts into the prompt out of it.")
+    var fixTemplate = false
+
+    @Flag(help: "Leave the mean row as short as it is instead of giving it the median length.")
+    var noRescale = false
+
+    @Option(
+        help: ArgumentHelp(
+            "full also measures KL between old and new model with one forward pass; fast does not.",
+            valueName: "full|fast"))
+    var report = "full"
+
+    @Flag(help: "Print the report as JSON.")
+    var json = false
+
+    @OptionGroup var output: OutputOptions
+
+    mutating func run() throws {
+        var options = AddTokensOptions()
+        if !tokens.isEmpty { options.tokens = tokens }
+        options.renames = try renames.map(Self.rename)
+        // A renamed token is wanted, whether or not it is named again.
+        for rename in options.renames where !options.tokens.contains(rename.new) { options.tokens.append(rename.new) }
+        guard let how = RowInitialization(argument: initialization) else {
+            throw SurgeryError.badOption(
+                name: "--init", reason: "\(initialization) is not mean, copy=TOKEN, auto or normal")
+        }
+        options.initialization = how
+        options.seed = seed
+        options.fixesTemplate = fixTemplate
+        options.rescalesMean = !noRescale
+        guard ["full", "fast"].contains(report) else {
+            throw SurgeryError.badOption(name: "--report", reason: "\(report) is not full or fast")
+        }
+        options.measuresDivergence = report == "full"
+        options.tool = Tool.name
+        try output.check()
+        let file = try CheckpointFile(path: input)
+        let total = [TensorGroup.weights, .optimizerM, .optimizerV].flatMap { file.tensors(in: $0) }
+            .reduce(0) { $0 + $1.description.byteCount }
+        let bar = ProgressBar("writing", total: total, unit: .bytes)
+        let report = try AddTokens.run(
+            file, options, to: output.output, overwrite: output.force, progress: { bar.update($0) })
+        bar.finish()
+        if json {
+            print(report.json.serialized(indent: 2))
+        } else {
+            for line in AddTokensText(report: report, path: output.output).lines { print(line) }
+        }
+        for note in report.notes where !json { Terminal.warn(note) }
+    }
+
+    private static func rename(_ argument: String) throws -> (old: String, new: String) {
+        let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2 else {
+            throw SurgeryError.badOption(name: "--rename", reason: "\(argument) is not OLD=NEW")
+        }
+        return (parts[0], parts[1])
+    }
+}

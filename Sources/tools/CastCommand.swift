@@ -1,0 +1,39 @@
+import ArgumentParser
+import CheckpointIO
+import Surgery
+
+struct CastCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cast",
+        abstract: "Store weights in another floating-point type.",
+        discussion: """
+            ckpt cast model.h5 --dtype bfloat16 -o half.h5
+            ckpt cast model.h5 --dtype float32 --tensor '*norm*' -o mixed.h5
+
+            Rounds to the nearest value, ties to even. A value too large for the type is an error.
+            """)
+
+    @Argument(help: ArgumentHelp("The checkpoint to convert.", valueName: "checkpoint"))
+    var input: String
+
+    @Option(name: .customLong("dtype"), help: "float32, float16 or bfloat16.")
+    var type: String
+
+    @Option(name: .customLong("tensor"), help: "Convert only tensors of that name; * stands for anything.")
+    var pattern = "*"
+
+    @OptionGroup var options: SurgeryOptions
+
+    mutating func run() throws {
+        guard let type = ElementType(rawValue: type) else {
+            throw SurgeryError.badOption(
+                name: "--dtype", reason: "\(self.type) is no float type; give float32, float16 or bfloat16")
+        }
+        let file = try options.open(input)
+        try options.run([file]) { tool, progress in
+            try Cast.run(
+                file, to: type, matching: NamePattern(pattern), output: options.output.output,
+                overwrite: options.output.force, tool: tool, progress: progress)
+        }
+    }
+}

@@ -1,0 +1,43 @@
+import Foundation
+import Surgery
+
+/// How mode preference moved: means, by level, histogram, the prompts that changed sides.
+struct ModePreferenceText {
+    let change: ModePreferenceChange
+
+    var lines: [String] {
+        var lines = [
+            "",
+            Style.bold("Mode preference")
+                + "  \(change.prompts.count) probe prompts, snapshot of step \(change.stepA) → \(change.stepB)",
+        ]
+        lines.append(
+            "  P(<think>) \(Self.probability(change.meanThinkA)) → \(Self.probability(change.meanThinkB))    "
+                + "P(<short>) \(Self.probability(change.meanShortA)) → \(Self.probability(change.meanShortB))")
+        if change.levels.count > 1 {
+            for level in change.levels {
+                lines.append(
+                    "  level \(Format.column(level.name, 10)) \(TextPlot.bar(level.thinkA, width: 16)) "
+                        + "\(Self.probability(level.thinkA)) → \(TextPlot.bar(level.thinkB, width: 16)) "
+                        + "\(Self.probability(level.thinkB))  \(level.promptCount) prompts")
+            }
+        }
+        let histogram = change.histogram()
+        lines.append(
+            "  P(<think>) from 0 to 1: \(TextPlot.sparkline(histogram.a.map(Double.init))) → "
+                + TextPlot.sparkline(histogram.b.map(Double.init)))
+        let changed = change.changedSides.sorted { abs($0.thinkB - $0.thinkA) > abs($1.thinkB - $1.thinkA) }
+        lines.append(
+            "  \(changed.count) of \(change.prompts.count) prompts changed sides" + (changed.isEmpty ? "" : ":"))
+        for prompt in changed.prefix(6) {
+            lines.append(
+                "    \(Self.probability(prompt.thinkA)) → \(Self.probability(prompt.thinkB))  "
+                    + Format.column(prompt.text, 58).trimmingCharacters(in: .whitespaces))
+        }
+        return lines
+    }
+
+    static func probability(_ value: Double) -> String {
+        value.isFinite ? String(format: "%.2f", value) : "–"
+    }
+}

@@ -1,0 +1,30 @@
+import ArgumentParser
+import Surgery
+
+struct ExtractCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "extract",
+        abstract: "Keep only some tensors.",
+        discussion: """
+            ckpt extract model.h5 --tensor 'model.layers.0.*' -o layer0.h5
+
+            The result opens in every tool but is no whole model; `ckpt graft` puts it into one.
+            """)
+
+    @Argument(help: ArgumentHelp("The checkpoint to take tensors from.", valueName: "checkpoint"))
+    var input: String
+
+    @Option(name: .customLong("tensor"), help: "Tensors to keep; * stands for anything; may be repeated.")
+    var patterns: [String]
+
+    @OptionGroup var options: SurgeryOptions
+
+    mutating func run() throws {
+        let file = try options.open(input)
+        try options.run([file]) { tool, progress in
+            try Graft.extract(
+                file, matching: patterns.map(NamePattern.init), to: options.output.output,
+                overwrite: options.output.force, tool: tool, progress: progress)
+        }
+    }
+}

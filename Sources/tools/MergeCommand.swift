@@ -1,0 +1,66 @@
+import ArgumentParser
+import CheckpointIO
+import Surgery
+
+extension MergeMethod: ExpressibleByArgument {}
+
+struct MergeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "merge",
+        abstract: "Mix several models of one architecture into one.",
+        discussion: """
+            ckpt merge reasoning.h5 instruct.h5 --method linear --weight 0.5 --weight 0.5 -o merged.h5
+            ckpt merge a.h5 b.h5 --method slerp --weight 0.7 --weight 0.3 -o merged.h5
+            ckpt merge a.h5 b.h5 --method task-arithmetic --base base.h5 --weight 1 --weight 0.5 -o merged.h5
+
+            One --weight for each model, in their order; PATTERN=W1,W2 sets other weights for the tensors it matches. \
+            Weights of linear are divided by their sum; slerp goes from the first model to the second by the second's \
+            weight. Tokenizer, configuration and template are the first model's.
+            """)
+
+    @Argument(help: ArgumentHelp("The models.", valueName: "checkpoint"))
+    var inputs: [String]
+
+    @Option(help: "linear, slerp or task-arithmetic.")
+    var method: MergeMethod
+
+    @Option(name: .customLong("weight"), help: "A model's weight, or PATTERN=W1,W2 for some tensors.")
+    var weightArguments: [String] = []
+
+    @Option(help: "The model the others began from, for task-arithmetic.")
+    var base: String?
+
+    @OptionGroup var options: SurgeryOptions
+
+    mutating func run() throws {
+        let weights = try Self.weights(weightArguments, modelCount: inputs.count)
+        try options.output.check()
+        let files = try inputs.map { try CheckpointFile(path: $0) }
+        let base = try base.map { try CheckpointFile(path: $0) }
+        try options.run(files) { tool, progress in
+            try Merge.run(
+                files, method: method, weights: weights, base: base, to: options.output.output,
+                overwrite: options.output.force, tool: tool, progress: progress)
+        }
+    }
+
+    private static func weights(_ arguments: [String], modelCount: Int) throws -> MergeWeights {
+        var general: [Double] = []
+        var byPattern: [(pattern: NamePattern, weights: [Double])] = []
+        for argument in arguments {
+            if let weight = Double(argument) {
+                general.append(weight)
+                continue
+            }
+            let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+            let numbers = parts.last?.split(separator: ",").map { Double($0) } ?? []
+            guard parts.count == 2, !numbers.isEmpty, !numbers.contains(nil) else {
+                throw SurgeryError.badOption(name: "--weight", reason: "\(argument) is no number and no PATTERN=W1,W2")
+            }
+            byPattern.append((NamePattern(parts[0]), numbers.compactMap(\.self)))
+        }
+        // Without any, all models weigh the same.
+        if general.isEmpty { general = [Double](repeating: 1 / Double(max(modelCount, 1)), count: modelCount) }
+        return MergeWeights(general, byPattern: byPattern)
+    }
+}

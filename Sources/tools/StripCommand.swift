@@ -1,0 +1,26 @@
+import ArgumentParser
+import Surgery
+
+struct StripCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "strip",
+        abstract: "Drop optimizer and training state.",
+        discussion: """
+            ckpt strip sft/step-000020.h5 -o model.h5
+
+            History, probes and lineage stay. What is left is copied as it is.
+            """)
+
+    @Argument(help: ArgumentHelp("The checkpoint to strip.", valueName: "checkpoint"))
+    var input: String
+
+    @OptionGroup var options: SurgeryOptions
+
+    mutating func run() throws {
+        let file = try options.open(input)
+        try options.run([file]) { tool, progress in
+            try Strip.run(
+                file, to: options.output.output, overwrite: options.output.force, tool: tool, progress: progress)
+        }
+    }
+}
