@@ -57,7 +57,8 @@ let package = Package(
         // Compares with other tokenizers and measures; see bench/tokenization.
         .executableTarget(
             name: "tokenization-bench", dependencies: ["OrderedJSON", "Tokenization"], path: "bench/tokenization",
-            exclude: [], swiftSettings: warningsAreErrors),
+            exclude: ["compare.py"],
+            swiftSettings: warningsAreErrors),
 
         tests(of: "OrderedJSON"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
