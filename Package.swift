@@ -55,6 +55,11 @@ let package = Package(
             name: "tokenization-bench", dependencies: ["OrderedJSON", "Tokenization"], path: "bench/tokenization",
             exclude: [], swiftSettings: warningsAreErrors),
 
+        // Moves models between formats and measures; see bench/foreign.
+        .executableTarget(
+            name: "foreign-bench", dependencies: ["CheckpointIO"], path: "bench/foreign",
+            swiftSettings: warningsAreErrors),
+
         tests(of: "OrderedJSON"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"]),
         tests(of: "Tokenization", ["OrderedJSON"]),
