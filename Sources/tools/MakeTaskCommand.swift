@@ -3,7 +3,7 @@ import Foundation
 import OrderedJSON
 import TrainLoop
 
-struct MakeTask: ParsableCommand {
+struct MakeTaskCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make the embedded task: chains of operations on which thinking pays at some levels only.",
         discussion: """

@@ -27,6 +27,24 @@ extension String {
         }
     }
 
+    /// Offset in bytes of the last occurrence.
+    func lastByteOffset(of pattern: String) -> Int? {
+        var text = self
+        let pattern = Array(pattern.utf8)
+        return text.withUTF8 { text in
+            guard let last = pattern.last, text.count >= pattern.count else { return nil }
+            var end = text.count
+            while end >= pattern.count {
+                if text[end - 1] == last, pattern.indices.allSatisfy({ text[end - pattern.count + $0] == pattern[$0] })
+                {
+                    return end - pattern.count
+                }
+                end -= 1
+            }
+            return nil
+        }
+    }
+
     /// True if the bytes of the pattern occur.
     func containsBytes(of pattern: String) -> Bool { !byteOffsets(of: pattern, limit: 1).isEmpty }
 

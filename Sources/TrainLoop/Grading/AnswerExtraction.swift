@@ -79,26 +79,24 @@ public enum AnswerExtraction {
 
     /// The rest of the line after the last `####`, and what stands before it.
     static func afterHashes(_ text: String) -> (before: String, text: String)? {
-        guard let offset = text.byteOffsets(of: "####").last else { return nil }
+        guard let offset = text.lastByteOffset(of: "####") else { return nil }
         let rest = text.bytes(offset + 4..<text.utf8.count).trimmed
-        let line = String(rest.prefix { !$0.isNewline }).trimmed
+        let line = rest.firstLine.trimmed
         return line.isEmpty ? nil : (text.bytes(0..<offset).trimmed, line)
     }
 
     /// What follows the last "answer is", up to the end of the sentence.
     private static func afterPhrase(_ text: String) -> String? {
-        guard let offset = text.lowercasedASCII.byteOffsets(of: "answer is").last else { return nil }
+        guard let offset = text.lowercasedASCII.lastByteOffset(of: "answer is") else { return nil }
         var rest = text.bytes(offset + "answer is".utf8.count..<text.utf8.count).trimmed
         if rest.hasPrefix(":") { rest = String(rest.dropFirst()).trimmed }
-        let line = rest.prefix { !$0.isNewline }
+        let line = rest.firstLine
         // A full stop ends the sentence unless a digit follows it.
-        var end = line.startIndex
-        while end < line.endIndex {
-            let next = line.index(after: end)
-            if line[end] == ".", next == line.endIndex || !line[next].isNumber { break }
-            end = next
+        let bytes = Array(line.utf8)
+        let end = bytes.indices.first { index in
+            bytes[index] == UInt8(ascii: ".") && (index + 1 == bytes.count || !(48...57).contains(bytes[index + 1]))
         }
-        let phrase = String(line[..<end]).trimmed
+        let phrase = String(decoding: bytes[..<(end ?? bytes.count)], as: UTF8.self).trimmed
         return phrase.isEmpty ? nil : phrase
     }
 
@@ -122,11 +120,17 @@ public enum AnswerExtraction {
 }
 
 extension String {
-    /// Without surrounding white space.
+    /// Without surrounding white space (of ASCII).
     var trimmed: String {
-        guard let first = firstIndex(where: { !$0.isWhitespace }), let last = lastIndex(where: { !$0.isWhitespace })
+        func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+        guard let first = utf8.firstIndex(where: { !isSpace($0) }), let last = utf8.lastIndex(where: { !isSpace($0) })
         else { return "" }
-        return String(self[first...last])
+        return String(decoding: utf8[first...last], as: UTF8.self)
+    }
+
+    /// Up to the first line feed.
+    var firstLine: String {
+        utf8.firstIndex(of: UInt8(ascii: "\n")).map { String(self[..<$0]) } ?? self
     }
 
     /// With A...Z in lower case and every other byte as it is, so that offsets stay.

@@ -1,6 +1,10 @@
-import Foundation
-
-/// Whether two answers say the same number.
+/// Whether two answers say the same mathematics.
+///
+/// Integers, decimals, fractions, mixed numbers, percentages, money and units, surds, complex numbers, polynomials and
+/// rational functions, points, intervals and their unions, sets and lists, matrices, equations, inequalities, numbers
+/// in a base, and words. Numbers are exact fractions; expressions are compared by exact algebra, and at random points
+/// only where functions or nested roots leave algebra without a verdict. What is too long or too large for that is
+/// equal only to itself. `docs/grading.md` says what counts as equal and how this compares with others.
 public struct MathGrader: AnswerGrader {
     public init() {}
 
@@ -8,78 +12,42 @@ public struct MathGrader: AnswerGrader {
         answers.map { Self.areEquivalent($0.answer, $0.truth) }
     }
 
-    /// True if the answers are the same text after normalising, or the same exact number.
+    /// Answers longer than this many bytes are equal only if their bytes are.
+    static let maximumByteCount = 2000
+
+    /// True if the answer says what the truth says. Not symmetric: to a numeral only a numeral is equal, since an
+    /// answer that still has to be worked out (`2+3` for 5) gives the problem back.
     public static func areEquivalent(_ answer: String, _ truth: String) -> Bool {
         let answer = answer.trimmed
         let truth = truth.trimmed
-        if answer == truth { return true }
-        guard answer.utf8.count <= 1000, truth.utf8.count <= 1000 else { return false }
-        let left = normalized(answer)
-        let right = normalized(truth)
-        if left == right, !left.isEmpty { return true }
-        guard let left = Fraction(left), let right = Fraction(right) else { return false }
-        return left == right
+        if answer.utf8.elementsEqual(truth.utf8) { return true }
+        guard answer.utf8.count <= maximumByteCount, truth.utf8.count <= maximumByteCount else { return false }
+        // A comma may group thousands or separate items; either reading may be the right one.
+        for answerJoins in [true, false] {
+            let left = AnswerParser.value(answer, joinsThousands: answerJoins)
+            for truthJoins in [true, false] {
+                let right = AnswerParser.value(truth, joinsThousands: truthJoins)
+                if areEqual(left.value, answer, right.value, truth) { return true }
+                if !right.hasAmbiguousCommas { break }
+            }
+            if !left.hasAmbiguousCommas { break }
+        }
+        return false
     }
 
-    static func normalized(_ text: String) -> String {
-        var text = text
-        for (from, to) in [
-            ("\\dfrac", "\\frac"), ("\\tfrac", "\\frac"), ("\\left", ""), ("\\right", ""), ("\\!", ""), ("\\,", ""),
-            ("\\ ", ""), ("\\$", ""), ("$", ""), ("\\%", "%"), ("\u{2212}", "-"), (" ", ""), ("\n", ""),
-        ] {
-            text = text.replacingOccurrences(of: from, with: to)
-        }
-        if text.hasSuffix(".") { text.removeLast() }
-        return text
+    private static func areEqual(
+        _ left: AnswerValue, _ answer: String, _ right: AnswerValue, _ truth: String
+    ) -> Bool {
+        if AnswerComparison.areEqual(left, right) { return true }
+        // Where one of them is no mathematics, both are compared as texts.
+        guard left.isText || right.isText else { return false }
+        let text = AnswerValue.plainText(answer)
+        return text != .text("") && text == AnswerValue.plainText(truth)
     }
 }
 
-/// A number as a fraction of machine integers.
-struct Fraction: Equatable {
-    let numerator: Int
-    let denominator: Int
-
-    init?(_ numerator: Int, over denominator: Int) {
-        guard denominator != 0, numerator != .min, denominator != .min else { return nil }
-        var (a, b) = (abs(numerator), abs(denominator))
-        while b != 0 { (a, b) = (b, a % b) }
-        let divisor = max(1, a) * (denominator < 0 ? -1 : 1)
-        self.numerator = numerator / divisor
-        self.denominator = denominator / divisor
-    }
-
-    /// An integer, a decimal, a percentage, `a/b` or `\frac{a}{b}`.
-    init?(_ text: String) {
-        var text = text[...]
-        var sign = 1
-        if text.first == "-" {
-            sign = -1
-            text = text.dropFirst()
-        }
-        if text.hasPrefix("\\frac{"), text.hasSuffix("}") {
-            let parts = text.dropFirst(6).dropLast().split(separator: "}{", omittingEmptySubsequences: false)
-            guard parts.count == 2, let top = Int(parts[0]), let bottom = Int(parts[1]) else { return nil }
-            self.init(sign * top, over: bottom)
-            return
-        }
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        if parts.count == 2 {
-            guard let top = Int(parts[0]), let bottom = Int(parts[1]) else { return nil }
-            self.init(sign * top, over: bottom)
-            return
-        }
-        var scale = 1
-        if text.last == "%" {
-            scale = 100
-            text = text.dropLast()
-        }
-        let digits = text.filter { $0 != "," }
-        let halves = digits.split(separator: ".", omittingEmptySubsequences: false)
-        guard halves.count <= 2, digits.count <= 16, digits.contains(where: \.isNumber),
-            halves.allSatisfy({ $0.allSatisfy { $0.isASCII && $0.isNumber } }),
-            let value = Int(halves.joined())
-        else { return nil }
-        for _ in 0..<(halves.count == 2 ? halves[1].count : 0) { scale *= 10 }
-        self.init(sign * value, over: scale)
+extension AnswerValue {
+    fileprivate var isText: Bool {
+        if case .text = self { true } else { false }
     }
 }
