@@ -60,6 +60,11 @@ let package = Package(
             exclude: ["compare.py"],
             swiftSettings: warningsAreErrors),
 
+        // Moves models between formats and measures; see bench/foreign.
+        .executableTarget(
+            name: "foreign-bench", dependencies: ["CheckpointIO"], path: "bench/foreign",
+            swiftSettings: warningsAreErrors),
+
         tests(of: "OrderedJSON"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
         tests(of: "Tokenization", ["OrderedJSON"], fixtures: true),

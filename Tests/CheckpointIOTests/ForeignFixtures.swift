@@ -52,6 +52,16 @@ enum ForeignFixtures {
         return ~value
     }
 
+    /// The description of what `body` throws; nil where it throws nothing.
+    static func message(_ body: () throws -> some Any) -> String? {
+        do {
+            _ = try body()
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
     /// A new folder that `body` may fill; it is removed afterwards.
     static func withTemporaryFolder<Value>(_ body: (URL) throws -> Value) throws -> Value {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("ckpt-foreign-\(UUID().uuidString)")

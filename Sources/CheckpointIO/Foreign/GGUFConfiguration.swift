@@ -41,7 +41,7 @@ struct GGUFConfiguration {
                 path: keys.path, what: "a rotation of \(rotated) of \(head) dimensions a head",
                 remedy: "ckpt reads models that rotate whole heads")
         }
-        guard head % 2 == 0 else {
+        guard head % 2 == 0, head <= 1 << 16 else {
             throw ForeignModelError.malformed(
                 path: keys.path, place: "key \(quoted(keys.own("attention.key_length")))",
                 reason: "a head of \(head) dimensions cannot be rotated in pairs")

@@ -29,8 +29,9 @@ struct GGUFModelKeys {
         headCount = try Self.size(config, "num_attention_heads")
         let hidden = try Self.size(config, "hidden_size")
         headDimension = config["head_dim"]?.int ?? hidden / headCount
-        guard headDimension > 0, headDimension % 2 == 0 else {
-            throw ForeignModelError.malformed(path: "/config", place: "head_dim", reason: "is no positive even number")
+        guard headDimension > 0, headDimension % 2 == 0, headDimension <= 1 << 16 else {
+            throw ForeignModelError.malformed(
+                path: "/config", place: "head_dim", reason: "is no positive even number up to 65536")
         }
         // transformers 5 keeps both in rope_parameters.
         let rope = config["rope_parameters"]

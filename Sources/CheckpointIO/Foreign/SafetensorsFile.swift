@@ -79,6 +79,7 @@ struct SafetensorsHeader {
         byteCount = 8 + headerCount
         let bytes = try file.bytes(at: 8, count: headerCount, place: "header")
         guard bytes.first == UInt8(ascii: "{") else { throw malformed("header", "does not start with '{'") }
+        try Self.checkSize(bytes, malformed)
         let header: JSON
         do {
             header = try JSON.parse(bytes, maximumDepth: 4)
@@ -113,6 +114,23 @@ struct SafetensorsHeader {
             throw malformed("end of the data", "\(available - end) bytes follow the last tensor")
         }
     }
+
+    /// Bounds what parsing takes: a value takes much more memory than its text, so a header made of nothing but
+    /// brackets and commas could ask for a hundred times its size.
+    private static func checkSize(_ bytes: [UInt8], _ malformed: (String, String) -> ForeignModelError) throws {
+        var openings = 0
+        var separators = 0
+        for byte in bytes {
+            openings += byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[") ? 1 : 0
+            separators += byte == UInt8(ascii: ",") ? 1 : 0
+        }
+        guard openings <= 3 * maximumTensorCount, separators <= 8 * maximumTensorCount else {
+            throw malformed("header", "lists more than \(maximumTensorCount) tensors")
+        }
+    }
+
+    /// Ten times what the largest models have.
+    static let maximumTensorCount = 500_000
 
     private static func metadata(
         _ entry: JSON, _ malformed: (String, String) -> ForeignModelError

@@ -38,11 +38,11 @@ extension TokenizerRecord {
     /// More tokens than any vocabulary has; ids beyond are refused before anything is sized by them.
     static let maximumTokenCount = 1 << 24
 
-    /// One more than the highest id of a parsed `tokenizer.json`.
+    /// One more than the highest id of a parsed `tokenizer.json`, at most `maximumTokenCount`.
     static func tokenCount(_ tokenizer: JSON) -> Int {
         var highest = -1
         for (_, id) in tokenizer["model"]?["vocab"]?.object ?? JSONObject() { highest = max(highest, id.int ?? -1) }
         for entry in tokenizer["added_tokens"]?.array ?? [] { highest = max(highest, entry["id"]?.int ?? -1) }
-        return highest + 1
+        return min(highest, maximumTokenCount - 1) + 1
     }
 }

@@ -213,6 +213,18 @@ def save_blocks():
         (ROOT / f"blocks-{name}.bin").write_bytes(blocks.tobytes() + gguf.dequantize(blocks, Q[name]).astype("<f4").tobytes())
 
 
+def save_encoded():
+    """64 rows of float32 values of all sizes, then the Q8_0 blocks that the gguf package makes of them."""
+    rng = np.random.default_rng(13)
+    values = rng.standard_normal((64, 32)).astype(np.float32) * np.float32(10.0) ** rng.integers(-6, 4, (64, 1))
+    values = values.astype(np.float32)
+    values[0] = 0
+    # Halves, which go away from zero.
+    values[1] = np.arange(32, dtype=np.float32) - 15.5
+    values[1, 31] = 127
+    (ROOT / "encode-Q8_0.bin").write_bytes(values.tobytes() + gguf.quantize(values, Q.Q8_0).tobytes())
+
+
 def probes(tok):
     return [dict(text=text, ids=tok.encode(text, add_special_tokens=False)) for text in PROBES]
 
@@ -228,6 +240,7 @@ if __name__ == "__main__":
     save_gguf("qwen2-f16.gguf", "qwen2", qwen2, qwen, "qwen2", [Q.F16])
     save_gguf("qwen3-bf16.gguf", "qwen3", qwen3, qwen, "qwen2", [Q.BF16])
     save_blocks()
+    save_encoded()
     (ROOT / "token-ids.json").write_text(
         json.dumps({"smollm": probes(smollm), "qwen2": probes(qwen)}, indent=1, ensure_ascii=True) + "\n"
     )
