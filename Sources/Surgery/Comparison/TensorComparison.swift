@@ -28,6 +28,8 @@ public struct TensorComparison: Sendable {
     public let rowChanges: [Float]?
     /// The rows that were asked for, as they are in A (nil where A has no such row) and in B.
     let rows: [Int: (a: [Float]?, b: [Float]?)]
+    /// For the rows that were asked for, the rows of B that point most nearly the same way.
+    let neighbors: [Int: [RowNeighbor]]
 
     /// `q`, `k`, `gate`, `norm`, `embed` …: the part of the model the tensor plays.
     public var role: TensorRole { TensorRole(name) }
@@ -49,6 +51,7 @@ public struct TensorComparison: Sendable {
             statistics = nil
             rowChanges = nil
             rows = [:]
+            neighbors = [:]
             return
         }
         let left = a.tensor.description
@@ -58,6 +61,7 @@ public struct TensorComparison: Sendable {
             statistics = nil
             rowChanges = nil
             rows = [:]
+            neighbors = [:]
             return
         }
         guard left.shape.count == right.shape.count, left.shape.dropFirst() == right.shape.dropFirst(),
@@ -67,6 +71,7 @@ public struct TensorComparison: Sendable {
             statistics = nil
             rowChanges = nil
             rows = [:]
+            neighbors = [:]
             return
         }
         status = left.shape != right.shape ? .resized : left.elementType != right.elementType ? .retyped : .changed
@@ -78,6 +83,7 @@ public struct TensorComparison: Sendable {
             uniqueKeysWithValues: rowsOfInterest.map { row in
                 (row, (row < pair.a.rows ? try pair.a.row(row) : nil, row < pair.b.rows ? try pair.b.row(row) : nil))
             })
+        neighbors = try RowNeighbor.nearest(to: rowsOfInterest.filter { $0 < pair.b.rows }.sorted(), in: pair.b)
     }
 }
 

@@ -107,6 +107,9 @@ struct ComparisonText {
                 "  largest |Δ| \(Format.number(Double(statistics.largestDifference))) at "
                     + "\(most.name)\(most.largestIndex)")
         }
+        if let bytes = report.deltaByteCount {
+            lines.append("  a delta with only the changed elements would take about \(Format.bytes(bytes))")
+        }
         lines += heat
         lines += moved
         return lines
@@ -177,8 +180,35 @@ struct ComparisonText {
                     + [("row", token.embedding), ("head", token.head)].compactMap { name, row in
                         row.map { "\(name) \(Self.row($0))" }
                     }.joined(separator: "; "))
+            if let neighbors = token.embedding?.neighbors, !neighbors.isEmpty {
+                let texts = neighbors.prefix(4).map {
+                    "\($0.text.debugDescription) \(String(format: "%.2f", $0.cosine))"
+                }
+                lines.append(Style.faint("            near " + texts.joined(separator: ", ")))
+            }
+        }
+        if report.movedRows.count > 0 {
+            let rows = report.movedRows.prefix(8).map {
+                "\($0.text.debugDescription) \(Format.number(Double($0.change)))"
+            }
+            lines += Self.wrapped("  rows that moved most: ", rows)
         }
         return lines
+    }
+
+    /// Items behind a title, broken into lines of 78 columns that start under the first item.
+    private static func wrapped(_ title: String, _ items: [String]) -> [String] {
+        var lines: [String] = []
+        var line = title
+        for (index, item) in items.enumerated() {
+            let text = index + 1 < items.count ? item + ", " : item
+            if line.count + text.count > 79, line.count > title.count {
+                lines.append(line)
+                line = String(repeating: " ", count: title.count)
+            }
+            line += text
+        }
+        return lines + [line]
     }
 
     private static func row(_ row: ControlTokenComparison.Row) -> String {
