@@ -1,0 +1,129 @@
+import CZstd
+
+/// What can be wrong with a zstd frame, in words for the end of an error message.
+struct ZstdProblem: Error {
+    var description: String
+
+    init(_ description: String) { self.description = description }
+
+    /// The problem that a zstd return code stands for.
+    init(code: Int) { description = "zstd: " + String(cString: ZSTD_getErrorName(code)) }
+}
+
+/// How hard the compressor looks for repetition.
+enum ZstdEffort {
+    /// No match search worth the name, literals always entropy-coded: the best that can be done with the shuffled
+    /// bytes of trained weights, and the fastest (reference: docs/checkpoint-format.md).
+    case entropyOnly
+    /// An ordinary zstd level.
+    case level(Int32)
+
+    /// The level as the filter's parameter records it; decoders ignore it.
+    var recordedLevel: Int32 {
+        switch self {
+        case .entropyOnly: -1000
+        case .level(let level): level
+        }
+    }
+}
+
+/// A zstd compression context. One thread at a time.
+final class ZstdCompressor {
+    private let context: OpaquePointer
+
+    init() throws {
+        guard let context = ZSTD_createCCtx() else { throw ZstdProblem("zstd: out of memory") }
+        self.context = context
+    }
+
+    deinit { ZSTD_freeCCtx(context) }
+
+    /// Bytes an output buffer must have for `byteCount` bytes of input in `planeCount` planes.
+    static func outputBound(_ byteCount: Int, planeCount: Int) -> Int {
+        // Every flush may close a block of its own early, which costs a block header.
+        ZSTD_compressBound(byteCount) + 64 * (planeCount + 1)
+    }
+
+    /// Compresses `source` to exactly one frame with content size and checksum, ending a block after each of
+    /// `planeCount` equal parts, and returns the bytes of the frame.
+    func compress(
+        _ source: UnsafeRawBufferPointer, planeCount: Int, effort: ZstdEffort,
+        into destination: UnsafeMutableRawBufferPointer
+    ) throws -> Int {
+        try check(ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters))
+        switch effort {
+        case .entropyOnly:
+            try set(ZSTD_c_compressionLevel, -1000)
+            try set(ckpt_zstd_literal_compression_mode, Int32(ZSTD_lcm_huffman.rawValue))
+        case .level(let level):
+            try set(ZSTD_c_compressionLevel, level)
+        }
+        try set(ZSTD_c_checksumFlag, 1)
+        try set(ZSTD_c_contentSizeFlag, 1)
+        // Both buffers stay in place until the frame ends, so zstd need not copy through buffers of its own.
+        try set(ckpt_zstd_stable_in_buffer, 1)
+        try set(ckpt_zstd_stable_out_buffer, 1)
+        try check(ZSTD_CCtx_setPledgedSrcSize(context, UInt64(source.count)))
+        var output = ZSTD_outBuffer(dst: destination.baseAddress, size: destination.count, pos: 0)
+        var input = ZSTD_inBuffer(src: source.baseAddress, size: 0, pos: 0)
+        let planeSize = source.count / planeCount
+        for plane in 1...planeCount {
+            let isLast = plane == planeCount
+            input.size = isLast ? source.count : plane * planeSize
+            let operation = isLast ? ZSTD_e_end : ZSTD_e_flush
+            var remaining = 1
+            while remaining != 0 {
+                remaining = try check(ZSTD_compressStream2(context, &output, &input, operation))
+            }
+        }
+        return output.pos
+    }
+
+    private func set(_ parameter: ZSTD_cParameter, _ value: Int32) throws {
+        try check(ZSTD_CCtx_setParameter(context, parameter, value))
+    }
+}
+
+/// A zstd decompression context. One thread at a time.
+final class ZstdDecompressor {
+    private let context: OpaquePointer
+
+    init() throws {
+        guard let context = ZSTD_createDCtx() else { throw ZstdProblem("zstd: out of memory") }
+        self.context = context
+    }
+
+    deinit { ZSTD_freeDCtx(context) }
+
+    /// Decompresses exactly one frame that fills `destination` exactly, and checks its checksum if it has one.
+    /// - Returns: whether the frame carried a checksum.
+    func decompress(
+        _ source: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer
+    ) throws -> Bool {
+        var header = ZSTD_frameHeader()
+        let missing = try check(ZSTD_getFrameHeader(&header, source.baseAddress, source.count))
+        guard missing == 0, header.frameType == ZSTD_frame else { throw ZstdProblem("not a zstd frame") }
+        guard header.dictID == 0 else { throw ZstdProblem("the zstd frame asks for a dictionary") }
+        guard header.frameContentSize == UInt64(destination.count) else {
+            let claim =
+                header.frameContentSize == UInt64.max ? "no content size" : "\(header.frameContentSize) bytes"
+            throw ZstdProblem("the zstd frame declares \(claim) where the chunk has \(destination.count) bytes")
+        }
+        let frameSize = try check(ZSTD_findFrameCompressedSize(source.baseAddress, source.count))
+        guard frameSize == source.count else {
+            throw ZstdProblem("the zstd frame has \(frameSize) bytes, the stored chunk \(source.count)")
+        }
+        let written = try check(
+            ZSTD_decompressDCtx(
+                context, destination.baseAddress, destination.count, source.baseAddress, source.count))
+        guard written == destination.count else { throw ZstdProblem("the zstd frame ends early") }
+        return header.checksumFlag != 0
+    }
+}
+
+/// Returns `code` where it is no error.
+@discardableResult
+private func check(_ code: Int) throws -> Int {
+    guard ZSTD_isError(code) == 0 else { throw ZstdProblem(code: code) }
+    return code
+}

@@ -1,0 +1,166 @@
+/// Reads what makes an object a dataset: type, shape, layout, filters, and the index of its chunks.
+enum HDF5Datasets {
+    /// Bytes a chunk may have.
+    private static let maximumChunkBytes = 64 << 20
+    /// Half the children of a chunk B-tree node: HDF5's default.
+    private static let treeK = 32
+    private static let maximumLevels = 8
+
+    static func read(
+        _ header: HDF5ObjectHeader, _ attributes: [(name: String, value: HDF5Value)], _ source: HDF5Source
+    ) throws -> HDF5Dataset {
+        guard var typeMessage = try header.only(.datatype), var spaceMessage = try header.only(.dataspace),
+            var layout = try header.only(.layout)
+        else { throw HDF5Problem.unsupported("an object that is neither group nor dataset") }
+        let type = try HDF5Datatype.parse(&typeMessage)
+        let shape = try HDF5Datatype.dataspace(&spaceMessage)
+        let elementSize = HDF5Value.storedByteCount(of: type)
+        guard let byteCount = checkedByteCount(shape ?? [], elementSize) else {
+            throw HDF5Problem.damaged("the shape \(shape ?? []) is impossibly large")
+        }
+        let filters = try header.only(.filterPipeline).map { cursor in
+            var cursor = cursor
+            return try pipeline(&cursor, elementSize: elementSize)
+        }
+        let storage: StoredLayout
+        try layout.version(3, of: "the layout")
+        switch try layout.uint8() {
+        case 1:
+            guard filters == nil else { throw HDF5Problem.damaged("filters without chunks") }
+            storage = try contiguous(&layout, byteCount, source)
+        case 2:
+            storage =
+                byteCount == 0
+                ? .contiguous(nil, byteCount: 0)
+                : try chunked(&layout, shape ?? [], elementSize, filters ?? [], source)
+        case 0: throw HDF5Problem.unsupported("a dataset in compact storage")
+        case 3: throw HDF5Problem.unsupported("a virtual dataset")
+        case let other: throw HDF5Problem.damaged("a layout of class \(other)")
+        }
+        return HDF5Dataset(type: type, shape: shape, storage: storage, attributes: attributes)
+    }
+
+    private static func contiguous(
+        _ layout: inout HDF5Cursor, _ byteCount: Int, _ source: HDF5Source
+    ) throws -> StoredLayout {
+        let address = try layout.address()
+        let stored = try layout.length()
+        guard byteCount > 0 else { return .contiguous(nil, byteCount: 0) }
+        guard let address else { throw HDF5Problem.damaged("its data were never written") }
+        guard stored == byteCount else {
+            throw HDF5Problem.damaged("its shape calls for \(byteCount) bytes, \(stored) are stored")
+        }
+        try source.claimRange(address, byteCount, "its data")
+        return .contiguous(address, byteCount: byteCount)
+    }
+
+    /// The allow-listed pipelines: none, shuffle, zstd, shuffle then zstd.
+    private static func pipeline(_ cursor: inout HDF5Cursor, elementSize: Int) throws -> [HDF5Filter] {
+        let version = try cursor.uint8()
+        guard version == 1 || version == 2 else {
+            throw HDF5Problem.unsupported("a filter pipeline of version \(version)")
+        }
+        let count = try cursor.uint8()
+        if version == 1 { try cursor.zeros(6) }
+        guard count <= 2 else { throw HDF5Problem.unsupported("more than two filters") }
+        var filters: [HDF5Filter] = []
+        for _ in 0..<count {
+            let identifier = Int32(try cursor.uint16())
+            let nameLength = version == 1 || identifier >= 256 ? try cursor.uint16() : 0
+            guard try cursor.uint16() <= 1 else { throw HDF5Problem.damaged("a filter has unknown flags") }
+            let parameterCount = try cursor.uint16()
+            guard parameterCount <= 8 else { throw HDF5Problem.unsupported("a filter with many parameters") }
+            try cursor.skip(nameLength)
+            let parameters = try (0..<parameterCount).map { _ in try cursor.integer(UInt32.self) }
+            if version == 1, parameterCount % 2 == 1 { try cursor.skip(4) }
+            filters.append(HDF5Filter(identifier: identifier, parameters: parameters))
+        }
+        let isShuffleRight = filters.allSatisfy {
+            $0.identifier != CheckpointLayout.shuffleFilter || $0.parameters == [UInt32(elementSize)]
+        }
+        guard isShuffleRight else { throw HDF5Problem.damaged("the shuffle filter has a wrong element size") }
+        let identifiers = filters.map(\.identifier)
+        let (shuffle, zstd) = (CheckpointLayout.shuffleFilter, CheckpointLayout.zstdFilter)
+        guard [[], [shuffle], [zstd], [shuffle, zstd]].contains(identifiers) else {
+            throw HDF5Problem.unsupported(
+                "the filters \(identifiers.map(String.init).joined(separator: ", ")); only shuffle (2) before zstd (32015)"
+            )
+        }
+        return filters
+    }
+
+    private static func chunked(
+        _ layout: inout HDF5Cursor, _ shape: [Int], _ elementSize: Int, _ filters: [HDF5Filter], _ source: HDF5Source
+    ) throws -> StoredLayout {
+        let rank = try layout.uint8() - 1
+        let tree = try layout.address()
+        guard rank == shape.count, rank > 0 else { throw HDF5Problem.damaged("its chunks have another rank") }
+        let chunkShape = try (0..<rank).map { _ in try layout.uint32() }
+        guard try layout.uint32() == elementSize, chunkShape.allSatisfy({ $0 > 0 }) else {
+            throw HDF5Problem.damaged("its chunks have an impossible shape")
+        }
+        guard let chunkBytes = checkedByteCount(chunkShape, elementSize), chunkBytes <= maximumChunkBytes else {
+            throw HDF5Problem.unsupported("chunks of more than \(maximumChunkBytes >> 20) MiB")
+        }
+        let grid = ChunkGrid(shape: shape, chunkShape: chunkShape, elementSize: elementSize)
+        guard let count = checkedByteCount(grid.counts, 1), count <= source.byteCount / 16 else {
+            throw HDF5Problem.damaged("the shape \(shape) calls for more chunks than the file can hold")
+        }
+        guard let tree else { throw HDF5Problem.damaged("its data were never written") }
+        var reader = ChunkTreeReader(source: source, grid: grid, filterCount: filters.count)
+        try reader.node(at: tree, level: nil)
+        guard reader.chunks.count == count else {
+            throw HDF5Problem.damaged("\(reader.chunks.count) of \(count) chunks are stored")
+        }
+        return .chunked(grid, filters, reader.chunks)
+    }
+
+    private struct ChunkTreeReader {
+        let source: HDF5Source
+        let grid: ChunkGrid
+        let filterCount: Int
+        var chunks: [StoredChunk] = []
+
+        mutating func node(at address: UInt64, level expected: Int?) throws {
+            let rank = grid.shape.count
+            let keyBytes = 8 + 8 * (rank + 1)
+            let nodeBytes = 24 + (2 * treeK + 1) * keyBytes + 2 * treeK * 8
+            var cursor = HDF5Cursor(try source.claim(address, nodeBytes, "a chunk index node"))
+            try cursor.signature("TREE", of: "a chunk index node")
+            guard try cursor.uint8() == 1 else { throw HDF5Problem.damaged("a chunk index node has a wrong type") }
+            let level = try cursor.uint8()
+            guard level < maximumLevels, expected == nil || level == expected else {
+                throw HDF5Problem.damaged("a chunk index node has level \(level)")
+            }
+            let count = try cursor.uint16()
+            guard count <= 2 * treeK else { throw HDF5Problem.damaged("a chunk index node has \(count) children") }
+            try cursor.skip(16)
+            for _ in 0..<count {
+                let byteCount = try cursor.uint32()
+                let mask = try cursor.integer(UInt32.self)
+                let offset = try (0..<rank).map { _ in try cursor.length() }
+                let elementOffset = try cursor.length()
+                guard let child = try cursor.address() else { throw HDF5Problem.damaged("a chunk has no address") }
+                if level > 0 {
+                    try node(at: child, level: level - 1)
+                    continue
+                }
+                guard elementOffset == 0, grid.number(ofChunkAt: offset) == chunks.count else {
+                    throw HDF5Problem.damaged("chunk \(chunks.count) is missing from the index or not in its place")
+                }
+                try check(byteCount, mask)
+                try source.claimRange(child, byteCount, "chunk \(chunks.count)")
+                chunks.append(StoredChunk(address: child, byteCount: byteCount, filterMask: mask))
+            }
+        }
+
+        private func check(_ byteCount: Int, _ mask: UInt32) throws {
+            guard mask >> filterCount == 0 else {
+                throw HDF5Problem.damaged("chunk \(chunks.count) skips filters that there are not")
+            }
+            guard byteCount > 0, byteCount <= 2 * grid.chunkByteCount + 1024 else {
+                throw HDF5Problem.damaged("chunk \(chunks.count) has \(byteCount) stored bytes")
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+/// The objects of an HDF5 file as the strict reader finds them, all structure read and checked, no data read yet.
+enum HDF5Node: Sendable {
+    case group(HDF5Group)
+    case dataset(HDF5Dataset)
+}
+
+/// A group: attributes and members, names ascending by bytes.
+struct HDF5Group: Sendable {
+    var attributes: [(name: String, value: HDF5Value)]
+    var members: [(name: String, node: HDF5Node)]
+}
+
+/// A dataset's type, shape (nil for a scalar), attributes, and where its bytes are.
+struct HDF5Dataset: Sendable {
+    var type: HDF5Datatype.Parsed
+    var shape: [Int]?
+    var storage: StoredLayout
+    var attributes: [(name: String, value: HDF5Value)]
+
+    /// Bytes of one element in memory; a variable-length text has none.
+    var elementSize: Int {
+        switch type {
+        case .element(let type): type.byteCount
+        case .text(let byteCount, _): byteCount
+        case .variableText: 16
+        }
+    }
+}
+
+/// Where a dataset's bytes are in the file.
+enum StoredLayout: Sendable {
+    /// No element, or one range; nil where there is no element.
+    case contiguous(UInt64?, byteCount: Int)
+    /// Chunks in row-major order of their positions, complete.
+    case chunked(ChunkGrid, [HDF5Filter], [StoredChunk])
+}
+
+/// A chunk as stored.
+struct StoredChunk: Sendable, Equatable {
+    var address: UInt64
+    var byteCount: Int
+    /// Bit i set: filter i was not applied.
+    var filterMask: UInt32
+}
+
+/// Reads the structure of a file: superblock, then every object reachable from the root.
+///
+/// Understands what libhdf5 writes with its earliest format bound, and h5py by default: superblock 0, object headers of
+/// version 1, symbol tables, version 1 B-trees, layout 3. Everything else is refused by name. Nothing of the file is
+/// trusted: see `HDF5Source` for the account of ranges.
+struct HDF5TreeReader {
+    let source: HDF5Source
+    private var objectCount = 0
+
+    private static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a]
+    /// Groups and datasets a file may have.
+    private static let maximumObjects = 1 << 18
+
+    init(_ source: HDF5Source) { self.source = source }
+
+    /// The root group with everything below it.
+    /// - Throws: `CheckpointError`.
+    mutating func root() throws -> HDF5Group {
+        let root: HDF5Node
+        do {
+            let address = try superblock()
+            root = try node(at: address, path: "", depth: 0)
+            try source.settleClaims()
+        } catch let problem as HDF5Problem {
+            throw problem.located(path: source.path, place: "the file")
+        }
+        guard case .group(let group) = root else {
+            throw CheckpointError.damaged(path: source.path, place: "/", problem: "the root is no group")
+        }
+        return group
+    }
+
+    /// The address of the root group's object header.
+    private func superblock() throws -> UInt64 {
+        let size = 96
+        guard source.byteCount >= size else { throw HDF5Problem.unsupported("is too short for an HDF5 file") }
+        var cursor = HDF5Cursor(try source.claim(0, size, "the superblock"))
+        guard try cursor.bytes(8).elementsEqual(Self.signature) else {
+            throw HDF5Problem.unsupported("is no HDF5 file (it lacks the signature)")
+        }
+        try cursor.version(0, of: "the superblock")
+        try cursor.zeros(4)
+        guard try cursor.uint8() == 8, try cursor.uint8() == 8 else {
+            throw HDF5Problem.unsupported("has offsets or lengths of other than 8 bytes")
+        }
+        try cursor.zeros(1)
+        guard try cursor.uint16() == HDF5Groups.leafK, try cursor.uint16() == HDF5Groups.internalK else {
+            throw HDF5Problem.unsupported("has group nodes of unusual size")
+        }
+        guard try cursor.uint32() == 0 else {
+            throw HDF5Problem.damaged("is marked as open for writing; its writer did not finish")
+        }
+        guard try cursor.integer(UInt64.self) == 0 else { throw HDF5Problem.unsupported("has a user block") }
+        let freeSpace = try cursor.address()
+        let end = try cursor.integer(UInt64.self)
+        let driver = try cursor.address()
+        guard freeSpace == nil, driver == nil else {
+            throw HDF5Problem.unsupported("has a free-space or driver block")
+        }
+        guard end == UInt64(source.byteCount) else {
+            throw HDF5Problem.damaged("should have \(end) bytes and has \(source.byteCount)")
+        }
+        try cursor.zeros(8)
+        guard let root = try cursor.address() else { throw HDF5Problem.damaged("has no root group") }
+        return root
+    }
+
+    /// Reads the object at an address with everything below it; errors name its path.
+    private mutating func node(at address: UInt64, path: String, depth: Int) throws -> HDF5Node {
+        do {
+            objectCount += 1
+            guard objectCount <= Self.maximumObjects else {
+                throw HDF5Problem.unsupported("more than \(Self.maximumObjects) groups and datasets")
+            }
+            guard depth <= CheckpointLayout.maximumDepth else {
+                throw HDF5Problem.unsupported("groups nested deeper than \(CheckpointLayout.maximumDepth)")
+            }
+            let header = try HDF5ObjectHeader(source, at: address)
+            var attributes: [(name: String, value: HDF5Value)] = []
+            for message in header.messages where message.type == .attribute {
+                let attribute = try HDF5Attributes.parse(message.body, source)
+                guard !attributes.contains(where: { $0.name == attribute.name }) else {
+                    throw HDF5Problem.damaged("two attributes are named \(attribute.name)")
+                }
+                attributes.append(attribute)
+            }
+            if try header.only(.symbolTable) == nil {
+                return .dataset(try HDF5Datasets.read(header, attributes, source))
+            }
+            var members: [(name: String, node: HDF5Node)] = []
+            let entries = try HDF5Groups.entries(header, source, limit: Self.maximumObjects - objectCount)
+            for entry in entries {
+                members.append(
+                    (entry.name, try node(at: entry.address, path: "\(path)/\(entry.name)", depth: depth + 1)))
+            }
+            return .group(HDF5Group(attributes: attributes, members: members))
+        } catch let problem as HDF5Problem {
+            throw problem.located(path: source.path, place: path.isEmpty ? "/" : path)
+        }
+    }
+}

@@ -1,0 +1,151 @@
+/// What `ElementConversion` refuses.
+public enum ElementConversionError: Error, CustomStringConvertible, Equatable {
+    /// The source and the destination do not hold the same number of elements.
+    case countMismatch(sourceBytes: Int, elements: Int, type: ElementType)
+    /// A value has no equal in the integer type; nothing is rounded or clamped silently.
+    case notRepresentable(value: Float, index: Int, type: ElementType)
+
+    public var description: String {
+        switch self {
+        case .countMismatch(let bytes, let elements, let type):
+            "\(bytes) bytes do not hold \(elements) elements of \(type.rawValue)"
+        case .notRepresentable(let value, let index, let type):
+            "element \(index): \(value) is not a value of \(type.rawValue); cast to a floating-point type instead"
+        }
+    }
+}
+
+/// Converts between the storage of a tensor and float32.
+///
+/// float32 keeps its bits. bfloat16 and float16 widen exactly and narrow by round-to-nearest, ties to even; a NaN stays
+/// a NaN (with the top payload bits where they fit), and what is too large becomes infinite. Integers convert from
+/// float32 only where the value is one of theirs.
+public enum ElementConversion {
+    /// Widens `source` (little-endian elements of `type`) into `destination`, which it must fill exactly.
+    /// - Throws: `ElementConversionError.countMismatch`.
+    public static func toFloat32(
+        _ source: UnsafeRawBufferPointer, _ type: ElementType, into destination: UnsafeMutableBufferPointer<Float>
+    ) throws {
+        let count = destination.count
+        guard source.count == count * type.byteCount else {
+            throw ElementConversionError.countMismatch(sourceBytes: source.count, elements: count, type: type)
+        }
+        guard let input = source.baseAddress, let output = destination.baseAddress else { return }
+        switch type {
+        case .float32: UnsafeMutableRawPointer(output).copyMemory(from: input, byteCount: source.count)
+        case .bfloat16: widen(input, output, count, as: UInt16.self) { Float(bitPattern: UInt32($0) << 16) }
+        case .float16: widen(input, output, count, as: UInt16.self, float16ToFloat32)
+        case .float64: widen(input, output, count, as: UInt64.self) { Float(Double(bitPattern: $0)) }
+        case .int8: widen(input, output, count, as: Int8.self) { Float($0) }
+        case .int16: widen(input, output, count, as: Int16.self) { Float($0) }
+        case .int32: widen(input, output, count, as: Int32.self) { Float($0) }
+        case .int64: widen(input, output, count, as: Int64.self) { Float($0) }
+        case .uint8, .bool: widen(input, output, count, as: UInt8.self) { Float($0) }
+        case .uint16: widen(input, output, count, as: UInt16.self) { Float($0) }
+        case .uint32: widen(input, output, count, as: UInt32.self) { Float($0) }
+        case .uint64: widen(input, output, count, as: UInt64.self) { Float($0) }
+        }
+    }
+
+    /// Narrows `source` into `destination` (little-endian elements of `type`), which it must fill exactly.
+    /// - Throws: `ElementConversionError`.
+    public static func fromFloat32(
+        _ source: UnsafeBufferPointer<Float>, _ type: ElementType, into destination: UnsafeMutableRawBufferPointer
+    ) throws {
+        let count = source.count
+        guard destination.count == count * type.byteCount else {
+            throw ElementConversionError.countMismatch(sourceBytes: destination.count, elements: count, type: type)
+        }
+        guard let input = source.baseAddress, let output = destination.baseAddress else { return }
+        switch type {
+        case .float32: output.copyMemory(from: UnsafeRawPointer(input), byteCount: destination.count)
+        case .bfloat16: narrow(input, output, count, float32ToBFloat16)
+        case .float16: narrow(input, output, count, float32ToFloat16)
+        case .float64: narrow(input, output, count) { Double($0).bitPattern }
+        case .int8: try narrowExactly(input, output, count, type, as: Int8.self)
+        case .int16: try narrowExactly(input, output, count, type, as: Int16.self)
+        case .int32: try narrowExactly(input, output, count, type, as: Int32.self)
+        case .int64: try narrowExactly(input, output, count, type, as: Int64.self)
+        case .uint8: try narrowExactly(input, output, count, type, as: UInt8.self)
+        case .uint16: try narrowExactly(input, output, count, type, as: UInt16.self)
+        case .uint32: try narrowExactly(input, output, count, type, as: UInt32.self)
+        case .uint64: try narrowExactly(input, output, count, type, as: UInt64.self)
+        case .bool:
+            for index in 0..<count where input[index] != 0 && input[index] != 1 {
+                throw ElementConversionError.notRepresentable(value: input[index], index: index, type: type)
+            }
+            narrow(input, output, count) { UInt8($0) }
+        }
+    }
+
+    /// The float32 equal to a float16 given by its bits; exact.
+    @inline(__always)
+    public static func float16ToFloat32(_ half: UInt16) -> Float {
+        let magnitude = UInt32(half & 0x7fff) << 13
+        let sign = UInt32(half & 0x8000) << 16
+        // Scaling by 2^112 moves the exponent bias from 15 to 127 and normalises subnormals on the way.
+        let scaled = (Float(bitPattern: magnitude) * Float(bitPattern: 0x7780_0000)).bitPattern
+        let isSpecial = magnitude >= 0x0f80_0000
+        return Float(bitPattern: (isSpecial ? magnitude | 0x7f80_0000 : scaled) | sign)
+    }
+
+    /// The bits of the float16 nearest to `value`, ties to even.
+    @inline(__always)
+    public static func float32ToFloat16(_ value: Float) -> UInt16 {
+        let bits = value.bitPattern
+        let sign = UInt16(truncatingIfNeeded: (bits >> 16) & 0x8000)
+        let magnitude = bits & 0x7fff_ffff
+        if magnitude > 0x7f80_0000 { return sign | 0x7e00 | UInt16(truncatingIfNeeded: (magnitude >> 13) & 0x3ff) }
+        if magnitude >= 0x4780_0000 { return sign | 0x7c00 }
+        if magnitude < 0x3880_0000 {
+            // Below the smallest normal: adding 0.5 leaves the rounded subnormal in the low bits of the sum.
+            let sum = Float(bitPattern: magnitude) + 0.5
+            return sign | UInt16(truncatingIfNeeded: sum.bitPattern &- 0x3f00_0000)
+        }
+        let rounded = magnitude &+ 0xc800_0fff &+ ((magnitude >> 13) & 1)
+        return sign | UInt16(truncatingIfNeeded: rounded >> 13)
+    }
+
+    /// The bits of the bfloat16 nearest to `value`, ties to even.
+    @inline(__always)
+    public static func float32ToBFloat16(_ value: Float) -> UInt16 {
+        let bits = value.bitPattern
+        let rounded = (bits &+ 0x7fff &+ ((bits >> 16) & 1)) >> 16
+        let quiet = (bits >> 16) | 0x40
+        return UInt16(truncatingIfNeeded: value.isNaN ? quiet : rounded)
+    }
+}
+
+@inline(__always)
+private func widen<Stored: BitwiseCopyable>(
+    _ input: UnsafeRawPointer, _ output: UnsafeMutablePointer<Float>, _ count: Int, as: Stored.Type,
+    _ convert: (Stored) -> Float
+) {
+    let stride = MemoryLayout<Stored>.stride
+    for index in 0..<count {
+        output[index] = convert(input.loadUnaligned(fromByteOffset: index &* stride, as: Stored.self))
+    }
+}
+
+@inline(__always)
+private func narrow<Stored: BitwiseCopyable>(
+    _ input: UnsafePointer<Float>, _ output: UnsafeMutableRawPointer, _ count: Int, _ convert: (Float) -> Stored
+) {
+    let stride = MemoryLayout<Stored>.stride
+    for index in 0..<count {
+        output.storeBytes(of: convert(input[index]), toByteOffset: index &* stride, as: Stored.self)
+    }
+}
+
+private func narrowExactly<Stored: FixedWidthInteger & BitwiseCopyable>(
+    _ input: UnsafePointer<Float>, _ output: UnsafeMutableRawPointer, _ count: Int, _ type: ElementType,
+    as: Stored.Type
+) throws {
+    let stride = MemoryLayout<Stored>.stride
+    for index in 0..<count {
+        guard let value = Stored(exactly: input[index]) else {
+            throw ElementConversionError.notRepresentable(value: input[index], index: index, type: type)
+        }
+        output.storeBytes(of: value, toByteOffset: index &* stride, as: Stored.self)
+    }
+}
