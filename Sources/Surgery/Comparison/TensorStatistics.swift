@@ -57,7 +57,7 @@ public struct TensorStatistics: Sendable, Equatable {
     mutating func add(_ other: TensorStatistics) { append(other) }
 
     /// Of `count` pairs of float32.
-    init(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {
+    package init(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {
         elementCount = count
         // Short runs in float32 lanes, then float64: as exact as needed and still vector code.
         let run = 1024
