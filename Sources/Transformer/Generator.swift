@@ -1,0 +1,138 @@
+import Foundation
+
+/// How tokens are drawn and when to stop.
+public struct SamplingOptions: Sendable {
+    /// 0 takes the likeliest token.
+    public var temperature: Float
+    public var topP: Float
+    /// 0 keeps all.
+    public var topK: Int
+    public var minP: Float
+    public var maximumNewTokens: Int
+    public var stopTokens: Set<Int>
+    /// Random numbers depend on (seed, step, prompt key, sample, position) and nothing else.
+    public var seed: UInt64
+    public var step: Int
+
+    public init(
+        temperature: Float = 1, topP: Float = 1, topK: Int = 0, minP: Float = 0, maximumNewTokens: Int,
+        stopTokens: Set<Int> = [], seed: UInt64 = 0, step: Int = 0
+    ) {
+        self.temperature = temperature
+        self.topP = topP
+        self.topK = topK
+        self.minP = minP
+        self.maximumNewTokens = maximumNewTokens
+        self.stopTokens = stopTokens
+        self.seed = seed
+        self.step = step
+    }
+}
+
+/// A prompt and how many samples are wanted of it.
+public struct GenerationRequest: Sendable {
+    public var prompt: [Int]
+    /// Stands for the prompt in the key of the random numbers.
+    public var promptKey: Int
+    public var sampleCount: Int
+    /// The first token of every sample, where it is not to be drawn.
+    public var forcedFirstToken: Int?
+    /// The same by sample; takes precedence.
+    public var forcedFirstTokens: [Int?]?
+
+    public init(
+        prompt: [Int], promptKey: Int = 0, sampleCount: Int = 1, forcedFirstToken: Int? = nil,
+        forcedFirstTokens: [Int?]? = nil
+    ) {
+        self.prompt = prompt
+        self.promptKey = promptKey
+        self.sampleCount = sampleCount
+        self.forcedFirstToken = forcedFirstToken
+        self.forcedFirstTokens = forcedFirstTokens
+    }
+
+    func forcedToken(_ sample: Int) -> Int? {
+        if let all = forcedFirstTokens, sample < all.count { return all[sample] }
+        return forcedFirstToken
+    }
+}
+
+/// What was generated for one sample.
+public struct Completion: Sendable, Equatable {
+    public enum Finish: String, Sendable {
+        /// A stop token, which is the last of `tokens`.
+        case stop
+        /// `maximumNewTokens` were reached.
+        case length
+        /// `onToken` asked to end it.
+        case cancelled
+    }
+
+    public var tokens: [Int]
+    /// Natural logarithms of the tokens' probabilities at the sampling temperature (at 1 where that is 0) over the
+    /// whole vocabulary, forced tokens included.
+    public var logProbabilities: [Float]
+    public var finish: Finish
+}
+
+/// Generates with a key-value cache: many samples side by side, each prompt computed once for all of its samples, the
+/// place of a finished sample taken by the next.
+public struct Generator: Sendable {
+    let model: Model
+    /// Samples computed side by side at most.
+    public var maximumRows = 256
+    /// Bytes the cache may take (it may be passed by a single sample that needs more).
+    public var cacheByteLimit = 4 << 30
+
+    public init(_ parameters: ModelParameters) { model = Model(parameters) }
+
+    /// Shares the model's weights and memory.
+    public init(_ model: Model) { self.model = model }
+
+    /// Completions `[request][sample]`.
+    ///
+    /// `onToken(request, sample, token)` is called for every token in the order of the steps, forced ones included, on
+    /// the calling thread; returning false ends that sample. `progress` receives the number of tokens generated so
+    /// far after every step. An empty prompt yields empty completions.
+    public func generate(
+        _ requests: [GenerationRequest], _ options: SamplingOptions,
+        onToken: ((_ request: Int, _ sample: Int, _ token: Int) -> Bool)? = nil, progress: ((Int) -> Void)? = nil
+    ) -> [[Completion]] {
+        let session = GenerationSession(self, requests, options, onToken: onToken, progress: progress)
+        return session.run()
+    }
+
+    /// Probabilities `[prompts][tokens]` of the given tokens to come first after each prompt, at temperature 1 over the
+    /// whole vocabulary.
+    public func firstTokenProbabilities(_ prompts: [[Int]], of tokens: [Int]) -> [[Double]] {
+        var result: [[Double]] = []
+        result.reserveCapacity(prompts.count)
+        var first = 0
+        while first < prompts.count {
+            var end = first
+            var size = 0
+            while end < prompts.count, end == first || size + prompts[end].count <= GenerationSession.prefillTokens {
+                size += prompts[end].count
+                end += 1
+            }
+            let chunk = prompts[first..<end]
+            let batch = PackedBatch(chunk.filter { !$0.isEmpty })
+            var positions: [Int] = []
+            for index in 0..<batch.segmentCount {
+                positions.append(batch.offsets[index + 1] - 1)
+            }
+            var logits = model.logits(batch, positions: positions)[...]
+            for prompt in chunk {
+                guard !prompt.isEmpty, let row = logits.popFirst() else {
+                    result.append(tokens.map { _ in 0 })
+                    continue
+                }
+                let top = Double(row.max() ?? 0)
+                let mass = row.reduce(0.0) { $0 + exp(Double($1) - top) }
+                result.append(tokens.map { exp(Double(row[$0]) - top) / mass })
+            }
+            first = end
+        }
+        return result
+    }
+}

@@ -1,0 +1,128 @@
+/// The final norm and the projection onto the vocabulary, for the positions that need it, a few rows at a time.
+extension Model {
+    /// Rows of one chunk: their hidden states gathered, normed, and the logits.
+    struct HeadChunk {
+        var rows: Int
+        /// Where each row's hidden state lies: part, and row there.
+        var sources: [(part: Int, row: Int)]
+        var gathered: Floats
+        var normed: Floats
+        var logits: Floats
+    }
+
+    /// As many rows as keep a chunk of logits about as large as the last-level cache.
+    private var rowsInChunk: Int { max(16, min(1024, (8 << 20) / configuration.vocabularySize)) }
+
+    func forEachChunk(_ count: Int, _ body: (Range<Int>) -> Void) {
+        var first = 0
+        while first < count {
+            let end = min(count, first + rowsInChunk)
+            body(first..<end)
+            first = end
+        }
+    }
+
+    func headChunk(_ parts: [Part], _ positions: [Int]) -> HeadChunk {
+        headWorkspace.reset()
+        let hidden = configuration.hiddenSize
+        let rows = positions.count
+        let chunk = HeadChunk(
+            rows: rows, sources: positions.map { locate($0, parts) }, gathered: headWorkspace.floats(rows * hidden),
+            normed: headWorkspace.floats(rows * hidden),
+            logits: headWorkspace.floats(rows * configuration.vocabularySize))
+        for (row, source) in chunk.sources.enumerated() {
+            (chunk.gathered + row * hidden).update(
+                from: parts[source.part].hidden + source.row * hidden, count: hidden)
+        }
+        RMSNorm.forward(
+            .everyone, rows: rows, width: hidden, chunk.gathered, stride: hidden, weight: weights.finalNorm,
+            epsilon: Float(configuration.rmsNormEpsilon), into: chunk.normed, outputStride: hidden)
+        MatrixProduct.timesTransposed(
+            .everyone, rows, configuration.vocabularySize, hidden, chunk.normed, hidden, weights.head, hidden,
+            chunk.logits, configuration.vocabularySize)
+        return chunk
+    }
+
+    private func locate(_ position: Int, _ parts: [Part]) -> (part: Int, row: Int) {
+        for (index, part) in parts.enumerated() {
+            // The last place that starts at or before the position.
+            var low = 0
+            var high = part.places.count
+            while low < high {
+                let middle = (low + high) / 2
+                if part.places[middle].whole <= position { low = middle + 1 } else { high = middle }
+            }
+            guard low > 0 else { continue }
+            let place = part.places[low - 1]
+            if position < place.whole + place.count { return (index, place.here + position - place.whole) }
+        }
+        preconditionFailure("position \(position) is outside the batch")
+    }
+
+    /// Scores of one chunk, and each row's log Σ e^z for the backward pass.
+    struct ChunkScores {
+        var scores: PositionScores
+        var normalizers: [Float]
+    }
+
+    func scoreChunk(_ chunk: HeadChunk, _ positions: ArraySlice<ScoredPosition>, _ temperature: Float) -> ChunkScores {
+        var own = ChunkScores(
+            scores: PositionScores(
+                logProbabilities: [Float](repeating: 0, count: chunk.rows),
+                entropies: [Float](repeating: 0, count: chunk.rows)),
+            normalizers: [Float](repeating: 0, count: chunk.rows))
+        let first = positions.startIndex
+        own.scores.logProbabilities.withUnsafeMutableBufferPointer { logp in
+            own.scores.entropies.withUnsafeMutableBufferPointer { entropies in
+                own.normalizers.withUnsafeMutableBufferPointer { normalizers in
+                    LogProbabilities.forward(
+                        .everyone, rows: chunk.rows, vocabulary: configuration.vocabularySize, chunk.logits,
+                        inverseTemperature: 1 / temperature, targets: { positions[first + $0].target },
+                        logProbabilities: logp.baseAddress!, entropies: entropies.baseAddress!,
+                        normalizers: normalizers.baseAddress!)
+                }
+            }
+        }
+        return own
+    }
+
+    /// From gradients of log-probabilities to those of the head, the final norm and the parts' hidden states.
+    func backwardChunk(
+        _ parts: [Part], _ chunk: HeadChunk, _ own: ChunkScores, _ positions: ArraySlice<ScoredPosition>,
+        _ temperature: Float, _ loss: (logProbability: [Float], entropy: [Float]), _ into: DecoderWeights
+    ) {
+        precondition(
+            loss.logProbability.count == chunk.rows && (loss.entropy.isEmpty || loss.entropy.count == chunk.rows),
+            "the loss gave gradients for another number of positions")
+        if loss.logProbability.allSatisfy({ $0 == 0 }) && loss.entropy.allSatisfy({ $0 == 0 }) { return }
+        let hidden = configuration.hiddenSize
+        let vocabulary = configuration.vocabularySize
+        let first = positions.startIndex
+        loss.logProbability.withUnsafeBufferPointer { logp in
+            loss.entropy.withUnsafeBufferPointer { entropy in
+                LogProbabilities.backward(
+                    .everyone, rows: chunk.rows, vocabulary: vocabulary, chunk.logits,
+                    inverseTemperature: 1 / temperature, targets: { positions[first + $0].target },
+                    normalizers: own.normalizers, entropies: own.scores.entropies,
+                    logProbabilityGradient: logp.baseAddress!, entropyGradient: loss.entropy.isEmpty ? nil : entropy.baseAddress)
+            }
+        }
+        MatrixProduct.transposedTimes(
+            .everyone, vocabulary, hidden, chunk.rows, chunk.logits, vocabulary, chunk.normed, hidden, into.head,
+            hidden,
+            adding: true)
+        // The normed rows have done their duty; their gradient takes their place.
+        MatrixProduct.times(
+            .everyone, chunk.rows, hidden, vocabulary, chunk.logits, vocabulary, weights.head, hidden, chunk.normed,
+            hidden)
+        let partial = headWorkspace.floats(EngineThreads.count * hidden)
+        RMSNorm.backward(
+            .everyone, rows: chunk.rows, width: hidden, chunk.gathered, stride: hidden, weight: weights.finalNorm,
+            epsilon: Float(configuration.rmsNormEpsilon), dy: chunk.normed, dyStride: hidden, into: chunk.normed,
+            dxStride: hidden, adding: false, weightGradient: into.finalNorm, partial: partial)
+        for (row, source) in chunk.sources.enumerated() {
+            VectorMath.add(
+                chunk.normed + row * hidden, into: parts[source.part].gradient + source.row * hidden, hidden)
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import OrderedJSON
+
+/// A parameter's Hugging Face name and shape (`[rows, columns]`, or `[size]` for norms and biases).
+public struct ParameterDescription: Sendable, Equatable {
+    public var name: String
+    public var shape: [Int]
+
+    public var elementCount: Int { shape.reduce(1, *) }
+    /// Matrices decay under AdamW; norms and biases do not.
+    public var isMatrix: Bool { shape.count == 2 }
+}
+
+/// What a decoder looks like: sizes, and which of the families' variations it has.
+public struct ModelConfiguration: Sendable, Equatable {
+    /// The families that differ in which extra parameters an attention block has.
+    public enum Family: String, Sendable, CaseIterable { case llama, qwen2, qwen3 }
+
+    public var family: Family
+    public var vocabularySize: Int
+    public var hiddenSize: Int
+    public var intermediateSize: Int
+    public var layerCount: Int
+    public var attentionHeadCount: Int
+    public var keyValueHeadCount: Int
+    public var headDimension: Int
+    public var rmsNormEpsilon: Double
+    public var ropeTheta: Double
+    public var ropeScaling: RotaryScaling
+    public var tiesWordEmbeddings: Bool
+    /// Biases on the query, key and value projections.
+    public var attentionBias: Bool
+    /// A bias on the attention's output projection too (Llama and Qwen3 with `attention_bias`; never Qwen2).
+    public var attentionOutputBias: Bool
+    public var mlpBias: Bool
+    /// RMS norms on every query and key head (Qwen3).
+    public var qkNorm: Bool
+    public var maxPositionEmbeddings: Int
+    public var eosTokenIDs: [Int]
+    public var bosTokenID: Int?
+    /// Standard deviation of freshly drawn matrices.
+    public var initializerRange: Double
+
+    /// Columns of the queries, all heads together.
+    var queryWidth: Int { attentionHeadCount * headDimension }
+    /// Columns of the keys (and of the values), all heads together.
+    var keyValueWidth: Int { keyValueHeadCount * headDimension }
+    /// Columns of queries, keys and values side by side.
+    var projectedWidth: Int { queryWidth + 2 * keyValueWidth }
+
+    /// Every stored parameter in the order of a Hugging Face state dict; a tied `lm_head.weight` is left out.
+    public var parameters: [ParameterDescription] {
+        var all: [ParameterDescription] = []
+        func add(_ name: String, _ shape: Int...) { all.append(ParameterDescription(name: name, shape: shape)) }
+        add("model.embed_tokens.weight", vocabularySize, hiddenSize)
+        for layer in 0..<layerCount {
+            let prefix = "model.layers.\(layer)."
+            func linear(_ name: String, _ rows: Int, _ columns: Int, bias: Bool) {
+                add(prefix + name + ".weight", rows, columns)
+                if bias { add(prefix + name + ".bias", rows) }
+            }
+            linear("self_attn.q_proj", queryWidth, hiddenSize, bias: attentionBias)
+            linear("self_attn.k_proj", keyValueWidth, hiddenSize, bias: attentionBias)
+            linear("self_attn.v_proj", keyValueWidth, hiddenSize, bias: attentionBias)
+            linear("self_attn.o_proj", hiddenSize, queryWidth, bias: attentionOutputBias)
+            if qkNorm {
+                add(prefix + "self_attn.q_norm.weight", headDimension)
+                add(prefix + "self_attn.k_norm.weight", headDimension)
+            }
+            linear("mlp.gate_proj", intermediateSize, hiddenSize, bias: mlpBias)
+            linear("mlp.up_proj", intermediateSize, hiddenSize, bias: mlpBias)
+            linear("mlp.down_proj", hiddenSize, intermediateSize, bias: mlpBias)
+            add(prefix + "input_layernorm.weight", hiddenSize)
+            add(prefix + "post_attention_layernorm.weight", hiddenSize)
+        }
+        add("model.norm.weight", hiddenSize)
+        if !tiesWordEmbeddings { add("lm_head.weight", vocabularySize, hiddenSize) }
+        return all
+    }
+
+    /// How many numbers all stored parameters hold.
+    public var parameterCount: Int { parameters.reduce(0) { $0 + $1.elementCount } }
+}
+
+/// Why a config.json cannot be run.
+public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
+    case invalidJSON(String)
+    case missing(field: String)
+    case wrongKind(field: String, expected: String, found: String)
+    case outOfRange(field: String, value: String, allowed: String)
+    case unsupportedModelType(String)
+    case unsupportedField(String, value: String)
+    case inconsistent(String)
+
+    public var description: String {
+        switch self {
+        case .invalidJSON(let reason): "config.json is not valid JSON: \(reason)"
+        case .missing(let field): "config.json has no \"\(field)\", which this architecture needs"
+        case .wrongKind(let field, let expected, let found):
+            "config.json: \"\(field)\" should be \(expected) but is \(found)"
+        case .outOfRange(let field, let value, let allowed):
+            "config.json: \"\(field)\" is \(value); it must be \(allowed)"
+        case .unsupportedModelType(let type):
+            "config.json: model_type \"\(type)\" is not supported; llama, qwen2 and qwen3 are"
+        case .unsupportedField(let field, let value):
+            "config.json: \"\(field)\" = \(value) is not supported, and ignoring it would change what the model computes"
+        case .inconsistent(let reason): "config.json: \(reason)"
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import Foundation
+
+/// All parameters of a model in one flat buffer of float32, in the order of `ModelConfiguration.parameters`.
+///
+/// The buffer is shared by whoever holds the object; writing while a model computes with it is the caller's mistake.
+public final class ModelParameters: @unchecked Sendable {
+    public let configuration: ModelConfiguration
+    /// Every number, 64-byte aligned.
+    public let values: UnsafeMutableBufferPointer<Float>
+    /// What is in `values`, in order.
+    public let layout: [ParameterDescription]
+    private let offsets: [String: Int]
+
+    /// All zero.
+    public init(_ configuration: ModelConfiguration) {
+        self.configuration = configuration
+        layout = configuration.parameters
+        var offsets: [String: Int] = [:]
+        var count = 0
+        for parameter in layout {
+            offsets[parameter.name] = count
+            count += parameter.elementCount
+        }
+        self.offsets = offsets
+        let raw = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, count) * 4, alignment: 64)
+        values = UnsafeMutableBufferPointer(
+            start: raw.baseAddress!.bindMemory(to: Float.self, capacity: count), count: count)
+        values.initialize(repeating: 0)
+    }
+
+    deinit { values.baseAddress?.deallocate() }
+
+    /// Filled by `load`, called once for every parameter.
+    public convenience init(
+        _ configuration: ModelConfiguration,
+        load: (ParameterDescription, UnsafeMutableBufferPointer<Float>) throws -> Void
+    ) throws {
+        self.init(configuration)
+        for parameter in layout { try load(parameter, self[parameter.name]!) }
+    }
+
+    /// Fresh parameters: matrices from a normal distribution of deviation `initializer_range`, norms one, biases zero.
+    public convenience init(_ configuration: ModelConfiguration, randomSeed: UInt64) {
+        self.init(configuration)
+        for (index, parameter) in layout.enumerated() {
+            let view = self[parameter.name]!
+            if parameter.isMatrix {
+                let deviation = Float(configuration.initializerRange)
+                for i in view.indices {
+                    view[i] = deviation * CounterRandom.normal(seed: randomSeed, stream: index, counter: i)
+                }
+            } else if !parameter.name.hasSuffix(".bias") {
+                view.update(repeating: 1)
+            }
+        }
+    }
+
+    /// A copy with a buffer of its own.
+    public convenience init(copying other: ModelParameters) {
+        self.init(other.configuration)
+        copy(from: other)
+    }
+
+    /// Takes over all numbers of parameters of the same configuration.
+    public func copy(from other: ModelParameters) {
+        precondition(other.values.count == values.count, "parameters of another configuration")
+        values.baseAddress!.update(from: other.values.baseAddress!, count: values.count)
+    }
+
+    /// Sets every number to zero.
+    public func clear() { values.update(repeating: 0) }
+
+    /// The numbers of the parameter of that name, row-major; nil where the configuration has none. `lm_head.weight` of
+    /// tied embeddings is the embedding.
+    public subscript(_ name: String) -> UnsafeMutableBufferPointer<Float>? {
+        var name = name
+        if name == "lm_head.weight", configuration.tiesWordEmbeddings { name = "model.embed_tokens.weight" }
+        guard let offset = offsets[name], let description = layout.first(where: { $0.name == name }) else { return nil }
+        return UnsafeMutableBufferPointer(rebasing: values[offset..<(offset + description.elementCount)])
+    }
+
+    func pointer(_ name: String) -> UnsafeMutablePointer<Float>? { offsets[name].map { values.baseAddress! + $0 } }
+}

@@ -1,0 +1,39 @@
+/// One AdamW update of a stretch of numbers, in one walk over parameter, gradient and both moments.
+package enum AdamWStep {
+    struct Constants {
+        /// 1 − learning rate · decay
+        var keep: Float
+        var beta1: Float
+        var beta2: Float
+        var oneMinusBeta1: Float
+        var oneMinusBeta2: Float
+        /// learning rate / (1 − β₁ᵗ)
+        var stepSize: Float
+        /// 1 / √(1 − β₂ᵗ)
+        var inverseRootCorrection: Float
+        var epsilon: Float
+        var gradientScale: Float
+    }
+
+    static func apply(_ c: Constants, _ count: Int, _ p: Floats, _ g: UnsafePointer<Float>, _ m: Floats, _ v: Floats) {
+        var i = 0
+        while i + 8 <= count {
+            let gradient = load(g, i) * c.gradientScale
+            let old = load(m, i)
+            let mean = old + c.oneMinusBeta1 * (gradient - old)
+            let square = load(v, i) * c.beta2 + c.oneMinusBeta2 * (gradient * gradient)
+            store(mean, m, i)
+            store(square, v, i)
+            let denominator = square.squareRoot() * c.inverseRootCorrection + c.epsilon
+            store(load(p, i) * c.keep - c.stepSize * (mean / denominator), p, i)
+            i += 8
+        }
+        while i < count {
+            let gradient = g[i] * c.gradientScale
+            m[i] += c.oneMinusBeta1 * (gradient - m[i])
+            v[i] = v[i] * c.beta2 + c.oneMinusBeta2 * (gradient * gradient)
+            p[i] = p[i] * c.keep - c.stepSize * (m[i] / (v[i].squareRoot() * c.inverseRootCorrection + c.epsilon))
+            i += 1
+        }
+    }
+}

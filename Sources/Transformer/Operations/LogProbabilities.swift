@@ -1,0 +1,89 @@
+import Foundation
+
+/// Log-probabilities of chosen tokens, entropies, and the gradients of both, over rows of logits.
+package enum LogProbabilities {
+    /// For every row of z = logits / temperature: log softmax(z)[target], and the entropy of softmax(z).
+    /// `normalizers` receives log Σ e^z, which `backward` needs.
+    static func forward(
+        _ team: Team, rows: Int, vocabulary: Int, _ logits: UnsafePointer<Float>, inverseTemperature: Float,
+        targets: (Int) -> Int, logProbabilities: UnsafeMutablePointer<Float>, entropies: UnsafeMutablePointer<Float>,
+        normalizers: UnsafeMutablePointer<Float>
+    ) {
+        team.split(rows, grain: max(1, 16_384 / vocabulary)) { range, _ in
+            for row in range {
+                let z = logits + row * vocabulary
+                let (normalizer, mean) = normalizerAndMean(z, vocabulary, inverseTemperature)
+                normalizers[row] = normalizer
+                logProbabilities[row] = min(0, z[targets(row)] * inverseTemperature - normalizer)
+                entropies[row] = max(0, normalizer - mean)
+            }
+        }
+    }
+
+    /// log Σ e^z and Σ z softmax(z), of z = x · scale.
+    @inline(__always)
+    static func normalizerAndMean(
+        _ x: UnsafePointer<Float>, _ count: Int, _ scale: Float
+    ) -> (normalizer: Float, mean: Float) {
+        let top = VectorMath.maximum(x, count) * scale
+        var sum = Lane.zero
+        var weighted = Lane.zero
+        var i = 0
+        while i + 8 <= count {
+            let d = load(x, i) * scale - top
+            let e = exponential(d)
+            sum += e
+            weighted += e * d
+            i += 8
+        }
+        if i < count {
+            let d = loadTail(x, i, count) * scale - top
+            let e = exponential(d)
+            for j in 0..<(count - i) {
+                sum[0] += e[j]
+                weighted[0] += e[j] * d[j]
+            }
+        }
+        let mass = total(sum)
+        return (top + log(mass), top + total(weighted) / mass)
+    }
+
+    /// Replaces the logits by gradients: with p = softmax(z), H its entropy,
+    /// dz_j = dlogp (1[j = target] − p_j) − dH p_j (log p_j + H), and dlogits = dz / temperature.
+    static func backward(
+        _ team: Team, rows: Int, vocabulary: Int, _ logits: UnsafeMutablePointer<Float>, inverseTemperature: Float,
+        targets: (Int) -> Int, normalizers: UnsafePointer<Float>, entropies: UnsafePointer<Float>,
+        logProbabilityGradient: UnsafePointer<Float>, entropyGradient: UnsafePointer<Float>?
+    ) {
+        team.split(rows, grain: max(1, 16_384 / vocabulary)) { range, _ in
+            for row in range {
+                let z = logits + row * vocabulary
+                let direct = logProbabilityGradient[row] * inverseTemperature
+                let spread = (entropyGradient?[row] ?? 0) * inverseTemperature
+                let normalizer = normalizers[row]
+                let base = direct + spread * entropies[row]
+                @inline(__always)
+                func gradient(_ x: Lane) -> Lane {
+                    let logp = x * inverseTemperature - normalizer
+                    let p = exponential(logp)
+                    return spread == 0 ? p * -direct : p * -(base + spread * logp)
+                }
+                var i = 0
+                while i + 8 <= vocabulary {
+                    store(gradient(load(z, i)), z, i)
+                    i += 8
+                }
+                if i < vocabulary { storeTail(gradient(loadTail(z, i, vocabulary)), z, i, vocabulary) }
+                z[targets(row)] += direct
+            }
+        }
+    }
+
+    /// `forward` of one row by the definition.
+    package static func naive(_ logits: [Float], target: Int, temperature: Double) -> (logp: Double, entropy: Double) {
+        let z = logits.map { Double($0) / temperature }
+        let top = z.max() ?? 0
+        let normalizer = top + log(z.reduce(0) { $0 + exp($1 - top) })
+        return (z[target] - normalizer, z.reduce(0) { $0 - exp($1 - normalizer) * ($1 - normalizer) })
+    }
+}

@@ -1,0 +1,66 @@
+import Foundation
+
+/// y = silu(g) · u, silu(g) = g / (1 + e^−g); a row holds the gate's `width` numbers and then the up projection's.
+package enum SwiGLU {
+    package static func forward(
+        _ team: Team, rows: Int, width: Int, _ gateUp: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+    ) {
+        team.split(rows, grain: max(1, 16_384 / width)) { range, _ in
+            for row in range {
+                let gate = gateUp + row * 2 * width
+                let up = gate + width
+                let y = y + row * width
+                var i = 0
+                while i + 8 <= width {
+                    let g = load(gate, i)
+                    store(g / (1 + exponential(-g)) * load(up, i), y, i)
+                    i += 8
+                }
+                if i < width {
+                    let g = loadTail(gate, i, width)
+                    storeTail(g / (1 + exponential(-g)) * loadTail(up, i, width), y, i, width)
+                }
+            }
+        }
+    }
+
+    /// Replaces gate and up by their gradients, and the incoming gradient in `dy` by y computed anew (which the
+    /// gradient of the next projection's weights needs).
+    package static func backward(
+        _ team: Team, rows: Int, width: Int, _ gateUp: UnsafeMutablePointer<Float>, _ dy: UnsafeMutablePointer<Float>
+    ) {
+        team.split(rows, grain: max(1, 16_384 / width)) { range, _ in
+            for row in range {
+                let gate = gateUp + row * 2 * width
+                let up = gate + width
+                let dy = dy + row * width
+                var i = 0
+                while i + 8 <= width {
+                    let (dg, du, y) = gradients(load(gate, i), load(up, i), load(dy, i))
+                    store(dg, gate, i)
+                    store(du, up, i)
+                    store(y, dy, i)
+                    i += 8
+                }
+                if i < width {
+                    let (dg, du, y) = gradients(
+                        loadTail(gate, i, width), loadTail(up, i, width), loadTail(dy, i, width))
+                    storeTail(dg, gate, i, width)
+                    storeTail(du, up, i, width)
+                    storeTail(y, dy, i, width)
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    private static func gradients(_ g: Lane, _ u: Lane, _ dy: Lane) -> (dg: Lane, du: Lane, y: Lane) {
+        let sigmoid = 1 / (1 + exponential(-g))
+        let silu = g * sigmoid
+        return (dy * u * (sigmoid + silu * (1 - sigmoid)), dy * silu, silu * u)
+    }
+
+    package static func naive(gate: [Float], up: [Float]) -> [Float] {
+        zip(gate, up).map { Float(Double($0) / (1 + exp(-Double($0))) * Double($1)) }
+    }
+}

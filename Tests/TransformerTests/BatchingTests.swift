@@ -1,0 +1,112 @@
+import Testing
+import Transformer
+
+/// How work is cut changes nothing.
+@Suite struct BatchingTests {
+    @Test(arguments: ["llama", "llama-biases-untied", "qwen3", "llama-dynamic", "llama-yarn"])
+    func packedEqualsAlone(_ name: String) throws {
+        let fixture = Fixture.named(name)
+        let model = Model(try fixture.parameters())
+        let sequences = fixture.sequences + fixture.sequences.map { Array($0.reversed()) }
+        let batch = PackedBatch(sequences)
+        let packed = model.logits(batch, positions: Array(batch.tokens.indices))
+        for (index, sequence) in sequences.enumerated() {
+            let alone = model.logits(PackedBatch([sequence]), positions: Array(sequence.indices))
+            #expect(relativeError(packed[batch.range(of: index)].flatMap { $0 }, alone.flatMap { $0 }) < 1e-5)
+        }
+    }
+
+    @Test(arguments: ["llama", "qwen2-untied", "qwen3"]) func gradientsDoNotDependOnTheCut(_ name: String) throws {
+        let fixture = Fixture.named(name)
+        let parameters = try fixture.parameters()
+        let model = Model(parameters)
+        let sequences = fixture.sequences + fixture.sequences.map { Array($0.reversed()) }
+        func gradients(_ batches: [[[Int]]]) -> ModelParameters {
+            let sum = ModelParameters(parameters.configuration)
+            for batch in batches {
+                model.accumulateGradients(PackedBatch(batch), nextTokens(batch), into: sum) { range, _ in
+                    ([Float](repeating: -0.01, count: range.count), [])
+                }
+            }
+            return sum
+        }
+        let whole = gradients([sequences])
+        for other in [gradients(sequences.map { [$0] }), gradients([Array(sequences[..<3]), Array(sequences[3...])])] {
+            for parameter in whole.layout {
+                #expect(relativeError(Array(other[parameter.name]!), Array(whole[parameter.name]!)) < 1e-5)
+            }
+        }
+    }
+
+    @Test(arguments: ["llama", "llama-biases-untied", "qwen2-tied", "qwen3"])
+    func sharedPrefixEqualsRepeatedPrefix(_ name: String) throws {
+        let fixture = Fixture.named(name)
+        let parameters = try fixture.parameters()
+        let model = Model(parameters)
+        let prompt = fixture.sequences[2]
+        let responses = [Array(fixture.sequences[3][..<9]), Array(fixture.sequences[0]), [5], [9, 8, 7]]
+        var tree = PackedBatch()
+        tree.append(fixture.sequences[0])
+        let root = tree.append(prompt)
+        let inner = tree.append([4, 6], continuing: root)
+        for response in responses { tree.append(response, continuing: inner) }
+        let flat = PackedBatch([fixture.sequences[0]] + responses.map { prompt + [4, 6] + $0 })
+        // Every response token, and the last prompt token's row once a response in the flat batch.
+        var treePositions: [ScoredPosition] = []
+        var flatPositions: [ScoredPosition] = []
+        for (index, response) in responses.enumerated() {
+            for (offset, token) in response.enumerated() {
+                let last = tree.range(of: inner).upperBound - 1
+                let here = offset == 0 ? last : tree.range(of: 3 + index).lowerBound + offset - 1
+                treePositions.append(ScoredPosition(position: here, target: token))
+                let there = flat.range(of: 1 + index).lowerBound + prompt.count + 2 + offset - 1
+                flatPositions.append(ScoredPosition(position: there, target: token))
+            }
+        }
+        func run(_ batch: PackedBatch, _ positions: [ScoredPosition]) -> (PositionScores, ModelParameters) {
+            let sum = ModelParameters(parameters.configuration)
+            let scores = model.accumulateGradients(batch, positions, into: sum) { range, _ in
+                (range.map { 1 / Float($0 + 1) }, [])
+            }
+            return (scores, sum)
+        }
+        let (treeScores, treeGradients) = run(tree, treePositions)
+        let (flatScores, flatGradients) = run(flat, flatPositions)
+        #expect(relativeError(treeScores.logProbabilities, flatScores.logProbabilities) < 1e-5)
+        for parameter in treeGradients.layout {
+            let error = relativeError(Array(treeGradients[parameter.name]!), Array(flatGradients[parameter.name]!))
+            #expect(error < 2e-5, "\(parameter.name)")
+        }
+    }
+
+    @Test func sameInputsSameBits() throws {
+        let fixture = Fixture.named("qwen3")
+        let parameters = try fixture.parameters()
+        let sequences = (0..<12).map { fixture.sequences[$0 % 4] }
+        func run() -> [Float] {
+            let sum = ModelParameters(parameters.configuration)
+            let scores = Model(parameters).accumulateGradients(PackedBatch(sequences), nextTokens(sequences), into: sum)
+            {
+                range, _ in ([Float](repeating: -0.1, count: range.count), [])
+            }
+            return scores.logProbabilities + Array(sum.values)
+        }
+        let first = run()
+        for _ in 0..<3 { #expect(run().elementsEqual(first)) }
+    }
+
+    @Test func gradientsAreAdded() throws {
+        let fixture = Fixture.named("llama")
+        let parameters = try fixture.parameters()
+        let model = Model(parameters)
+        let sum = ModelParameters(parameters.configuration)
+        var once: [Float] = []
+        for _ in 0..<2 {
+            model.accumulateGradients(PackedBatch(fixture.sequences), nextTokens(fixture.sequences), into: sum) {
+                range, _ in ([Float](repeating: -0.1, count: range.count), [])
+            }
+            if once.isEmpty { once = Array(sum.values) }
+        }
+        #expect(relativeError(Array(sum.values), once.map { 2 * $0 }) < 1e-5)
+    }
+}

@@ -1,0 +1,94 @@
+import Testing
+import Transformer
+
+@Suite struct ConfigurationTests {
+    static let usual = """
+        "hidden_size": 16, "intermediate_size": 22, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "vocab_size": 35
+        """
+
+    func message(_ text: String) -> String {
+        do {
+            _ = try ModelConfiguration(json: text)
+            return "accepted"
+        } catch { return "\(error)" }
+    }
+
+    @Test func defaults() throws {
+        let configuration = try ModelConfiguration(json: "{\"model_type\": \"qwen2\", \(Self.usual)}")
+        #expect(configuration.keyValueHeadCount == 4 && configuration.headDimension == 4)
+        #expect(configuration.attentionBias && !configuration.attentionOutputBias && !configuration.tiesWordEmbeddings)
+        #expect(configuration.parameters.last?.name == "lm_head.weight")
+        #expect(configuration.parameterCount == configuration.parameters.reduce(0) { $0 + $1.elementCount })
+    }
+
+    @Test(arguments: [
+        ("[]", "config.json is not valid JSON: it is an array"),
+        ("{}", "config.json has no \"model_type\", which this architecture needs"),
+        (
+            "{\"model_type\": \"gpt2\"}",
+            "config.json: model_type \"gpt2\" is not supported; llama, qwen2 and qwen3 are"
+        ),
+        (
+            "{\"model_type\": \"llama\", \"logit_scale\": 2, \(usual)}",
+            "config.json: \"logit_scale\" = 2 is not supported, and ignoring it would change what the model computes"
+        ),
+        (
+            "{\"model_type\": \"qwen2\", \"use_sliding_window\": true, \(usual)}",
+            "config.json: \"use_sliding_window\" = true is not supported, and ignoring it would change what the model computes"
+        ),
+        (
+            "{\"model_type\": \"llama\", \"hidden_act\": \"gelu\", \(usual)}",
+            "config.json: \"hidden_act\" = \"gelu\" is not supported, and ignoring it would change what the model computes"
+        ),
+        (
+            "{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"longrope\"}, \(usual)}",
+            "config.json: \"rope_scaling.rope_type\" = \"longrope\" is not supported, and ignoring it would change what the model computes"
+        ),
+        (
+            "{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"linear\"}, \(usual)}",
+            "config.json has no \"rope_scaling.factor\", which this architecture needs"
+        ),
+        (
+            "{\"model_type\": \"llama\", \"num_key_value_heads\": 3, \(usual)}",
+            "config.json: num_attention_heads 4 is no multiple of num_key_value_heads 3"
+        ),
+        (
+            "{\"model_type\": \"llama\", \"head_dim\": 5, \(usual)}", "config.json: \"head_dim\" is 5; it must be even"
+        ),
+        (
+            "{\"model_type\": \"llama\", \"rms_norm_eps\": \"small\", \(usual)}",
+            "config.json: \"rms_norm_eps\" should be a number but is a string"
+        ),
+        (
+            "{\"model_type\": \"llama\", \"vocab_size\": 0}",
+            "config.json: \"vocab_size\" is 0; it must be a whole number from 1 to 16777216"
+        ),
+    ]) func refusals(_ text: String, _ expected: String) {
+        #expect(message(text) == expected)
+    }
+
+    @Test func realFilesAreAccepted() throws {
+        let smol = """
+            {"architectures": ["LlamaForCausalLM"], "attention_bias": false, "attention_dropout": 0.0, "bos_token_id": 1,
+             "eos_token_id": 2, "hidden_act": "silu", "hidden_size": 576, "initializer_range": 0.041666666666666664,
+             "intermediate_size": 1536, "is_llama_config": true, "max_position_embeddings": 8192, "mlp_bias": false,
+             "model_type": "llama", "num_attention_heads": 9, "num_hidden_layers": 30, "num_key_value_heads": 3,
+             "pad_token_id": 2, "pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_interleaved": false,
+             "rope_scaling": null, "rope_theta": 100000, "tie_word_embeddings": true, "torch_dtype": "bfloat16",
+             "transformers.js_config": {"kv_cache_dtype": {"q4f16": "float16"}}, "transformers_version": "4.42.3",
+             "use_cache": true, "vocab_size": 49152}
+            """
+        #expect(try ModelConfiguration(json: smol).parameterCount == 134_515_008)
+        let distill = """
+            {"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 151643,
+             "eos_token_id": 151643, "hidden_act": "silu", "hidden_size": 1536, "initializer_range": 0.02,
+             "intermediate_size": 8960, "max_position_embeddings": 131072, "max_window_layers": 21,
+             "model_type": "qwen2", "num_attention_heads": 12, "num_hidden_layers": 28, "num_key_value_heads": 2,
+             "rms_norm_eps": 1e-06, "rope_theta": 10000, "sliding_window": 4096, "tie_word_embeddings": false,
+             "torch_dtype": "bfloat16", "transformers_version": "4.44.0", "use_cache": true, "use_mrope": false,
+             "use_sliding_window": false, "vocab_size": 151936}
+            """
+        #expect(try ModelConfiguration(json: distill).parameterCount == 1_777_088_000)
+    }
+}

@@ -1,0 +1,114 @@
+import Foundation
+import Testing
+import Transformer
+
+@Suite struct GenerationTests {
+    /// Log-probabilities recorded while generating equal those of the finished text, for every family.
+    @Test(arguments: ["llama", "llama-biases-untied", "qwen2-untied", "qwen3", "llama-yarn"])
+    func cachedEqualsUncached(_ name: String) throws {
+        let fixture = Fixture.named(name)
+        let model = Model(try fixture.parameters())
+        var generator = Generator(model)
+        generator.maximumRows = 5
+        let requests = fixture.sequences.enumerated().map {
+            GenerationRequest(prompt: $1, promptKey: $0, sampleCount: 3)
+        }
+        // Longer than a page of the cache.
+        let options = SamplingOptions(temperature: 0.8, maximumNewTokens: 40, stopTokens: [2], seed: 5, step: 1)
+        let completions = generator.generate(requests, options)
+        for (request, samples) in zip(requests, completions) {
+            #expect(samples.count == 3)
+            for sample in samples {
+                let sequence = request.prompt + sample.tokens
+                let positions = sample.tokens.indices.map {
+                    ScoredPosition(position: request.prompt.count + $0 - 1, target: sample.tokens[$0])
+                }
+                let scores = model.score(PackedBatch([sequence]), positions, temperature: 0.8)
+                #expect(relativeError(sample.logProbabilities, scores.logProbabilities) < 1e-5)
+                #expect(sample.finish == (sample.tokens.last == 2 ? .stop : .length))
+                #expect(!sample.tokens.dropLast().contains(2))
+            }
+        }
+        #expect(Set(completions[3].map(\.tokens)).count == 3)
+    }
+
+    @Test func batchingDoesNotChangeSamples() throws {
+        let fixture = Fixture.named("llama")
+        let model = Model(try fixture.parameters())
+        let requests = fixture.sequences.enumerated().map {
+            GenerationRequest(prompt: $1, promptKey: 100 + $0, sampleCount: 4)
+        }
+        let options = SamplingOptions(maximumNewTokens: 20, stopTokens: [2, 3], seed: 9)
+        var results: [[[Int]]] = []
+        for rows in [1, 3, 7, 256] {
+            var generator = Generator(model)
+            generator.maximumRows = rows
+            results.append(generator.generate(requests, options).map { $0.flatMap(\.tokens) })
+        }
+        let alone = requests.map { request in
+            Generator(model).generate([request], options)[0].flatMap(\.tokens)
+        }
+        for result in results { #expect(result == alone) }
+        var other = options
+        other.step = 1
+        #expect(Generator(model).generate(requests, other).map { $0.flatMap(\.tokens) } != alone)
+    }
+
+    @Test func forcedFirstTokens() throws {
+        let fixture = Fixture.named("qwen3")
+        let model = Model(try fixture.parameters())
+        let prompt = fixture.sequences[0]
+        let request = GenerationRequest(
+            prompt: prompt, sampleCount: 4, forcedFirstToken: 7, forcedFirstTokens: [11, nil, 12])
+        let completions = Generator(model).generate([request], SamplingOptions(maximumNewTokens: 3))[0]
+        #expect(completions[0].tokens[0] == 11 && completions[2].tokens[0] == 12 && completions[3].tokens[0] == 7)
+        let scores = model.score(
+            PackedBatch([prompt]), [ScoredPosition(position: prompt.count - 1, target: 11)])
+        #expect(abs(completions[0].logProbabilities[0] - scores.logProbabilities[0]) < 1e-5)
+    }
+
+    @Test func callbacksSeeEveryTokenAndMayEndASample() throws {
+        let fixture = Fixture.named("llama")
+        let generator = Generator(try fixture.parameters())
+        var seen: [[Int]] = [[], []]
+        var totals: [Int] = []
+        let completions = generator.generate(
+            [GenerationRequest(prompt: [4, 5, 6], sampleCount: 2)], SamplingOptions(maximumNewTokens: 9),
+            onToken: { _, sample, token in
+                seen[sample].append(token)
+                return !(sample == 1 && seen[1].count == 4)
+            }, progress: { totals.append($0) })
+        #expect(completions[0].map(\.tokens) == seen)
+        #expect(completions[0].map(\.tokens.count) == [9, 4])
+        #expect(completions[0].map(\.finish) == [.length, .cancelled])
+        #expect(totals.last == 13)
+    }
+
+    @Test func nothingToDo() throws {
+        let generator = Generator(try Fixture.named("llama").parameters())
+        #expect(generator.generate([], SamplingOptions(maximumNewTokens: 4)).isEmpty)
+        let empty = [
+            GenerationRequest(prompt: []), GenerationRequest(prompt: [3], sampleCount: 0),
+            GenerationRequest(prompt: [3]),
+        ]
+        let completions = generator.generate(empty, SamplingOptions(maximumNewTokens: 4))
+        #expect(completions.map(\.count) == [1, 0, 1])
+        #expect(completions[0][0].tokens.isEmpty && completions[2][0].tokens.count == 4)
+        #expect(generator.generate(empty, SamplingOptions(maximumNewTokens: 0))[2][0].tokens.isEmpty)
+    }
+
+    @Test func firstTokenProbabilitiesAreThoseOfTheModel() throws {
+        let fixture = Fixture.named("qwen2-tied")
+        let model = Model(try fixture.parameters())
+        let probabilities = Generator(model).firstTokenProbabilities(fixture.sequences + [[]], of: [3, 30])
+        for (index, sequence) in fixture.sequences.enumerated() {
+            let last = sequence.count - 1
+            let scores = model.score(
+                PackedBatch([sequence]), [.init(position: last, target: 3), .init(position: last, target: 30)])
+            for (own, other) in zip(probabilities[index], scores.logProbabilities) {
+                #expect(abs(own - exp(Double(other))) < 1e-6)
+            }
+        }
+        #expect(probabilities[4] == [0, 0])
+    }
+}
