@@ -1,6 +1,7 @@
 // Encodes the lines of standard input for scripts that compare with other tokenizers, or measures how fast it is.
 //
 //   tokenization-bench ids TOKENIZER.json [--special] [--plain]    one line of JSON {"t": text} in, {"i": ids, "d": text} out
+//   tokenization-bench render TEMPLATE                   one line of JSON {"messages", "generation", "variables"} in, {"text"} out
 //   tokenization-bench speed TOKENIZER.json TEXT...      megabytes a second, one thread
 import Foundation
 import OrderedJSON
@@ -10,6 +11,27 @@ let arguments = Array(CommandLine.arguments.dropFirst())
 guard arguments.count >= 2 else {
     FileHandle.standardError.write(Data("usage: tokenization-bench ids|speed TOKENIZER.json [FILE...]\n".utf8))
     exit(2)
+}
+if arguments[0] == "render" {
+    // One JSON object a line: template, messages, generation, variables; out comes text or error.
+    let template = try ChatTemplate(
+        String(decoding: try Data(contentsOf: URL(fileURLWithPath: arguments[1])), as: UTF8.self))
+    while let line = readLine() {
+        let record = try JSON.parse(line)
+        var variables: [String: JSON] = [:]
+        if let given = record["variables"]?.object { for (name, value) in given { variables[name] = value } }
+        var answer = JSON.object(JSONObject())
+        do {
+            answer["text"] = .string(
+                try template.render(
+                    records: record["messages"]?.array ?? [],
+                    addGenerationPrompt: record["generation"]?.bool ?? false, variables: variables))
+        } catch {
+            answer["error"] = .string("\(error)")
+        }
+        FileHandle.standardOutput.write(Data((answer.serialized() + "\n").utf8))
+    }
+    exit(0)
 }
 let clock = ContinuousClock()
 let started = clock.now
@@ -55,5 +77,7 @@ case "speed":
         let rate = Double(text.count) / seconds / 1e6
         print("\(path): \(text.count) bytes, \(count) tokens, \(String(format: "%.1f", rate)) MB/s")
     }
-default: exit(2)
+default:
+    FileHandle.standardError.write(Data("unknown mode \(arguments[0])\n".utf8))
+    exit(2)
 }

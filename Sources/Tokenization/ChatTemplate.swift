@@ -1,0 +1,69 @@
+import OrderedJSON
+
+/// One turn of a conversation.
+public struct ChatMessage: Sendable, Equatable {
+    /// `system`, `user` or `assistant`; a template may know others.
+    public var role: String
+    public var content: String
+
+    public init(role: String, content: String) {
+        self.role = role
+        self.content = content
+    }
+}
+
+/// A chat template of a model: Jinja as transformers renders it.
+///
+/// The template is checked as a whole when it is made: a tag, filter or test that this interpreter does not know is
+/// refused then, with its line and column. Rendering is bounded in time, memory, depth and output, because templates
+/// come with models from anywhere; it reads nothing but its arguments (and the clock, for `strftime_now`).
+public struct ChatTemplate: Sendable {
+    private let source: [Unicode.Scalar]
+    private let statements: [TemplateStatement]
+
+    /// Longer than any published template by far.
+    static let maximumLength = 1 << 20
+
+    /// - Throws: `TemplateError`.
+    public init(_ source: String) throws {
+        guard source.utf8.count <= Self.maximumLength else {
+            throw TemplateError(
+                kind: .limit, reason: "a template of more than \(Self.maximumLength >> 20) MiB", line: 1, column: 1)
+        }
+        self.source = TemplateLexer.normalized(source)
+        do {
+            statements = try TemplateParser.parse(self.source)
+        } catch let fault as TemplateFault {
+            throw fault.error(in: self.source)
+        }
+    }
+
+    /// The prompt for a conversation.
+    ///
+    /// - Parameters:
+    ///   - addGenerationPrompt: whether the prompt ends where the assistant is to speak.
+    ///   - variables: further names, such as `bos_token`, `eos_token`, `tools` or `enable_thinking`.
+    /// - Throws: `TemplateError`, also where the template calls `raise_exception`.
+    public func render(
+        _ messages: [ChatMessage], addGenerationPrompt: Bool, variables: [String: JSON] = [:]
+    ) throws -> String {
+        let records = messages.map { message -> JSON in
+            ["role": .string(message.role), "content": .string(message.content)]
+        }
+        return try render(records: records, addGenerationPrompt: addGenerationPrompt, variables: variables)
+    }
+
+    /// As above, for messages with more than a role and a content (`tool_calls`, `reasoning_content`).
+    public func render(
+        records messages: [JSON], addGenerationPrompt: Bool, variables: [String: JSON] = [:]
+    ) throws -> String {
+        var values = variables.mapValues { TemplateValue($0) }
+        values["messages"] = .list(messages.map { TemplateValue($0) })
+        values["add_generation_prompt"] = .bool(addGenerationPrompt)
+        do {
+            return try TemplateEvaluator.render(statements, variables: values)
+        } catch let fault as TemplateFault {
+            throw fault.error(in: source)
+        }
+    }
+}
