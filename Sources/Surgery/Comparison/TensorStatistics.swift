@@ -94,8 +94,8 @@ public struct TensorStatistics: Sendable, Equatable {
             flips.replace(with: flips &+ 1, where: product .< 0)
         }
         let total = (sumA + sumB + sumDifference).sum()
-        guard total.isFinite, total == 0 || total > 1e-30 else {
-            // Something here is not finite, or squares over- or underflow: once more with care.
+        guard total.isFinite, total > 1e-30 else {
+            // Something here is not finite, or squares over- or underflow (or all is zero): once more with care.
             return addRunCarefully(a, b, count: count, offset: offset)
         }
         squaresA += Double(sumA.sum())
