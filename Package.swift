@@ -33,9 +33,10 @@ let package = Package(
         systemLibrary("COpenBLAS", pkgConfig: "openblas", apt: "libopenblas-dev"),
         systemLibrary("CPCRE2", pkgConfig: "libpcre2-8", apt: "libpcre2-dev"),
         systemLibrary("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
+        .systemLibrary(name: "CSystem", path: "Sources/CLibraries/CSystem"),
 
         library("OrderedJSON", []),
-        library("CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd", "CCrypto"]),
+        library("CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd", "CCrypto", "CSystem"]),
         library("Tokenization", ["OrderedJSON", "CPCRE2"]),
         library("Transformer", ["OrderedJSON", "CheckpointIO", "COpenBLAS"]),
         library("Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),

@@ -23,6 +23,13 @@ public struct StoredTensor: Sendable {
         if case .chunked(let grid, _) = storage { grid.chunkShape } else { nil }
     }
 
+    /// The bytes of the file that hold a chunk; nil where there is no such chunk.
+    public func chunkRange(_ number: Int) -> Range<Int>? {
+        guard chunks.indices.contains(number) else { return nil }
+        let start = Int(chunks[number].address)
+        return start..<start + chunks[number].byteCount
+    }
+
     /// The path of the dataset.
     public var path: String { "\(group.path)/\(CheckpointLayout.relativePath(ofTensor: description.name))" }
 }

@@ -72,7 +72,7 @@ struct AddTokensCommand: ParsableCommand {
             throw SurgeryError.badOption(name: "--report", reason: "\(report) is not full or fast")
         }
         options.measuresDivergence = report == "full"
-        options.tool = "ckpt \(Ckpt.version)"
+        options.tool = Tool.name
         try output.check()
         let file = try CheckpointFile(path: input)
         let total = [TensorGroup.weights, .optimizerM, .optimizerV].flatMap { file.tensors(in: $0) }

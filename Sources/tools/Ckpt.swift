@@ -1,11 +1,10 @@
 import ArgumentParser
+import CheckpointIO
 import Foundation
 
 /// The command `ckpt`: one file a subcommand, and how results are shown.
 @main
 struct Ckpt: AsyncParsableCommand {
-    static let version = "0.1.0"
-
     static let configuration = CommandConfiguration(
         commandName: "ckpt",
         abstract: "Turn a language model into a hybrid reasoner, and see how that happened.",
@@ -20,8 +19,15 @@ struct Ckpt: AsyncParsableCommand {
 
             Exit status: 0 done (diff: same), 1 diff found differences or verify found damage, 2 an error.
             """,
-        version: "ckpt \(version)",
-        groupedSubcommands: []
+        version: Tool.name,
+        groupedSubcommands: [
+            CommandGroup(name: "In and out", subcommands: [ImportCommand.self, ExportCommand.self, InitCommand.self]),
+            CommandGroup(name: "Surgery", subcommands: [AddTokensCommand.self]),
+            CommandGroup(name: "Data", subcommands: [MakeTask.self]),
+            CommandGroup(name: "Training", subcommands: [TrainSFTCommand.self, TrainRLCommand.self]),
+            CommandGroup(name: "Judging", subcommands: [EvalCommand.self, GenerateCommand.self]),
+            CommandGroup(name: "Looking", subcommands: [DiffCommand.self]),
+        ]
     )
 
     /// Every failure is one line on stderr and exit status 2; help and version go to stdout.

@@ -99,11 +99,23 @@ enum Samples {
         ]
     }
 
+    /// Few and small tensors of both storages, for tests that open the file very often.
+    static func smallTensors() -> [TensorToWrite] {
+        [
+            tensor("model.embed_tokens.weight", .bfloat16, [200, 100], weights(.bfloat16, 20_000, seed: 21)),
+            tensor("model.layers.0.weight", .float32, [100, 100], weights(.float32, 10_000, seed: 22)),
+            tensor("model.norm.weight", .float32, [100], weights(.float32, 100, seed: 23)),
+            tensor("model.embed_tokens.weight", .float32, [10, 10], bytes(400, seed: 24), .optimizerM),
+        ]
+    }
+
     /// Writes the sample and returns its path.
     @discardableResult
-    static func write(to folder: String, _ name: String = "sample.h5") throws -> String {
+    static func write(
+        to folder: String, _ name: String = "sample.h5", tensors: [TensorToWrite] = tensors().map(\.0)
+    ) throws -> String {
         let path = folder + "/" + name
-        _ = try CheckpointWriter.write(metadata(), tensors: tensors().map(\.0), to: path, overwrite: false)
+        _ = try CheckpointWriter.write(metadata(), tensors: tensors, to: path, overwrite: false)
         return path
     }
 }

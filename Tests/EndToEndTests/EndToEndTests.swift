@@ -1,1 +1,184 @@
+import CheckpointIO
+import Foundation
 import Testing
+
+/// A tiny model taken along the whole road once, shared by the tests that look at parts of it.
+struct TinyRun {
+    let folder: Folder
+
+    static let made = Result { try TinyRun() }
+
+    private init() throws {
+        folder = try Folder()
+        for arguments in Self.road {
+            let result = try Command.run(Command.ckptPath, arguments, in: folder)
+            guard result.status == 0 else { throw Failure(arguments: arguments, errors: result.errors) }
+        }
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        let arguments: [String]
+        let errors: String
+        var description: String { "ckpt \(arguments.joined(separator: " ")): \(errors)" }
+    }
+
+    static let sft = [
+        "--steps", "6", "--batch-pairs", "8", "--lr", "3e-3", "--control-lr-scale", "1", "--save-every", "2",
+        "--keep-last", "9",
+    ]
+    static let rl = [
+        "--steps", "4", "--prompts", "4", "--samples", "4", "--max-new-tokens", "24", "--answer", "bare", "--alpha",
+        "1",
+        "--lr", "1e-3", "--save-every", "1", "--probe-every", "1", "--keep-last", "9",
+    ]
+    private static let road: [[String]] = [
+        ["make-task", "-o", "task", "--train", "200", "--test", "20", "--dev", "20"],
+        ["init", "-o", "base.h5", "--hidden-size", "32", "--layers", "2", "--heads", "2", "--intermediate-size", "64"],
+        ["add-tokens", "base.h5", "-o", "tokens.h5", "--init", "normal"],
+        ["train-sft", "tokens.h5", "--data", "task/train.jsonl", "-o", "sft"] + sft,
+        ["train-rl", "sft/step-000006.h5", "--data", "task/rl.jsonl", "-o", "rl"] + rl,
+    ]
+}
+
+@Suite struct RoadTests {
+    @Test func everyStateIsReadableAndTellsItsStory() throws {
+        let folder = try TinyRun.made.get().folder
+        for name in try folder.names(in: "rl") where name.hasSuffix(".h5") {
+            #expect(try CheckpointFile(path: folder.path("rl/" + name)).verify().isEmpty)
+        }
+        let last = try CheckpointFile(path: folder.path("rl/step-000004.h5")).metadata
+        #expect(last.history["sft"]?["step"] == [1, 2, 3, 4, 5, 6])
+        #expect(last.history["rl"]?["step"] == [1, 2, 3, 4])
+        #expect(last.probes.last?.steps == [0, 1, 2, 3, 4])
+        #expect(
+            last.lineage.compactMap { LineageEntry(text: $0)?.operation } == [
+                "init", "add-tokens", "train-sft", "train-rl",
+            ])
+        let trained = last.tokenizer?.addedTokens.filter { ["<think>", "</think>", "<short>"].contains($0.content) }
+        #expect(trained?.count == 3)
+        #expect(trained?.allSatisfy(\.trained) == true)
+    }
+
+    @Test func stockToolsShowHistoryProbeAndLineageWithoutAPlugin() throws {
+        let folder = try TinyRun.made.get().folder
+        let tree = try Command.run("/usr/bin/h5ls", ["-r", "rl/step-000004.h5"], in: folder)
+        for path in ["/config", "/history/rl/num_think", "/probe", "/lineage", "/weights/model/embed_tokens/weight"] {
+            #expect(tree.output.contains(path))
+        }
+        let dump = try Command.run("/usr/bin/h5dump", ["-d", "/history/rl/num_think", "rl/step-000004.h5"], in: folder)
+        #expect(dump.status == 0)
+        #expect(dump.output.contains("SIMPLE { ( 4 )"))
+        let story = try Command.run("/usr/bin/h5dump", ["-g", "/lineage", "rl/step-000004.h5"], in: folder)
+        #expect(story.output.contains("train-rl"))
+    }
+
+    @Test func diffOfTwoStatesAndOfARun() throws {
+        let folder = try TinyRun.made.get().folder
+        let same = try Command.ckpt("diff", "rl/step-000004.h5", "rl/step-000004.h5", in: folder)
+        #expect(same.status == 0)
+        let moved = try Command.ckpt("diff", "rl/step-000000.h5", "rl/step-000004.h5", in: folder)
+        #expect(moved.status == 1, "\(moved.errors)")
+        #expect(moved.output.contains("<think>"))
+        let curve = try Command.ckpt("diff", "rl", in: folder)
+        #expect(curve.status <= 1, "\(curve.errors)")
+    }
+
+    @Test func generateSaysWhichModeItTook() throws {
+        let folder = try TinyRun.made.get().folder
+        for mode in ["think", "short"] {
+            let result = try Command.ckpt(
+                "generate", "rl/step-000004.h5", "--prompt", "1+1=", "--mode", mode, "--max-new-tokens", "5", in: folder
+            )
+            #expect(result.status == 0)
+            #expect(result.output.hasPrefix("<\(mode)>"))
+            #expect(result.errors.contains("P(<think>)"))
+        }
+    }
+
+    @Test func exportIsAFolderThatImportTakesBack() throws {
+        let folder = try TinyRun.made.get().folder
+        let exported = try Command.ckpt("export", "rl/step-000004.h5", "-o", "exported", in: folder)
+        #expect(exported.status == 0, "\(exported.errors)")
+        #expect(try folder.names(in: "exported").contains("model.safetensors"))
+        let imported = try Command.ckpt("import", "exported", "-o", "imported.h5", in: folder)
+        #expect(imported.status == 0, "\(imported.errors)")
+        let (before, after) = (
+            try CheckpointFile(path: folder.path("rl/step-000004.h5")),
+            try CheckpointFile(path: folder.path("imported.h5"))
+        )
+        #expect(before.tensors().map(\.sha256) == after.tensors().map(\.sha256))
+    }
+}
+
+@Suite struct ResumeTests {
+    /// A run that is interrupted and resumed arrives at the bits of the run that was not.
+    @Test func resumedTrainingArrivesAtTheSameDigest() throws {
+        let whole = try TinyRun.made.get().folder
+        let folder = try Folder()
+        for name in ["tokens.h5", "task"] {
+            try FileManager.default.copyItem(atPath: whole.path(name), toPath: folder.path(name))
+        }
+        try FileManager.default.createDirectory(atPath: folder.path("sft"), withIntermediateDirectories: true)
+        try FileManager.default.copyItem(
+            atPath: whole.path("sft/step-000002.h5"), toPath: folder.path("sft/step-000002.h5"))
+        let sft = try Command.ckpt("train-sft", "--resume", "sft", "--data", "task/train.jsonl", in: folder)
+        #expect(sft.status == 0, "\(sft.errors)")
+        try expectSameState(whole.path("sft/step-000006.h5"), folder.path("sft/step-000006.h5"))
+
+        try FileManager.default.createDirectory(atPath: folder.path("rl"), withIntermediateDirectories: true)
+        try FileManager.default.copyItem(
+            atPath: whole.path("rl/step-000001.h5"), toPath: folder.path("rl/step-000001.h5"))
+        let rl = try Command.ckpt("train-rl", "--resume", "rl", "--data", "task/rl.jsonl", in: folder)
+        #expect(rl.status == 0, "\(rl.errors)")
+        try expectSameState(whole.path("rl/step-000004.h5"), folder.path("rl/step-000004.h5"))
+    }
+
+    private func expectSameState(_ left: String, _ right: String) throws {
+        let (left, right) = (try CheckpointFile(path: left), try CheckpointFile(path: right))
+        #expect(left.digest == right.digest)
+        #expect(left.metadata.probes == right.metadata.probes)
+        for (stage, history) in left.metadata.history {
+            // Times differ from run to run; everything else must not.
+            for name in history.names where !name.hasPrefix("seconds_") && name != "tokens_per_second" {
+                let (a, b) = (history[name] ?? [], right.metadata.history[stage]?[name] ?? [])
+                #expect(a.map(\.bitPattern) == b.map(\.bitPattern), "\(stage) \(name)")
+            }
+        }
+    }
+
+    @Test func otherDataIsRefusedOnResume() throws {
+        let whole = try TinyRun.made.get().folder
+        let result = try Command.ckpt("train-sft", "--resume", "sft", "--data", "task/dev.jsonl", in: whole)
+        #expect(result.status == 2)
+        #expect(result.errors.split(separator: "\n").count == 1)
+    }
+
+    /// Whatever moment a kill hits, every file under a final name is complete.
+    @Test func killingARunLeavesOnlyCompleteStates() throws {
+        let whole = try TinyRun.made.get().folder
+        let folder = try Folder()
+        var killed = 0
+        for attempt in 0..<12 {
+            let process = Command.process(
+                Command.ckptPath,
+                [
+                    "train-rl", whole.path("sft/step-000006.h5"), "--data", whole.path("task/rl.jsonl"), "-o",
+                    "run\(attempt)",
+                ]
+                    + TinyRun.rl, in: folder)
+            process.standardOutput = FileHandle.nullDevice
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            usleep(UInt32(20_000 + attempt * 30_000))
+            if process.isRunning { killed += 1 }
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+            let run = "run\(attempt)"
+            guard FileManager.default.fileExists(atPath: folder.path(run)) else { continue }
+            for name in try folder.names(in: run) where name.hasPrefix("step-") && name.hasSuffix(".h5") {
+                #expect(try CheckpointFile(path: folder.path(run + "/" + name)).verify().isEmpty, "\(run)/\(name)")
+            }
+        }
+        #expect(killed > 0)
+    }
+}

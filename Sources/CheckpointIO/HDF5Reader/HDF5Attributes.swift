@@ -59,7 +59,6 @@ extension HDF5Value {
         switch type {
         case .element(let type): type.byteCount
         case .text(let byteCount, _): byteCount
-        case .variableText: 16
         }
     }
 
@@ -81,8 +80,6 @@ extension HDF5Value {
             }
             self.init(type: .text(byteCount: width), shape: shape, bytes: bytes)
             guard texts != nil else { throw HDF5Problem.damaged("a text is not UTF-8") }
-        case .variableText:
-            throw HDF5Problem.unsupported("a text of variable length; write it with a fixed length")
         }
     }
 }

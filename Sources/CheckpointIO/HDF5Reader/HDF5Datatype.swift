@@ -9,8 +9,6 @@ enum HDF5Datatype {
     enum Parsed: Equatable {
         case element(ElementType)
         case text(byteCount: Int, Padding)
-        /// A text in the global heap, as h5py writes Python strings.
-        case variableText
     }
 
     static func parse(_ cursor: inout HDF5Cursor) throws -> Parsed {
@@ -24,7 +22,6 @@ enum HDF5Datatype {
         case 1: return .element(try float(&cursor, bits, size))
         case 3: return try text(bits, size)
         case 8: return .element(try boolean(&cursor, bits, size, version))
-        case 9: return try variableText(&cursor, bits, size)
         case let other:
             throw HDF5Problem.unsupported("a datatype of class \(className(other))")
         }
@@ -96,14 +93,6 @@ enum HDF5Datatype {
         return .bool
     }
 
-    private static func variableText(_ cursor: inout HDF5Cursor, _ bits: [UInt8], _ size: Int) throws -> Parsed {
-        guard bits[0] & 15 == 1, bits[1] <= 1, bits[2] == 0, size == 16 else {
-            throw HDF5Problem.unsupported("a variable-length type that is no text")
-        }
-        _ = try parse(&cursor)
-        return .variableText
-    }
-
     private static func className(_ number: Int) -> String {
         switch number {
         case 2: "time"
@@ -111,6 +100,7 @@ enum HDF5Datatype {
         case 5: "opaque"
         case 6: "compound"
         case 7: "reference"
+        case 9: "variable length (h5py: write texts as numpy.bytes_)"
         case 10: "array"
         default: String(number)
         }

@@ -16,15 +16,6 @@ struct HDF5Dataset: Sendable {
     var shape: [Int]?
     var storage: StoredLayout
     var attributes: [(name: String, value: HDF5Value)]
-
-    /// Bytes of one element in memory; a variable-length text has none.
-    var elementSize: Int {
-        switch type {
-        case .element(let type): type.byteCount
-        case .text(let byteCount, _): byteCount
-        case .variableText: 16
-        }
-    }
 }
 
 /// Where a dataset's bytes are in the file.

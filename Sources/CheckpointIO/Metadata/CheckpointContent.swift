@@ -88,7 +88,11 @@ private struct CheckpointScan {
 
     private mutating func tensor(_ dataset: HDF5Dataset, _ path: String, _ group: TensorGroup) throws {
         guard case .element(let type) = dataset.type else { throw unsupported(path, "is a tensor of texts") }
-        let name = CheckpointLayout.tensorName(ofPath: String(path.utf8.dropFirst(group.path.utf8.count + 1)) ?? "")
+        let relativePath = String(decoding: path.utf8.dropFirst(group.path.utf8.count + 1), as: UTF8.self)
+        let name = CheckpointLayout.tensorName(ofPath: relativePath)
+        guard !relativePath.utf8.contains(UInt8(ascii: ".")) else {
+            throw unsupported(path, "has a dot in its name; names are cut into groups at dots")
+        }
         if let problem = CheckpointLayout.problem(withTensorName: name) { throw unsupported(path, problem) }
         var attributes: [String: String] = [:]
         for (name, value) in dataset.attributes {
@@ -126,7 +130,7 @@ private struct CheckpointScan {
         guard CheckpointShape.allowsDataset(path), dataset.attributes.isEmpty else {
             throw unsupported(path, "is not a dataset that a checkpoint has")
         }
-        let byteCount = checkedByteCount(dataset.shape ?? [], dataset.elementSize) ?? Int.max
+        let byteCount = checkedByteCount(dataset.shape ?? [], HDF5Value.storedByteCount(of: dataset.type)) ?? Int.max
         guard byteCount <= Self.maximumValueBytes - valueBytes else {
             throw unsupported(path, "is larger than a checkpoint's metadata may be")
         }

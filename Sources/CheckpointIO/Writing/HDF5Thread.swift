@@ -7,13 +7,13 @@ import Synchronization
 /// On start it keeps the library from closing files at exit (another thread may still be at work then), turns its
 /// printing of errors off, forbids plugins, and registers the zstd filter, which the library wants to know before it
 /// creates a dataset although chunks arrive compressed.
-final class HDF5Thread: Sendable {
+package final class HDF5Thread: Sendable {
     private struct Queue {
         var jobs: [@Sendable () -> Void] = []
         var isStarted = false
     }
 
-    static let shared = HDF5Thread()
+    package static let shared = HDF5Thread()
 
     private let queue = Mutex<Queue>(Queue())
     private let available = Semaphore()
@@ -22,7 +22,7 @@ final class HDF5Thread: Sendable {
 
     /// Runs `body` on the thread and waits for it.
     /// - Throws: what `body` throws, or `CheckpointError.system` where no thread can be started.
-    func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) throws -> Result {
+    package func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) throws -> Result {
         try startIfNeeded()
         let slot = Slot<Result>()
         queue.withLock { queue in

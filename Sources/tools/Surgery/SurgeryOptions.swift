@@ -10,7 +10,7 @@ struct SurgeryOptions: ParsableArguments {
     @Flag(help: "Print the report as JSON.")
     var json = false
 
-    static let tool = "ckpt \(Ckpt.version)"
+    static let tool = Tool.name
 
     /// Checks the output, runs `work` with a progress bar, prints what came of it.
     func run(

@@ -1,0 +1,76 @@
+import Foundation
+import OrderedJSON
+
+/// Opens models that other programs wrote.
+public enum ForeignModel {
+    /// Opens a Hugging Face folder, a safetensors file or index, or a GGUF file; nothing but headers and the small
+    /// text files is read yet. What it is, is told by content; a name's suffix only helps to say what is wrong.
+    ///
+    /// - Throws: `ForeignModelError` with file, place and remedy.
+    public static func open(path: String) throws -> ImportedModel {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            throw ForeignModelError.cannotRead(path: path, reason: systemError())
+        }
+        let model: ImportedModel
+        if status.st_mode & S_IFMT == S_IFDIR {
+            model = try openFolder(path)
+        } else {
+            model = try openFile(path)
+        }
+        try checkVocabulary(model, path: path)
+        return model
+    }
+
+    private static func openFolder(_ path: String) throws -> ImportedModel {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        let ggufs = names.filter { $0.hasSuffix(".gguf") }
+        if ggufs.count == 1, !names.contains(where: { $0.hasSuffix(".safetensors") || $0 == "config.json" }) {
+            return try openFile((path as NSString).appendingPathComponent(ggufs[0]))
+        }
+        return try HuggingFaceFolder(path: path).open()
+    }
+
+    private static func openFile(_ path: String) throws -> ImportedModel {
+        let file = try RandomAccessFile(path: path)
+        let start = try file.bytes(at: 0, count: min(9, file.byteCount), place: "start of the file")
+        let name = (path as NSString).lastPathComponent
+        let folder = (path as NSString).deletingLastPathComponent
+        let directory = HuggingFaceFolder(path: folder.isEmpty ? "." : folder)
+        if start.starts(with: Array("GGUF".utf8)) { return try GGUFModel.open(file) }
+        if PickleFile.startsLikePickle(start) || PickleFile.hasPickleName(name) {
+            throw ForeignModelError.pickle(path: path)
+        }
+        if name.hasSuffix(".safetensors.index.json") { return try directory.open() }
+        // Eight bytes of length, then the header's brace; with the suffix, whatever is wrong is worth a precise answer.
+        guard start.count == 9 && start[8] == UInt8(ascii: "{") || name.hasSuffix(".safetensors") else {
+            if name.hasSuffix(".gguf") {
+                throw ForeignModelError.malformed(
+                    path: path, place: "start of the file", reason: "does not begin with GGUF")
+            }
+            throw ForeignModelError.unrecognised(path: path)
+        }
+        let index = (directory.path as NSString).appendingPathComponent("model.safetensors.index.json")
+        if access(index, F_OK) == 0, name != "model.safetensors",
+            let map = try TextFile.json(index, maximumByteCount: TextFile.maximumIndexByteCount)["weight_map"]?.object,
+            map.contains(where: { $0.value.string == name })
+        {
+            throw ForeignModelError.unsupported(
+                path: path, what: "one shard of a model alone", remedy: "give the folder, or its index")
+        }
+        return try directory.open(weightsPath: path)
+    }
+
+    /// Refuses a tokenizer whose tokens have no rows in the embedding: such a model would fail only when it meets one.
+    private static func checkVocabulary(_ model: ImportedModel, path: String) throws {
+        guard let tokenizer = model.metadata.tokenizer,
+            let rows = model.source.tensors.first(where: { $0.name == TiedHead.embedding })?.shape.first
+        else { return }
+        let count = TokenizerRecord.tokenCount(try TextFile.object(tokenizer.json, path: path))
+        guard count <= rows else {
+            throw ForeignModelError.malformed(
+                path: path, place: "tokenizer",
+                reason: "has token ids up to \(count - 1), but \(TiedHead.embedding) has \(rows) rows")
+        }
+    }
+}

@@ -1,0 +1,178 @@
+import Foundation
+import OrderedJSON
+
+/// The Hugging Face `config.json` that says what a GGUF file's keys say.
+struct GGUFConfiguration {
+    /// The families of `llama.cpp` that a checkpoint can hold, with their Hugging Face classes.
+    static let families: [(architecture: String, className: String)] = [
+        ("llama", "LlamaForCausalLM"), ("qwen2", "Qwen2ForCausalLM"), ("qwen3", "Qwen3ForCausalLM"),
+    ]
+
+    let json: JSON
+    let headDimension: Int
+
+    /// - Parameters:
+    ///   - tensors: as listed in the file, from which sizes and ties are told.
+    ///   - ropeFrequencies: the values of `rope_freqs.weight`, if there is such a tensor.
+    init(
+        _ keys: GGUFMetadata, tensors: [GGUFTensorInfo], ropeFrequencies: [Float]?, elementType: ElementType
+    ) throws {
+        guard let family = Self.families.first(where: { $0.architecture == keys.architecture }) else {
+            throw ForeignModelError.unsupported(
+                path: keys.path, what: "architecture \(quoted(keys.architecture))",
+                remedy: "ckpt reads \(Self.families.map(\.architecture).joined(separator: ", "))")
+        }
+        if let experts = try keys.integer(keys.own("expert_count")), experts > 0 {
+            throw ForeignModelError.unsupported(
+                path: keys.path, what: "a mixture of experts", remedy: "ckpt reads dense models")
+        }
+        let names = Set(tensors.map(\.name))
+        guard let embedding = tensors.first(where: { $0.name == "token_embd.weight" }), embedding.shape.count == 2
+        else {
+            throw ForeignModelError.missing(
+                path: keys.path, what: "matrix \"token_embd.weight\"", remedy: "ckpt reads whole decoders")
+        }
+        let hidden = try keys.required(keys.own("embedding_length"))
+        let heads = try keys.required(keys.own("attention.head_count"))
+        let keyValueHeads = try keys.size(keys.own("attention.head_count_kv")) ?? heads
+        let head = try keys.size(keys.own("attention.key_length")) ?? max(1, hidden / heads)
+        if let rotated = try keys.integer(keys.own("rope.dimension_count")), rotated != head {
+            throw ForeignModelError.unsupported(
+                path: keys.path, what: "a rotation of \(rotated) of \(head) dimensions a head",
+                remedy: "ckpt reads models that rotate whole heads")
+        }
+        guard head % 2 == 0 else {
+            throw ForeignModelError.malformed(
+                path: keys.path, place: "key \(quoted(keys.own("attention.key_length")))",
+                reason: "a head of \(head) dimensions cannot be rotated in pairs")
+        }
+        guard let epsilon = try keys.number(keys.own("attention.layer_norm_rms_epsilon")) else {
+            throw keys.missing(keys.own("attention.layer_norm_rms_epsilon"))
+        }
+
+        let base = try keys.number(keys.own("rope.freq_base")) ?? (10_000, 10_000)
+
+        var config = JSONObject()
+        config["architectures"] = .array([.string(family.className)])
+        config["model_type"] = .string(family.architecture)
+        config["vocab_size"] = .integer(embedding.shape[0])
+        config["hidden_size"] = .integer(hidden)
+        config["intermediate_size"] = .integer(try keys.required(keys.own("feed_forward_length")))
+        config["num_hidden_layers"] = .integer(try keys.required(keys.own("block_count"), maximum: 100_000))
+        config["num_attention_heads"] = .integer(heads)
+        config["num_key_value_heads"] = .integer(keyValueHeads)
+        config["head_dim"] = .integer(head)
+        config["hidden_act"] = "silu"
+        config["max_position_embeddings"] = .integer(try keys.required(keys.own("context_length")))
+        config["rms_norm_eps"] = epsilon.json
+        config["rope_theta"] = base.json
+        config["rope_scaling"] = try GGUFRopeScaling.json(
+            keys, frequencies: ropeFrequencies, base: base.value, headDimension: head)
+        config["attention_bias"] = .bool(names.contains("blk.0.attn_q.bias"))
+        config["mlp_bias"] = .bool(names.contains("blk.0.ffn_gate.bias"))
+        config["attention_dropout"] = 0
+        config["initializer_range"] = .number("0.02")
+        config["tie_word_embeddings"] = .bool(!names.contains("output.weight"))
+        config["use_cache"] = true
+        if family.architecture != "llama" { config["use_sliding_window"] = false }
+        config["bos_token_id"] = try keys.integer("tokenizer.ggml.bos_token_id").map(JSON.integer) ?? .null
+        config["eos_token_id"] = try Self.endTokens(keys)
+        config["torch_dtype"] = .string(elementType.rawValue)
+        config["dtype"] = .string(elementType.rawValue)
+        json = .object(config)
+        headDimension = head
+    }
+
+    /// The tokens at which a text ends: one number, or a list where there are several.
+    static func endTokens(_ keys: GGUFMetadata) throws -> JSON {
+        var ids: [Int] = []
+        for name in ["eos", "eot", "eom"] {
+            if let id = try keys.integer("tokenizer.ggml.\(name)_token_id"), !ids.contains(id) { ids.append(id) }
+        }
+        return ids.count > 1 ? .array(ids.map(JSON.integer)) : ids.first.map(JSON.integer) ?? .null
+    }
+
+    /// `generation_config.json`: what starts, ends and pads a text.
+    static func generation(_ keys: GGUFMetadata) throws -> JSON {
+        var members = JSONObject()
+        if let id = try keys.integer("tokenizer.ggml.bos_token_id") { members["bos_token_id"] = .integer(id) }
+        let ends = try endTokens(keys)
+        if !ends.isNull { members["eos_token_id"] = ends }
+        if let id = try keys.integer("tokenizer.ggml.padding_token_id") { members["pad_token_id"] = .integer(id) }
+        return .object(members)
+    }
+}
+
+/// RoPE scaling as GGUF files carry it.
+enum GGUFRopeScaling {
+    /// Hugging Face's `rope_scaling`, null for none.
+    static func json(
+        _ keys: GGUFMetadata, frequencies: [Float]?, base: Double, headDimension: Int
+    ) throws -> JSON {
+        if let frequencies {
+            return try llama3(frequencies, base: base, headDimension: headDimension, path: keys.path)
+        }
+        let type = try keys.string(keys.own("rope.scaling.type"))
+        // The key of files from before there were several types.
+        let linear = try keys.number(keys.own("rope.scale_linear"))
+        switch type {
+        case nil where linear == nil, "none": return .null
+        case nil, "linear", "yarn":
+            guard let factor = try keys.number(keys.own("rope.scaling.factor")) ?? linear else {
+                throw keys.missing(keys.own("rope.scaling.factor"))
+            }
+            var scaling = JSONObject([("rope_type", .string(type ?? "linear")), ("factor", factor.json)])
+            if type == "yarn" {
+                if let length = try keys.size(keys.own("rope.scaling.original_context_length")) {
+                    scaling["original_max_position_embeddings"] = .integer(length)
+                }
+                for (key, name) in [("yarn_beta_fast", "beta_fast"), ("yarn_beta_slow", "beta_slow")] {
+                    if let value = try keys.number(keys.own("rope.scaling.\(key)")) { scaling[name] = value.json }
+                }
+            }
+            return .object(scaling)
+        default:
+            throw ForeignModelError.unsupported(
+                path: keys.path, what: "RoPE scaling \(quoted(type ?? ""))",
+                remedy: "ckpt reads linear, yarn and llama3")
+        }
+    }
+
+    /// The parameters of llama3 scaling, of which a GGUF file has only the outcome: a divisor for each frequency.
+    ///
+    /// Every model with this scaling uses the same bounds; the factor is the largest divisor. Anything that these do
+    /// not reproduce is refused.
+    private static func llama3(
+        _ divisors: [Float], base: Double, headDimension: Int, path: String
+    ) throws -> JSON {
+        let factor = Double(divisors.max() ?? 0)
+        let expected = llama3Divisors(
+            base: base, headDimension: headDimension, factor: factor, low: 1, high: 4, originalLength: 8192)
+        guard factor.isFinite, factor >= 1, divisors.count == expected.count,
+            zip(divisors, expected).allSatisfy({ abs($0 - $1) <= 1e-4 * $1 })
+        else {
+            throw ForeignModelError.unsupported(
+                path: path, what: "tensor \"rope_freqs.weight\" with divisors other than llama3's",
+                remedy: "import the model's Hugging Face folder")
+        }
+        return .object(
+            JSONObject([
+                ("rope_type", "llama3"), ("factor", .double(factor)), ("low_freq_factor", 1),
+                ("high_freq_factor", 4), ("original_max_position_embeddings", 8192),
+            ]))
+    }
+
+    /// The divisors of llama3 scaling, `[headDimension / 2]`.
+    static func llama3Divisors(
+        base: Double, headDimension: Int, factor: Double, low: Double, high: Double, originalLength: Double
+    ) -> [Float] {
+        (0..<headDimension / 2).map { index in
+            // The wavelength of this pair of dimensions, in tokens.
+            let wavelength = 2 * Double.pi * pow(base, Double(2 * index) / Double(headDimension))
+            if wavelength < originalLength / high { return 1 }
+            if wavelength > originalLength / low { return Float(factor) }
+            let smooth = (originalLength / wavelength - low) / (high - low)
+            return Float(1 / ((1 - smooth) / factor + smooth))
+        }
+    }
+}

@@ -1,0 +1,326 @@
+/// A value of a GGUF file's key-value section.
+enum GGUFValue: Sendable, Equatable {
+    case integer(Int)
+    case float32(Float)
+    case float64(Double)
+    case bool(Bool)
+    case string(String)
+    case integers([Int])
+    case floats([Double])
+    case bools([Bool])
+    case strings([String])
+
+    /// What it is, in the words of an error message.
+    var kindName: String {
+        switch self {
+        case .integer: "an integer"
+        case .float32, .float64: "a number"
+        case .bool: "a boolean"
+        case .string: "a string"
+        case .integers: "an array of integers"
+        case .floats: "an array of numbers"
+        case .bools: "an array of booleans"
+        case .strings: "an array of strings"
+        }
+    }
+}
+
+/// A tensor as a GGUF file lists it.
+struct GGUFTensorInfo: Sendable, Equatable {
+    /// llama.cpp's name, e.g. `blk.0.attn_q.weight`.
+    var name: String
+    /// Row-major, so the reverse of the order in the file.
+    var shape: [Int]
+    var type: GGUFTensorType
+    /// From the start of the file.
+    var offset: Int
+    /// As stored.
+    var byteCount: Int
+}
+
+/// The header of a GGUF file, version 2 or 3: key-values and tensor list, every count and length checked against
+/// what the file can hold before anything is allocated for it.
+struct GGUFHeader: Sendable {
+    private(set) var values: [String: GGUFValue] = [:]
+    /// In the file's order.
+    private(set) var tensors: [GGUFTensorInfo] = []
+    let version: Int
+
+    static let maximumKeyByteCount = 65_535
+    static let maximumArrayCount = TokenizerRecord.maximumTokenCount
+    static let maximumDimensionCount = 4
+    /// More than any real header; vocabularies take about 10 MB.
+    static let maximumByteCount = 256 << 20
+
+    init(_ file: RandomAccessFile) throws {
+        var cursor = GGUFCursor(file, limit: Self.maximumByteCount)
+        _ = try cursor.bytes(4, "magic")
+        let version = try cursor.uint32("version")
+        guard version == 2 || version == 3 else {
+            if version.byteSwapped == 2 || version.byteSwapped == 3 {
+                throw ForeignModelError.unsupported(
+                    path: file.path, what: "a big-endian GGUF file", remedy: "convert it to little-endian first")
+            }
+            throw ForeignModelError.unsupported(
+                path: file.path, what: "GGUF version \(version)", remedy: "make the file again with a current llama.cpp"
+            )
+        }
+        self.version = Int(version)
+        // The least a tensor takes is a length, one dimension, a type and an offset; a key-value a length and a type.
+        let tensorCount = try cursor.count("tensor count", leastBytesEach: 32)
+        let valueCount = try cursor.count("key-value count", leastBytesEach: 13)
+        for index in 0..<valueCount {
+            let key = try cursor.string("key \(index)", maximumByteCount: Self.maximumKeyByteCount)
+            let place = "key \(quoted(key))"
+            let value = try Self.value(&cursor, place)
+            guard values.updateValue(value, forKey: key) == nil else {
+                throw cursor.malformed(place, "occurs twice")
+            }
+        }
+        let alignment = try alignment(cursor)
+        var unplaced: [(info: GGUFTensorInfo, offset: UInt64)] = []
+        for index in 0..<tensorCount { unplaced.append(try Self.tensor(&cursor, index)) }
+        let dataStart = (cursor.position + alignment - 1) / alignment * alignment
+        try place(unplaced, dataStart: dataStart, alignment: alignment, file)
+    }
+
+    private func alignment(_ cursor: GGUFCursor) throws -> Int {
+        switch values["general.alignment"] {
+        case nil: return 32
+        case .integer(let value) where value > 0 && value <= 1 << 20 && value & (value - 1) == 0: return value
+        default: throw cursor.malformed("key \"general.alignment\"", "is no power of two up to 1048576")
+        }
+    }
+
+    private static func value(_ cursor: inout GGUFCursor, _ place: String) throws -> GGUFValue {
+        let type = try cursor.uint32(place)
+        guard type == 9 else { return try scalar(&cursor, type, place) }
+        let elementType = try cursor.uint32(place)
+        guard elementType != 9 else { throw cursor.malformed(place, "is an array of arrays") }
+        guard let least = leastByteCount(elementType) else {
+            throw cursor.malformed(place, "has unknown element type \(elementType)")
+        }
+        let count = try cursor.count(place, leastBytesEach: least)
+        guard count <= maximumArrayCount else {
+            throw cursor.malformed(place, "\(count) elements are more than the \(maximumArrayCount) allowed")
+        }
+        switch elementType {
+        case 6, 12:
+            var elements: [Double] = []
+            elements.reserveCapacity(count)
+            for _ in 0..<count {
+                switch try scalar(&cursor, elementType, place) {
+                case .float32(let value): elements.append(Double(value))
+                case .float64(let value): elements.append(value)
+                default: break
+                }
+            }
+            return .floats(elements)
+        case 7:
+            var elements: [Bool] = []
+            elements.reserveCapacity(count)
+            for _ in 0..<count {
+                if case .bool(let value) = try scalar(&cursor, elementType, place) { elements.append(value) }
+            }
+            return .bools(elements)
+        case 8:
+            var elements: [String] = []
+            elements.reserveCapacity(count)
+            for _ in 0..<count { elements.append(try cursor.string(place)) }
+            return .strings(elements)
+        default:
+            var elements: [Int] = []
+            elements.reserveCapacity(count)
+            for _ in 0..<count {
+                if case .integer(let value) = try scalar(&cursor, elementType, place) { elements.append(value) }
+            }
+            return .integers(elements)
+        }
+    }
+
+    /// Bytes that an element of that type takes at least, nil for an unknown type.
+    private static func leastByteCount(_ type: UInt32) -> Int? {
+        switch type {
+        case 0, 1, 7: 1
+        case 2, 3: 2
+        case 4, 5, 6: 4
+        case 8, 10, 11, 12: 8
+        default: nil
+        }
+    }
+
+    private static func scalar(_ cursor: inout GGUFCursor, _ type: UInt32, _ place: String) throws -> GGUFValue {
+        switch type {
+        case 0: return .integer(Int(try cursor.integer(place, as: UInt8.self)))
+        case 1: return .integer(Int(try cursor.integer(place, as: Int8.self)))
+        case 2: return .integer(Int(try cursor.integer(place, as: UInt16.self)))
+        case 3: return .integer(Int(try cursor.integer(place, as: Int16.self)))
+        case 4: return .integer(Int(try cursor.integer(place, as: UInt32.self)))
+        case 5: return .integer(Int(try cursor.integer(place, as: Int32.self)))
+        case 6: return .float32(Float(bitPattern: try cursor.integer(place, as: UInt32.self)))
+        case 7:
+            let byte = try cursor.integer(place, as: UInt8.self)
+            guard byte <= 1 else { throw cursor.malformed(place, "is a boolean with the value \(byte)") }
+            return .bool(byte == 1)
+        case 8: return .string(try cursor.string(place))
+        case 10:
+            let value = try cursor.integer(place, as: UInt64.self)
+            guard let value = Int(exactly: value) else { throw cursor.malformed(place, "\(value) is out of range") }
+            return .integer(value)
+        case 11: return .integer(Int(try cursor.integer(place, as: Int64.self)))
+        case 12: return .float64(Double(bitPattern: try cursor.integer(place, as: UInt64.self)))
+        default: throw cursor.malformed(place, "has unknown type \(type)")
+        }
+    }
+
+    /// One entry of the tensor list; its offset still counts from the start of the data.
+    private static func tensor(
+        _ cursor: inout GGUFCursor, _ index: Int
+    ) throws -> (info: GGUFTensorInfo, offset: UInt64) {
+        let name = try cursor.string("tensor \(index)", maximumByteCount: 1024)
+        guard !name.isEmpty else { throw cursor.malformed("tensor \(index)", "has an empty name") }
+        let place = "tensor \(quoted(name))"
+        let dimensionCount = try cursor.uint32(place)
+        guard dimensionCount >= 1, dimensionCount <= maximumDimensionCount else {
+            throw cursor.malformed(
+                place, "has \(dimensionCount) dimensions; 1 to \(maximumDimensionCount) are possible")
+        }
+        var shape: [Int] = []
+        var elementCount = 1
+        for _ in 0..<dimensionCount {
+            let extent = try cursor.integer(place, as: UInt64.self)
+            guard extent > 0, let extent = Int(exactly: extent) else {
+                throw cursor.malformed(place, "has a dimension of \(extent)")
+            }
+            let (product, overflow) = elementCount.multipliedReportingOverflow(by: extent)
+            // Four bytes an element have to fit too.
+            guard !overflow, product <= Int.max / 8 else { throw cursor.malformed(place, "the shape is too large") }
+            elementCount = product
+            shape.insert(extent, at: 0)
+        }
+        let typeNumber = try cursor.uint32(place)
+        guard let type = GGUFTensorType(rawValue: typeNumber) else {
+            if let name = GGUFTensorType.otherNames[typeNumber] {
+                throw ForeignModelError.unsupported(
+                    path: cursor.path, what: "\(place): type \(name)",
+                    remedy: "use a file quantised as \(GGUFTensorType.allCases.map(\.name).joined(separator: ", "))")
+            }
+            throw cursor.malformed(place, "has unknown type \(typeNumber)")
+        }
+        guard shape[shape.count - 1] % type.blockElementCount == 0 else {
+            throw cursor.malformed(
+                place, "rows of \(shape[shape.count - 1]) are no multiple of \(type.name)'s \(type.blockElementCount)")
+        }
+        let offset = try cursor.integer(place, as: UInt64.self)
+        let byteCount = elementCount / type.blockElementCount * type.blockByteCount
+        return (GGUFTensorInfo(name: name, shape: shape, type: type, offset: 0, byteCount: byteCount), offset)
+    }
+
+    /// Turns offsets into places in the file; refuses tensors that lie outside it or over one another.
+    private mutating func place(
+        _ unplaced: [(info: GGUFTensorInfo, offset: UInt64)], dataStart: Int, alignment: Int, _ file: RandomAccessFile
+    ) throws {
+        var names: Set<String> = []
+        for (info, offset) in unplaced {
+            let place = "tensor \(quoted(info.name))"
+            guard names.insert(info.name).inserted else {
+                throw ForeignModelError.malformed(path: file.path, place: place, reason: "occurs twice")
+            }
+            guard offset % UInt64(alignment) == 0 else {
+                throw ForeignModelError.malformed(
+                    path: file.path, place: place, reason: "offset \(offset) is no multiple of \(alignment)")
+            }
+            let available = max(0, file.byteCount - dataStart)
+            guard let offset = Int(exactly: offset), info.byteCount <= available, offset <= available - info.byteCount
+            else {
+                throw ForeignModelError.truncated(
+                    path: file.path, place: place, needed: info.byteCount,
+                    available: offset >= UInt64(available) ? 0 : available - Int(offset))
+            }
+            var info = info
+            info.offset = dataStart + offset
+            tensors.append(info)
+        }
+        let byOffset = tensors.sorted { $0.offset < $1.offset }
+        for (left, right) in zip(byOffset, byOffset.dropFirst()) where left.offset + left.byteCount > right.offset {
+            throw ForeignModelError.malformed(
+                path: file.path, place: "tensor \(quoted(right.name))", reason: "overlaps tensor \(quoted(left.name))")
+        }
+    }
+}
+
+/// Reads a GGUF header from front to back through a window of the file.
+struct GGUFCursor {
+    private let file: RandomAccessFile
+    private let limit: Int
+    private(set) var position = 0
+    private var window: [UInt8] = []
+    private var windowStart = 0
+
+    private static let windowByteCount = 1 << 20
+
+    init(_ file: RandomAccessFile, limit: Int) {
+        self.file = file
+        self.limit = limit
+    }
+
+    var path: String { file.path }
+
+    func malformed(_ place: String, _ reason: String) -> ForeignModelError {
+        .malformed(path: file.path, place: place, reason: reason)
+    }
+
+    /// Makes the next `count` bytes part of the window and moves past them.
+    /// - Returns: where they start in the window.
+    private mutating func advance(_ count: Int, _ place: String) throws -> Int {
+        guard count <= file.byteCount - position else {
+            throw ForeignModelError.truncated(
+                path: file.path, place: place, needed: count, available: file.byteCount - position)
+        }
+        guard count <= limit - position else {
+            throw malformed(place, "the header is larger than the \(limit) bytes allowed")
+        }
+        if position + count > windowStart + window.count {
+            let size = min(max(count, Self.windowByteCount), file.byteCount - position)
+            window = try file.bytes(at: position, count: size, place: place)
+            windowStart = position
+        }
+        defer { position += count }
+        return position - windowStart
+    }
+
+    mutating func bytes(_ count: Int, _ place: String) throws -> ArraySlice<UInt8> {
+        let start = try advance(count, place)
+        return window[start..<start + count]
+    }
+
+    mutating func integer<Value: FixedWidthInteger & BitwiseCopyable>(
+        _ place: String, as type: Value.Type
+    ) throws -> Value {
+        let start = try advance(MemoryLayout<Value>.size, place)
+        return window.withUnsafeBytes { Value(littleEndian: $0.loadUnaligned(fromByteOffset: start, as: Value.self)) }
+    }
+
+    mutating func uint32(_ place: String) throws -> UInt32 { try integer(place, as: UInt32.self) }
+
+    /// A count of things that take at least so many bytes each in the rest of the file.
+    mutating func count(_ place: String, leastBytesEach: Int) throws -> Int {
+        let count = try integer(place, as: UInt64.self)
+        let available = min(file.byteCount, limit) - position
+        guard count <= UInt64(available / leastBytesEach) else {
+            throw malformed(place, "\(count) entries do not fit in the rest of the file")
+        }
+        return Int(count)
+    }
+
+    mutating func string(_ place: String, maximumByteCount: Int = .max) throws -> String {
+        let count = try count(place, leastBytesEach: 1)
+        guard count <= maximumByteCount else {
+            throw malformed(place, "a name of \(count) bytes is longer than the \(maximumByteCount) allowed")
+        }
+        guard let text = String(validating: try bytes(count, place), as: UTF8.self) else {
+            throw malformed(place, "is not UTF-8 text")
+        }
+        return text
+    }
+}

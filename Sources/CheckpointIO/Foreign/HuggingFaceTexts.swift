@@ -1,0 +1,98 @@
+import OrderedJSON
+
+/// The text files beside the weights, in the form that both transformers 4 and 5 read.
+///
+/// The checkpoint's own texts are changed only where one of the two versions would misread them or where the model no
+/// longer is what they say.
+struct HuggingFaceTexts {
+    /// By file name.
+    private(set) var files: [(name: String, bytes: [UInt8])] = []
+
+    init(_ metadata: CheckpointMetadata, _ tensors: [TensorDescription]) throws {
+        let config = try Self.object(metadata.config, "config")
+        let exported = Self.configuration(config, metadata, tensors)
+        add("config.json", exported)
+        if let text = metadata.generationConfig {
+            add("generation_config.json", try Self.object(text, "generation_config"))
+        } else {
+            var generation = JSONObject([("_from_model_config", true)])
+            for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
+                if let value = config[key], !value.isNull { generation[key] = value }
+            }
+            add("generation_config.json", .object(generation))
+        }
+        if let tokenizer = metadata.tokenizer {
+            files.append(("tokenizer.json", tokenizer.json))
+            add("tokenizer_config.json", try Self.tokenizerConfiguration(tokenizer, metadata.chatTemplate))
+        }
+        if let template = metadata.chatTemplate { files.append(("chat_template.jinja", Array(template.utf8))) }
+    }
+
+    private mutating func add(_ name: String, _ json: JSON) {
+        files.append((name, Array((json.serialized(indent: 2) + "\n").utf8)))
+    }
+
+    private static func object(_ text: String, _ place: String) throws -> JSON {
+        try TextFile.object(Array(text.utf8), path: "/\(place)")
+    }
+
+    private static func configuration(
+        _ config: JSON, _ metadata: CheckpointMetadata, _ tensors: [TensorDescription]
+    ) -> JSON {
+        var config = config
+        if config["architectures"]?.array?.first?.string == nil, let type = config["model_type"]?.string,
+            let family = GGUFConfiguration.families.first(where: { $0.architecture == type })
+        {
+            config["architectures"] = .array([.string(family.className)])
+        }
+        config["tie_word_embeddings"] = .bool(metadata.tiedTensors[TiedHead.head] != nil)
+        let type = commonType(tensors)
+        // Version 4 reads the old name, version 5 both.
+        config["torch_dtype"] = .string(type.rawValue)
+        config["dtype"] = .string(type.rawValue)
+        // Version 5 keeps rope_theta and rope_scaling in one object, which version 4 passes over.
+        if let rope = config["rope_parameters"]?.object, let theta = rope["rope_theta"] {
+            config["rope_theta"] = theta
+            var scaling = rope
+            scaling["rope_theta"] = nil
+            let isPlain = (rope["rope_type"]?.string ?? "default") == "default"
+            config["rope_scaling"] = isPlain ? .null : .object(scaling)
+        }
+        return config
+    }
+
+    /// The type that most elements have.
+    static func commonType(_ tensors: [TensorDescription]) -> ElementType {
+        var counts: [ElementType: Int] = [:]
+        for tensor in tensors { counts[tensor.elementType, default: 0] += tensor.elementCount }
+        return counts.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key ?? .float32
+    }
+
+    private static func tokenizerConfiguration(_ tokenizer: TokenizerRecord, _ template: String?) throws -> JSON {
+        var config = try tokenizer.config.map { try object($0, "tokenizer/config") } ?? .object(JSONObject())
+        // A class of version 5 that version 4 does not have; the name given instead means the same in both.
+        let name = config["tokenizer_class"]?.string
+        if name == nil || name == "TokenizersBackend" { config["tokenizer_class"] = "PreTrainedTokenizerFast" }
+        // A list in version 5; version 4 takes a list only under the older name, which version 5 still reads.
+        if let tokens = config["extra_special_tokens"]?.array {
+            config["extra_special_tokens"] = nil
+            if !tokens.isEmpty { config["additional_special_tokens"] = .array(tokens) }
+        }
+        if config["added_tokens_decoder"] != nil {
+            config["added_tokens_decoder"] = try addedTokensDecoder(tokenizer)
+        }
+        config["chat_template"] = template.map(JSON.string)
+        return config
+    }
+
+    /// The table that version 4 keeps beside `tokenizer.json`, made afresh from it.
+    private static func addedTokensDecoder(_ tokenizer: TokenizerRecord) throws -> JSON {
+        var table = JSONObject()
+        for entry in try TextFile.object(tokenizer.json, path: "/tokenizer/json")["added_tokens"]?.array ?? [] {
+            guard let id = entry["id"]?.int, var members = entry.object else { continue }
+            members["id"] = nil
+            table[String(id)] = .object(members)
+        }
+        return .object(table)
+    }
+}

@@ -1,0 +1,193 @@
+import OrderedJSON
+
+/// One safetensors file, read more strictly than the reference implementation does.
+///
+/// The format: eight bytes with the length of a JSON header, the header, the tensors. Beyond what the reference
+/// checks, this refuses duplicate names, anything before the header's `{`, unknown fields, and empty names; like it,
+/// holes, overlaps, trailing bytes and shapes that do not fit their bytes.
+final class SafetensorsFile: TensorSource {
+    /// The reference's own limit on the header.
+    static let maximumHeaderByteCount = 100_000_000
+
+    let path: String
+    let tensors: [TensorDescription]
+    /// The strings of `__metadata__`.
+    let metadata: [String: String]
+    private let file: RandomAccessFile
+    /// Absolute offset of each tensor's first byte, with its index in `tensors`.
+    private let places: [String: (index: Int, offset: Int)]
+
+    convenience init(path: String) throws { try self.init(RandomAccessFile(path: path)) }
+
+    init(_ file: RandomAccessFile) throws {
+        self.file = file
+        path = file.path
+        let header = try SafetensorsHeader(file)
+        metadata = header.metadata
+        var places: [String: (index: Int, offset: Int)] = [:]
+        places.reserveCapacity(header.tensors.count)
+        for (index, tensor) in header.tensors.enumerated() {
+            let place = (index, header.byteCount + tensor.offset)
+            guard places.updateValue(place, forKey: tensor.description.name) == nil else {
+                throw ForeignModelError.malformed(
+                    path: path, place: "header", reason: "duplicate tensor name \(quoted(tensor.description.name))")
+            }
+        }
+        tensors = header.tensors.map(\.description)
+        self.places = places
+    }
+
+    func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+        guard let (index, offset) = places[name] else {
+            throw ForeignModelError.missing(path: path, what: "tensor \(quoted(name))", remedy: "see its header")
+        }
+        guard range.lowerBound >= 0, range.upperBound <= tensors[index].byteCount, range.count == destination.count
+        else {
+            throw ForeignModelError.malformed(
+                path: path, place: "tensor \(quoted(name))", reason: "bytes \(range) are outside the tensor")
+        }
+        try file.read(at: offset + range.lowerBound, into: destination, place: "tensor \(quoted(name))")
+    }
+}
+
+/// The checked header of a safetensors file.
+struct SafetensorsHeader {
+    struct Tensor {
+        var description: TensorDescription
+        /// From the start of the data.
+        var offset: Int
+    }
+
+    /// In the order of their data.
+    private(set) var tensors: [Tensor] = []
+    private(set) var metadata: [String: String] = [:]
+    /// Where the data starts.
+    let byteCount: Int
+
+    init(_ file: RandomAccessFile) throws {
+        let path = file.path
+        func malformed(_ place: String, _ reason: String) -> ForeignModelError {
+            .malformed(path: path, place: place, reason: reason)
+        }
+        let length = try file.bytes(at: 0, count: 8, place: "header length")
+            .withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
+        guard length <= SafetensorsFile.maximumHeaderByteCount else {
+            throw malformed(
+                "header length", "\(length) bytes are more than the \(SafetensorsFile.maximumHeaderByteCount) allowed")
+        }
+        let headerCount = Int(length)
+        byteCount = 8 + headerCount
+        let bytes = try file.bytes(at: 8, count: headerCount, place: "header")
+        guard bytes.first == UInt8(ascii: "{") else { throw malformed("header", "does not start with '{'") }
+        let header: JSON
+        do {
+            header = try JSON.parse(bytes, maximumDepth: 4)
+        } catch {
+            throw malformed("header", error.description)
+        }
+
+        for (name, entry) in header.object ?? JSONObject() {
+            if name == "__metadata__" {
+                metadata = try Self.metadata(entry, malformed)
+            } else {
+                tensors.append(try Self.tensor(name, entry, path: path, malformed))
+            }
+        }
+        tensors.sort { ($0.offset, $0.description.byteCount) < ($1.offset, $1.description.byteCount) }
+        var end = 0
+        var previous = "the start of the data"
+        for tensor in tensors {
+            let place = "tensor \(quoted(tensor.description.name))"
+            guard tensor.offset >= end else { throw malformed(place, "overlaps \(previous)") }
+            guard tensor.offset == end else {
+                throw malformed(place, "\(tensor.offset - end) unused bytes lie between \(previous) and this tensor")
+            }
+            end += tensor.description.byteCount
+            previous = place
+        }
+        let available = file.byteCount - byteCount
+        guard end <= available else {
+            throw ForeignModelError.truncated(path: path, place: previous, needed: end, available: available)
+        }
+        guard end == available else {
+            throw malformed("end of the data", "\(available - end) bytes follow the last tensor")
+        }
+    }
+
+    private static func metadata(
+        _ entry: JSON, _ malformed: (String, String) -> ForeignModelError
+    ) throws -> [String: String] {
+        guard let members = entry.object else { throw malformed("__metadata__", "is \(entry.kindName), not an object") }
+        var metadata: [String: String] = [:]
+        for (key, value) in members {
+            guard let text = value.string else {
+                throw malformed("__metadata__ \(quoted(key))", "is \(value.kindName), not a string")
+            }
+            metadata[key] = text
+        }
+        return metadata
+    }
+
+    private static func tensor(
+        _ name: String, _ entry: JSON, path: String, _ malformed: (String, String) -> ForeignModelError
+    ) throws -> Tensor {
+        let place = "tensor \(quoted(name))"
+        guard !name.isEmpty else { throw malformed("header", "a tensor has an empty name") }
+        guard let members = entry.object else { throw malformed(place, "is \(entry.kindName), not an object") }
+        for key in members.keys where key != "dtype" && key != "shape" && key != "data_offsets" {
+            throw malformed(place, "unknown field \(quoted(key))")
+        }
+        guard let typeName = members["dtype"]?.string else { throw malformed(place, "no dtype") }
+        guard let type = ElementType(safetensors: typeName) else {
+            guard SafetensorsHeader.knownTypes.contains(typeName) else {
+                throw malformed(place, "unknown dtype \(quoted(typeName))")
+            }
+            throw ForeignModelError.unsupported(
+                path: path, what: "\(place): dtype \(typeName)",
+                remedy: "convert the model to bfloat16, float16 or float32 first")
+        }
+        guard let shapeJSON = members["shape"]?.array else { throw malformed(place, "no shape") }
+        guard shapeJSON.count <= 32 else { throw malformed(place, "more than 32 dimensions") }
+        var byteCount = type.byteCount
+        var shape: [Int] = []
+        for element in shapeJSON {
+            guard let extent = element.int, extent >= 0 else {
+                throw malformed(place, "the shape has something other than non-negative integers")
+            }
+            let (product, overflow) = byteCount.multipliedReportingOverflow(by: extent)
+            guard !overflow else { throw malformed(place, "the shape is too large") }
+            byteCount = product
+            shape.append(extent)
+        }
+        guard let offsets = members["data_offsets"]?.array, offsets.count == 2,
+            let begin = offsets[0].int, let end = offsets[1].int, begin >= 0, end >= begin
+        else { throw malformed(place, "data_offsets are not [begin, end]") }
+        guard end - begin == byteCount else {
+            throw malformed(
+                place, "\(end - begin) bytes do not hold \(typeName) of shape \(shape), which takes \(byteCount)")
+        }
+        return Tensor(description: TensorDescription(name: name, elementType: type, shape: shape), offset: begin)
+    }
+
+    /// Types of the format that `ckpt` has no use for.
+    private static let knownTypes: Set<String> = [
+        "F4", "F6_E2M3", "F6_E3M2", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64",
+    ]
+}
+
+extension ElementType {
+    private static let safetensorsNames: [(name: String, type: ElementType)] = [
+        ("F32", .float32), ("F16", .float16), ("BF16", .bfloat16), ("F64", .float64), ("I8", .int8), ("I16", .int16),
+        ("I32", .int32), ("I64", .int64), ("U8", .uint8), ("U16", .uint16), ("U32", .uint32), ("U64", .uint64),
+        ("BOOL", .bool),
+    ]
+
+    /// The type of that name in a safetensors header, if it is one that a checkpoint holds.
+    init?(safetensors name: String) {
+        guard let type = Self.safetensorsNames.first(where: { $0.name == name })?.type else { return nil }
+        self = type
+    }
+
+    /// Its name in a safetensors header.
+    var safetensorsName: String { Self.safetensorsNames.first { $0.type == self }!.name }
+}

@@ -1,0 +1,74 @@
+import Foundation
+import OrderedJSON
+
+/// The shards of a model listed in `model.safetensors.index.json`, as one source.
+///
+/// The index and the shards have to agree both ways: a tensor of the index that its shard lacks is refused, and so is
+/// one in a shard that the index does not list.
+final class SafetensorsShards: TensorSource {
+    let tensors: [TensorDescription]
+    private let path: String
+    private let shards: [SafetensorsFile]
+    private let shardOfTensor: [String: Int]
+
+    /// - Parameter path: the index file; the shards lie beside it.
+    init(indexPath path: String) throws {
+        func malformed(_ place: String, _ reason: String) -> ForeignModelError {
+            .malformed(path: path, place: place, reason: reason)
+        }
+        let index = try TextFile.json(path, maximumByteCount: TextFile.maximumIndexByteCount)
+        guard let map = index["weight_map"]?.object else { throw malformed("weight_map", "is missing or no object") }
+        guard !map.isEmpty else { throw malformed("weight_map", "lists no tensors") }
+
+        var fileNames: [String] = []
+        var indexOfFile: [String: Int] = [:]
+        var shardOfTensor: [String: Int] = [:]
+        for (name, value) in map {
+            guard let fileName = value.string else {
+                throw malformed("weight_map \(quoted(name))", "is \(value.kindName), not a file name")
+            }
+            guard !fileName.isEmpty, !fileName.contains("/"), !fileName.hasPrefix("."), !fileName.contains("\0") else {
+                throw malformed(
+                    "weight_map \(quoted(name))", "\(quoted(fileName)) is not the name of a file beside the index")
+            }
+            let shard = indexOfFile[fileName] ?? fileNames.count
+            if shard == fileNames.count {
+                indexOfFile[fileName] = shard
+                fileNames.append(fileName)
+            }
+            guard shardOfTensor.updateValue(shard, forKey: name) == nil else {
+                throw malformed("weight_map", "duplicate tensor name \(quoted(name))")
+            }
+        }
+
+        let folder = (path as NSString).deletingLastPathComponent
+        var shards: [SafetensorsFile] = []
+        var tensors: [TensorDescription] = []
+        for (shard, fileName) in fileNames.enumerated() {
+            let file = try SafetensorsFile(path: (folder as NSString).appendingPathComponent(fileName))
+            for tensor in file.tensors where shardOfTensor[tensor.name] != shard {
+                throw ForeignModelError.malformed(
+                    path: file.path, place: "tensor \(quoted(tensor.name))",
+                    reason: "the index \((path as NSString).lastPathComponent) does not place it in this shard")
+            }
+            tensors += file.tensors
+            shards.append(file)
+        }
+        if tensors.count != shardOfTensor.count {
+            let present = Set(tensors.map(\.name))
+            let absent = map.keys.filter { !present.contains($0) }
+            throw malformed("weight_map", "the shards do not hold \(listed(absent))")
+        }
+        self.path = path
+        self.shards = shards
+        self.tensors = tensors
+        self.shardOfTensor = shardOfTensor
+    }
+
+    func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
+        guard let shard = shardOfTensor[name] else {
+            throw ForeignModelError.missing(path: path, what: "tensor \(quoted(name))", remedy: "see weight_map")
+        }
+        try shards[shard].read(name, range: range, into: destination)
+    }
+}

@@ -1,0 +1,48 @@
+import OrderedJSON
+
+extension TokenizerRecord {
+    /// The record of a `tokenizer.json`: its bytes as they are, and the table of its added tokens.
+    ///
+    /// The control tokens are taken as such only where all three of `<think>`, `</think>` and `<short>` are added
+    /// tokens, as in a model that `add-tokens` made and `export` wrote out; a plain reasoning model that happens to
+    /// have `<think>` gets them from `add-tokens`.
+    ///
+    /// - Parameter path: the file that errors name.
+    /// - Throws: `ForeignModelError.malformed` where the text is no tokenizer.
+    init(json bytes: [UInt8], config: String?, path: String) throws {
+        let tokenizer = try TextFile.object(bytes, path: path)
+        guard tokenizer["model"]?.object != nil else {
+            throw ForeignModelError.malformed(path: path, place: "model", reason: "is missing or no object")
+        }
+        var records: [AddedTokenRecord] = []
+        var idOfContent: [String: Int] = [:]
+        for (index, entry) in (tokenizer["added_tokens"]?.array ?? []).enumerated() {
+            guard let id = entry["id"]?.int, id >= 0, id < Self.maximumTokenCount,
+                let content = entry["content"]?.string
+            else {
+                throw ForeignModelError.malformed(
+                    path: path, place: "added_tokens[\(index)]", reason: "has no id in range or no content")
+            }
+            records.append(
+                AddedTokenRecord(id: id, content: content, special: entry["special"]?.bool ?? false, trained: true))
+            idOfContent[content] = id
+        }
+        self.init(json: bytes, config: config, addedTokens: records)
+        if let think = idOfContent["<think>"], let end = idOfContent["</think>"], let short = idOfContent["<short>"] {
+            thinkID = think
+            thinkEndID = end
+            shortID = short
+        }
+    }
+
+    /// More tokens than any vocabulary has; ids beyond are refused before anything is sized by them.
+    static let maximumTokenCount = 1 << 24
+
+    /// One more than the highest id of a parsed `tokenizer.json`.
+    static func tokenCount(_ tokenizer: JSON) -> Int {
+        var highest = -1
+        for (_, id) in tokenizer["model"]?["vocab"]?.object ?? JSONObject() { highest = max(highest, id.int ?? -1) }
+        for entry in tokenizer["added_tokens"]?.array ?? [] { highest = max(highest, entry["id"]?.int ?? -1) }
+        return highest + 1
+    }
+}

@@ -1,0 +1,48 @@
+import OrderedJSON
+
+/// Dialogues in data files: lists of `{"role", "content"}`.
+///
+/// What is trained and sampled here is one user message and one answer, so anything longer is refused rather than
+/// silently cut.
+enum ChatRecord {
+    /// The one user message of a prompt.
+    static func userText(_ messages: [JSON], of row: DataRow) throws -> String {
+        let turns = try turns(messages, of: row)
+        guard turns.count == 1, turns[0].role == "user" else {
+            throw row.error("the prompt must be one user message; it has \(roles(turns))")
+        }
+        return turns[0].content
+    }
+
+    /// The user message and the assistant's answer of a dialogue of two.
+    static func exchange(_ messages: [JSON], of row: DataRow) throws -> (user: String, assistant: String) {
+        let turns = try turns(messages, of: row)
+        guard turns.count == 2, turns[0].role == "user", turns[1].role == "assistant" else {
+            throw row.error("the messages must be one of user and one of assistant; they are \(roles(turns))")
+        }
+        return (turns[0].content, turns[1].content)
+    }
+
+    /// The one assistant message of a completion.
+    static func assistantText(_ messages: [JSON], of row: DataRow) throws -> String {
+        let turns = try turns(messages, of: row)
+        guard turns.count == 1, turns[0].role == "assistant" else {
+            throw row.error("the completion must be one assistant message; it has \(roles(turns))")
+        }
+        return turns[0].content
+    }
+
+    private static func turns(_ messages: [JSON], of row: DataRow) throws -> [(role: String, content: String)] {
+        try messages.map { message in
+            guard let role = message["role"]?.string, let content = message["content"]?.string else {
+                throw row.error("a message must have a \"role\" and a \"content\" that are strings")
+            }
+            return (role, content)
+        }
+    }
+
+    private static func roles(_ turns: [(role: String, content: String)]) -> String {
+        let names = turns.prefix(4).map { String($0.role.prefix(20)) } + (turns.count > 4 ? ["…"] : [])
+        return names.isEmpty ? "none" : names.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,220 @@
+import Foundation
+import OrderedJSON
+
+/// What is wrong with a data file, and where.
+public struct DataFileError: Error, Equatable, CustomStringConvertible {
+    public let path: String
+    /// "line 3" of a JSONL file, "element 3" of a JSON array; nil where the file as a whole is meant.
+    public let place: String?
+    public let reason: String
+
+    public init(path: String, place: String? = nil, reason: String) {
+        self.path = path
+        self.place = place
+        self.reason = reason
+    }
+
+    public var description: String { path + (place.map { ", \($0)" } ?? "") + ": " + reason }
+}
+
+/// One JSON object of a data file.
+struct DataRow: Sendable {
+    let path: String
+    /// From 1: the line of a JSONL file, the element of a JSON array.
+    let number: Int
+    let isLine: Bool
+    let members: JSONObject
+
+    var place: String { (isLine ? "line " : "element ") + String(number) }
+
+    func error(_ reason: String) -> DataFileError { DataFileError(path: path, place: place, reason: reason) }
+
+    subscript(key: String) -> JSON? {
+        guard let value = members[key], !value.isNull else { return nil }
+        return value
+    }
+
+    /// The text under a key: a string as it is, a number as it is written.
+    func text(_ key: String) throws -> String? {
+        guard let value = self[key] else { return nil }
+        guard let text = value.plainText else {
+            throw error("\"\(key)\" is \(value.kindName); it must be a string or a number")
+        }
+        return text
+    }
+
+    /// The first of these keys that is there, as text.
+    func text(anyOf keys: [String]) throws -> String? {
+        for key in keys { if let text = try text(key) { return text } }
+        return nil
+    }
+}
+
+extension JSON {
+    /// A string's content or a number's literal; whole numbers lose a trailing `.0`.
+    var plainText: String? {
+        switch self {
+        case .string(let text): return text
+        case .number(let literal): return literal.hasSuffix(".0") ? String(literal.dropLast(2)) : literal
+        default: return nil
+        }
+    }
+}
+
+/// Reads a file of JSON objects: one a line (JSONL), or one JSON array of them.
+enum DataFile {
+    /// One row may not be longer; nothing that is read as a problem or an answer comes near it.
+    static let maximumRowBytes = 64 << 20
+    /// A JSON array is parsed as a whole and therefore bounded as a whole; JSONL is not.
+    static let maximumArrayBytes = 1 << 30
+
+    /// - Throws: `DataFileError` naming the file and the line.
+    static func rows(path: String) throws -> [DataRow] {
+        var rows: [DataRow] = []
+        try forEachRow(path: path) { rows.append($0) }
+        return rows
+    }
+
+    /// Calls `body` with one row after the other, holding one line at a time where the file is JSONL.
+    static func forEachRow(path: String, _ body: (DataRow) throws -> Void) throws {
+        var reader = try LineReader(path: path)
+        var rowCount = 0
+        while let line = try reader.next() {
+            guard let first = line.first(where: { !isSpace($0) }) else { continue }
+            if rowCount == 0, first == UInt8(ascii: "[") {
+                return try forEachElement(path: path, startingWith: line, of: &reader, body)
+            }
+            rowCount += 1
+            let value: JSON
+            do { value = try JSON.parse(Array(line)) } catch {
+                throw DataFileError(
+                    path: path, place: "line \(reader.lineNumber)", reason: "\(error.reason), column \(error.column)")
+            }
+            try body(row(value, path: path, number: reader.lineNumber, isLine: true))
+        }
+        guard rowCount > 0 else { throw DataFileError(path: path, reason: "the file has no rows") }
+    }
+
+    private static func forEachElement(
+        path: String, startingWith line: ArraySlice<UInt8>, of reader: inout LineReader,
+        _ body: (DataRow) throws -> Void
+    ) throws {
+        var bytes = Array(line)
+        let firstLine = reader.lineNumber
+        while let line = try reader.next() {
+            bytes.append(UInt8(ascii: "\n"))
+            bytes.append(contentsOf: line)
+            guard bytes.count <= maximumArrayBytes else {
+                throw DataFileError(path: path, reason: "a JSON array over 1 GiB; write it as one object a line")
+            }
+        }
+        let value: JSON
+        do { value = try JSON.parse(bytes) } catch {
+            throw DataFileError(
+                path: path, place: "line \(error.line + firstLine - 1)",
+                reason: "\(error.reason), column \(error.column)")
+        }
+        let elements = value.array ?? []
+        guard !elements.isEmpty else { throw DataFileError(path: path, reason: "the file has no rows") }
+        for (index, element) in elements.enumerated() {
+            try body(row(element, path: path, number: index + 1, isLine: false))
+        }
+    }
+
+    private static func row(_ value: JSON, path: String, number: Int, isLine: Bool) throws -> DataRow {
+        guard case .object(let members) = value else {
+            throw DataFileError(
+                path: path, place: (isLine ? "line " : "element ") + String(number),
+                reason: "expected a JSON object, found \(value.kindName)")
+        }
+        return DataRow(path: path, number: number, isLine: isLine, members: members)
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+
+    /// Writes one JSON object a line; see `write(_:to:overwrite:)` for text.
+    static func write(_ rows: some Sequence<JSON>, to path: String, overwrite: Bool) throws {
+        var text = ""
+        for row in rows {
+            text += row.serialized()
+            text += "\n"
+        }
+        try write(text, to: path, overwrite: overwrite)
+    }
+
+    /// Writes a text to a temporary file that takes the path's place when it is complete.
+    ///
+    /// - Throws: `DataFileError` if the file exists and `overwrite` is false, or cannot be written.
+    static func write(_ text: String, to path: String, overwrite: Bool) throws {
+        if !overwrite, FileManager.default.fileExists(atPath: path) {
+            throw DataFileError(path: path, reason: "the file exists; give --force to replace it")
+        }
+        let temporary = path + ".\(getpid()).tmp"
+        guard FileManager.default.createFile(atPath: temporary, contents: Data(text.utf8)),
+            rename(temporary, path) == 0
+        else {
+            let reason = String(cString: strerror(errno))
+            unlink(temporary)
+            throw DataFileError(path: path, reason: "cannot write: \(reason)")
+        }
+    }
+}
+
+/// Reads a file line by line through one buffer; pipes too.
+struct LineReader: ~Copyable {
+    private let descriptor: Int32
+    private let path: String
+    private var buffer: [UInt8] = []
+    private var start = 0
+    private var atEnd = false
+    /// Of the line that `next` gave last, from 1.
+    private(set) var lineNumber = 0
+
+    init(path: String) throws {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw DataFileError(path: path, reason: String(cString: strerror(errno))) }
+        self.descriptor = descriptor
+        self.path = path
+    }
+
+    deinit { close(descriptor) }
+
+    /// The next line without its line feed, or nil at the end.
+    mutating func next() throws -> ArraySlice<UInt8>? {
+        var searched = start
+        while true {
+            if let end = buffer[searched...].firstIndex(of: UInt8(ascii: "\n")) {
+                defer { start = end + 1 }
+                lineNumber += 1
+                return buffer[start..<end]
+            }
+            guard buffer.count - start <= DataFile.maximumRowBytes else {
+                throw DataFileError(
+                    path: path, place: "line \(lineNumber + 1)", reason: "a line over 64 MiB; is this a JSONL file?")
+            }
+            if atEnd {
+                guard start < buffer.count else { return nil }
+                defer { start = buffer.count }
+                lineNumber += 1
+                return buffer[start...]
+            }
+            buffer.removeFirst(start)
+            start = 0
+            searched = buffer.count
+            try fill()
+        }
+    }
+
+    private mutating func fill() throws {
+        let step = 1 << 20
+        let count = buffer.count
+        buffer.append(contentsOf: repeatElement(0, count: step))
+        let received = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + count, step) }
+        buffer.removeLast(step - max(0, received))
+        if received < 0 {
+            if errno == EINTR { return }
+            throw DataFileError(path: path, reason: String(cString: strerror(errno)))
+        }
+        atEnd = received == 0
+    }
+}

@@ -1,0 +1,95 @@
+import OrderedJSON
+
+/// One problem, with the answer that counts as right where it is known.
+public struct Problem: Sendable, Equatable {
+    public var id: String
+    /// The user's message.
+    public var problem: String
+    /// The ground truth; nil where the data has none.
+    public var answer: String?
+    /// A name of the difficulty, by which results are broken down.
+    public var level: String?
+    public var source: String?
+    /// A worked solution, where the data has one.
+    public var solution: String?
+
+    public init(
+        id: String, problem: String, answer: String? = nil, level: String? = nil, source: String? = nil,
+        solution: String? = nil
+    ) {
+        self.id = id
+        self.problem = problem
+        self.answer = answer
+        self.level = level
+        self.source = source
+        self.solution = solution
+    }
+
+    /// The row of a problem file.
+    public var json: JSON {
+        var members = JSONObject([("id", .string(id)), ("problem", .string(problem))])
+        for (key, value) in [("answer", answer), ("level", level), ("source", source), ("solution", solution)] {
+            if let value { members[key] = .string(value) }
+        }
+        return .object(members)
+    }
+}
+
+/// Reads and writes files of problems.
+///
+/// Read as they are: our own rows, GSM8K (`question`, `answer` with `####`), MATH, AIME and DeepScaleR (`problem`,
+/// `answer`, `solution`; capitalised keys too), verl and Thinkless rows (`prompt`, `reward_model.ground_truth`), as
+/// JSONL or as one JSON array.
+public enum ProblemFile {
+    /// - Parameter requiresAnswer: a row without ground truth is an error.
+    /// - Throws: `DataFileError` naming file and line, also for a file without rows.
+    public static func read(path: String, requiresAnswer: Bool = false) throws -> [Problem] {
+        try DataFile.rows(path: path).map { row in
+            let problem = try problem(row)
+            if requiresAnswer, problem.answer == nil {
+                throw row.error("no answer to grade against; give \"answer\" (or \"reward_model.ground_truth\")")
+            }
+            return problem
+        }
+    }
+
+    /// Writes our own rows, whole or not at all.
+    ///
+    /// - Throws: `DataFileError`.
+    public static func write(_ problems: [Problem], to path: String, overwrite: Bool) throws {
+        try DataFile.write(problems.lazy.map(\.json), to: path, overwrite: overwrite)
+    }
+
+    static func problem(_ row: DataRow) throws -> Problem {
+        let text = try text(of: row)
+        guard text.contains(where: { !$0.isWhitespace }) else { throw row.error("the problem is empty") }
+        let solution = try row.text(anyOf: ["solution", "Solution"])
+        var problem = Problem(
+            id: try row.text(anyOf: ["id", "unique_id", "ID"]) ?? String(row.number), problem: text,
+            level: try row.text(anyOf: ["level", "difficulty"]),
+            source: try row.text(anyOf: ["source", "data_source"]), solution: solution)
+        problem.answer = try answer(of: row) ?? solution.flatMap { AnswerExtraction.answer(in: $0, rule: .boxed) }
+        if row["question"] != nil, let worked = problem.answer, let marked = AnswerExtraction.afterHashes(worked) {
+            problem.answer = marked.text.filter { $0 != "," }
+            problem.solution = problem.solution ?? marked.before
+        }
+        return problem
+    }
+
+    private static func text(of row: DataRow) throws -> String {
+        if let text = try row.text(anyOf: ["problem", "question", "Problem", "instruction"]) { return text }
+        switch row["prompt"] {
+        case .string(let text): return text
+        case .array(let messages): return try ChatRecord.userText(messages, of: row)
+        default: throw row.error("no problem found; give \"problem\", \"question\" or \"prompt\"")
+        }
+    }
+
+    private static func answer(of row: DataRow) throws -> String? {
+        if let answer = try row.text(anyOf: ["answer", "Answer"]) { return answer }
+        guard let truth = row["reward_model"]?["ground_truth"], !truth.isNull else { return nil }
+        if let text = truth.plainText { return text }
+        if let only = truth.array, only.count == 1, let text = only[0].plainText { return text }
+        throw row.error("\"reward_model.ground_truth\" is \(truth.kindName); it must be one string or number")
+    }
+}

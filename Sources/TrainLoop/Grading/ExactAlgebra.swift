@@ -1,0 +1,152 @@
+/// Works expressions out exactly.
+struct ExactAlgebra {
+    /// True once something was taken as it is (a function, a root of a sum, a power with a variable exponent), so that
+    /// unequal results may still be equal in value.
+    private(set) var isOpaque = false
+    private var depth = 0
+
+    init() {}
+
+    mutating func value(_ expression: MathExpression) throws(AlgebraLimit) -> RationalFunction {
+        depth += 1
+        defer { depth -= 1 }
+        guard depth < 100 else { throw AlgebraLimit() }
+        switch expression {
+        case .number(let value), .mixed(let value): return RationalFunction(value)
+        case .variable(let name): return RationalFunction(Polynomial(.variable(name)))
+        case .pi: return RationalFunction(Polynomial(.constant("π")))
+        case .euler: return RationalFunction(Polynomial(.constant("e")))
+        case .imaginaryUnit: return RationalFunction(Polynomial(.imaginaryUnit))
+        case .infinity: return RationalFunction(Polynomial(.constant("∞")))
+        case .negation(let inner): return try value(inner).multiplied(by: RationalFunction(Rational(-1)))
+        case .sum(let terms):
+            var sum = RationalFunction(.zero)
+            for term in terms { sum = try sum.adding(try value(term)) }
+            return sum
+        case .product(let factors):
+            var product = RationalFunction(.one)
+            for factor in factors { product = try product.multiplied(by: try value(factor)) }
+            return product
+        case .quotient(let top, let bottom): return try value(top).multiplied(by: try value(bottom).inverted())
+        case .power(let base, let exponent): return try power(base, exponent)
+        case .function(let name, let argument):
+            return try opaque(name + (try value(argument).canonicalText()))
+        case .logarithm(let base, let argument):
+            return try opaque("log\(try value(base).canonicalText())of\(try value(argument).canonicalText())")
+        case .absolute(let inner):
+            let inner = try value(inner)
+            if let constant = inner.constant { return RationalFunction(constant.magnitude) }
+            return try opaque("abs" + (try inner.canonicalText()))
+        case .factorial(let inner):
+            guard let count = try value(inner).constant?.integer, (0...33).contains(count) else {
+                throw AlgebraLimit()
+            }
+            var product = Rational.one
+            for factor in 0..<count { product = try product.multiplied(by: Rational(factor + 1)) }
+            return RationalFunction(product)
+        case .binomial(let top, let bottom):
+            guard let top = try value(top).constant?.integer, let bottom = try value(bottom).constant?.integer,
+                (0...200).contains(top), (0...top).contains(bottom)
+            else { throw AlgebraLimit() }
+            var product = Rational.one
+            for index in 0..<min(bottom, top - bottom) {
+                product = try product.multiplied(
+                    by: try Rational(Int128(top - index), over: Int128(index + 1)))
+            }
+            return RationalFunction(product)
+        }
+    }
+
+    private mutating func opaque(_ name: String, exponent: Rational = .one) throws(AlgebraLimit) -> RationalFunction {
+        isOpaque = true
+        guard name.utf8.count <= 2000 else { throw AlgebraLimit() }
+        return RationalFunction(Polynomial(.opaque(name), exponent: exponent))
+    }
+
+    private mutating func power(
+        _ base: MathExpression, _ exponent: MathExpression
+    ) throws(AlgebraLimit) -> RationalFunction {
+        let baseValue = try value(base)
+        let exponentValue = try value(exponent)
+        guard let exponent = exponentValue.constant else {
+            return try opaque("\(try baseValue.canonicalText())^\(try exponentValue.canonicalText())")
+        }
+        if let whole = exponent.integer { return try baseValue.raised(to: whole) }
+        if exponent.isNegative { return try root(baseValue.inverted(), exponent.negated) }
+        return try root(baseValue, exponent)
+    }
+
+    private mutating func root(_ base: RationalFunction, _ exponent: Rational) throws(AlgebraLimit) -> RationalFunction
+    {
+        let top = try root(base.numerator, exponent)
+        let bottom = try root(base.denominator, exponent)
+        return try top.multiplied(by: try bottom.inverted())
+    }
+
+    private mutating func root(_ base: Polynomial, _ exponent: Rational) throws(AlgebraLimit) -> RationalFunction {
+        if base.isZero { return RationalFunction(.zero) }
+        guard let term = base.singleTerm else {
+            // A positive rational factor comes out of the root; the sum under it stays.
+            let content = base.leadingCoefficient.magnitude
+            let primitive = try base.multiplied(by: try content.inverted())
+            let outside = try root(Polynomial(content), exponent)
+            guard let whole = Int(exactly: exponent.floor) else { throw AlgebraLimit() }
+            let rest = try exponent.adding(Rational(-whole))
+            let inside = try opaque("root of " + primitive.canonicalText, exponent: rest)
+            return try outside.multiplied(by: inside).multiplied(
+                by: try RationalFunction(primitive).raised(to: whole))
+        }
+        var exponents: [Polynomial.Atom: Rational] = [:]
+        for factor in term.monomial.factors {
+            guard factor.atom != .imaginaryUnit else {
+                return try opaque("root of " + base.canonicalText, exponent: exponent)
+            }
+            exponents[factor.atom] = try factor.exponent.multiplied(by: exponent)
+        }
+        var sign = Rational.one
+        if term.coefficient.isNegative {
+            if exponent.denominator == 2 {
+                exponents[.imaginaryUnit] = try exponent.multiplied(by: Rational(2))
+            } else if exponent.denominator % 2 == 1 {
+                // The real root, as school has it.
+                if exponent.numerator % 2 == 1 { sign = Rational(-1) }
+            } else {
+                return try opaque("root of " + base.canonicalText, exponent: exponent)
+            }
+        }
+        for (part, direction) in [(abs(term.coefficient.numerator), 1), (term.coefficient.denominator, -1)] {
+            for (prime, count) in try Self.primeFactors(part) {
+                let power = try Rational(count * direction).multiplied(by: exponent)
+                exponents[.prime(prime)] = try (exponents[.prime(prime)] ?? .zero).adding(power)
+            }
+        }
+        let (monomial, factor) = try Polynomial.Monomial.normalized(exponents)
+        return RationalFunction(Polynomial(monomial, coefficient: try factor.multiplied(by: sign)))
+    }
+
+    /// Prime factors with their multiplicity. Trial division ends at 10⁴; a cofactor beyond 10⁸ is taken as a prime
+    /// unless it is a square.
+    private static func primeFactors(_ value: Int128) throws(AlgebraLimit) -> [(prime: Int, count: Int)] {
+        guard var rest = Int(exactly: value), rest > 0 else { throw AlgebraLimit() }
+        var factors: [(prime: Int, count: Int)] = []
+        var divisor = 2
+        while divisor <= 10_000, divisor * divisor <= rest {
+            var count = 0
+            while rest % divisor == 0 {
+                rest /= divisor
+                count += 1
+            }
+            if count > 0 { factors.append((divisor, count)) }
+            divisor += divisor == 2 ? 1 : 2
+        }
+        if rest > 1 {
+            let side = Int(Double(rest).squareRoot().rounded())
+            if side > 1, side.multipliedReportingOverflow(by: side) == (rest, false) {
+                factors.append((side, 2))
+            } else {
+                factors.append((rest, 1))
+            }
+        }
+        return factors
+    }
+}

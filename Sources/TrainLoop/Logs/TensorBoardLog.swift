@@ -1,0 +1,144 @@
+import Foundation
+
+/// Scalars as a TensorBoard event file: TFRecord frames around protocol buffers, both written by hand.
+///
+/// A frame is the length (8 bytes), its masked CRC-32C, the event, and the event's masked CRC-32C. Of the messages
+/// only what scalars need is written: `Event` {1 wall_time, 2 step, 3 file_version, 5 summary, 7 session_log},
+/// `Summary` {1 value}, `Value` {1 tag, 2 simple_value}.
+public final class TensorBoardLog {
+    public let path: String
+    private let descriptor: Int32
+    private let now: () -> Double
+
+    /// Starts a new event file in a folder, which is made where it is missing.
+    ///
+    /// - Parameters:
+    ///   - firstStep: where a run is resumed, the first step that will be written; TensorBoard then forgets what other
+    ///     files of the folder say of this step and later ones.
+    ///   - now: seconds since 1970.
+    /// - Throws: `DataFileError`.
+    public init(
+        folder: String, resumingAt firstStep: Int? = nil, now: @escaping () -> Double = { Date().timeIntervalSince1970 }
+    ) throws {
+        self.now = now
+        // Names sort by time and are new: TensorBoard follows the last file of a folder.
+        let stem = "\(folder)/events.out.tfevents.\(String(format: "%010d", Int(now()))).ckpt.\(getpid())"
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        } catch {
+            throw DataFileError(path: folder, reason: "cannot make the folder")
+        }
+        var path = stem
+        var descriptor: Int32 = -1
+        for attempt in 0..<1000 {
+            path = "\(stem).\(attempt)"
+            descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+            if descriptor >= 0 || errno != EEXIST { break }
+        }
+        guard descriptor >= 0 else { throw DataFileError(path: path, reason: String(cString: strerror(errno))) }
+        self.path = path
+        self.descriptor = descriptor
+
+        var version = ProtocolBuffer()
+        version.add(1, double: now())
+        version.add(3, string: "brain.Event:2")
+        try append(version)
+        if let firstStep {
+            var session = ProtocolBuffer()
+            // SessionLog.START
+            session.add(1, integer: 1)
+            var event = ProtocolBuffer()
+            event.add(1, double: now())
+            event.add(2, integer: firstStep)
+            event.add(7, message: session)
+            try append(event)
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Appends the values of one step.
+    ///
+    /// - Throws: `DataFileError`.
+    public func append(step: Int, _ values: [(String, Double)]) throws {
+        var summary = ProtocolBuffer()
+        for (name, value) in values {
+            var entry = ProtocolBuffer()
+            entry.add(1, string: name)
+            entry.add(2, float: Float(value))
+            summary.add(1, message: entry)
+        }
+        var event = ProtocolBuffer()
+        event.add(1, double: now())
+        event.add(2, integer: step)
+        event.add(5, message: summary)
+        try append(event)
+    }
+
+    private func append(_ event: ProtocolBuffer) throws {
+        let length = littleEndian(UInt64(event.bytes.count))
+        let frame =
+            length + littleEndian(CRC32C.masked(length)) + event.bytes + littleEndian(CRC32C.masked(event.bytes))
+        let written = frame.withUnsafeBytes { write(descriptor, $0.baseAddress!, $0.count) }
+        guard written == frame.count else {
+            throw DataFileError(path: path, reason: "cannot write: \(String(cString: strerror(errno)))")
+        }
+    }
+}
+
+private func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
+    withUnsafeBytes(of: value.littleEndian) { Array($0) }
+}
+
+/// A message of protocol buffers, field by field.
+private struct ProtocolBuffer {
+    private(set) var bytes: [UInt8] = []
+
+    mutating func add(_ field: Int, integer value: Int) {
+        key(field, wireType: 0)
+        variableLength(UInt64(bitPattern: Int64(value)))
+    }
+
+    mutating func add(_ field: Int, double value: Double) {
+        key(field, wireType: 1)
+        bytes += littleEndian(value.bitPattern)
+    }
+
+    mutating func add(_ field: Int, float value: Float) {
+        key(field, wireType: 5)
+        bytes += littleEndian(value.bitPattern)
+    }
+
+    mutating func add(_ field: Int, string value: String) { add(field, Array(value.utf8)) }
+
+    mutating func add(_ field: Int, message: ProtocolBuffer) { add(field, message.bytes) }
+
+    private mutating func add(_ field: Int, _ content: [UInt8]) {
+        key(field, wireType: 2)
+        variableLength(UInt64(content.count))
+        bytes += content
+    }
+
+    private mutating func key(_ field: Int, wireType: Int) { variableLength(UInt64(field << 3 | wireType)) }
+
+    private mutating func variableLength(_ value: UInt64) {
+        var rest = value
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(rest))
+    }
+}
+
+/// CRC-32 with the Castagnoli polynomial, as TFRecord masks it.
+private enum CRC32C {
+    private static let table: [UInt32] = (0..<256).map { byte in
+        (0..<8).reduce(UInt32(byte)) { crc, _ in crc >> 1 ^ (crc & 1 == 0 ? 0 : 0x82F6_3B78) }
+    }
+
+    static func masked(_ bytes: [UInt8]) -> UInt32 {
+        let crc = ~bytes.reduce(~0 as UInt32) { crc, byte in crc >> 8 ^ table[Int((crc ^ UInt32(byte)) & 0xFF)] }
+        return (crc >> 15 | crc << 17) &+ 0xA282_EAD8
+    }
+}

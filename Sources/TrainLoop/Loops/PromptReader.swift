@@ -1,0 +1,93 @@
+import CheckpointIO
+import OrderedJSON
+import Tokenization
+
+/// Tokenizer, chat template and end tokens of a checkpoint: what it takes to ask any model.
+public struct PromptReader: Sendable {
+    public let tokenizer: Tokenizer
+    /// nil before `add-tokens`.
+    public let control: ControlTokens?
+    /// Ends a turn.
+    public let endToken: Int
+    /// Every token at which generation stops; holds `endToken`.
+    public let stopTokens: Set<Int>
+
+    private let template: ChatTemplate?
+    private let templateVariables: [String: JSON]
+
+    /// Why a checkpoint cannot be asked.
+    public enum Failure: Error, CustomStringConvertible {
+        case noTokenizer
+        case noEndToken
+
+        public var description: String {
+            switch self {
+            case .noTokenizer: "the checkpoint has no tokenizer; import the model together with its tokenizer.json"
+            case .noEndToken: "neither generation_config nor config nor the tokenizer's config names an eos token"
+            }
+        }
+    }
+
+    /// - Throws: `Failure`, errors of tokenizer, template and JSON.
+    public init(_ metadata: CheckpointMetadata) throws {
+        guard let record = metadata.tokenizer else { throw Failure.noTokenizer }
+        tokenizer = try Tokenizer(json: record.json)
+        if let think = record.thinkID, let thinkEnd = record.thinkEndID, let short = record.shortID {
+            control = ControlTokens(think: think, thinkEnd: thinkEnd, short: short)
+        } else {
+            control = nil
+        }
+        template = try metadata.chatTemplate.map { try ChatTemplate($0) }
+
+        let tokenizerConfig = try record.config.map { try JSON.parse($0) } ?? .null
+        var variables: [String: JSON] = [:]
+        for name in ["bos_token", "eos_token", "pad_token", "unk_token"] {
+            if let text = tokenizerConfig[name]?.string ?? tokenizerConfig[name]?["content"]?.string {
+                variables[name] = .string(text)
+            }
+        }
+        templateVariables = variables
+
+        // The tokenizer's own eos ends a turn (`<|im_end|>`); the configs may list more.
+        var ends: [Int] = []
+        if let text = variables["eos_token"]?.string, let id = tokenizer.id(of: text) { ends.append(id) }
+        for text in [metadata.generationConfig, metadata.config].compactMap({ $0 }) {
+            let value = try JSON.parse(text)["eos_token_id"]
+            ends += value?.array?.compactMap(\.int) ?? value?.int.map { [$0] } ?? []
+        }
+        guard let first = ends.first else { throw Failure.noEndToken }
+        endToken = first
+        stopTokens = Set(ends)
+    }
+
+    /// The prompt's ids, up to where the model's first token follows.
+    ///
+    /// Tokens of the template are control tokens; the same characters in a user's text are not.
+    public func prompt(for problem: String) throws -> [Int] {
+        guard let template else {
+            return tokenizer.encode(problem, addSpecialTokens: true, parsingAddedTokens: false)
+        }
+        guard tokenizer.addedTokens.contains(where: { problem.contains($0.content) }) else {
+            return tokenizer.encode(try render(problem, with: template), parsingAddedTokens: true)
+        }
+        // The text is put in after rendering, so that what looks like a token in it stays text.
+        let marker = "\u{E000}ckpt-user-text\u{E001}"
+        let parts = try render(marker, with: template).split(separator: marker, omittingEmptySubsequences: false)
+        var ids = tokenizer.encode(String(parts[0]), parsingAddedTokens: true)
+        for part in parts.dropFirst() {
+            ids += tokenizer.encode(problem, parsingAddedTokens: false)
+            ids += tokenizer.encode(String(part), parsingAddedTokens: true)
+        }
+        return ids
+    }
+
+    /// The text of a response's tokens: control and special tokens readable, stop tokens left out.
+    public func text(of tokens: some Sequence<Int>) -> String {
+        tokenizer.decode(tokens.filter { !stopTokens.contains($0) })
+    }
+
+    private func render(_ problem: String, with template: ChatTemplate) throws -> String {
+        try template.render(
+            [ChatMessage(role: "user", content: problem)], addGenerationPrompt: true, variables: templateVariables)
+    }
+}

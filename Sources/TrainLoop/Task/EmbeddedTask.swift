@@ -1,0 +1,125 @@
+/// A task small enough for a model of half a million parameters, on which thinking pays at some levels only.
+///
+/// A problem is a chain of operations, worked from left to right modulo `modulus` with no precedence: `7+9*3-8=?`.
+/// The working writes every step (`7+9=6,6*3=8,8-8=0`), the answer is the last value. Short mode can learn one or two
+/// steps at once and not many. A decoy is as long as the hard level it belongs to, but its last operation but one
+/// multiplies by 0, so that short mode can answer it: who chooses by the length of the prompt chooses wrongly there.
+///
+/// The question mark at the end is there on purpose. The mode is chosen at the prompt's last token; were that the
+/// `=` which also stands in every step of the working, learning to choose would change how the working is read.
+public struct EmbeddedTask: Sendable, Equatable {
+    /// One kind of problem.
+    public struct Level: Sendable, Equatable {
+        public var name: String
+        public var operationCount: Int
+        /// The number a chain begins with.
+        public var start: ClosedRange<Int>
+        /// The last operation but one is `*0`.
+        public var isDecoy: Bool
+
+        public init(_ name: String, operationCount: Int, start: ClosedRange<Int> = 1...9, isDecoy: Bool = false) {
+            self.name = name
+            self.operationCount = operationCount
+            self.start = start
+            self.isDecoy = isDecoy
+        }
+    }
+
+    public var modulus = 10
+    /// Operands of + and −.
+    public var addends = 1...9
+    /// Operands of ×; units modulo 10, so that no operation forgets what came before it.
+    public var factors = [3, 7, 9]
+    /// What a problem ends in.
+    public var ending = "=?"
+    public var levels = [
+        Level("L1", operationCount: 1, start: 10...99), Level("L2", operationCount: 2),
+        Level("L4", operationCount: 4), Level("L6", operationCount: 6),
+        Level("D4", operationCount: 4, isDecoy: true), Level("D6", operationCount: 6, isDecoy: true),
+    ]
+
+    public init() {}
+
+    /// Every character that a problem or a response of the task can have, the line feed after the control token
+    /// included: the vocabulary that `ckpt init` needs.
+    public static let alphabet = "\n*+,-0123456789=?"
+
+    /// How many different problems a level has; `Int.max` where that does not fit.
+    public func problemCount(_ level: Level) -> Int {
+        let choices = 2 * addends.count + factors.count
+        var count = level.start.count
+        for index in 0..<level.operationCount where !isForgetting(index, level) {
+            let (product, overflow) = count.multipliedReportingOverflow(by: choices)
+            if overflow { return .max }
+            count = product
+        }
+        return count
+    }
+
+    private func isForgetting(_ index: Int, _ level: Level) -> Bool {
+        level.isDecoy && index == max(0, level.operationCount - 2)
+    }
+}
+
+extension EmbeddedTask {
+    /// A problem with both of its responses.
+    public struct Example: Sendable, Equatable {
+        public var level: String
+        /// Ends in `ending`.
+        public var problem: String
+        /// Every step, separated by commas.
+        public var working: String
+        public var answer: String
+
+        /// As a row of a problem file.
+        public func problem(id: String) -> Problem {
+            Problem(id: id, problem: problem, answer: answer, level: level, source: "embedded")
+        }
+
+        /// As a row of a pair file.
+        public func pair(id: String) -> Pair {
+            Pair(
+                id: id, problem: problem, think: .init(working: working, answer: answer), short: answer,
+                answer: answer, level: level)
+        }
+    }
+
+    /// One random example of a level.
+    public func example(_ level: Level, using generator: inout some RandomNumberGenerator) -> Example {
+        let start = Int.random(in: level.start, using: &generator)
+        var problem = String(start)
+        var steps: [String] = []
+        var value = start
+        for index in 0..<level.operationCount {
+            let (symbol, operand) = operation(isForgetting: isForgetting(index, level), using: &generator)
+            let result = apply(symbol, value, operand)
+            // The first number stands as it is in the problem; what comes out of a step has the width of a value.
+            let left = index == 0 ? String(start) : text(value)
+            steps.append("\(left)\(symbol)\(operand)=\(text(result))")
+            problem += "\(symbol)\(operand)"
+            value = result
+        }
+        return Example(
+            level: level.name, problem: problem + ending, working: steps.joined(separator: ","), answer: text(value))
+    }
+
+    private func operation(
+        isForgetting: Bool, using generator: inout some RandomNumberGenerator
+    ) -> (symbol: Character, operand: Int) {
+        if isForgetting { return ("*", 0) }
+        let symbol = (["+", "-", "*"] as [Character]).randomElement(using: &generator) ?? "+"
+        if symbol == "*", let factor = factors.randomElement(using: &generator) { return ("*", factor) }
+        return (symbol, Int.random(in: addends, using: &generator))
+    }
+
+    private func apply(_ symbol: Character, _ value: Int, _ operand: Int) -> Int {
+        let result = symbol == "+" ? value + operand : symbol == "-" ? value - operand : value * operand
+        return (result % modulus + modulus) % modulus
+    }
+
+    /// A value with as many digits as the largest one.
+    private func text(_ value: Int) -> String {
+        let digits = String(value)
+        return String(repeating: "0", count: max(0, String(modulus - 1).count - digits.count)) + digits
+    }
+}

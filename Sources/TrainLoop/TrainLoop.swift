@@ -1,1 +1,0 @@
-// The skeleton's first file; see docs/architecture.md.

@@ -1,0 +1,73 @@
+import ArgumentParser
+import CheckpointIO
+import Foundation
+
+struct ExportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export",
+        abstract: "Write a checkpoint for transformers, vLLM or llama.cpp.",
+        discussion: """
+            ckpt export rl/step-000200.h5 -o hybrid/ --dtype bfloat16
+            ckpt export rl/step-000200.h5 -o hybrid.gguf --format gguf --dtype q8_0
+
+            hf writes a folder with safetensors (shards of 5 GB), configuration, tokenizer and chat template that \
+            transformers 4 and 5 read. gguf writes one file for llama.cpp.
+            """)
+
+    enum Kind: String, ExpressibleByArgument, CaseIterable {
+        case hf, gguf
+    }
+
+    @Argument(help: ArgumentHelp("The checkpoint to write out.", valueName: "checkpoint"))
+    var input: String
+
+    @Option(help: "hf or gguf. Default: by the output's name.")
+    var format: Kind?
+
+    @Option(
+        help: ArgumentHelp(
+            "float32, float16, bfloat16, or for GGUF also q8_0. Default: as stored.", valueName: "type"))
+    var dtype: String?
+
+    @OptionGroup var output: OutputOptions
+
+    private var kind: Kind { format ?? (output.output.hasSuffix(".gguf") ? .gguf : .hf) }
+
+    func validate() throws {
+        guard let dtype else { return }
+        switch kind {
+        case .hf:
+            guard let type = ElementType(rawValue: dtype), ElementType.modelTypes.contains(type) else {
+                throw ValidationError("--dtype must be float32, float16 or bfloat16 for a Hugging Face folder")
+            }
+        case .gguf:
+            guard GGUFExport.Precision(rawValue: dtype) != nil else {
+                throw ValidationError("--dtype must be float32, float16, bfloat16 or q8_0 for GGUF")
+            }
+        }
+    }
+
+    func run() throws {
+        try output.check()
+        let file = try CheckpointFile(path: input)
+        let stored = CheckpointTensors(file)
+        let total = stored.tensors.reduce(0) { $0 + $1.byteCount }
+        switch kind {
+        case .hf:
+            let type = dtype.flatMap(ElementType.init(rawValue:))
+            let source = type.map { ConvertedTensors(stored, to: $0) as any TensorSource } ?? stored
+            let bar = ProgressBar(
+                "exporting", total: source.tensors.reduce(0) { $0 + $1.byteCount }, unit: .bytes)
+            try HuggingFaceExport.write(
+                file.metadata, source, to: output.output, overwrite: output.force, progress: { bar.update($0) })
+            bar.finish()
+        case .gguf:
+            let bar = ProgressBar("exporting", total: total, unit: .bytes)
+            try GGUFExport.write(
+                file.metadata, stored, to: output.output, overwrite: output.force,
+                precision: dtype.flatMap(GGUFExport.Precision.init(rawValue:)), progress: { bar.update($0) })
+            bar.finish()
+        }
+        print("\(output.output): \(stored.tensors.count) tensors from \(input)")
+    }
+}

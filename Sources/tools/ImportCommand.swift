@@ -1,0 +1,103 @@
+import ArgumentParser
+import CheckpointIO
+import Foundation
+import OrderedJSON
+import Transformer
+
+struct ImportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import",
+        abstract: "Make a checkpoint from a Hugging Face folder, safetensors or GGUF.",
+        discussion: """
+            ckpt import SmolLM2-135M-Instruct/ -o base.h5
+            ckpt import SmolLM2-135M-Instruct.Q4_1.gguf -o base.h5 --dtype bfloat16
+
+            Configuration, tokenizer, chat template and generation settings come along. What the input is, is told by \
+            its content. Quantised GGUF tensors become the float32 values they stand for. PyTorch's pickle files can \
+            run code and are never read.
+            """)
+
+    @Argument(help: ArgumentHelp("A folder, a .safetensors file or its index, or a .gguf file.", valueName: "path"))
+    var input: String
+
+    @Option(help: "Store floating-point tensors as float32, float16 or bfloat16. Default: as they are.")
+    var dtype: ElementType?
+
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws { try ElementType.checkModelType(dtype) }
+
+    func run() throws {
+        try output.check()
+        let model = try ForeignModel.open(path: input)
+        let source = dtype.map { ConvertedTensors(model.source, to: $0) as any TensorSource } ?? model.source
+
+        var metadata = model.metadata
+        metadata.createdBy = Tool.name
+        let name = URL(fileURLWithPath: input).lastPathComponent
+        metadata.lineage = [
+            LineageEntry(
+                operation: "import",
+                arguments: .object(
+                    JSONObject([("source", .string(name)), ("dtype", dtype.map { .string($0.rawValue) } ?? .null)])),
+                parent: nil, tool: Tool.name,
+                report: .object(JSONObject([("notes", .array(model.notes.map(JSON.string)))]))
+            ).text
+        ]
+        let tensors = source.tensors.map { tensor in
+            TensorToWrite(
+                description: tensor,
+                content: .bytes { range, buffer in try source.read(tensor.name, range: range, into: buffer) })
+        }
+        let bar = ProgressBar(
+            "importing", total: source.tensors.reduce(0) { $0 + $1.byteCount }, unit: .bytes)
+        let written = try CheckpointWriter.write(
+            metadata, tensors: tensors, to: output.output, overwrite: output.force, progress: { bar.update($0) })
+        bar.finish()
+        let parameters = source.tensors.reduce(0) { $0 + $1.elementCount }
+        print(
+            "\(output.output): \(Format.grouped(parameters)) parameters in \(source.tensors.count) tensors, "
+                + "\(Format.bytes(written.logicalByteCount)) as \(Format.bytes(written.fileByteCount)), "
+                + "digest \(Format.shortDigest(written.digest))")
+        for note in model.notes { Terminal.writeError("ckpt: note: \(note)") }
+        if let problem = Self.mismatch(model.metadata.config, source.tensors) {
+            Terminal.warn("\(problem); the model can be inspected, compared and exported, but not run or trained")
+        }
+    }
+
+    /// Why the engine could not run the model, or nil where its configuration and tensors fit.
+    private static func mismatch(_ config: String, _ tensors: [TensorDescription]) -> String? {
+        let configuration: ModelConfiguration
+        do {
+            configuration = try ModelConfiguration(json: config)
+        } catch {
+            return "\(error)"
+        }
+        var shapes: [String: [Int]] = [:]
+        for tensor in tensors { shapes[tensor.name] = tensor.shape }
+        for parameter in configuration.parameters {
+            guard let shape = shapes.removeValue(forKey: parameter.name) else {
+                return "the model has no tensor \(parameter.name)"
+            }
+            guard shape == parameter.shape else {
+                return "\(parameter.name) has shape \(shape), by config.json it should be \(parameter.shape)"
+            }
+        }
+        if let extra = shapes.keys.min() { return "config.json does not account for tensor \(extra)" }
+        return nil
+    }
+}
+
+extension ElementType: ExpressibleByArgument {
+    /// The types in which a model's weights are stored.
+    static let modelTypes: [ElementType] = [.float32, .float16, .bfloat16]
+
+    /// - Throws: where the type is one that weights are not stored in.
+    static func checkModelType(_ type: ElementType?) throws {
+        if let type, !modelTypes.contains(type) {
+            throw ValidationError("--dtype must be \(modelTypes.map(\.rawValue).joined(separator: ", "))")
+        }
+    }
+
+    public static var allValueStrings: [String] { modelTypes.map(\.rawValue) }
+}

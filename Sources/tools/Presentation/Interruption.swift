@@ -1,0 +1,31 @@
+import Foundation
+import Synchronization
+
+/// Ctrl-C and SIGTERM as a wish that a loop looks at, instead of death in the middle of a step.
+///
+/// A second signal ends the process at once, as a person expects of it.
+final class Interruption: Sendable {
+    private let requested = Atomic<Bool>(false)
+
+    var isRequested: Bool { requested.load(ordering: .relaxed) }
+
+    static func watching<Result>(_ body: (Interruption) throws -> Result) rethrows -> Result {
+        let interruption = Interruption()
+        let sources = [SIGINT, SIGTERM].map { signal in
+            Foundation.signal(signal, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: signal, queue: .global())
+            source.setEventHandler {
+                if interruption.isRequested { Foundation.exit(128 + signal) }
+                interruption.requested.store(true, ordering: .relaxed)
+                Terminal.writeError("\nfinishing this step, then saving; once more to stop at once")
+            }
+            source.resume()
+            return source
+        }
+        defer {
+            for source in sources { source.cancel() }
+            for signal in [SIGINT, SIGTERM] { Foundation.signal(signal, SIG_DFL) }
+        }
+        return try body(interruption)
+    }
+}

@@ -1,0 +1,96 @@
+import CheckpointIO
+import Foundation
+import Testing
+
+/// Every changed bit and every cut is found, or changes nothing that is read; nothing crashes or hangs.
+///
+/// `CKPT_DAMAGE_TRIALS` sets how many flips are tried (a fifth as many cuts); every run tries other places.
+@Suite struct DamageTests {
+    static let trials = ProcessInfo.processInfo.environment["CKPT_DAMAGE_TRIALS"].flatMap(Int.init) ?? 1500
+
+    @Test func flippedBitsAreFound() throws {
+        try Samples.withFolder { folder in
+            let path = try Samples.write(to: folder, tensors: Samples.smallTensors())
+            let original = try CheckpointFile(path: path)
+            let handle = try #require(FileHandle(forUpdatingAtPath: path))
+            var found = 0
+            for trial in 0..<Self.trials {
+                // Half of the flips go to the metadata, which are less than half of the file.
+                let end = trial % 2 == 0 ? original.fileByteCount : min(original.fileByteCount, 4096)
+                let offset = UInt64.random(in: 0..<UInt64(end))
+                let bit = UInt8.random(in: 0..<8)
+                try handle.seek(toOffset: offset)
+                let byte = try #require(try handle.read(upToCount: 1))[0]
+                try write(byte ^ (1 << bit), at: offset, handle)
+                if try isFound(path, original) {
+                    found += 1
+                } else {
+                    try #require(try readsTheSame(path, original), "byte \(offset), bit \(bit)")
+                }
+                try write(byte, at: offset, handle)
+            }
+            #expect(found > Self.trials / 2)
+        }
+    }
+
+    @Test func cutFilesAreRefused() throws {
+        try Samples.withFolder { folder in
+            let path = try Samples.write(to: folder, tensors: Samples.smallTensors())
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            let cut = folder + "/cut.h5"
+            for trial in 0..<Self.trials / 5 {
+                let length = trial < 20 ? bytes.count - 1 - trial : Int.random(in: 0..<bytes.count)
+                try bytes.prefix(length).write(to: URL(fileURLWithPath: cut))
+                #expect(throws: CheckpointError.self) { try CheckpointFile(path: cut) }
+            }
+            try (bytes + [0]).write(to: URL(fileURLWithPath: cut))
+            #expect(throws: CheckpointError.self) { try CheckpointFile(path: cut) }
+        }
+    }
+
+    @Test func damageIsLocated() throws {
+        try Samples.withFolder { folder in
+            let path = try Samples.write(to: folder)
+            let file = try CheckpointFile(path: path)
+            let tensor = try #require(file.tensor("model.embed_tokens.weight"))
+            let place = try #require(tensor.chunkRange(2))
+            let handle = try #require(FileHandle(forUpdatingAtPath: path))
+            try write(0x55, at: UInt64(place.lowerBound + 1000), handle)
+            let damages = try file.verify()
+            #expect(damages.map(\.tensor) == ["model.embed_tokens.weight"])
+            #expect(damages.map(\.chunk) == [2])
+            #expect(damages.map(\.fileOffset) == [place.lowerBound])
+            var bytes = [UInt8](repeating: 0, count: tensor.description.byteCount)
+            let error = #expect(throws: CheckpointError.self) {
+                try bytes.withUnsafeMutableBytes { try file.read(tensor, into: $0) }
+            }
+            #expect(
+                error?.description.contains(
+                    "/weights/model/embed_tokens/weight, chunk 2 at byte \(place.lowerBound)") == true)
+        }
+    }
+
+    /// Whether opening or verifying reports damage.
+    private func isFound(_ path: String, _ original: CheckpointFile) throws -> Bool {
+        do {
+            return try !CheckpointFile(path: path).verify().isEmpty
+        } catch is CheckpointError {
+            return true
+        }
+    }
+
+    private func readsTheSame(_ path: String, _ original: CheckpointFile) throws -> Bool {
+        let file = try CheckpointFile(path: path)
+        return file.metadata == original.metadata && file.digest == original.digest
+            && TensorGroup.allCases.allSatisfy { group in
+                let tensors = file.tensors(in: group)
+                return tensors.map(\.description) == original.tensors(in: group).map(\.description)
+                    && tensors.map(\.sha256) == original.tensors(in: group).map(\.sha256)
+            }
+    }
+
+    private func write(_ byte: UInt8, at offset: UInt64, _ handle: FileHandle) throws {
+        try handle.seek(toOffset: offset)
+        try handle.write(contentsOf: Data([byte]))
+    }
+}

@@ -1,0 +1,113 @@
+import CHDF5
+import CheckpointIO
+import Foundation
+import Testing
+
+/// Files made to mislead a reader. Each is refused at once, with a line that says what is wrong.
+@Suite struct HostileFileTests {
+    static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "Fixtures").path
+
+    /// File (made by Fixtures/make_fixtures.py) and what the error says.
+    static let table: [(file: String, says: String)] = [
+        ("big-endian", "a floating-point type other than"),
+        ("chunk-bomb", "chunks of more than 64 MiB"),
+        ("compound", "a datatype of class compound"),
+        ("config-is-number", "record_digest"),
+        ("contiguous-bomb", "its data were never written"),
+        ("control-character", "a member's name is not one that a checkpoint uses"),
+        ("cumulative-bomb", "its tensors would be 1000 times as large as the file"),
+        ("cycle", "linked 2 times"),
+        ("dangling-soft-link", "soft link"),
+        ("deep", "nested deeper than 32"),
+        ("dotdot", "a member's name is not one that a checkpoint uses"),
+        ("dotted-part", "has a dot in its name"),
+        ("empty", "too short"),
+        ("external-link", "links as messages"),
+        ("external-storage", "external files"),
+        ("fletcher", "the filters 3"),
+        ("frame-claims-terabyte", "declares 1099511627776 bytes"),
+        ("gzip", "the filters 1"),
+        ("latest-format", "superblock has version 3"),
+        ("missing-chunk", "its data were never written"),
+        ("newer-version", "format_version is 2, this ckpt reads up to 1; use a newer ckpt"),
+        ("no-sha256", "has no sha256"),
+        ("not-ckpt", "format=\"ckpt\""),
+        ("opaque", "a datatype of class opaque"),
+        ("shape-bomb", "calls for more chunks than the file can hold"),
+        ("soft-link", "soft link"),
+        ("tensor-of-text", "a tensor of texts"),
+        ("text", "no HDF5 file"),
+        ("twice-linked", "linked 2 times"),
+        ("unknown-attribute", "has an attribute extra"),
+        ("unknown-object", "/extra"),
+        ("variable-text", "variable length"),
+        ("virtual-dataset", "layout has version 4"),
+    ]
+
+    @Test(arguments: table.map(\.file)) func isRefused(name: String) throws {
+        let says = try #require(Self.table.first { $0.file == name }).says
+        let start = ContinuousClock.now
+        let error = #expect(throws: CheckpointError.self) {
+            try CheckpointFile(path: "\(Self.fixtures)/hostile/\(name).h5")
+        }
+        #expect(ContinuousClock.now - start < .seconds(1))
+        let description = try #require(error).description
+        #expect(description.contains(says), "\(description)")
+        #expect(!description.contains("\n"))
+    }
+
+    @Test func everyFixtureIsInTheTable() throws {
+        let files = try FileManager.default.contentsOfDirectory(atPath: Self.fixtures + "/hostile")
+        #expect(files.map { String($0.dropLast(3)) }.sorted() == Self.table.map(\.file).sorted())
+    }
+
+    /// A cycle whose reference counts are forged, so that only the account of ranges sees it.
+    @Test func forgedCycleIsRefused() throws {
+        var bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: Self.fixtures + "/hostile/cycle.h5")))
+        // The root's object header follows the superblock; its reference count is four bytes in.
+        #expect(bytes[100] == 2)
+        bytes[100] = 1
+        try refuse(bytes, saying: "overlap")
+    }
+
+    @Test func groupWithAMillionMembersIsRefused() throws {
+        try Samples.withFolder { folder in
+            let path = folder + "/million.h5"
+            try HDF5Thread.shared.run { try Self.writeManyLinks(path, count: 300_000) }
+            let start = ContinuousClock.now
+            let error = #expect(throws: CheckpointError.self) { try CheckpointFile(path: path) }
+            #expect(ContinuousClock.now - start < .seconds(2))
+            #expect(try #require(error).description.contains("too many members"))
+        }
+    }
+
+    @Test func foldersAndDevicesAreRefused() {
+        #expect(throws: CheckpointError.self) { try CheckpointFile(path: "/") }
+        #expect(throws: CheckpointError.self) { try CheckpointFile(path: "/dev/zero") }
+        let error = #expect(throws: CheckpointError.self) { try CheckpointFile(path: "/nowhere/a.h5") }
+        #expect(error?.description == "/nowhere/a.h5: cannot open it: no such file or directory; check the path")
+    }
+
+    /// Hard links to one dataset. On libhdf5's thread only.
+    private static func writeManyLinks(_ path: String, count: Int) throws {
+        let file = H5Fcreate(path, 0x2, 0, 0)
+        let space = H5Screate(H5S_SCALAR)
+        let dataset = H5Dcreate2(file, "config", ckpt_h5t_int8(), space, 0, 0, 0)
+        let group = H5Gcreate2(file, "weights", 0, 0, 0)
+        for number in 0..<count { H5Lcreate_hard(dataset, ".", group, "t\(number)", 0, 0) }
+        H5Gclose(group)
+        H5Dclose(dataset)
+        H5Sclose(space)
+        try #require(H5Fclose(file) >= 0)
+    }
+
+    private func refuse(_ bytes: [UInt8], saying: String) throws {
+        try Samples.withFolder { folder in
+            let path = folder + "/forged.h5"
+            try Data(bytes).write(to: URL(fileURLWithPath: path))
+            let error = #expect(throws: CheckpointError.self) { try CheckpointFile(path: path) }
+            let description = try #require(error).description
+            #expect(description.contains(saying), "\(description)")
+        }
+    }
+}

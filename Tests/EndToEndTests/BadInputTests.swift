@@ -1,0 +1,91 @@
+import Foundation
+import Testing
+
+/// Bad input to each command: one line that says what and where, exit status 2, nothing left behind.
+@Suite struct BadInputTests {
+    static let commands: [[String]] = [
+        ["import", "INPUT", "-o", "out.h5"],
+        ["export", "INPUT", "-o", "out"],
+        ["add-tokens", "INPUT", "-o", "out.h5"],
+        ["train-sft", "INPUT", "--data", "pairs.jsonl", "-o", "out"],
+        ["train-rl", "INPUT", "--data", "problems.jsonl", "-o", "out"],
+        ["eval", "INPUT", "--data", "problems.jsonl"],
+        ["generate", "INPUT", "--prompt", "hello"],
+        ["inspect", "INPUT"],
+        ["diff", "INPUT", "INPUT"],
+        ["tokenize", "INPUT", "hello"],
+    ]
+
+    private func prepared() throws -> Folder {
+        let whole = try TinyRun.made.get().folder
+        let folder = try Folder()
+        try folder.write("{\"problem\":\"1+1=\",\"think\":\"1+1=2</think>2\",\"short\":\"2\"}\n", to: "pairs.jsonl")
+        try folder.write("{\"problem\":\"1+1=\",\"answer\":\"2\"}\n", to: "problems.jsonl")
+        try folder.write("this is no checkpoint\n", to: "text.h5")
+        try folder.write("", to: "empty.jsonl")
+        let good = try Data(contentsOf: URL(fileURLWithPath: whole.path("tokens.h5")))
+        try good.write(to: folder.url.appendingPathComponent("good.h5"))
+        try good.prefix(good.count / 2).write(to: folder.url.appendingPathComponent("truncated.h5"))
+        return folder
+    }
+
+    private func expectRefusal(_ arguments: [String], naming name: String, in folder: Folder) throws {
+        let before = try folder.names()
+        let result = try Command.run(Command.ckptPath, arguments, in: folder)
+        let line = arguments.joined(separator: " ")
+        #expect(result.status == 2, "\(line): status \(result.status), \(result.errors)")
+        #expect(result.errors.split(separator: "\n").count == 1, "\(line): \(result.errors)")
+        #expect(result.errors.hasPrefix("ckpt: error: "), "\(line): \(result.errors)")
+        #expect(result.errors.contains(name), "\(line): \(result.errors)")
+        #expect(try folder.names() == before, "\(line) left something behind")
+    }
+
+    @Test(arguments: commands) func wrongInput(command: [String]) throws {
+        let folder = try prepared()
+        for input in ["missing.h5", "truncated.h5", "text.h5"] {
+            try expectRefusal(command.map { $0 == "INPUT" ? input : $0 }, naming: input, in: folder)
+        }
+    }
+
+    @Test func emptyAndBrokenData() throws {
+        let folder = try prepared()
+        try folder.write("{\"problem\":\"1+1=\",\"short\":\"2\"}\n{broken\n", to: "broken.jsonl")
+        try expectRefusal(
+            ["train-sft", "good.h5", "--data", "empty.jsonl", "-o", "out"], naming: "empty.jsonl", in: folder)
+        try expectRefusal(
+            ["train-rl", "good.h5", "--data", "empty.jsonl", "-o", "out"], naming: "empty.jsonl", in: folder)
+        try expectRefusal(
+            ["train-sft", "good.h5", "--data", "broken.jsonl", "-o", "out"], naming: "line 2", in: folder)
+        try expectRefusal(["eval", "good.h5", "--data", "empty.jsonl"], naming: "empty.jsonl", in: folder)
+        try expectRefusal(["train-rl", "good.h5", "--data", "pairs.jsonl", "-o", "out"], naming: "line 1", in: folder)
+    }
+
+    @Test func outputThatExistsIsKept() throws {
+        let folder = try prepared()
+        try folder.write("precious", to: "out.h5")
+        try FileManager.default.createDirectory(atPath: folder.path("out"), withIntermediateDirectories: true)
+        try folder.write("precious", to: "out/file")
+        try expectRefusal(["add-tokens", "good.h5", "-o", "out.h5"], naming: "out.h5", in: folder)
+        try expectRefusal(["init", "-o", "out.h5"], naming: "out.h5", in: folder)
+        try expectRefusal(["export", "good.h5", "-o", "out"], naming: "out", in: folder)
+        #expect(try String(contentsOfFile: folder.path("out.h5"), encoding: .utf8) == "precious")
+    }
+
+    @Test func unknownToken() throws {
+        let folder = try prepared()
+        try expectRefusal(
+            ["add-tokens", "good.h5", "--token", "<new>", "--init", "copy=nonesuch", "-o", "out.h5"],
+            naming: "nonesuch", in: folder)
+    }
+
+    @Test func wrongOptions() throws {
+        let folder = try prepared()
+        try expectRefusal(
+            ["train-rl", "good.h5", "--data", "problems.jsonl", "-o", "out", "--alpha", "many"], naming: "--alpha",
+            in: folder)
+        try expectRefusal(
+            ["train-sft", "good.h5", "--data", "pairs.jsonl", "-o", "out", "--batch-pairs", "0"],
+            naming: "--batch-pairs", in: folder)
+        try expectRefusal(["nonsense"], naming: "nonsense", in: folder)
+    }
+}

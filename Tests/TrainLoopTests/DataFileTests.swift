@@ -1,0 +1,166 @@
+import Foundation
+import Testing
+import TrainLoop
+
+/// A folder that goes away with the test.
+final class TemporaryFolder {
+    let url = FileManager.default.temporaryDirectory.appending(path: "ckpt-trainloop-\(UUID().uuidString)")
+
+    init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
+
+    deinit { try? FileManager.default.removeItem(at: url) }
+
+    func path(_ name: String) -> String { url.appending(path: name).path }
+
+    func file(_ name: String, _ text: String) throws -> String {
+        try Data(text.utf8).write(to: url.appending(path: name))
+        return path(name)
+    }
+}
+
+private func failure(_ body: () throws -> Void) -> String {
+    do {
+        try body()
+        return "none"
+    } catch { return "\(error)" }
+}
+
+@Suite struct ProblemFileTests {
+    @Test func everyPublishedForm() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.file(
+            "mixed.jsonl",
+            #"""
+            {"id":"a1","problem":"1+1?","answer":"2","level":"easy","source":"mine"}
+            {"question":"How many?","answer":"48/2 = <<48/2=24>>24\n#### 1,024"}
+
+            {"problem":"Box?","solution":"so \\boxed{3} or \\boxed{\\frac{1}{2}}","level":"Level 5","type":"Algebra"}
+            {"problem":"P","answer":204,"difficulty":5.0,"unique_id":"u/1"}
+            {"ID":"2024-I-1","Problem":"Q","Answer":"33","Solution":"s"}
+            {"data_source":"","prompt":[{"role":"user","content":"V?"}],"ability":"math","reward_model":{"style":"rule","ground_truth":"7"},"extra_info":{"index":0}}
+            {"prompt":"W?","reward_model":{"ground_truth":["8"]},"answer":null}
+            {"problem":"no truth"}
+            """#)
+        let problems = try ProblemFile.read(path: path)
+        #expect(
+            problems[0] == Problem(id: "a1", problem: "1+1?", answer: "2", level: "easy", source: "mine"))
+        #expect(problems[1].answer == "1024" && problems[1].problem == "How many?" && problems[1].id == "2")
+        #expect(problems[1].solution == "48/2 = <<48/2=24>>24")
+        #expect(problems[2].answer == #"\frac{1}{2}"# && problems[2].level == "Level 5" && problems[2].id == "4")
+        #expect(problems[3].answer == "204" && problems[3].level == "5" && problems[3].id == "u/1")
+        #expect(problems[4] == Problem(id: "2024-I-1", problem: "Q", answer: "33", solution: "s"))
+        #expect(problems[5].problem == "V?" && problems[5].answer == "7")
+        #expect(problems[6].answer == "8" && problems[7].answer == nil)
+        #expect(
+            failure { _ = try ProblemFile.read(path: path, requiresAnswer: true) }
+                == path + ", line 9: no answer to grade against; give \"answer\" (or \"reward_model.ground_truth\")")
+
+        let copy = folder.path("copy.jsonl")
+        try ProblemFile.write(problems, to: copy, overwrite: false)
+        #expect(try ProblemFile.read(path: copy) == problems)
+        #expect(
+            failure { try ProblemFile.write(problems, to: copy, overwrite: false) }
+                == copy + ": the file exists; give --force to replace it")
+    }
+
+    @Test func arraysAreReadToo() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.file("a.json", "\n[\n {\"problem\":\"x\",\"answer\":1},\n {\"problem\":\"y\"}\n]\n")
+        #expect(try ProblemFile.read(path: path).map(\.problem) == ["x", "y"])
+        #expect(
+            failure { _ = try ProblemFile.read(path: path, requiresAnswer: true) }.hasPrefix(path + ", element 2: "))
+        let broken = try folder.file("b.json", "[\n{\"problem\":\"x\"},\n{\"problem\" \"y\"}]")
+        #expect(
+            failure { _ = try ProblemFile.read(path: broken) }
+                == broken + ", line 3: expected ':' after a key, column 12")
+    }
+
+    @Test(arguments: [
+        ("", ": the file has no rows"), ("\n \n", ": the file has no rows"), ("[]", ": the file has no rows"),
+        ("{\"problem\":\"x\"}\n{\"problem\":\n", ", line 2: unexpected end of the JSON text, column 12"),
+        ("7", ", line 1: expected a JSON object, found a number"),
+        ("[7]", ", element 1: expected a JSON object, found a number"),
+        ("{\"text\":\"x\"}", ", line 1: no problem found; give \"problem\", \"question\" or \"prompt\""),
+        ("{\"problem\":\" \"}", ", line 1: the problem is empty"),
+        ("{\"problem\":true}", ", line 1: \"problem\" is a boolean; it must be a string or a number"),
+        (
+            "{\"prompt\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u\"}]}",
+            ", line 1: the prompt must be one user message; it has system, user"
+        ),
+    ])
+    func mistakesAreNamed(text: String, message: String) throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.file("p.jsonl", text)
+        #expect(failure { _ = try ProblemFile.read(path: path) } == path + message)
+    }
+
+    @Test func unreadableFiles() throws {
+        #expect(
+            failure { _ = try ProblemFile.read(path: "/no/such.jsonl") } == "/no/such.jsonl: No such file or directory")
+        #expect(failure { _ = try ProblemFile.read(path: "/") } == "/: Is a directory")
+        #expect(failure { _ = try ProblemFile.read(path: "/dev/zero") }.hasPrefix("/dev/zero, line 1: a line over 64"))
+    }
+
+    /// Lines that straddle the reader's buffer come out whole.
+    @Test func longLines() throws {
+        let folder = try TemporaryFolder()
+        let long = String(repeating: "é", count: 700_000)
+        let lines = (0..<4).map { "{\"problem\":\"\($0)\(long)\"}" }
+        let path = try folder.file("long.jsonl", lines.joined(separator: "\n"))
+        #expect(try ProblemFile.read(path: path).map(\.problem) == (0..<4).map { "\($0)\(long)" })
+    }
+}
+
+@Suite struct PairFileTests {
+    @Test func everyForm() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.file(
+            "pairs.jsonl",
+            #"""
+            {"id":"p","problem":"1+1","think":"one more</think>2","short":"2","answer":"2","level":"L1"}
+            {"instruction":"q1","output":"<think>\nOkay\n</think>\n\nIt is 3."}
+            {"prompt":"q2","completion":"<short>\n4"}
+            {"instruction":"q1","output":"<short>\n3"}
+            {"messages":[{"role":"user","content":"q2"},{"role":"assistant","content":"<think>\nw</think>4"}]}
+            {"prompt":[{"role":"user","content":"q3"}],"completion":[{"role":"assistant","content":"<short>5"}]}
+            {"instruction":"q1","output":"<short>\n3 again"}
+            """#)
+        let pairs = try PairFile.read(path: path)
+        #expect(pairs.map(\.problem) == ["1+1", "q1", "q2", "q3", "q1"])
+        #expect(
+            pairs[0]
+                == Pair(
+                    id: "p", problem: "1+1", think: .init(working: "one more", answer: "2"), short: "2", answer: "2",
+                    level: "L1"))
+        #expect(pairs[1].think == .init(working: "Okay\n", answer: "\n\nIt is 3.") && pairs[1].short == "3")
+        #expect(pairs[2].isComplete && pairs[2].think?.working == "w" && pairs[2].short == "4")
+        #expect(!pairs[3].isComplete && pairs[3].short == "5" && pairs[4].short == "3 again")
+
+        let copy = folder.path("copy.jsonl")
+        try PairFile.write(pairs, to: copy, overwrite: false)
+        #expect(try PairFile.read(path: copy) == pairs)
+    }
+
+    @Test(arguments: [
+        (#"{"problem":"x","think":"no end","short":"1"}"#, "the think response has no </think>"),
+        (#"{"problem":"x","think":"a</think>b</think>c"}"#, "the think response has more than one </think>"),
+        (#"{"problem":"x","short":"a</think>b"}"#, "the short response contains </think>"),
+        (#"{"problem":"x","think":"a<short></think>b"}"#, "the response contains <short> after its beginning"),
+        (#"{"problem":"x","short":"<short><think>"}"#, "the response contains <think> after its beginning"),
+        (#"{"problem":"x","answer":"7"}"#, "no pair found; give "),
+        (#"{"prompt":"x","completion":"plain"}"#, "the response begins with neither <think> nor <short>"),
+        (#"{"prompt":"x","completion":7}"#, "\"prompt\" and \"completion\" must be strings or lists of messages"),
+        (#"{"output":"<short>1"}"#, "\"instruction\" is missing"),
+        (#"{"instruction":"","output":"<short>1"}"#, "the problem is empty"),
+        (
+            #"{"messages":[{"role":"user","content":"u"}]}"#,
+            "the messages must be one of user and one of assistant; they are user"
+        ),
+        (#"{"messages":[{"role":"user"}]}"#, "a message must have a \"role\" and a \"content\" that are strings"),
+    ])
+    func mistakesAreNamed(row: String, message: String) throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.file("p.jsonl", "\n" + row)
+        #expect(failure { _ = try PairFile.read(path: path) }.hasPrefix(path + ", line 2: " + message))
+    }
+}

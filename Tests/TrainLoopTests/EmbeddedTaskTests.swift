@@ -1,0 +1,129 @@
+import Foundation
+import OrderedJSON
+import Testing
+import TrainLoop
+
+@Suite struct EmbeddedTaskTests {
+    private static let sizes: EmbeddedTaskSizes = {
+        var sizes = EmbeddedTaskSizes()
+        (sizes.trainPairs, sizes.trainProblems, sizes.dev, sizes.test, sizes.probe) = (600, 300, 40, 100, 8)
+        return sizes
+    }()
+
+    /// Works a problem out from its text alone, unlike the generator.
+    private func solve(_ problem: String) throws -> (working: String, answer: String) {
+        var rest = try #require(problem.hasSuffix("=?") ? problem.dropLast(2)[...] : nil)
+        func number() -> Int {
+            let digits = rest.prefix(while: \.isNumber)
+            rest = rest.dropFirst(digits.count)
+            return Int(digits) ?? -1
+        }
+        var value = number()
+        var steps: [String] = []
+        while let symbol = rest.popFirst() {
+            let operand = number()
+            let result = symbol == "+" ? value + operand : symbol == "-" ? value - operand : value * operand
+            let wrapped = ((result % 10) + 10) % 10
+            steps.append("\(value)\(symbol)\(operand)=\(wrapped)")
+            value = wrapped
+        }
+        return (steps.joined(separator: ","), String(value))
+    }
+
+    @Test func everyExampleIsRight() throws {
+        let data = try EmbeddedTaskData(sizes: Self.sizes, seed: 1)
+        for pair in data.trainPairs + data.dev + data.test {
+            let solution = try solve(pair.problem)
+            #expect(pair.think == .init(working: solution.working, answer: solution.answer))
+            #expect(pair.short == solution.answer && pair.answer == solution.answer)
+            let text = pair.problem + pair.think!.text.replacingOccurrences(of: "</think>", with: "") + "\n"
+            #expect(text.allSatisfy(EmbeddedTask.alphabet.contains))
+        }
+    }
+
+    @Test func splitsHaveNothingInCommon() throws {
+        let data = try EmbeddedTaskData(sizes: Self.sizes, seed: 1)
+        let test = data.test.map(\.problem)
+        let dev = data.dev.map(\.problem)
+        let probe = data.probe.map(\.problem)
+        let heldOut = Set(test + dev + probe)
+        #expect(heldOut.count == test.count + dev.count + probe.count)
+        #expect(heldOut.isDisjoint(with: data.trainPairs.map(\.problem)))
+        #expect(heldOut.isDisjoint(with: data.trainProblems.map(\.problem)))
+        #expect(test.count == 600 && dev.count == 240 && probe.count == 48)
+        #expect(Set(data.trainPairs.map(\.id)).count == 600)
+    }
+
+    @Test func decoysAreAsLongAndForgetTheStart() throws {
+        let data = try EmbeddedTaskData(sizes: Self.sizes, seed: 2)
+        func lengths(_ level: String) -> Set<Int> {
+            Set(data.test.filter { $0.level == level }.map(\.problem.count))
+        }
+        #expect(lengths("D4") == lengths("L4") && lengths("D6") == lengths("L6") && lengths("L6") == [15])
+        for pair in data.test where pair.level!.hasPrefix("D") {
+            #expect(Array(pair.problem)[pair.problem.count - 6] == "*")
+            #expect(Array(pair.problem)[pair.problem.count - 5] == "0")
+        }
+        for pair in data.test where pair.level!.hasPrefix("L") { #expect(!pair.problem.contains("*0")) }
+    }
+
+    @Test func levelsAreWeighedAndSeeded() throws {
+        var sizes = Self.sizes
+        sizes.problemWeights = ["L1": 3, "L2": 3, "D4": 0, "D6": 0]
+        let data = try EmbeddedTaskData(sizes: sizes, seed: 3)
+        let counts = Dictionary(grouping: data.trainProblems, by: { $0.level! }).mapValues(\.count)
+        #expect(counts == ["L1": 113, "L2": 113, "L4": 37, "L6": 37] || counts.values.reduce(0, +) == 300)
+        #expect(counts["L1"]! - counts["L4"]! >= 74 && counts["D4"] == nil)
+        #expect(try EmbeddedTaskData(sizes: sizes, seed: 3) == data)
+        #expect(try EmbeddedTaskData(sizes: sizes, seed: 4).test != data.test)
+        // The test of a seed does not change with the size of its training data.
+        sizes.trainPairs = 10
+        #expect(try EmbeddedTaskData(sizes: sizes, seed: 3).test == data.test)
+
+        sizes.problemWeights = ["L9": 1]
+        #expect(throws: EmbeddedTaskError.unknownLevel("L9", known: ["L1", "L2", "L4", "L6", "D4", "D6"])) {
+            try EmbeddedTaskData(sizes: sizes, seed: 3)
+        }
+        sizes.problemWeights = ["L1": -1]
+        #expect(throws: EmbeddedTaskError.badWeight("L1")) { try EmbeddedTaskData(sizes: sizes, seed: 3) }
+    }
+
+    /// A level with fewer problems than the test wants keeps half of them for training and says so.
+    @Test func smallLevelsAreMarked() throws {
+        var task = EmbeddedTask()
+        task.levels = [.init("tiny", operationCount: 1, start: 1...2)]
+        #expect(task.problemCount(task.levels[0]) == 2 * 21)
+        let data = try EmbeddedTaskData(task, sizes: Self.sizes, seed: 1)
+        #expect(data.test.count == 21 && data.dev.isEmpty && data.probe.isEmpty)
+        #expect(data.levels[0].isSmallerThanTest && data.levels[0].distinctTrainProblems <= 21)
+        #expect(data.trainPairs.count == 600)
+        let decoy = EmbeddedTask.Level("D", operationCount: 40, isDecoy: true)
+        #expect(task.problemCount(decoy) == .max)
+    }
+
+    @Test func twoDigitValues() {
+        var task = EmbeddedTask()
+        task.modulus = 100
+        var generator = SplitMix(seed: 5)
+        let level = EmbeddedTask.Level("L2", operationCount: 2, start: 10...99)
+        for _ in 0..<50 {
+            let example = task.example(level, using: &generator)
+            #expect(example.answer.count == 2)
+            #expect(example.working.split(separator: "=").count == 3)
+        }
+    }
+
+    @Test func filesReadBack() throws {
+        let folder = try TemporaryFolder()
+        let data = try EmbeddedTaskData(sizes: Self.sizes, seed: 1)
+        try data.write(to: folder.url.path, overwrite: false)
+        #expect(try PairFile.read(path: folder.path("train.jsonl")) == data.trainPairs)
+        #expect(try ProblemFile.read(path: folder.path("rl.jsonl")) == data.trainProblems)
+        #expect(try PairFile.read(path: folder.path("dev-pairs.jsonl")) == data.dev)
+        #expect(try ProblemFile.read(path: folder.path("test.jsonl")) == data.test.map(\.asProblem))
+        let report = try JSON.parse(String(contentsOfFile: folder.path("task.json"), encoding: .utf8))
+        #expect(report["levels"]?.array?.count == 6 && report["seed"]?.int == 1)
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.url.path)
+        #expect(names.sorted() == EmbeddedTaskData.fileNames.sorted())
+    }
+}
