@@ -22,7 +22,12 @@ struct Ckpt: AsyncParsableCommand {
         version: Tool.name,
         groupedSubcommands: [
             CommandGroup(name: "In and out", subcommands: [ImportCommand.self, ExportCommand.self, InitCommand.self]),
-            CommandGroup(name: "Surgery", subcommands: [AddTokensCommand.self]),
+            CommandGroup(
+                name: "Surgery",
+                subcommands: [
+                    AddTokensCommand.self, ResizeVocabCommand.self, CastCommand.self, RenameCommand.self,
+                    ExtractCommand.self, GraftCommand.self, MergeCommand.self, StripCommand.self,
+                ]),
             CommandGroup(name: "Data", subcommands: [MakeTask.self]),
             CommandGroup(name: "Training", subcommands: [TrainSFTCommand.self, TrainRLCommand.self]),
             CommandGroup(name: "Judging", subcommands: [EvalCommand.self, GenerateCommand.self]),

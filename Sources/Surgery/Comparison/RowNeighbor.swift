@@ -9,7 +9,7 @@ public struct RowNeighbor: Sendable, Equatable {
 
     /// The nearest rows by cosine to each of `targets`, the row itself left out; zero rows are near nothing.
     static func nearest(
-        to targets: [Int], in matrix: TensorBytes, count: Int = 5
+        to targets: [Int], in matrix: TensorRows, count: Int = 5
     ) throws -> [Int: [RowNeighbor]] {
         guard !targets.isEmpty else { return [:] }
         let width = matrix.columns
@@ -18,11 +18,10 @@ public struct RowNeighbor: Sendable, Equatable {
             let norm = euclideanNorm(row)
             return norm > 0 ? row.map { $0 / norm } : row
         }
-        let rowsPerBlock = max(1, (1 << 16) / max(width, 1))
-        let blockCount = (matrix.rows + rowsPerBlock - 1) / rowsPerBlock
+        let blocks = matrix.blocks(of: 0..<matrix.rows)
         let found = Mutex<[[RowNeighbor]]>(targets.map { _ in [] })
-        try forEachConcurrently(blockCount) { block in
-            let rows = block * rowsPerBlock..<min((block + 1) * rowsPerBlock, matrix.rows)
+        try forEachConcurrently(blocks.count) { block in
+            let rows = blocks[block]
             let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: rows.count * width)
             defer { values.deallocate() }
             try matrix.readRows(rows, into: values)

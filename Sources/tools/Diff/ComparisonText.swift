@@ -26,14 +26,20 @@ struct ComparisonText {
         let word = report.isSame ? Style.green("SAME") : Style.yellow("DIFFERENT")
         var lines = ["\(Style.bold(word))  \(Self.fileName(report.a.path)) → \(Self.fileName(report.b.path))"]
         lines.append("  \(relation)")
-        let architecture = report.sameArchitecture ? "same architecture" : Style.yellow("another architecture")
-        let tokenizer = report.tokenizer.isSame ? "same tokenizer" : Style.yellow("another tokenizer")
-        let template = report.sameChatTemplate ? "same chat template" : Style.yellow("another chat template")
-        lines.append("  \(architecture), \(tokenizer), \(template)")
+        lines.append("  " + agreement.map { $0.hasPrefix("another") ? Style.yellow($0) : $0 }.joined(separator: ", "))
         return lines
     }
 
-    private var relation: String {
+    /// What the two share and what not.
+    var agreement: [String] {
+        [
+            report.sameArchitecture ? "same architecture" : "another architecture",
+            report.tokenizer.isSame ? "same tokenizer" : "another tokenizer",
+            report.sameChatTemplate ? "same chat template" : "another chat template",
+        ]
+    }
+
+    var relation: String {
         let steps = report.a.step != report.b.step ? "; step \(report.a.step) → \(report.b.step)" : ""
         switch report.relation {
         case .sameState: return "the same state, digest \(Format.shortDigest(report.a.digest))"

@@ -10,7 +10,10 @@ struct ChartScale {
     /// - Parameters:
     ///   - values: what has to fit; values that are not finite do not count.
     ///   - includesZero: for quantities whose size matters, not only their change.
-    init(_ values: [Double], from start: Double, to end: Double, range: ClosedRange<Double>? = nil, includesZero: Bool = false) {
+    init(
+        _ values: [Double], from start: Double, to end: Double, range: ClosedRange<Double>? = nil,
+        includesZero: Bool = false
+    ) {
         let finite = values.filter(\.isFinite)
         var low = range?.lowerBound ?? finite.min() ?? 0
         var high = range?.upperBound ?? finite.max() ?? 1

@@ -27,7 +27,8 @@ enum HTML {
     static func table(_ headings: [String], _ rows: [[String]], caption: String? = nil) -> String {
         var result = "<div class=\"wide\"><table>"
         if let caption { result += "<caption>\(escape(caption))</caption>" }
-        result += "<thead><tr>" + headings.map { "<th scope=\"col\">\(escape($0))</th>" }.joined() + "</tr></thead><tbody>"
+        result +=
+            "<thead><tr>" + headings.map { "<th scope=\"col\">\(escape($0))</th>" }.joined() + "</tr></thead><tbody>"
         for row in rows {
             result += "<tr>"
             for (index, cell) in row.enumerated() {

@@ -17,7 +17,8 @@ struct HeatMap {
         var drawing = ""
         for (row, role) in roles.enumerated() {
             let y = Self.top + (Double(row) + 0.5) * Self.cell
-            drawing += "<text class=\"tick\" x=\"\(svg(Self.left - 6))\" y=\"\(svg(y))\" dy=\"0.32em\" text-anchor=\"end\">"
+            drawing +=
+                "<text class=\"tick\" x=\"\(svg(Self.left - 6))\" y=\"\(svg(y))\" dy=\"0.32em\" text-anchor=\"end\">"
                 + "\(role.rawValue)</text>"
         }
         for layer in 0..<layers where layers <= 12 || layer % 4 == 0 {
@@ -30,7 +31,8 @@ struct HeatMap {
             let text =
                 "layer \(layer) \(cell.role.rawValue): moved \(Format.number(change)), "
                 + "\(Format.percent(cell.statistics.identicalFraction, decimals: 1)) bit-identical"
-            drawing += "<rect class=\"cell\" x=\"\(svg(Self.left + Double(layer) * Self.cell + 1))\" "
+            drawing +=
+                "<rect class=\"cell\" x=\"\(svg(Self.left + Double(layer) * Self.cell + 1))\" "
                 + "y=\"\(svg(Self.top + Double(row) * Self.cell + 1))\" width=\"\(svg(Self.cell - 2))\" "
                 + "height=\"\(svg(Self.cell - 2))\" fill-opacity=\"\(svg(change.isFinite ? max(change / highest, 0.03) : 1))\">"
                 + "<title>\(HTML.escape(text))</title></rect>"

@@ -17,14 +17,16 @@ struct Histogram {
         var drawing = ""
         for (bin, count) in last.enumerated() {
             let height = Double(count) / Double(highest) * 130
-            drawing += "<rect class=\"bar c0\" x=\"\(svg(Self.left + Double(bin) * Self.barWidth + 1))\" "
+            drawing +=
+                "<rect class=\"bar c0\" x=\"\(svg(Self.left + Double(bin) * Self.barWidth + 1))\" "
                 + "y=\"\(svg(Self.bottom - height))\" width=\"\(svg(Self.barWidth - 2))\" height=\"\(svg(height))\">"
                 + "<title>\(count) prompts</title></rect>"
         }
         let width = Self.left + Double(last.count) * Self.barWidth
         for tick in 0...4 {
             let x = Self.left + Double(tick) / 4 * (width - Self.left)
-            drawing += "<text class=\"tick\" x=\"\(svg(x))\" y=\"168\" text-anchor=\"middle\">\(svg(Double(tick) / 4))</text>"
+            drawing +=
+                "<text class=\"tick\" x=\"\(svg(x))\" y=\"168\" text-anchor=\"middle\">\(svg(Double(tick) / 4))</text>"
         }
         drawing += "<text class=\"tick\" x=\"\(svg(Self.left - 4))\" y=\"24\" text-anchor=\"end\">\(highest)</text>"
         let data: JSON = [

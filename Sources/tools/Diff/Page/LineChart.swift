@@ -32,12 +32,15 @@ struct LineChart {
         var drawing = ""
         for tick in vertical.ticks(5) {
             let y = svg(vertical.position(tick))
-            drawing += "<line class=\"grid\" x1=\"\(svg(Self.left))\" x2=\"\(svg(Self.right))\" y1=\"\(y)\" y2=\"\(y)\"/>"
-            drawing += "<text class=\"tick\" x=\"\(svg(Self.left - 6))\" y=\"\(y)\" dy=\"0.32em\" text-anchor=\"end\">"
+            drawing +=
+                "<line class=\"grid\" x1=\"\(svg(Self.left))\" x2=\"\(svg(Self.right))\" y1=\"\(y)\" y2=\"\(y)\"/>"
+            drawing +=
+                "<text class=\"tick\" x=\"\(svg(Self.left - 6))\" y=\"\(y)\" dy=\"0.32em\" text-anchor=\"end\">"
                 + "\(HTML.escape(Self.label(tick)))</text>"
         }
         for tick in horizontal.ticks(5) where tick == tick.rounded() {
-            drawing += "<text class=\"tick\" x=\"\(svg(horizontal.position(tick)))\" y=\"222\" text-anchor=\"middle\">"
+            drawing +=
+                "<text class=\"tick\" x=\"\(svg(horizontal.position(tick)))\" y=\"222\" text-anchor=\"middle\">"
                 + "\(Int(tick))</text>"
         }
         drawing += "<line class=\"cursor\" y1=\"\(svg(Self.top))\" y2=\"\(svg(Self.bottom))\" x1=\"0\" x2=\"0\"/>"
@@ -101,7 +104,8 @@ struct LineChart {
                     let values = Dictionary(zip(line.x, line.y), uniquingKeysWith: { _, last in last })
                     return [
                         "name": .string(line.name),
-                        "values": .array(steps.map { step in values[step].map { .string(Format.number($0)) } ?? .null }),
+                        "values": .array(
+                            steps.map { step in values[step].map { .string(Format.number($0)) } ?? .null }),
                     ]
                 }),
         ]
