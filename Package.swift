@@ -7,12 +7,12 @@ func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: warningsAreErrors)
 }
 
-func tests(of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+/// - Parameter fixtures: whether the tests have a folder `Fixtures`, which they read where it stands.
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], fixtures: Bool = false) -> Target {
     .testTarget(
         name: name + "Tests",
         dependencies: [.byName(name: name)] + dependencies,
-        exclude: [],
-        resources: resources,
+        exclude: fixtures ? ["Fixtures"] : [],
         swiftSettings: warningsAreErrors)
 }
 
@@ -56,11 +56,11 @@ let package = Package(
             exclude: [], swiftSettings: warningsAreErrors),
 
         tests(of: "OrderedJSON"),
-        tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"]),
-        tests(of: "Tokenization", ["OrderedJSON"]),
-        tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"]),
+        tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
+        tests(of: "Tokenization", ["OrderedJSON"], fixtures: true),
+        tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"], fixtures: true),
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
-        tests(of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
+        tests(of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         .testTarget(
             name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], swiftSettings: warningsAreErrors),
     ],

@@ -39,13 +39,16 @@ public final class ModelParameters: @unchecked Sendable {
         for parameter in layout { try load(parameter, self[parameter.name]!) }
     }
 
-    /// Fresh parameters: matrices from a normal distribution of deviation `initializer_range`, norms one, biases zero.
+    /// Fresh parameters to train from: embeddings from a normal distribution of deviation `initializer_range`, linear
+    /// layers of 1/√fan_in, those that write to the residual stream of 1/√(fan_in · 2 · layers); norms one, biases zero.
+    ///
+    /// A fixed deviation of 0.02 for all, as transformers has it, starves layers as narrow as those of a small model.
     public convenience init(_ configuration: ModelConfiguration, randomSeed: UInt64) {
         self.init(configuration)
         for (index, parameter) in layout.enumerated() {
             let view = self[parameter.name]!
             if parameter.isMatrix {
-                let deviation = Float(configuration.initializerRange)
+                let deviation = Self.initialDeviation(parameter, configuration)
                 for i in view.indices {
                     view[i] = deviation * CounterRandom.normal(seed: randomSeed, stream: index, counter: i)
                 }
@@ -53,6 +56,13 @@ public final class ModelParameters: @unchecked Sendable {
                 view.update(repeating: 1)
             }
         }
+    }
+
+    private static func initialDeviation(_ matrix: ParameterDescription, _ configuration: ModelConfiguration) -> Float {
+        if matrix.name == "model.embed_tokens.weight" { return Float(configuration.initializerRange) }
+        let fanIn = Double(matrix.shape[1])
+        let writesResidual = matrix.name.hasSuffix("o_proj.weight") || matrix.name.hasSuffix("down_proj.weight")
+        return Float(1 / (fanIn * (writesResidual ? 2 * Double(configuration.layerCount) : 1)).squareRoot())
     }
 
     /// A copy with a buffer of its own.

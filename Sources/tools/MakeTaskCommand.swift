@@ -3,19 +3,19 @@ import Foundation
 import OrderedJSON
 import TrainLoop
 
-struct MakeTask: ParsableCommand {
+struct MakeTaskCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "make-task",
         abstract: "Make the embedded task: chains of operations on which thinking pays at some levels only.",
         discussion: """
             Examples:
               ckpt make-task -o task
-              ckpt make-task -o hard --rl-mix L1=1,L2=1,L4=3,L6=3,D4=0,D6=0 --seed 2
+              ckpt make-task -o hard --rl-mix L1=1,L2=1,L6=4,D6=1 --seed 2
 
             Writes train.jsonl (pairs for train-sft), rl.jsonl (problems for train-rl), dev-pairs.jsonl, dev.jsonl, \
             test.jsonl, probe.jsonl and task.json. No problem of dev, test or probe is in another split. A problem is \
-            a chain modulo 10, worked from left to right: 7+9*3-8=?. Levels L1 to L6 have that many operations; D4 \
-            and D6 are as long as L4 and L6 but multiply by 0 just before their end, so that a short answer can be \
-            right. The answer is the bare last digit: use --answer bare.
+            a chain modulo 10, worked from left to right: 7+9*3-8?. Levels L1, L2 and L6 have that many operations; D6 \
+            is as long as L6 but multiplies by 0 just before its end, so that a short answer can be right. The answer is the bare last digit: use --answer bare.
             """)
 
     @Option(name: [.short, .customLong("output")], help: "The folder to write into; it is made.")
@@ -42,11 +42,11 @@ struct MakeTask: ParsableCommand {
     @Option(help: "Probe prompts of each level.")
     var probe = EmbeddedTaskSizes().probe
 
-    @Option(help: "Shares of the levels in the warm-up, like L1=2,L6=1; a level left out counts 1.")
-    var trainMix: LevelMix = LevelMix()
+    @Option(help: "Shares of the levels in the warm-up, like L1=2,L6=1; a level left out counts 1. Default: L1=2.5,L2=1.5,L6=3,D6=2.")
+    var trainMix: LevelMix?
 
-    @Option(help: "Shares of the levels in reinforcement learning.")
-    var rlMix: LevelMix = LevelMix()
+    @Option(help: "Shares of the levels in reinforcement learning. Default: L1=10,L2=3,L6=7,D6=12.")
+    var rlMix: LevelMix?
 
     @Flag(help: "Print what was made as JSON.")
     var json = false
@@ -54,8 +54,8 @@ struct MakeTask: ParsableCommand {
     func run() throws {
         var sizes = EmbeddedTaskSizes()
         (sizes.trainPairs, sizes.trainProblems, sizes.dev, sizes.test, sizes.probe) = (train, rl, dev, test, probe)
-        sizes.pairWeights = trainMix.weights
-        sizes.problemWeights = rlMix.weights
+        if let trainMix { sizes.pairWeights = trainMix.weights }
+        if let rlMix { sizes.problemWeights = rlMix.weights }
         if !force {
             for name in EmbeddedTaskData.fileNames where FileManager.default.fileExists(atPath: output + "/" + name) {
                 throw OutputError.exists(output + "/" + name)
@@ -91,8 +91,6 @@ struct MakeTask: ParsableCommand {
 struct LevelMix: ExpressibleByArgument {
     var weights: [String: Double] = [:]
 
-    init() {}
-
     init?(argument: String) {
         for part in argument.split(separator: ",") {
             let sides = part.split(separator: "=")
@@ -100,6 +98,4 @@ struct LevelMix: ExpressibleByArgument {
             weights[String(sides[0])] = weight
         }
     }
-
-    var defaultValueDescription: String { "all 1" }
 }

@@ -1,12 +1,13 @@
 /// A task small enough for a model of half a million parameters, on which thinking pays at some levels only.
 ///
-/// A problem is a chain of operations, worked from left to right modulo `modulus` with no precedence: `7+9*3-8=?`.
+/// A problem is a chain of operations, worked from left to right modulo `modulus` with no precedence: `7+9*3-8?`.
 /// The working writes every step (`7+9=6,6*3=8,8-8=0`), the answer is the last value. Short mode can learn one or two
 /// steps at once and not many. A decoy is as long as the hard level it belongs to, but its last operation but one
 /// multiplies by 0, so that short mode can answer it: who chooses by the length of the prompt chooses wrongly there.
 ///
 /// The question mark at the end is there on purpose. The mode is chosen at the prompt's last token; were that the
-/// `=` which also stands in every step of the working, learning to choose would change how the working is read.
+/// `=` which also stands in every step of the working, learning to choose would change how the working is read:
+/// docs/results.md has the measurement.
 public struct EmbeddedTask: Sendable, Equatable {
     /// One kind of problem.
     public struct Level: Sendable, Equatable {
@@ -31,11 +32,10 @@ public struct EmbeddedTask: Sendable, Equatable {
     /// Operands of ×; units modulo 10, so that no operation forgets what came before it.
     public var factors = [3, 7, 9]
     /// What a problem ends in.
-    public var ending = "=?"
+    public var ending = "?"
     public var levels = [
         Level("L1", operationCount: 1, start: 10...99), Level("L2", operationCount: 2),
-        Level("L4", operationCount: 4), Level("L6", operationCount: 6),
-        Level("D4", operationCount: 4, isDecoy: true), Level("D6", operationCount: 6, isDecoy: true),
+        Level("L6", operationCount: 6), Level("D6", operationCount: 6, isDecoy: true),
     ]
 
     public init() {}

@@ -3,7 +3,7 @@ import OrderedJSON
 /// How much of the embedded task to make.
 public struct EmbeddedTaskSizes: Sendable, Equatable {
     /// Pairs for the warm-up, all levels together.
-    public var trainPairs = 43_200
+    public var trainPairs = 48_000
     /// Problems for reinforcement learning, all levels together.
     public var trainProblems = 8_000
     /// Problems a level.
@@ -13,9 +13,11 @@ public struct EmbeddedTaskSizes: Sendable, Equatable {
     /// Problems a level.
     public var probe = 10
     /// The share of a level in `trainPairs` relative to the others; 1 where absent.
-    public var pairWeights: [String: Double] = [:]
-    /// The share of a level in `trainProblems` relative to the others; 1 where absent.
-    public var problemWeights: [String: Double] = [:]
+    public var pairWeights: [String: Double] = ["L1": 2.5, "L2": 1.5, "L6": 3, "D6": 2]
+    /// The share of a level in `trainProblems` relative to the others; 1 where absent. By default the pull to think of
+    /// the hard levels and the pull to be short of the easy ones about cancel at the start, so that neither mode is
+    /// given up before the difference is learned.
+    public var problemWeights: [String: Double] = ["L1": 10, "L2": 3, "L6": 7, "D6": 12]
 
     public init() {}
 }
