@@ -75,7 +75,7 @@ public struct TensorComparison: Sendable {
             return
         }
         status = left.shape != right.shape ? .resized : left.elementType != right.elementType ? .retyped : .changed
-        let pair = try TensorPair(TensorRows(a.file, a.tensor), TensorRows(b.file, b.tensor))
+        let pair = TensorPair(TensorRows(a.file, a.tensor), TensorRows(b.file, b.tensor))
         let measured = try pair.measure(keepsRowChanges: keepsRowChanges)
         statistics = measured.statistics
         rowChanges = measured.rowChanges
