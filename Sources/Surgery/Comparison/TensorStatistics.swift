@@ -57,7 +57,7 @@ public struct TensorStatistics: Sendable, Equatable {
     mutating func add(_ other: TensorStatistics) { append(other) }
 
     /// Of `count` pairs of float32.
-    init(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {
+    package init(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {
         elementCount = count
         // Short runs in float32 lanes, then float64: as exact as needed and still vector code.
         let run = 1024
@@ -94,8 +94,8 @@ public struct TensorStatistics: Sendable, Equatable {
             flips.replace(with: flips &+ 1, where: product .< 0)
         }
         let total = (sumA + sumB + sumDifference).sum()
-        guard total.isFinite, total == 0 || total > 1e-30 else {
-            // Something here is not finite, or squares over- or underflow: once more with care.
+        guard total.isFinite, total > 1e-30 else {
+            // Something here is not finite, or squares over- or underflow (or all is zero): once more with care.
             return addRunCarefully(a, b, count: count, offset: offset)
         }
         squaresA += Double(sumA.sum())

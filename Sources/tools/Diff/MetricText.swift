@@ -10,13 +10,19 @@ enum MetricText {
         "ppo_kl", "clip_ratio", "lr",
     ]
 
-    static func lines(_ metrics: [(name: String, values: [Double])], limit: Int = 16) -> [String] {
-        let shown = metrics.filter { $0.values.contains(where: \.isFinite) }
-        let sorted = shown.enumerated().sorted { left, right in
-            let a = order.firstIndex(of: left.element.name) ?? order.count
-            let b = order.firstIndex(of: right.element.name) ?? order.count
+    /// The names in the order in which a person wants them.
+    static func sorted(_ names: [String]) -> [String] {
+        names.enumerated().sorted { left, right in
+            let a = order.firstIndex(of: left.element) ?? order.count
+            let b = order.firstIndex(of: right.element) ?? order.count
             return (a, left.offset) < (b, right.offset)
         }.map(\.element)
+    }
+
+    static func lines(_ metrics: [(name: String, values: [Double])], limit: Int = 16) -> [String] {
+        let shown = metrics.filter { $0.values.contains(where: \.isFinite) }
+        let ranks = sorted(shown.map(\.name))
+        let sorted = shown.sorted { (ranks.firstIndex(of: $0.name) ?? 0) < (ranks.firstIndex(of: $1.name) ?? 0) }
         var lines = sorted.prefix(limit).map { metric in
             let finite = metric.values.filter(\.isFinite)
             return "  \(Format.column(metric.name, 24)) \(TextPlot.sparkline(metric.values, width: 30))"
