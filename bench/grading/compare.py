@@ -51,7 +51,9 @@ def equal_forms(answer):
     if match:
         yield from fraction_forms(match[1], int(match[2]), int(match[3]))
         return
-    yield "spaces", re.sub(r"([+=,])", r" \1 ", answer)
+    # A comma inside a number is no place for a space.
+    if not re.search(r"\d,\d{3}|,\\|\{,\}|,$", answer):
+        yield "spaces", re.sub(r"([+=,])", r" \1 ", answer)
     yield "displaystyle", answer.replace(r"\frac", r"\dfrac")
     yield "dollar signs", f"${answer}$"
     if r"\left" not in answer and re.fullmatch(r"[(\[].*[)\]]", answer) and r"\cup" not in answer:
@@ -69,7 +71,7 @@ def equal_forms(answer):
         parts = re.findall(r"[-+]?[^-+]+", answer.replace(" ", ""))
         turned = "".join(part if part[0] in "+-" else "+" + part for part in reversed(parts))
         yield "reordered", turned.removeprefix("+")
-    if "," in answer and not re.search(r"[()\[\]\\]", answer) and not re.fullmatch(r"-?\d{1,3}(,\d{3})+", answer):
+    if "," in answer and not re.search(r"[()\[\]{}\\]", answer) and not re.fullmatch(r"-?\d{1,3}(,\d{3})+", answer):
         yield "list reversed", ", ".join(reversed([part.strip() for part in answer.split(",")]))
     if "pmatrix" in answer:
         yield "bmatrix", answer.replace("pmatrix", "bmatrix")
@@ -92,6 +94,9 @@ def unequal_forms(answer, generator):
     if spots:
         spot = generator.choice(spots)
         value = int(spot[0])
+        # In \frac\pi 2 the digits behind the first belong to no fraction.
+        if re.search(r"\\frac\\|\\frac\w|\\sqrt\w|\}\d", answer):
+            return
         for kind, other in (("off by one", value + 1), ("digit appended", value * 10 + generator.randint(1, 9))):
             # Roots and powers of 0 and 1 hide a change; two changes of a fraction may cancel, one cannot.
             if value > 1:
@@ -127,6 +132,8 @@ def main():
     pairs = []
     for row in json.load(open(options.problems))[: options.limit]:
         answer = str(row["answer"]).strip()
+        if not answer:
+            continue
         pairs += [(True, kind, answer, text) for kind, text in equal_forms(answer)]
         pairs += [(False, kind, answer, text) for kind, text in unequal_forms(answer, generator) if text]
     pairs = list(dict.fromkeys(pair for pair in pairs if pair[0] or pair[2] != pair[3]))
