@@ -31,7 +31,7 @@ struct Ckpt: AsyncParsableCommand {
             CommandGroup(name: "Data", subcommands: [MakeTaskCommand.self, CheckDataCommand.self]),
             CommandGroup(name: "Training", subcommands: [TrainSFTCommand.self, TrainRLCommand.self]),
             CommandGroup(name: "Judging", subcommands: [EvalCommand.self, GradeCommand.self, GenerateCommand.self]),
-            CommandGroup(name: "Looking", subcommands: [DiffCommand.self]),
+            CommandGroup(name: "Looking", subcommands: [InspectCommand.self, DiffCommand.self, VerifyCommand.self]),
         ]
     )
 

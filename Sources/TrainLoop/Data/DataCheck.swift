@@ -23,6 +23,12 @@ public struct DataCheck: Sendable {
         public var text: String
         /// The id of the first row it was found in.
         public var example: String
+
+        public init(count: Int, text: String, example: String) {
+            self.count = count
+            self.text = text
+            self.example = example
+        }
     }
 
     /// True for pairs, false for problems.

@@ -46,9 +46,9 @@ public struct EmbeddedTask: Sendable, Equatable {
     /// what pulls away from it cancel; a lopsided mix makes all levels go one way first.
     public var levels = [
         Level("L1", operationCount: 1, start: 10...99, warmUpWeight: 2.5, learningWeight: 10),
-        Level("L2", operationCount: 2, warmUpWeight: 1.5, learningWeight: 3),
-        Level("L6", operationCount: 6, warmUpWeight: 3, learningWeight: 7),
-        Level("D6", operationCount: 6, isDecoy: true, warmUpWeight: 2, learningWeight: 12),
+        Level("L2", operationCount: 2, warmUpWeight: 1.5, learningWeight: 5),
+        Level("L6", operationCount: 6, warmUpWeight: 3, learningWeight: 6),
+        Level("D6", operationCount: 6, isDecoy: true, warmUpWeight: 2, learningWeight: 11),
     ]
 
     public init() {}
