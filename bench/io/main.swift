@@ -16,10 +16,17 @@ func seconds(_ work: () throws -> Void) rethrows -> Double {
     return try clock.measure(work) / .seconds(1)
 }
 
+/// Of this program alone; getrusage would count the memory of the process that started it.
 func peakResidentBytes() -> Int {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return usage.ru_maxrss * 1024
+    var text = [UInt8](repeating: 0, count: 8192)
+    let descriptor = open("/proc/self/status", O_RDONLY)
+    defer { close(descriptor) }
+    let count = max(0, read(descriptor, &text, text.count))
+    for line in text[..<count].split(separator: UInt8(ascii: "\n")) where line.starts(with: "VmHWM:".utf8) {
+        let digits = line.filter { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        return (Int(String(decoding: digits, as: UTF8.self)) ?? 0) * 1024
+    }
+    return 0
 }
 
 /// The bytes of a tensor, shared with the writer's threads.
