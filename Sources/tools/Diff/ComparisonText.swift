@@ -100,7 +100,7 @@ struct ComparisonText {
         let changed = report.tensors.filter { $0.status != .identical }.count
         var lines = ["", Style.bold("Weights")]
         lines.append(
-            "  \(changed) of \(report.tensors.count) tensors \(total.largestDifference > 0 ? "moved" : "gained or lost elements"); "
+            "  \(changed) of \(report.tensors.count) tensors \(total.largestDifference > 0 ? "moved" : "differ in shape or type"); "
                 + "\(Format.percent(total.identicalFraction, decimals: 1)) of the elements are bit-identical")
         guard changed > 0, total.largestDifference > 0 else { return lines }
         lines.append(
