@@ -100,9 +100,9 @@ struct ComparisonText {
         let changed = report.tensors.filter { $0.status != .identical }.count
         var lines = ["", Style.bold("Weights")]
         lines.append(
-            "  \(changed) of \(report.tensors.count) tensors moved; "
+            "  \(changed) of \(report.tensors.count) tensors \(total.largestDifference > 0 ? "moved" : "differ in shape or type"); "
                 + "\(Format.percent(total.identicalFraction, decimals: 1)) of the elements are bit-identical")
-        guard changed > 0 else { return lines }
+        guard changed > 0, total.largestDifference > 0 else { return lines }
         lines.append(
             "  ‖Δ‖/‖A‖ \(Format.number(total.relativeChange)), cosine \(Self.cosine(total.cosine)), "
                 + "sign flips \(Format.grouped(total.signFlipCount))" + Self.nonFinite(total))
