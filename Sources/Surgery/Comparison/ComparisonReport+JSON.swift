@@ -80,7 +80,7 @@ extension ComparisonReport {
         ]
     }
 
-    static func json(_ statistics: TensorStatistics) -> JSON {
+    static func json(_ statistics: TensorDifference) -> JSON {
         [
             "elements": .integer(statistics.elementCount), "identical": .double(statistics.identicalFraction),
             "relative_change": .double(statistics.relativeChange), "norm_a": .double(statistics.normA),

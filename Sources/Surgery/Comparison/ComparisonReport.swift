@@ -80,8 +80,8 @@ public struct ComparisonReport: Sendable {
     }
 
     /// Statistics over all tensors that were compared; identical ones count as identical elements.
-    public var total: TensorStatistics {
-        var total = TensorStatistics()
+    public var total: TensorDifference {
+        var total = TensorDifference()
         for tensor in tensors {
             if let statistics = tensor.statistics {
                 total.add(statistics)
@@ -113,7 +113,7 @@ public struct ComparisonReport: Sendable {
     public struct Cell: Sendable {
         public let layer: Int?
         public let role: TensorRole
-        public let statistics: TensorStatistics
+        public let statistics: TensorDifference
     }
 
     /// Statistics by layer (nil for what lies outside of layers) and role, roles in the order of a forward pass.
@@ -122,10 +122,10 @@ public struct ComparisonReport: Sendable {
             let layer: Int?
             let role: TensorRole
         }
-        var sums: [Key: TensorStatistics] = [:]
+        var sums: [Key: TensorDifference] = [:]
         for tensor in tensors {
             let key = Key(layer: tensor.layer, role: tensor.role)
-            var sum = sums[key] ?? TensorStatistics()
+            var sum = sums[key] ?? TensorDifference()
             if let statistics = tensor.statistics {
                 sum.add(statistics)
             } else if tensor.status == .identical {

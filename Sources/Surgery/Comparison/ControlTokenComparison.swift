@@ -58,8 +58,8 @@ public struct ControlTokenComparison: Sendable {
         let statistics = a.withUnsafeBufferPointer { a in
             b.withUnsafeBufferPointer { b in
                 a.baseAddress.flatMap { left in
-                    b.baseAddress.map { TensorStatistics(left, $0, count: a.count) }
-                } ?? TensorStatistics()
+                    b.baseAddress.map { TensorDifference(left, $0, count: a.count) }
+                } ?? TensorDifference()
             }
         }
         return Row(

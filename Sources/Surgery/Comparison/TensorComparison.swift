@@ -23,7 +23,7 @@ public struct TensorComparison: Sendable {
     public let typeA: ElementType?
     public let typeB: ElementType?
     /// Of the elements both have; nil where nothing was compared.
-    public let statistics: TensorStatistics?
+    public let statistics: TensorDifference?
     /// ‖B − A‖ of each row both have, for the vocabulary matrices.
     public let rowChanges: [Float]?
     /// The rows that were asked for, as they are in A (nil where A has no such row) and in B.
@@ -97,16 +97,16 @@ private struct TensorPair: Sendable {
         self.b = b
     }
 
-    func measure(keepsRowChanges: Bool) throws -> (statistics: TensorStatistics, rowChanges: [Float]?) {
+    func measure(keepsRowChanges: Bool) throws -> (statistics: TensorDifference, rowChanges: [Float]?) {
         let blocks = a.blocks(of: 0..<min(a.rows, b.rows))
-        let parts = Mutex<[Int: (TensorStatistics, [Float])]>([:])
+        let parts = Mutex<[Int: (TensorDifference, [Float])]>([:])
         try forEachConcurrently(blocks.count) { block in
             let part = try a.withRowBytes(blocks[block]) { left in
                 try b.withRowBytes(blocks[block]) { try measure(left, $0, keepsRowChanges: keepsRowChanges) }
             }
             parts.withLock { $0[block] = part }
         }
-        var statistics = TensorStatistics()
+        var statistics = TensorDifference()
         var changes: [Float] = []
         let all = parts.withLock { $0 }
         for block in blocks.indices {
@@ -120,14 +120,14 @@ private struct TensorPair: Sendable {
     /// The bytes of the same whole rows of both, in pieces that stay in a core's cache.
     private func measure(
         _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer, keepsRowChanges: Bool
-    ) throws -> (TensorStatistics, [Float]) {
+    ) throws -> (TensorDifference, [Float]) {
         let sizeA = a.description.elementType.byteCount
         let sizeB = b.description.elementType.byteCount
         let count = left.count / sizeA
         let piece = keepsRowChanges ? max(a.columns, 1) : 1 << 13
         let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: 2 * piece)
         defer { scratch.deallocate() }
-        var statistics = TensorStatistics()
+        var statistics = TensorDifference()
         var changes: [Float] = []
         for start in stride(from: 0, to: count, by: piece) {
             let length = min(piece, count - start)
@@ -138,7 +138,7 @@ private struct TensorPair: Sendable {
             try ElementConversion.toFloat32(bytesA, a.description.elementType, into: valuesA)
             try ElementConversion.toFloat32(bytesB, b.description.elementType, into: valuesB)
             guard let pointerA = valuesA.baseAddress, let pointerB = valuesB.baseAddress else { continue }
-            var next = TensorStatistics(pointerA, pointerB, count: length)
+            var next = TensorDifference(pointerA, pointerB, count: length)
             next.identicalCount = identicalCount(bytesA, bytesB, pointerA, pointerB, count: length)
             if keepsRowChanges { changes.append(Float(next.differenceNorm)) }
             statistics.append(next)

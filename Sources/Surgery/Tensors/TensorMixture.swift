@@ -75,7 +75,7 @@ final class TensorMixture: Sendable {
         // About a stored chunk at a time.
         let block = 1 << 19
         let blockCount = (count + block - 1) / block
-        let parts = Mutex<[Int: TensorStatistics]>([:])
+        let parts = Mutex<[Int: TensorDifference]>([:])
         try forEachConcurrently(blockCount) { index in
             let range = index * block..<min((index + 1) * block, count)
             let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: 2 * range.count)
@@ -85,11 +85,11 @@ final class TensorMixture: Sendable {
             try a.readElements(range, into: left)
             try b.readElements(range, into: right)
             guard let left = left.baseAddress, let right = right.baseAddress else { return }
-            let statistics = TensorStatistics(left, right, count: range.count)
+            let statistics = TensorDifference(left, right, count: range.count)
             parts.withLock { $0[index] = statistics }
         }
         let all = parts.withLock { $0 }
-        var total = TensorStatistics()
+        var total = TensorDifference()
         for index in 0..<blockCount { if let part = all[index] { total.append(part) } }
         return total.normA > 0 && total.normB > 0 ? total.products / (total.normA * total.normB) : 0
     }

@@ -168,7 +168,7 @@ struct ComparisonText {
 
     private static func cosine(_ value: Double) -> String { String(format: "%.6f", value) }
 
-    private static func nonFinite(_ statistics: Surgery.TensorStatistics) -> String {
+    private static func nonFinite(_ statistics: TensorDifference) -> String {
         guard statistics.nonFiniteA + statistics.nonFiniteB > 0 else { return ", no NaN or Inf" }
         return Style.red(", NaN or Inf \(statistics.nonFiniteA) → \(statistics.nonFiniteB)")
     }

@@ -2,7 +2,7 @@ import CheckpointIO
 import Synchronization
 
 /// How far one tensor moved, element by element. Only finite pairs enter the sums.
-public struct TensorStatistics: Sendable, Equatable {
+public struct TensorDifference: Sendable, Equatable {
     public internal(set) var elementCount = 0
     /// Elements whose stored bits are equal.
     public internal(set) var identicalCount = 0
@@ -37,7 +37,7 @@ public struct TensorStatistics: Sendable, Equatable {
     }
 
     /// Adds the statistics of the elements that follow.
-    mutating func append(_ next: TensorStatistics) {
+    mutating func append(_ next: TensorDifference) {
         if next.largestDifference > largestDifference {
             largestDifference = next.largestDifference
             largestIndex = elementCount + next.largestIndex
@@ -54,7 +54,7 @@ public struct TensorStatistics: Sendable, Equatable {
     }
 
     /// Merges with another tensor's for a total; the place of the largest difference loses its meaning.
-    mutating func add(_ other: TensorStatistics) { append(other) }
+    mutating func add(_ other: TensorDifference) { append(other) }
 
     /// Of `count` pairs of float32.
     package init(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {
