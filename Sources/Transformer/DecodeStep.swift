@@ -36,7 +36,7 @@ final class DecodeStep {
 
         for (index, row) in rows.enumerated() {
             let token = row.tokens[row.tokens.count - 1]
-            (x + index * hidden).update(from: weights.embedding + token * hidden, count: hidden)
+            weights.embedding.copyRow(token, to: x + index * hidden)
         }
         for (index, layer) in weights.layers.enumerated() {
             RMSNorm.forward(
@@ -59,9 +59,7 @@ final class DecodeStep {
         RMSNorm.forward(
             team, rows: count, width: hidden, x, stride: hidden, weight: weights.finalNorm, epsilon: epsilon,
             into: normed, outputStride: hidden)
-        MatrixProduct.timesTransposed(
-            team, count, configuration.vocabularySize, hidden, normed, hidden, weights.head, hidden, logits,
-            configuration.vocabularySize)
+        weights.head.apply(team, count, normed, into: logits, stride: configuration.vocabularySize)
         return logits
     }
 

@@ -238,7 +238,7 @@ final class DecoderPass {
                 weightGradient: into.attentionNorm, partial: partial)
         }
         tokens.withUnsafeBufferPointer {
-            Embedding.backward(team, $0, width: hidden, dx: gradient, tableGradient: gradients.embedding)
+            Embedding.backward(team, $0, width: hidden, dx: gradient, tableGradient: gradients.embedding.floats)
         }
     }
 

@@ -117,6 +117,9 @@ public struct Generator: Sendable {
 
     public init(_ parameters: ModelParameters) { model = Model(parameters) }
 
+    /// With weights in bfloat16.
+    public init(_ parameters: CompactParameters) { model = Model(parameters) }
+
     /// Shares the model's weights and memory.
     public init(_ model: Model) { self.model = model }
 

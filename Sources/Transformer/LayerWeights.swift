@@ -1,9 +1,5 @@
 /// One projection y = x Wᵀ + b: matrices that lie next to each other in memory count as one.
 struct Projection {
-    struct Part {
-        var weight: Floats
-        var rows: Int
-    }
     struct BiasPart {
         var bias: Floats
         var column: Int
@@ -11,19 +7,19 @@ struct Projection {
     }
     let inputs: Int
     private(set) var outputs = 0
-    private(set) var parts: [Part] = []
+    private(set) var parts: [WeightMatrix] = []
     private(set) var biases: [BiasPart] = []
 
-    init(_ parameters: ModelParameters, prefix: String, _ names: [String], inputs: Int, outputs: [Int]) {
+    init(_ parameters: some ParameterStore, prefix: String, _ names: [String], inputs: Int, outputs: [Int]) {
         self.inputs = inputs
         for (name, rows) in zip(names, outputs) {
-            let weight = parameters.pointer(prefix + name + ".weight")!
-            if let last = parts.last, last.weight + last.rows * inputs == weight {
-                parts[parts.count - 1].rows += rows
+            let weight = parameters.matrix(prefix + name + ".weight")!
+            if let both = parts.last?.joined(with: weight) {
+                parts[parts.count - 1] = both
             } else {
-                parts.append(Part(weight: weight, rows: rows))
+                parts.append(weight)
             }
-            if let bias = parameters.pointer(prefix + name + ".bias") {
+            if let bias = parameters.vector(prefix + name + ".bias") {
                 biases.append(BiasPart(bias: bias, column: self.outputs, count: rows))
             }
             self.outputs += rows
@@ -34,8 +30,7 @@ struct Projection {
     func forward(_ team: Team, rows: Int, _ x: UnsafePointer<Float>, into y: Floats, adding: Bool = false) {
         var column = 0
         for part in parts {
-            MatrixProduct.timesTransposed(
-                team, rows, part.rows, inputs, x, inputs, part.weight, inputs, y + column, outputs, adding: adding)
+            part.apply(team, rows, x, into: y + column, stride: outputs, adding: adding)
             column += part.rows
         }
         for part in biases {
@@ -48,7 +43,7 @@ struct Projection {
         var column = 0
         for part in parts {
             MatrixProduct.times(
-                team, rows, inputs, part.rows, dy + column, outputs, part.weight, inputs, dx, inputs, adding: column > 0
+                team, rows, inputs, part.rows, dy + column, outputs, part.floats, inputs, dx, inputs, adding: column > 0
             )
             column += part.rows
         }
@@ -59,7 +54,7 @@ struct Projection {
         var column = 0
         for part in parts {
             MatrixProduct.transposedTimes(
-                team, part.rows, inputs, rows, dy + column, outputs, x, inputs, part.weight, inputs, adding: true)
+                team, part.rows, inputs, rows, dy + column, outputs, x, inputs, part.floats, inputs, adding: true)
             column += part.rows
         }
         for part in biases {
@@ -79,17 +74,17 @@ struct LayerWeights {
     let gateUp: Projection
     let down: Projection
 
-    init(_ parameters: ModelParameters, layer: Int) {
+    init(_ parameters: some ParameterStore, layer: Int) {
         let configuration = parameters.configuration
         let prefix = "model.layers.\(layer)."
         let hidden = configuration.hiddenSize
         let middle = configuration.intermediateSize
         let queries = configuration.queryWidth
         let keys = configuration.keyValueWidth
-        attentionNorm = parameters.pointer(prefix + "input_layernorm.weight")!
-        mlpNorm = parameters.pointer(prefix + "post_attention_layernorm.weight")!
-        queryNorm = parameters.pointer(prefix + "self_attn.q_norm.weight")
-        keyNorm = parameters.pointer(prefix + "self_attn.k_norm.weight")
+        attentionNorm = parameters.vector(prefix + "input_layernorm.weight")!
+        mlpNorm = parameters.vector(prefix + "post_attention_layernorm.weight")!
+        queryNorm = parameters.vector(prefix + "self_attn.q_norm.weight")
+        keyNorm = parameters.vector(prefix + "self_attn.k_norm.weight")
         queryKeyValue = Projection(
             parameters, prefix: prefix + "self_attn.", ["q_proj", "k_proj", "v_proj"], inputs: hidden,
             outputs: [queries, keys, keys])
@@ -103,16 +98,16 @@ struct LayerWeights {
 
 /// All parameters of a decoder (or their gradients) by role.
 struct DecoderWeights {
-    let embedding: Floats
+    let embedding: WeightMatrix
     let layers: [LayerWeights]
     let finalNorm: Floats
     /// `[vocabulary, hidden]`; the embedding itself where tied.
-    let head: Floats
+    let head: WeightMatrix
 
-    init(_ parameters: ModelParameters) {
-        embedding = parameters.pointer("model.embed_tokens.weight")!
+    init(_ parameters: some ParameterStore) {
+        embedding = parameters.matrix("model.embed_tokens.weight")!
         layers = (0..<parameters.configuration.layerCount).map { LayerWeights(parameters, layer: $0) }
-        finalNorm = parameters.pointer("model.norm.weight")!
-        head = parameters.pointer("lm_head.weight") ?? embedding
+        finalNorm = parameters.vector("model.norm.weight")!
+        head = parameters.matrix("lm_head.weight") ?? embedding
     }
 }

@@ -40,9 +40,7 @@ extension Model {
         RMSNorm.forward(
             .everyone, rows: rows, width: hidden, chunk.gathered, stride: hidden, weight: weights.finalNorm,
             epsilon: Float(configuration.rmsNormEpsilon), into: chunk.normed, outputStride: hidden)
-        MatrixProduct.timesTransposed(
-            .everyone, rows, configuration.vocabularySize, hidden, chunk.normed, hidden, weights.head, hidden,
-            chunk.logits, configuration.vocabularySize)
+        weights.head.apply(.everyone, rows, chunk.normed, into: chunk.logits, stride: configuration.vocabularySize)
         return chunk
     }
 
@@ -112,12 +110,13 @@ extension Model {
             }
         }
         MatrixProduct.transposedTimes(
-            .everyone, vocabulary, hidden, chunk.rows, chunk.logits, vocabulary, chunk.normed, hidden, into.head,
+            .everyone, vocabulary, hidden, chunk.rows, chunk.logits, vocabulary, chunk.normed, hidden, into.head.floats,
             hidden,
             adding: true)
         // The normed rows have done their duty; their gradient takes their place.
         MatrixProduct.times(
-            .everyone, chunk.rows, hidden, vocabulary, chunk.logits, vocabulary, weights.head, hidden, chunk.normed,
+            .everyone, chunk.rows, hidden, vocabulary, chunk.logits, vocabulary, weights.head.floats, hidden,
+            chunk.normed,
             hidden)
         let partial = headWorkspace.floats(EngineThreads.count * hidden)
         RMSNorm.backward(

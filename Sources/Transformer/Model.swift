@@ -20,7 +20,6 @@ public struct PositionScores: Sendable {
 
 /// A decoder that scores tokens and computes gradients. Not for several threads at once: calls take turns.
 public final class Model: @unchecked Sendable {
-    public let parameters: ModelParameters
     /// Computes each layer's activations again in the backward pass instead of keeping them: about a third more
     /// arithmetic for a fraction of the memory.
     public var recomputesActivations = false
@@ -34,11 +33,26 @@ public final class Model: @unchecked Sendable {
     /// Gradients of the parts after the first, where several are computed at once.
     private var partGradients: [ModelParameters] = []
 
+    /// Holds on to the memory that `weights` points into.
+    private let owner: AnyObject
+    /// Small models spend more on handing work around than on the work, so each thread takes whole sequences there.
+    let isSmall: Bool
+
     public init(_ parameters: ModelParameters) {
-        self.parameters = parameters
+        owner = parameters
         configuration = parameters.configuration
         weights = DecoderWeights(parameters)
         rotary = RotaryTables(configuration)
+        isSmall = Self.isSmall(configuration)
+    }
+
+    /// A model that scores and generates; computing gradients with it is a programming error.
+    public init(_ parameters: CompactParameters) {
+        owner = parameters
+        configuration = parameters.configuration
+        weights = DecoderWeights(parameters)
+        rotary = RotaryTables(configuration)
+        isSmall = Self.isSmall(configuration)
     }
 
     /// Frees the memory kept for the next pass.
@@ -129,8 +143,9 @@ public final class Model: @unchecked Sendable {
         }
     }
 
-    /// Small models spend more on handing work around than on the work, so each thread takes whole sequences there.
-    var isSmall: Bool { configuration.hiddenSize <= 320 && parameters.values.count < 16_000_000 }
+    private static func isSmall(_ configuration: ModelConfiguration) -> Bool {
+        configuration.hiddenSize <= 320 && configuration.parameterCount < 16_000_000
+    }
 
     private func sharesSequences(_ batch: PackedBatch) -> Bool {
         isSmall && EngineThreads.count > 1 && batch.parents.count { $0 == nil } >= 2 * EngineThreads.count

@@ -40,7 +40,7 @@ extension ModelParameters {
     }
 
     /// Nothing is allocated before the sizes a config claims are those of tensors that are there.
-    private static func checkNames(_ file: CheckpointFile, _ configuration: ModelConfiguration) throws {
+    static func checkNames(_ file: CheckpointFile, _ configuration: ModelConfiguration) throws {
         var expected: Set<String> = []
         for description in configuration.parameters {
             expected.insert(description.name)

@@ -3,25 +3,25 @@ import Foundation
 /// All parameters of a model in one flat buffer of float32, in the order of `ModelConfiguration.parameters`.
 ///
 /// The buffer is shared by whoever holds the object; writing while a model computes with it is the caller's mistake.
-public final class ModelParameters: @unchecked Sendable {
+public final class ModelParameters: @unchecked Sendable, ParameterStore {
     public let configuration: ModelConfiguration
     /// Every number, 64-byte aligned.
     public let values: UnsafeMutableBufferPointer<Float>
     /// What is in `values`, in order.
     public let layout: [ParameterDescription]
-    private let offsets: [String: Int]
+    private let places: [String: (offset: Int, description: ParameterDescription)]
 
     /// All zero.
     public init(_ configuration: ModelConfiguration) {
         self.configuration = configuration
         layout = configuration.parameters
-        var offsets: [String: Int] = [:]
+        var places: [String: (offset: Int, description: ParameterDescription)] = [:]
         var count = 0
         for parameter in layout {
-            offsets[parameter.name] = count
+            places[parameter.name] = (count, parameter)
             count += parameter.elementCount
         }
-        self.offsets = offsets
+        self.places = places
         let raw = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, count) * 4, alignment: 64)
         values = UnsafeMutableBufferPointer(
             start: raw.baseAddress!.bindMemory(to: Float.self, capacity: count), count: count)
@@ -85,9 +85,15 @@ public final class ModelParameters: @unchecked Sendable {
     public subscript(_ name: String) -> UnsafeMutableBufferPointer<Float>? {
         var name = name
         if name == "lm_head.weight", configuration.tiesWordEmbeddings { name = "model.embed_tokens.weight" }
-        guard let offset = offsets[name], let description = layout.first(where: { $0.name == name }) else { return nil }
+        guard let (offset, description) = places[name] else { return nil }
         return UnsafeMutableBufferPointer(rebasing: values[offset..<(offset + description.elementCount)])
     }
 
-    func pointer(_ name: String) -> UnsafeMutablePointer<Float>? { offsets[name].map { values.baseAddress! + $0 } }
+    func vector(_ name: String) -> Floats? { places[name].map { values.baseAddress! + $0.offset } }
+
+    func matrix(_ name: String) -> WeightMatrix? {
+        guard let (offset, description) = places[name], description.isMatrix else { return nil }
+        return WeightMatrix(
+            storage: .float32(values.baseAddress! + offset), rows: description.shape[0], columns: description.shape[1])
+    }
 }

@@ -106,6 +106,34 @@ import Transformer
         #expect(completions.contains { $0.inserted != nil })
     }
 
+    /// Compact parameters compute exactly what their rounded numbers do in float32.
+    @Test(arguments: ["llama-biases-untied", "qwen2-tied", "qwen3"]) func compactParameters(_ name: String) throws {
+        let fixture = Fixture.named(name)
+        let parameters = try fixture.parameters()
+        let compact = Model(CompactParameters(rounding: parameters))
+        for description in parameters.layout where description.isMatrix {
+            let view = parameters[description.name]!
+            for i in view.indices {
+                let bits = view[i].bitPattern
+                view[i] = Float(bitPattern: (bits &+ 0x7FFF &+ ((bits >> 16) & 1)) & 0xFFFF_0000)
+            }
+        }
+        let rounded = Model(parameters)
+        let batch = PackedBatch(fixture.sequences)
+        let positions = Array(batch.tokens.indices)
+        let error = relativeError(
+            compact.logits(batch, positions: positions).flatMap { $0 },
+            rounded.logits(batch, positions: positions).flatMap { $0 })
+        #expect(error < 1e-5)
+        let requests = [GenerationRequest(prompt: [4, 5, 6], sampleCount: 5), GenerationRequest(prompt: [9])]
+        for temperature: Float in [0, 1] {
+            let options = SamplingOptions(temperature: temperature, maximumNewTokens: 12, seed: 4)
+            let own = Generator(compact).generate(requests, options)
+            let other = Generator(rounded).generate(requests, options)
+            #expect(own.map { $0.map(\.tokens) } == other.map { $0.map(\.tokens) })
+        }
+    }
+
     @Test func nothingToDo() throws {
         let generator = Generator(try Fixture.named("llama").parameters())
         #expect(generator.generate([], SamplingOptions(maximumNewTokens: 4)).isEmpty)

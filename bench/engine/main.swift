@@ -2,7 +2,7 @@
 // run. Prints one line a measurement; it does not judge.
 //
 //   engine-bench train   --shape tiny|smol|… --batch 64 --length 40 [--repeats 5] [--recompute]
-//   engine-bench decode  --shape tiny|smol|… --rows 256 --prompt 20 --new 40 [--groups 8]
+//   engine-bench decode  --shape tiny|smol|… --rows 256 --prompt 20 --new 40 [--groups 8] [--bfloat16]
 //   engine-bench score   --shape … --batch 1 --length 4096
 //   engine-bench limits
 import COpenBLAS
@@ -149,7 +149,10 @@ func train() throws {
 
 func decode() throws {
     let configuration = try configuration(option("shape") ?? "tiny")
-    let generator = Generator(ModelParameters(configuration, randomSeed: 1))
+    let parameters = ModelParameters(configuration, randomSeed: 1)
+    let generator =
+        arguments.contains("--bfloat16")
+        ? Generator(CompactParameters(rounding: parameters)) : Generator(parameters)
     let rows = number("rows", 256)
     let group = number("groups", 8)
     let prompts = sequences(max(1, rows / group), number("prompt", 20), configuration.vocabularySize)

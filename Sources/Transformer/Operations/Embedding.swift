@@ -1,11 +1,11 @@
 /// Rows of a table by token id, and gradients back into those rows.
 package enum Embedding {
-    package static func forward(
-        _ team: Team, _ tokens: UnsafeBufferPointer<Int>, width: Int, table: UnsafePointer<Float>,
+    static func forward(
+        _ team: Team, _ tokens: UnsafeBufferPointer<Int>, width: Int, table: WeightMatrix,
         into x: UnsafeMutablePointer<Float>
     ) {
         team.split(tokens.count, grain: max(1, 262_144 / width)) { range, _ in
-            for row in range { (x + row * width).update(from: table + tokens[row] * width, count: width) }
+            for row in range { table.copyRow(tokens[row], to: x + row * width) }
         }
     }
 
