@@ -21,13 +21,14 @@ public struct RunFolder: Sendable {
     }
 
     /// An existing folder, as it is.
-    public init(existing path: String) { self.path = path }
+    public init(existing path: String) { self.path = Self.withoutTrailingSlash(path) }
 
     /// A folder for a new run.
     ///
     /// - Parameter replacing: removes the checkpoints and logs of an earlier run; nothing else in the folder.
     /// - Throws: `Failure.notEmpty` where a run is there and is not to be replaced.
     public init(creating path: String, replacing: Bool) throws {
+        let path = Self.withoutTrailingSlash(path)
         self.path = path
         do {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -40,6 +41,10 @@ public struct RunFolder: Sendable {
         guard !earlier.isEmpty else { return }
         guard replacing else { throw Failure.notEmpty(path) }
         for file in earlier { try FileManager.default.removeItem(atPath: file) }
+    }
+
+    private static func withoutTrailingSlash(_ path: String) -> String {
+        path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     }
 
     public var metricsPath: String { path + "/metrics.jsonl" }
