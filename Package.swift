@@ -50,10 +50,21 @@ let package = Package(
             path: "Sources/tools",
             swiftSettings: warningsAreErrors),
 
+        // Saves, loads and copies for bench/io and for the tests of crashes and faults.
+        .executableTarget(
+            name: "io-bench", dependencies: ["CheckpointIO"], path: "bench/io", exclude: ["compare.py"],
+            sources: ["main.swift"], swiftSettings: warningsAreErrors),
+
+        // Measures the engine; see docs/engine.md.
+        .executableTarget(
+            name: "engine-bench", dependencies: ["Transformer", "CheckpointIO", "COpenBLAS"], path: "bench/engine",
+            exclude: ["peer_torch.py"], sources: ["main.swift"], swiftSettings: warningsAreErrors),
+
         // Compares with other tokenizers and measures; see bench/tokenization.
         .executableTarget(
             name: "tokenization-bench", dependencies: ["OrderedJSON", "Tokenization"], path: "bench/tokenization",
-            exclude: [], swiftSettings: warningsAreErrors),
+            exclude: ["compare.py"],
+            swiftSettings: warningsAreErrors),
 
         // Moves models between formats and measures; see bench/foreign.
         .executableTarget(
@@ -64,7 +75,7 @@ let package = Package(
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
         tests(of: "Tokenization", ["OrderedJSON"], fixtures: true),
         tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"], fixtures: true),
-        tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
+        tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         tests(of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         .testTarget(
             name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], swiftSettings: warningsAreErrors),

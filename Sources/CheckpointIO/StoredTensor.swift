@@ -53,6 +53,16 @@ public struct Damage: Sendable, Equatable, CustomStringConvertible {
     public var fileOffset: Int?
     public var problem: String
 
+    public init(
+        place: String, tensor: String? = nil, chunk: Int? = nil, fileOffset: Int? = nil, problem: String
+    ) {
+        self.place = place
+        self.tensor = tensor
+        self.chunk = chunk
+        self.fileOffset = fileOffset
+        self.problem = problem
+    }
+
     public var description: String {
         var text = place
         if let chunk { text += ", chunk \(chunk)" }

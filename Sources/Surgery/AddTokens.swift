@@ -56,7 +56,7 @@ public enum AddTokens {
                     edited = try biasRows(input, tensor, plan, source: source?.id)
                 default:
                     // Moments of a fresh row are zero, whatever a reserved row's were.
-                    let old = try TensorBytes(input, tensor)
+                    let old = TensorRows(input, tensor)
                     let zero = [UInt8](repeating: 0, count: old.rowByteCount)
                     let fresh = plan.tokens.filter { $0.origin.needsRow }
                     edited = EditedRows(
@@ -147,7 +147,7 @@ public enum AddTokens {
     private static func biasRows(
         _ input: CheckpointFile, _ tensor: StoredTensor, _ plan: VocabularyPlan, source: Int?
     ) throws -> EditedRows {
-        let old = try TensorBytes(input, tensor)
+        let old = TensorRows(input, tensor)
         let used = min(plan.tokenizerSizeBefore, plan.rowsBefore)
         var values = [Float](repeating: 0, count: old.rows)
         try values.withUnsafeMutableBufferPointer { try old.readRows(0..<old.rows, into: $0) }

@@ -24,27 +24,31 @@ struct Divergence {
             uniqueKeysWithValues: replaced.enumerated().map { ($0.element, plan.rowsAfter + $0.offset) })
         var config = config
         config["vocab_size"] = .integer(plan.rowsAfter + replaced.count)
-        parameters = ModelParameters(try ModelConfiguration(json: config.serialized()))
         let edited = [VocabularyTensors.embeddingName: embedding, VocabularyTensors.headName: head]
-        for parameter in parameters.configuration.parameters {
-            guard let values = parameters[parameter.name] else { continue }
+        let oldRow = oldRow
+        parameters = try ModelParameters(try ModelConfiguration(json: config.serialized())) { parameter, values in
             guard let rows = edited[parameter.name], let rows else {
-                try input.readFloat32(parameter.name, into: values)
-                continue
+                return try input.readFloat32(parameter.name, into: values)
             }
-            let width = rows.old.columns
-            try rows.old.readRows(
-                0..<rows.old.rows, into: UnsafeMutableBufferPointer(rebasing: values[..<(rows.old.rows * width)]))
-            for (row, place) in oldRow {
-                let kept = Array(values[row * width..<(row + 1) * width])
-                for column in 0..<width { values[place * width + column] = kept[column] }
-            }
-            for (row, bytes) in rows.replacements {
-                try bytes.withUnsafeBytes {
-                    try ElementConversion.toFloat32(
-                        $0, rows.old.description.elementType,
-                        into: UnsafeMutableBufferPointer(rebasing: values[row * width..<(row + 1) * width]))
-                }
+            try Self.fill(values, with: rows, oldRow: oldRow)
+        }
+    }
+
+    /// The old rows, the replaced ones once more behind everything, the new ones in their places.
+    private static func fill(
+        _ values: UnsafeMutableBufferPointer<Float>, with rows: EditedRows, oldRow: [Int: Int]
+    ) throws {
+        let width = rows.old.columns
+        try rows.old.readRows(
+            0..<rows.old.rows, into: UnsafeMutableBufferPointer(rebasing: values[..<(rows.old.rows * width)]))
+        for (row, place) in oldRow {
+            for column in 0..<width { values[place * width + column] = values[row * width + column] }
+        }
+        for (row, bytes) in rows.replacements {
+            try bytes.withUnsafeBytes {
+                try ElementConversion.toFloat32(
+                    $0, rows.old.description.elementType,
+                    into: UnsafeMutableBufferPointer(rebasing: values[row * width..<(row + 1) * width]))
             }
         }
     }

@@ -11,7 +11,7 @@ struct EditedMatrix {
         _ input: CheckpointFile, _ tensor: StoredTensor, _ plan: VocabularyPlan, _ options: AddTokensOptions,
         source: Int?, config: JSON, stream: UInt64
     ) throws {
-        let old = try TensorBytes(input, tensor)
+        let old = TensorRows(input, tensor)
         statistics = try VocabularyRows(old, used: 0..<min(plan.tokenizerSizeBefore, plan.rowsBefore))
         let fresh = try NewRows(
             for: plan.tokens.filter { $0.origin.needsRow }.map { ($0.id, $0.content) }, in: old,

@@ -29,7 +29,11 @@ public struct FirstAnswerToken: Sendable {
     init(
         _ file: CheckpointFile, tokenizer: Tokenizer, template: String?, variables: [String: JSON], excluded: Set<Int>
     ) throws {
-        let model = Model(try ModelParameters(file))
+        let configuration = try ModelConfiguration(json: file.metadata.config)
+        let model = Model(
+            try ModelParameters(configuration) { parameter, values in
+                try file.readFloat32(parameter.name, into: values)
+            })
         let batch = PackedBatch(
             try Self.prompts(tokenizer: tokenizer, template: template, variables: variables))
         let ends = batch.offsets.dropFirst().map { $0 - 1 }

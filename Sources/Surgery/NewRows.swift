@@ -18,7 +18,7 @@ struct NewRows: Sendable {
     ///   - stream: keeps the noise of different matrices apart.
     /// - Throws: `SurgeryError.equalRows` where two rows stay equal in the stored type.
     init(
-        for rows: [(index: Int, token: String)], in matrix: TensorBytes, statistics: VocabularyRows,
+        for rows: [(index: Int, token: String)], in matrix: TensorRows, statistics: VocabularyRows,
         initialization: RowInitialization, source: Int?, rescalesMean: Bool, standardDeviation: Double,
         seed: UInt64, stream: UInt64
     ) throws {

@@ -9,15 +9,13 @@ struct VocabularyRows: Sendable {
     let sortedNorms: [Float]
 
     /// - Parameter used: rows that belong to a token; padding rows and rows that are all zero say nothing.
-    init(_ matrix: TensorBytes, used: Range<Int>) throws {
+    init(_ matrix: TensorRows, used: Range<Int>) throws {
         let columns = matrix.columns
-        let rowsPerBlock = max(1, (1 << 16) / max(columns, 1))
-        let blockCount = (used.count + rowsPerBlock - 1) / rowsPerBlock
+        let blocks = matrix.blocks(of: used)
         // Sums are kept by block and added in order, so that the result does not depend on the number of threads.
         let partial = Mutex<[Int: (sum: [Double], norms: [Float])]>([:])
-        try forEachConcurrently(blockCount) { block in
-            let start = used.lowerBound + block * rowsPerBlock
-            let rows = start..<min(start + rowsPerBlock, used.upperBound)
+        try forEachConcurrently(blocks.count) { block in
+            let rows = blocks[block]
             let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: rows.count * columns)
             defer { values.deallocate() }
             try matrix.readRows(rows, into: values)
@@ -36,9 +34,9 @@ struct VocabularyRows: Sendable {
         }
         var total = [Double](repeating: 0, count: columns)
         var norms: [Float] = []
-        let blocks = partial.withLock { $0 }
-        for block in 0..<blockCount {
-            guard let part = blocks[block] else { continue }
+        let sums = partial.withLock { $0 }
+        for block in blocks.indices {
+            guard let part = sums[block] else { continue }
             for column in 0..<columns { total[column] += part.sum[column] }
             norms += part.norms
         }

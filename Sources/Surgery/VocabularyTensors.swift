@@ -50,7 +50,7 @@ struct VocabularyTensors {
 
 /// A vocabulary tensor with some rows replaced and, behind the old ones, some added.
 struct EditedRows: Sendable {
-    let old: TensorBytes
+    let old: TensorRows
     /// Row index to bytes; rows beyond the old ones that are not in here are zero.
     let replacements: [Int: [UInt8]]
     let rowCount: Int
@@ -62,10 +62,12 @@ struct EditedRows: Sendable {
     }
 
     /// Copies logical bytes `range` of the edited tensor.
-    func copy(_ range: Range<Int>, into target: UnsafeMutableRawBufferPointer) {
+    func copy(_ range: Range<Int>, into target: UnsafeMutableRawBufferPointer) throws {
         let oldByteCount = old.description.byteCount
         let kept = range.clamped(to: 0..<oldByteCount)
-        if !kept.isEmpty { target.copyMemory(from: UnsafeRawBufferPointer(rebasing: old.bytes[kept])) }
+        if !kept.isEmpty {
+            try old.readBytes(kept, into: UnsafeMutableRawBufferPointer(rebasing: target[..<kept.count]))
+        }
         for index in kept.count..<max(range.count, kept.count) { target[index] = 0 }
         let width = old.rowByteCount
         for (row, bytes) in replacements {
@@ -77,6 +79,6 @@ struct EditedRows: Sendable {
 
     /// The tensor to write.
     func tensorToWrite(in group: TensorGroup) -> TensorToWrite {
-        TensorToWrite(group: group, description: description, content: .bytes { copy($0, into: $1) })
+        TensorToWrite(group: group, description: description, content: .bytes { try copy($0, into: $1) })
     }
 }

@@ -39,8 +39,8 @@ enum ByteLevelAlphabet {
 
     /// The text that stands for these bytes in a vocabulary.
     static func text(of bytes: some Sequence<UInt8>) -> String {
-        var result = String.UnicodeScalarView()
+        var result = TextBuffer()
         for byte in bytes { result.append(scalars[Int(byte)]) }
-        return String(result)
+        return result.text
     }
 }

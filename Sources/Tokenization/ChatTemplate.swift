@@ -42,7 +42,8 @@ public struct ChatTemplate: Sendable {
     ///
     /// - Parameters:
     ///   - addGenerationPrompt: whether the prompt ends where the assistant is to speak.
-    ///   - variables: further names, such as `bos_token`, `eos_token`, `tools` or `enable_thinking`.
+    ///   - variables: further names, such as `bos_token`, `eos_token`, `tools` or `enable_thinking`. `tools` and
+    ///     `documents` are none unless given, all others undefined.
     /// - Throws: `TemplateError`, also where the template calls `raise_exception`.
     public func render(
         _ messages: [ChatMessage], addGenerationPrompt: Bool, variables: [String: JSON] = [:]
@@ -57,7 +58,9 @@ public struct ChatTemplate: Sendable {
     public func render(
         records messages: [JSON], addGenerationPrompt: Bool, variables: [String: JSON] = [:]
     ) throws -> String {
-        var values = variables.mapValues { TemplateValue($0) }
+        // As transformers calls a template: there, and none unless given.
+        var values: [String: TemplateValue] = ["tools": .none, "documents": .none]
+        for (name, value) in variables { values[name] = TemplateValue(value) }
         values["messages"] = .list(messages.map { TemplateValue($0) })
         values["add_generation_prompt"] = .bool(addGenerationPrompt)
         do {

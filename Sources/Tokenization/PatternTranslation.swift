@@ -5,7 +5,7 @@
 struct PatternTranslation {
     private let source: [Unicode.Scalar]
     private var position = 0
-    private var output = String.UnicodeScalarView()
+    private var output = TextBuffer()
     private let place: String
 
     private static let space = #"\p{White_Space}"#
@@ -15,7 +15,7 @@ struct PatternTranslation {
     static func translate(_ pattern: String, at place: String) throws -> String {
         var translation = PatternTranslation(source: Array(pattern.unicodeScalars), place: place)
         try translation.run()
-        return String(translation.output)
+        return translation.output.text
     }
 
     private init(source: [Unicode.Scalar], place: String) {
@@ -27,7 +27,7 @@ struct PatternTranslation {
         .unsupported(place: place, what: "\(what) in a pattern")
     }
 
-    private mutating func append(_ text: String) { output.append(contentsOf: text.unicodeScalars) }
+    private mutating func append(_ text: String) { output.append(text) }
 
     private func peek(_ distance: Int = 0) -> Unicode.Scalar? {
         position + distance < source.count ? source[position + distance] : nil
@@ -121,7 +121,7 @@ struct PatternTranslation {
             throw refused("\"\\\(letter)\" without braces")
         }
         append("\\\(letter)")
-        output.append(contentsOf: source[position...end])
+        for scalar in source[position...end] { output.append(scalar) }
         position = end + 1
     }
 }

@@ -57,6 +57,13 @@ enum TokenDecoder: Sendable {
         }
     }
 
+    /// The byte that a token of the form `<0xHH>` stands for.
+    static func byte(of token: String) -> UInt8? {
+        let text = Array(token.utf8)
+        guard text.count == 6, text.starts(with: "<0x".utf8), text[5] == UInt8(ascii: ">") else { return nil }
+        return UInt8(String(decoding: text[3..<5], as: UTF8.self), radix: 16)
+    }
+
     /// Runs of `<0xHH>` become text; a run that is not UTF-8 becomes one U+FFFD a byte.
     private static func joinBytes(_ tokens: [String]) -> [String] {
         var result: [String] = []
@@ -71,10 +78,7 @@ enum TokenDecoder: Sendable {
             run.removeAll()
         }
         for token in tokens {
-            let text = Array(token.utf8)
-            if text.count == 6, token.hasPrefix("<0x"), text[5] == UInt8(ascii: ">"),
-                let byte = UInt8(String(decoding: text[3..<5], as: UTF8.self), radix: 16)
-            {
+            if let byte = byte(of: token) {
                 run.append(byte)
             } else {
                 flush()

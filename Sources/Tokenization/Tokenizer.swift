@@ -73,6 +73,9 @@ extension Tokenizer {
         let decoders: [TokenDecoder]
         let addedTokens: [AddedToken]
         private let addedByID: [Int: AddedToken]
+        /// What added tokens that are looked for in normalized text decode to: their normalized text, as in the
+        /// `tokenizers` library.
+        private let decodedAsNormalized: [Int: String]
         private let ids: TokenTable
         let vocabularySize: Int
         /// Found before normalization, and in normalized text.
@@ -127,10 +130,12 @@ extension Tokenizer {
             addedTokens = added.sorted { $0.id < $1.id }
             vocabularySize = max(model.tokens.count, (addedTokens.last?.id ?? -1) + 1)
             rawMatcher = AddedTokenMatcher(added.filter { !$0.normalized }.map { (Array($0.content.utf8), $0) })
-            normalizedMatcher = AddedTokenMatcher(
-                added.filter(\.normalized).map { [normalizers] token in
-                    (normalizers.reduce(Array(token.content.utf8)) { $1.apply(to: $0) }, token)
-                })
+            let normalized = added.filter(\.normalized).map { [normalizers] token in
+                (text: normalizers.reduce(Array(token.content.utf8)) { $1.apply(to: $0) }, token: token)
+            }
+            normalizedMatcher = AddedTokenMatcher(normalized)
+            decodedAsNormalized = Dictionary(
+                uniqueKeysWithValues: normalized.map { ($0.token.id, String(decoding: $0.text, as: UTF8.self)) })
             banned = Self.bannedIDs(added, model)
         }
 
@@ -177,7 +182,9 @@ extension Tokenizer {
 
         /// The text of an id for decoding; nil where it has none or is to be skipped.
         func text(of id: Int, skippingSpecialTokens: Bool) -> String? {
-            if let added = addedByID[id] { return skippingSpecialTokens && added.special ? nil : added.content }
+            if let added = addedByID[id] {
+                return skippingSpecialTokens && added.special ? nil : decodedAsNormalized[id] ?? added.content
+            }
             return model.tokens.indices.contains(id) ? model.tokens[id] : nil
         }
 

@@ -39,14 +39,19 @@ public struct AdamW: Sendable {
         step = 0
     }
 
-    /// One update. Gradients are multiplied by `gradientScale` first (clipping, averaging).
+    /// One update. Gradients are multiplied by `gradientScale` first (clipping, averaging). Parameters named in `frozen`
+    /// stay as they are, weight decay included.
     public mutating func update(
         _ parameters: ModelParameters, gradients: ModelParameters, learningRate: Float, gradientScale: Float = 1,
-        rowLearningRateScale: [RowScale] = []
+        rowLearningRateScale: [RowScale] = [], frozen: Set<String> = []
     ) {
         step += 1
         var offset = 0
         for description in parameters.layout {
+            guard !frozen.contains(description.name) else {
+                offset += description.elementCount
+                continue
+            }
             let columns = description.shape.last ?? 1
             var scales: [Int: Float] = [:]
             for scale in rowLearningRateScale where names(scale.name, description.name, parameters.configuration) {
@@ -83,7 +88,7 @@ public struct AdamW: Sendable {
         guard end > start else { return }
         let rate = Double(learningRate)
         let constants = AdamWStep.Constants(
-            keep: Float(1 - rate * (description.isMatrix ? weightDecay : 0)), beta1: Float(beta1), beta2: Float(beta2),
+            keep: Float(1 - rate * (description.isMatrix ? weightDecay : 0)), beta2: Float(beta2),
             oneMinusBeta1: Float(1 - beta1), oneMinusBeta2: Float(1 - beta2),
             stepSize: Float(rate / (1 - pow(beta1, Double(step)))),
             inverseRootCorrection: Float(1 / (1 - pow(beta2, Double(step))).squareRoot()), epsilon: Float(epsilon),

@@ -56,6 +56,9 @@ final class DecoderPass {
         _ team: Team, _ batch: PackedBatch, _ weights: DecoderWeights, rotary: RotaryTables, keeping: Keeping,
         onLayer: ((_ layer: Int, _ queryKeyValue: UnsafePointer<Float>) -> Void)? = nil
     ) -> Floats {
+        precondition(
+            batch.tokens.allSatisfy { $0 >= 0 && $0 < configuration.vocabularySize },
+            "token ids outside the vocabulary; callers check with ModelConfiguration.check")
         workspace.reset()
         self.team = team
         tokens = batch.tokens

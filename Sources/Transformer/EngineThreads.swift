@@ -30,6 +30,8 @@ public enum EngineThreads {
 package struct Team: Sendable {
     package let size: Int
 
+    package init(size: Int) { self.size = size }
+
     /// The calling thread alone.
     package static let alone = Team(size: 1)
 
@@ -65,6 +67,7 @@ package struct Team: Sendable {
 }
 
 /// Threads that wait for work: the caller's and `threadCount - 1` of their own.
+/// Sendable because one caller at a time holds it (`callers`), and workers read what it set only after `generation` rose.
 final class WorkerPool: @unchecked Sendable {
     static let shared = WorkerPool(threadCount: EngineThreads.resolved())
 

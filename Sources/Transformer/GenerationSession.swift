@@ -1,6 +1,7 @@
 import Foundation
 
-/// One call of `Generator.generate`: which samples are under way and which wait.
+/// One call of `Generator.generate`: which samples are under way and which wait. Its state changes on the calling thread
+/// only; during a step the workers read it.
 final class GenerationSession: @unchecked Sendable {
     /// Prompt tokens computed together.
     static let prefillTokens = 2048
@@ -178,9 +179,16 @@ final class GenerationSession: @unchecked Sendable {
         let vocabulary = model.configuration.vocabularySize
         let logits = step.logits(team, active[range])
         team.forEach(range.count) { item, _ in
-            let row = logits + item * vocabulary
-            draws[range.lowerBound + item] = Sampling.draw(
-                row, vocabulary, rule, uniform: uniform(active[range.lowerBound + item]), scratch: row)
+            let line = logits + item * vocabulary
+            let row = active[range.lowerBound + item]
+            if let forced = row.pending.first {
+                draws[range.lowerBound + item] = (
+                    forced, Sampling.logProbability(of: forced, line, vocabulary, rule)
+                )
+            } else {
+                draws[range.lowerBound + item] = Sampling.draw(
+                    line, vocabulary, rule, uniform: uniform(row), scratch: line)
+            }
         }
     }
 
@@ -188,6 +196,7 @@ final class GenerationSession: @unchecked Sendable {
     private func take(_ row: GenerationRow, _ draw: (token: Int, logProbability: Float)) -> Bool {
         row.tokens.append(draw.token)
         row.logProbabilities.append(draw.logProbability)
+        watchThinking(row)
         generated += 1
         let goesOn = onToken?(row.request, row.sample, draw.token) ?? true
         let finish: Completion.Finish
@@ -201,7 +210,19 @@ final class GenerationSession: @unchecked Sendable {
             return true
         }
         completions[row.request][row.sample] = Completion(
-            tokens: row.tokens, logProbabilities: row.logProbabilities, finish: finish)
+            tokens: row.tokens, logProbabilities: row.logProbabilities, finish: finish, inserted: row.inserted)
         return false
+    }
+
+    /// Moves on within an insertion, or starts one when a thinking sample has used up its budget.
+    private func watchThinking(_ row: GenerationRow) {
+        if !row.pending.isEmpty {
+            row.pending.removeFirst()
+            row.inserted = (row.inserted?.lowerBound ?? row.tokens.count - 1)..<row.tokens.count
+        } else if let budget = options.thinkingBudget, row.tokens.count == max(1, budget.maximumTokens),
+            row.tokens[0] == budget.startToken, !row.tokens.contains(budget.endToken)
+        {
+            row.pending = budget.inserted[...]
+        }
     }
 }

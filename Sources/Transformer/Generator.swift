@@ -1,5 +1,25 @@
 import Foundation
 
+/// A limit on thinking: once a response that thinks has as many tokens, those that end thinking are inserted and the
+/// answer follows.
+public struct ThinkingBudget: Sendable, Equatable {
+    /// A response thinks when this is its first token …
+    public var startToken: Int
+    /// … and until this one comes.
+    public var endToken: Int
+    /// Tokens of the response, the first included, before the insertion.
+    public var maximumTokens: Int
+    /// What is inserted; ends with `endToken` or goes on after it.
+    public var inserted: [Int]
+
+    public init(startToken: Int, endToken: Int, maximumTokens: Int, inserted: [Int]) {
+        self.startToken = startToken
+        self.endToken = endToken
+        self.maximumTokens = maximumTokens
+        self.inserted = inserted
+    }
+}
+
 /// How tokens are drawn and when to stop.
 public struct SamplingOptions: Sendable {
     /// 0 takes the likeliest token.
@@ -10,13 +30,14 @@ public struct SamplingOptions: Sendable {
     public var minP: Float
     public var maximumNewTokens: Int
     public var stopTokens: Set<Int>
+    public var thinkingBudget: ThinkingBudget?
     /// Random numbers depend on (seed, step, prompt key, sample, position) and nothing else.
     public var seed: UInt64
     public var step: Int
 
     public init(
         temperature: Float = 1, topP: Float = 1, topK: Int = 0, minP: Float = 0, maximumNewTokens: Int,
-        stopTokens: Set<Int> = [], seed: UInt64 = 0, step: Int = 0
+        stopTokens: Set<Int> = [], thinkingBudget: ThinkingBudget? = nil, seed: UInt64 = 0, step: Int = 0
     ) {
         self.temperature = temperature
         self.topP = topP
@@ -24,6 +45,7 @@ public struct SamplingOptions: Sendable {
         self.minP = minP
         self.maximumNewTokens = maximumNewTokens
         self.stopTokens = stopTokens
+        self.thinkingBudget = thinkingBudget
         self.seed = seed
         self.step = step
     }
@@ -73,6 +95,15 @@ public struct Completion: Sendable, Equatable {
     /// whole vocabulary, forced tokens included.
     public var logProbabilities: [Float]
     public var finish: Finish
+    /// Places in `tokens` of what a thinking budget inserted.
+    public var inserted: Range<Int>?
+
+    public init(tokens: [Int], logProbabilities: [Float], finish: Finish, inserted: Range<Int>? = nil) {
+        self.tokens = tokens
+        self.logProbabilities = logProbabilities
+        self.finish = finish
+        self.inserted = inserted
+    }
 }
 
 /// Generates with a key-value cache: many samples side by side, each prompt computed once for all of its samples, the

@@ -3,6 +3,9 @@ import Foundation
 /// Keys and values of past tokens in pages of 32 tokens, so that sequences grow without moving and a prompt's pages
 /// can stand in many sequences.
 ///
+/// Pages are taken and given back by the generating thread alone; workers only read and write inside pages, each in
+/// places of its own, which is why the types here may cross threads.
+///
 /// A page holds all layers. For each layer and key head first the keys `[dimension, 32]` (a token is a column, which
 /// lets one query meet 32 keys at once), then the values `[32, dimension]`.
 final class PagePool: @unchecked Sendable {
@@ -89,6 +92,10 @@ final class GenerationRow: @unchecked Sendable {
     private(set) var cached = 0
     var tokens: [Int] = []
     var logProbabilities: [Float] = []
+    /// Tokens that come next whatever the model says.
+    var pending: ArraySlice<Int> = []
+    /// Where such tokens stand.
+    var inserted: Range<Int>?
     private let pool: PagePool
 
     init(_ pool: PagePool, request: Int, sample: Int, promptKey: Int, prompt: CachedPrompt) {

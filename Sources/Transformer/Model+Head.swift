@@ -11,12 +11,15 @@ extension Model {
     }
 
     /// As many rows as keep a chunk of logits about as large as the last-level cache.
-    private var rowsInChunk: Int { max(16, min(1024, (8 << 20) / configuration.vocabularySize)) }
+    static func rowsInChunk(_ configuration: ModelConfiguration) -> Int {
+        max(16, min(1024, (8 << 20) / configuration.vocabularySize))
+    }
 
     func forEachChunk(_ count: Int, _ body: (Range<Int>) -> Void) {
+        let rows = Self.rowsInChunk(configuration)
         var first = 0
         while first < count {
-            let end = min(count, first + rowsInChunk)
+            let end = min(count, first + rows)
             body(first..<end)
             first = end
         }
@@ -104,7 +107,8 @@ extension Model {
                     .everyone, rows: chunk.rows, vocabulary: vocabulary, chunk.logits,
                     inverseTemperature: 1 / temperature, targets: { positions[first + $0].target },
                     normalizers: own.normalizers, entropies: own.scores.entropies,
-                    logProbabilityGradient: logp.baseAddress!, entropyGradient: loss.entropy.isEmpty ? nil : entropy.baseAddress)
+                    logProbabilityGradient: logp.baseAddress!,
+                    entropyGradient: loss.entropy.isEmpty ? nil : entropy.baseAddress)
             }
         }
         MatrixProduct.transposedTimes(

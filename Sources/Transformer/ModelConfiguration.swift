@@ -78,6 +78,14 @@ public struct ModelConfiguration: Sendable, Equatable {
         return all
     }
 
+    /// Checks token ids from outside before they reach a model, which takes them as they are.
+    /// - Throws: `ConfigurationError.tokenOutsideVocabulary`
+    public func check(_ tokens: some Sequence<Int>) throws {
+        for token in tokens where token < 0 || token >= vocabularySize {
+            throw ConfigurationError.tokenOutsideVocabulary(token, size: vocabularySize)
+        }
+    }
+
     /// How many numbers all stored parameters hold.
     public var parameterCount: Int { parameters.reduce(0) { $0 + $1.elementCount } }
 }
@@ -91,6 +99,7 @@ public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
     case unsupportedModelType(String)
     case unsupportedField(String, value: String)
     case inconsistent(String)
+    case tokenOutsideVocabulary(Int, size: Int)
 
     public var description: String {
         switch self {
@@ -105,6 +114,8 @@ public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
         case .unsupportedField(let field, let value):
             "config.json: \"\(field)\" = \(value) is not supported, and ignoring it would change what the model computes"
         case .inconsistent(let reason): "config.json: \(reason)"
+        case .tokenOutsideVocabulary(let token, let size):
+            "token id \(token) is outside the model's vocabulary of \(size); model and tokenizer do not belong together"
         }
     }
 }

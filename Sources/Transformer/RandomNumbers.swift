@@ -13,10 +13,12 @@ package enum CounterRandom {
 
     /// 64 bits that depend on every part of the key and on their order.
     @inline(__always)
-    static func bits(_ seed: UInt64, _ key: Int...) -> UInt64 {
+    static func bits(_ seed: UInt64, _ first: Int, _ second: Int, _ third: Int, _ fourth: Int) -> UInt64 {
         var state = mix(seed)
-        for part in key { state = mix(state ^ UInt64(bitPattern: Int64(part))) }
-        return state
+        state = mix(state ^ UInt64(bitPattern: Int64(first)))
+        state = mix(state ^ UInt64(bitPattern: Int64(second)))
+        state = mix(state ^ UInt64(bitPattern: Int64(third)))
+        return mix(state ^ UInt64(bitPattern: Int64(fourth)))
     }
 
     /// Uniform in [0, 1), 53 bits: the draw for one token.
@@ -26,8 +28,8 @@ package enum CounterRandom {
 
     /// Standard normal (Box and Muller).
     static func normal(seed: UInt64, stream: Int, counter: Int) -> Float {
-        let first = Double(bits(seed, stream, counter / 2, 0) >> 11) * 0x1p-53
-        let second = Double(bits(seed, stream, counter / 2, 1) >> 11) * 0x1p-53
+        let first = Double(bits(seed, stream, counter / 2, 0, 0) >> 11) * 0x1p-53
+        let second = Double(bits(seed, stream, counter / 2, 1, 0) >> 11) * 0x1p-53
         let radius = (-2 * log(1 - first)).squareRoot()
         return Float(radius * (counter % 2 == 0 ? cos(2 * .pi * second) : sin(2 * .pi * second)))
     }

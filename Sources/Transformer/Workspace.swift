@@ -31,27 +31,6 @@ final class Workspace {
         return memory
     }
 
-    /// A place to come back to with `rewind`.
-    struct Mark {
-        fileprivate var blockCount: Int
-        fileprivate var used: Int
-    }
-
-    var mark: Mark { Mark(blockCount: blocks.count, used: used) }
-
-    /// Gives back everything taken since the mark.
-    func rewind(to mark: Mark) {
-        if blocks.count > max(1, mark.blockCount) {
-            // Grown within the pass: at its end one block replaces the many; before, the extra ones just go.
-            if mark.blockCount <= 1, mark.used == 0 {
-                reset()
-                return
-            }
-            while blocks.count > mark.blockCount { blocks.removeLast().deallocate() }
-        }
-        used = mark.used
-    }
-
     /// Gives back everything.
     func reset() {
         used = 0

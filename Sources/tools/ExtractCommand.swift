@@ -1,4 +1,5 @@
 import ArgumentParser
+import CheckpointIO
 import Surgery
 
 struct ExtractCommand: ParsableCommand {

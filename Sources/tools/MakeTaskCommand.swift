@@ -5,17 +5,18 @@ import TrainLoop
 
 struct MakeTaskCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "make-task",
         abstract: "Make the embedded task: chains of operations on which thinking pays at some levels only.",
         discussion: """
             Examples:
               ckpt make-task -o task
-              ckpt make-task -o hard --rl-mix L1=1,L2=1,L4=3,L6=3,D4=0,D6=0 --seed 2
+              ckpt make-task -o hard --rl-mix L1=1,L2=1,L6=6,D6=1 --seed 2
 
             Writes train.jsonl (pairs for train-sft), rl.jsonl (problems for train-rl), dev-pairs.jsonl, dev.jsonl, \
             test.jsonl, probe.jsonl and task.json. No problem of dev, test or probe is in another split. A problem is \
-            a chain modulo 10, worked from left to right: 7+9*3-8=?. Levels L1 to L6 have that many operations; D4 \
-            and D6 are as long as L4 and L6 but multiply by 0 just before their end, so that a short answer can be \
-            right. The answer is the bare last digit: use --answer bare.
+            a chain modulo 10, worked from left to right: 7+9*3-8?. Levels L1, L2 and L6 have that many operations; \
+            D6 is as long as L6 but multiplies by 0 just before its end, so that a short answer can be right. The \
+            answer is the bare last digit: use --answer bare.
             """)
 
     @Option(name: [.short, .customLong("output")], help: "The folder to write into; it is made.")
@@ -42,7 +43,7 @@ struct MakeTaskCommand: ParsableCommand {
     @Option(help: "Probe prompts of each level.")
     var probe = EmbeddedTaskSizes().probe
 
-    @Option(help: "Shares of the levels in the warm-up, like L1=2,L6=1; a level left out counts 1.")
+    @Option(help: "Shares of the levels in the warm-up, like L1=2,L6=1; other levels keep their own.")
     var trainMix: LevelMix = LevelMix()
 
     @Option(help: "Shares of the levels in reinforcement learning.")
@@ -70,7 +71,7 @@ struct MakeTaskCommand: ParsableCommand {
         }
         print("level  problems there are  test  distinct in train")
         for level in data.levels {
-            let note = level.isSmallerThanTest ? "  fewer test problems than asked for: half of all there are" : ""
+            let note = level.isSmallerThanTest ? "  fewer test problems than asked for: there are not enough" : ""
             print(
                 Format.column(level.name, 5)
                     + Format.column(
@@ -101,5 +102,5 @@ struct LevelMix: ExpressibleByArgument {
         }
     }
 
-    var defaultValueDescription: String { "all 1" }
+    var defaultValueDescription: String { "the task's own" }
 }

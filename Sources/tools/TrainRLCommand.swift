@@ -106,6 +106,9 @@ struct TrainRLCommand: ParsableCommand {
     @Option(help: "Tokens in one forward and backward pass; memory and speed only.")
     var microBatchTokens = 4096
 
+    @Option(help: "Leave parameters of this name as they are; * stands for anything. May be given several times.")
+    var freeze: [String] = []
+
     @Option(help: "Seed of everything random.")
     var seed: UInt64 = 0
 
@@ -203,6 +206,7 @@ struct TrainRLCommand: ParsableCommand {
         options.weightDecay = weightDecay
         options.clipNorm = clipNorm
         options.microBatchTokens = microBatchTokens
+        options.freeze = freeze
         options.seed = seed
         options.saveEvery = saveEvery
         options.probeEvery = probeEvery

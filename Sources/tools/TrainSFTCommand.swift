@@ -85,6 +85,9 @@ struct TrainSFTCommand: ParsableCommand {
     @Option(help: "Gradient norm above which gradients are scaled down; 0: never.")
     var clipNorm = 1.0
 
+    @Option(help: "Leave parameters of this name as they are; * stands for anything. May be given several times.")
+    var freeze: [String] = []
+
     @Option(help: "Seed of everything random.")
     var seed: UInt64 = 0
 
@@ -160,6 +163,7 @@ struct TrainSFTCommand: ParsableCommand {
         options.beta2 = beta2
         options.weightDecay = weightDecay
         options.clipNorm = clipNorm
+        options.freeze = freeze
         options.seed = seed
         options.saveEvery = saveEvery
         options.keepLast = keepLast

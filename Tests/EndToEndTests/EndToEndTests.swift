@@ -76,7 +76,7 @@ struct TinyRun {
         let folder = try TinyRun.made.get().folder
         let same = try Command.ckpt("diff", "rl/step-000004.h5", "rl/step-000004.h5", in: folder)
         #expect(same.status == 0)
-        let moved = try Command.ckpt("diff", "rl/step-000000.h5", "rl/step-000004.h5", in: folder)
+        let moved = try Command.ckpt("diff", "sft/step-000002.h5", "sft/step-000006.h5", in: folder)
         #expect(moved.status == 1, "\(moved.errors)")
         #expect(moved.output.contains("<think>"))
         let curve = try Command.ckpt("diff", "rl", in: folder)

@@ -50,7 +50,7 @@ import Tokenization
         #expect(record.shortID == 261)
         #expect(record.addedTokens.suffix(3).map(\.trained) == [false, false, false])
         #expect(record.addedTokens.suffix(3).map(\.special) == [false, false, false])
-        #expect(record.addedTokens.prefix(3).allSatisfy(\.trained))
+        #expect(record.addedTokens.prefix(3).allSatisfy { $0.trained })
         #expect(try JSON.parse(after.metadata.config)["vocab_size"]?.int == 262)
         let decoder = try JSON.parse(#require(record.config))["added_tokens_decoder"]
         #expect(decoder?["259"]?["content"]?.string == "<think>")

@@ -164,3 +164,43 @@ private func failure(_ body: () throws -> Void) -> String {
         #expect(failure { _ = try PairFile.read(path: path) }.hasPrefix(path + ", line 2: " + message))
     }
 }
+
+@Suite struct DataCheckTests {
+    @Test func pairs() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.file(
+            "pairs.jsonl",
+            #"""
+            {"id":"a","problem":"1+1","think":"one more</think>\\boxed{2}","short":"\\boxed{2}","answer":"2","level":"L1"}
+            {"id":"b","problem":"1+2","think":"w</think>\\boxed{3}","short":"\\boxed{4}","answer":"3","level":"L1"}
+            {"id":"c","problem":"1+3","think":"w</think>4","short":"\\boxed{4}","level":"L2"}
+            {"id":"d","problem":"1+3","short":"\\boxed{4}"}
+            {"id":"e","problem":"1+4","think":"w</think>\\boxed{5}","short":"\\boxed{6}"}
+            """#)
+        #expect(try DataCheck.holdsPairs(path: path))
+        let check = DataCheck(pairs: try PairFile.read(path: path), rule: .boxed, maximumLength: 25)
+        #expect(check.count == 5 && check.levels.map(\.name) == ["L1", "L2"] && check.levels.map(\.count) == [2, 1])
+        #expect(check.lengths.map(\.name) == ["problem", "think", "short"])
+        #expect(check.lengths[2].spread.largest == 12 && check.lengths[1].spread.largest == 21)
+        #expect(
+            check.findings.map { "\($0.count) \($0.text), first \($0.example)" } == [
+                "1 whose two responses answer differently, first e", "1 with a problem that was there before, first d",
+                "1 with a short response whose answer is not the right one, first b",
+                "1 with a think response without an answer by the rule \"boxed\", first c",
+                "1 without a think response, first d",
+            ])
+        let tight = DataCheck(
+            pairs: try PairFile.read(path: path), rule: .boxed, length: { $0.count }, maximumLength: 20)
+        #expect(tight.findings.contains { $0.text == "over the maximum length" && $0.example == "a" })
+    }
+
+    @Test func problems() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.file("p.jsonl", "{\"problem\":\"x\",\"answer\":\"1\"}\n{\"problem\":\"longer\"}")
+        #expect(try !DataCheck.holdsPairs(path: path))
+        let check = DataCheck(problems: try ProblemFile.read(path: path), maximumLength: 3)
+        #expect(
+            check.findings.map(\.text) == ["over the maximum length", "without an answer to grade against"])
+        #expect(check.json["lengths"]?["problem"]?["largest"]?.int == 6)
+    }
+}

@@ -68,6 +68,24 @@ import Transformer
         #expect(message(text) == expected)
     }
 
+    @Test func tokensAreChecked() throws {
+        let configuration = try ModelConfiguration(json: "{\"model_type\": \"llama\", \(Self.usual)}")
+        try configuration.check([0, 34])
+        #expect(throws: ConfigurationError.tokenOutsideVocabulary(35, size: 35)) { try configuration.check([3, 35]) }
+        #expect(throws: ConfigurationError.tokenOutsideVocabulary(-1, size: 35)) { try configuration.check([-1]) }
+    }
+
+    @Test func estimatesGrowWithTheWork() throws {
+        let configuration = try ModelConfiguration(json: "{\"model_type\": \"llama\", \(Self.usual)}")
+        let small = MemoryEstimate.training(configuration, tokens: 100)
+        #expect(small > 16 * configuration.parameterCount)
+        #expect(MemoryEstimate.training(configuration, tokens: 1000) > small)
+        #expect(MemoryEstimate.training(configuration, tokens: 100, recomputesActivations: true) < small)
+        #expect(
+            MemoryEstimate.generation(configuration, rows: 8, group: 8, promptTokens: 512, newTokens: 64)
+                < MemoryEstimate.generation(configuration, rows: 8, promptTokens: 512, newTokens: 64))
+    }
+
     @Test func realFilesAreAccepted() throws {
         let smol = """
             {"architectures": ["LlamaForCausalLM"], "attention_bias": false, "attention_dropout": 0.0, "bos_token_id": 1,

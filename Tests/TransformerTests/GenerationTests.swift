@@ -84,6 +84,28 @@ import Transformer
         #expect(totals.last == 13)
     }
 
+    @Test func thinkingBudgetInsertsItsEnd() throws {
+        let fixture = Fixture.named("llama")
+        let model = Model(try fixture.parameters())
+        let budget = ThinkingBudget(startToken: 30, endToken: 31, maximumTokens: 5, inserted: [9, 31])
+        let request = GenerationRequest(
+            prompt: [4, 5], sampleCount: 12, forcedFirstTokens: (0..<12).map { $0 < 8 ? 30 : 6 })
+        let completions = Generator(model).generate(
+            [request], SamplingOptions(maximumNewTokens: 10, thinkingBudget: budget, seed: 3))[0]
+        for (index, sample) in completions.enumerated() {
+            #expect(sample.tokens.count == 10)
+            if index < 8, !sample.tokens[..<5].contains(31) {
+                #expect(sample.inserted == 5..<7 && sample.tokens[5...6] == [9, 31])
+            } else {
+                #expect(sample.inserted == nil)
+            }
+            let positions = sample.tokens.indices.map { ScoredPosition(position: 1 + $0, target: sample.tokens[$0]) }
+            let scores = model.score(PackedBatch([[4, 5] + sample.tokens]), positions)
+            #expect(relativeError(sample.logProbabilities, scores.logProbabilities) < 1e-5)
+        }
+        #expect(completions.contains { $0.inserted != nil })
+    }
+
     @Test func nothingToDo() throws {
         let generator = Generator(try Fixture.named("llama").parameters())
         #expect(generator.generate([], SamplingOptions(maximumNewTokens: 4)).isEmpty)

@@ -14,8 +14,14 @@ guard arguments.count >= 2 else {
 }
 if arguments[0] == "render" {
     // One JSON object a line: template, messages, generation, variables; out comes text or error.
-    let template = try ChatTemplate(
-        String(decoding: try Data(contentsOf: URL(fileURLWithPath: arguments[1])), as: UTF8.self))
+    let source = String(decoding: try Data(contentsOf: URL(fileURLWithPath: arguments[1])), as: UTF8.self)
+    let template: ChatTemplate
+    do {
+        template = try ChatTemplate(source)
+    } catch {
+        FileHandle.standardError.write(Data("\(error)\n".utf8))
+        exit(2)
+    }
     while let line = readLine() {
         let record = try JSON.parse(line)
         var variables: [String: JSON] = [:]

@@ -26,8 +26,10 @@ final class HDF5Output: @unchecked Sendable {
         H5Pset_create_intermediate_group(linkProperties, 1)
         file = H5Fcreate(path, ckpt_h5f_create_exclusively(), ckpt_h5p_default(), access)
         guard file >= 0 else {
+            // Read the error first: every further call of the library clears it.
+            let failure = Self.failure(name, "create the file")
             H5Pclose(linkProperties)
-            throw Self.failure(name, "create the file")
+            throw failure
         }
     }
 

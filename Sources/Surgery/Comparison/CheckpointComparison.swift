@@ -1,5 +1,6 @@
 import CheckpointIO
 import OrderedJSON
+import Tokenization
 
 /// What `CheckpointComparison` looks at.
 public struct ComparisonOptions: Sendable {
@@ -33,6 +34,10 @@ public enum CheckpointComparison {
             done += (pair.a?.description.byteCount ?? 0) + (pair.b?.description.byteCount ?? 0)
             progress?(done)
         }
+        // Reading a large tokenizer takes longer than comparing two files that are equal.
+        let needsText = tensors.contains { $0.rowChanges != nil }
+        let tokenizer = try !needsText ? nil : b.metadata.tokenizer.map { try Tokenizer(json: $0.json) }
+        func text(_ id: Int) -> String { tokenizer?.token(of: id) == nil ? "id \(id)" : tokenizer?.decode([id]) ?? "" }
         var optimizer: OptimizerComparison?
         if options.includesOptimizer { optimizer = try OptimizerComparison(a, b) }
         return ComparisonReport(
@@ -41,7 +46,8 @@ public enum CheckpointComparison {
             generationConfig: KeyDifference.between(text: a.metadata.generationConfig, b.metadata.generationConfig),
             sameChatTemplate: a.metadata.chatTemplate == b.metadata.chatTemplate,
             tokenizer: try TokenizerComparison(a, b), sameTies: a.metadata.tiedTensors == b.metadata.tiedTensors,
-            tensors: tensors, controlTokens: controls.map { $0.withRows(from: tensors) }, optimizer: optimizer,
+            tensors: tensors, controlTokens: controls.map { $0.withRows(from: tensors, tokenText: text) },
+            movedRows: MovedRow.largest(in: tensors, tokenText: text), optimizer: optimizer,
             modePreference: ModePreferenceChange(a.metadata, b.metadata),
             metrics: MetricChange.between(a.metadata, b.metadata))
     }

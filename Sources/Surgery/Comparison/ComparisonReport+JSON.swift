@@ -19,6 +19,14 @@ extension ComparisonReport {
                     return json
                 }),
             "control_tokens": .array(controlTokens.map(Self.json)),
+            "moved_rows": .array(
+                movedRows.map {
+                    [
+                        "tensor": .string($0.tensor), "id": .integer($0.id), "token": .string($0.text),
+                        "change": .double(Double($0.change)),
+                    ]
+                }),
+            "delta_bytes": deltaByteCount.map { .integer($0) } ?? .null,
             "optimizer": optimizer.map(Self.json) ?? .null,
             "mode_preference": modePreference.map(Self.json) ?? .null,
             "metrics": .array(metrics.map(Self.json)),
@@ -72,7 +80,7 @@ extension ComparisonReport {
         ]
     }
 
-    static func json(_ statistics: TensorStatistics) -> JSON {
+    static func json(_ statistics: TensorDifference) -> JSON {
         [
             "elements": .integer(statistics.elementCount), "identical": .double(statistics.identicalFraction),
             "relative_change": .double(statistics.relativeChange), "norm_a": .double(statistics.normA),
@@ -105,6 +113,10 @@ extension ComparisonReport {
                 "norm_b": row.normB.map { .double(Double($0)) } ?? .null,
                 "relative_change": row.relativeChange.map { .double($0) } ?? .null,
                 "cosine": row.cosine.map { .double($0) } ?? .null,
+                "neighbors": .array(
+                    row.neighbors.map {
+                        ["id": .integer($0.id), "token": .string($0.text), "cosine": .double(Double($0.cosine))]
+                    }),
             ]
         }
         return [

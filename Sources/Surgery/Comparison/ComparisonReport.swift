@@ -1,4 +1,5 @@
 import CheckpointIO
+import Foundation
 import OrderedJSON
 
 /// Everything a comparison of two checkpoints found.
@@ -39,6 +40,8 @@ public struct ComparisonReport: Sendable {
     public let sameTies: Bool
     public let tensors: [TensorComparison]
     public let controlTokens: [ControlTokenComparison]
+    /// Rows of the vocabulary matrices that moved most.
+    public let movedRows: [MovedRow]
     public let optimizer: OptimizerComparison?
     public let modePreference: ModePreferenceChange?
     public let metrics: [MetricChange]
@@ -77,8 +80,8 @@ public struct ComparisonReport: Sendable {
     }
 
     /// Statistics over all tensors that were compared; identical ones count as identical elements.
-    public var total: TensorStatistics {
-        var total = TensorStatistics()
+    public var total: TensorDifference {
+        var total = TensorDifference()
         for tensor in tensors {
             if let statistics = tensor.statistics {
                 total.add(statistics)
@@ -91,11 +94,26 @@ public struct ComparisonReport: Sendable {
         return total
     }
 
+    /// An estimate of what B takes beside A if only changed elements are kept: their values, and where they are at the
+    /// entropy of a random place. Nil where the two do not have the same tensors.
+    public var deltaByteCount: Int? {
+        guard !tensors.contains(where: { [.added, .removed, .reshaped, .retyped].contains($0.status) }) else {
+            return nil
+        }
+        return tensors.reduce(0) { sum, tensor in
+            guard let statistics = tensor.statistics, statistics.elementCount > 0 else { return sum }
+            let changed = statistics.elementCount - statistics.identicalCount
+            let share = Double(changed) / Double(statistics.elementCount)
+            let bits = share > 0 && share < 1 ? -share * log2(share) - (1 - share) * log2(1 - share) : 0
+            return sum + changed * (tensor.typeB?.byteCount ?? 0) + Int(bits / 8 * Double(statistics.elementCount))
+        }
+    }
+
     /// One cell of the layer × role table: nil where the model has no such tensor.
     public struct Cell: Sendable {
         public let layer: Int?
         public let role: TensorRole
-        public let statistics: TensorStatistics
+        public let statistics: TensorDifference
     }
 
     /// Statistics by layer (nil for what lies outside of layers) and role, roles in the order of a forward pass.
@@ -104,10 +122,10 @@ public struct ComparisonReport: Sendable {
             let layer: Int?
             let role: TensorRole
         }
-        var sums: [Key: TensorStatistics] = [:]
+        var sums: [Key: TensorDifference] = [:]
         for tensor in tensors {
             let key = Key(layer: tensor.layer, role: tensor.role)
-            var sum = sums[key] ?? TensorStatistics()
+            var sum = sums[key] ?? TensorDifference()
             if let statistics = tensor.statistics {
                 sum.add(statistics)
             } else if tensor.status == .identical {

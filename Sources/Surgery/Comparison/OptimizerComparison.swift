@@ -6,8 +6,8 @@ public struct OptimizerComparison: Sendable {
     public let a: OptimizerRecord?
     public let b: OptimizerRecord?
     /// Over all first and all second moments both have; nil where one side has none.
-    public let firstMoments: TensorStatistics?
-    public let secondMoments: TensorStatistics?
+    public let firstMoments: TensorDifference?
+    public let secondMoments: TensorDifference?
 
     /// - Returns: nil where neither side has an optimizer.
     init?(_ a: CheckpointFile, _ b: CheckpointFile) throws {
@@ -19,9 +19,9 @@ public struct OptimizerComparison: Sendable {
     }
 
     private static func total(_ a: CheckpointFile, _ b: CheckpointFile, _ group: TensorGroup) throws
-        -> TensorStatistics?
+        -> TensorDifference?
     {
-        var total = TensorStatistics()
+        var total = TensorDifference()
         for pair in CheckpointComparison.pairs(a, b, in: group) {
             guard let left = pair.a, let right = pair.b else { continue }
             let comparison = try TensorComparison((a, left), (b, right), name: pair.name)

@@ -50,6 +50,10 @@ public struct RunCurve: Sendable {
     public let steps: [Int]
     public let series: [Series]
     public let preference: Preference?
+    /// How the newest state came to be, oldest first.
+    public let lineage: [LineageEntry]
+    /// The options the run was started with, where its newest training state has them.
+    public let options: JSON?
 
     public subscript(name: String) -> [Double]? { series.first { $0.name == name }?.values }
 
@@ -97,6 +101,9 @@ public struct RunCurve: Sendable {
                 metrics?[name].map { Series(name: name, values: $0) }
             } ?? []
         preference = Self.preference(files)
+        lineage = newest.metadata.lineage.compactMap(LineageEntry.init(text:))
+        let state = files.reversed().lazy.compactMap(\.metadata.trainingState).first.flatMap { try? JSON.parse($0) }
+        options = state?["options"] ?? lineage.last?.arguments
     }
 
     /// The newest file's newest table, with snapshots that only earlier files have put in front.

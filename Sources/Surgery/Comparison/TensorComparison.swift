@@ -23,11 +23,13 @@ public struct TensorComparison: Sendable {
     public let typeA: ElementType?
     public let typeB: ElementType?
     /// Of the elements both have; nil where nothing was compared.
-    public let statistics: TensorStatistics?
+    public let statistics: TensorDifference?
     /// ‖B − A‖ of each row both have, for the vocabulary matrices.
     public let rowChanges: [Float]?
     /// The rows that were asked for, as they are in A (nil where A has no such row) and in B.
     let rows: [Int: (a: [Float]?, b: [Float]?)]
+    /// For the rows that were asked for, the rows of B that point most nearly the same way.
+    let neighbors: [Int: [RowNeighbor]]
 
     /// `q`, `k`, `gate`, `norm`, `embed` …: the part of the model the tensor plays.
     public var role: TensorRole { TensorRole(name) }
@@ -49,6 +51,7 @@ public struct TensorComparison: Sendable {
             statistics = nil
             rowChanges = nil
             rows = [:]
+            neighbors = [:]
             return
         }
         let left = a.tensor.description
@@ -58,6 +61,7 @@ public struct TensorComparison: Sendable {
             statistics = nil
             rowChanges = nil
             rows = [:]
+            neighbors = [:]
             return
         }
         guard left.shape.count == right.shape.count, left.shape.dropFirst() == right.shape.dropFirst(),
@@ -67,10 +71,11 @@ public struct TensorComparison: Sendable {
             statistics = nil
             rowChanges = nil
             rows = [:]
+            neighbors = [:]
             return
         }
         status = left.shape != right.shape ? .resized : left.elementType != right.elementType ? .retyped : .changed
-        let pair = try TensorPair(TensorBytes(a.file, a.tensor), TensorBytes(b.file, b.tensor))
+        let pair = TensorPair(TensorRows(a.file, a.tensor), TensorRows(b.file, b.tensor))
         let measured = try pair.measure(keepsRowChanges: keepsRowChanges)
         statistics = measured.statistics
         rowChanges = measured.rowChanges
@@ -78,55 +83,33 @@ public struct TensorComparison: Sendable {
             uniqueKeysWithValues: rowsOfInterest.map { row in
                 (row, (row < pair.a.rows ? try pair.a.row(row) : nil, row < pair.b.rows ? try pair.b.row(row) : nil))
             })
+        neighbors = try RowNeighbor.nearest(to: rowsOfInterest.filter { $0 < pair.b.rows }.sorted(), in: pair.b)
     }
 }
 
-/// Two tensors with the same elements a row, in memory together.
+/// Two tensors with the same elements a row, gone through together.
 private struct TensorPair: Sendable {
-    let a: TensorBytes
-    let b: TensorBytes
+    let a: TensorRows
+    let b: TensorRows
 
-    init(_ a: TensorBytes, _ b: TensorBytes) {
+    init(_ a: TensorRows, _ b: TensorRows) {
         self.a = a
         self.b = b
     }
 
-    func measure(keepsRowChanges: Bool) throws -> (statistics: TensorStatistics, rowChanges: [Float]?) {
-        let width = max(a.columns, 1)
-        let rows = min(a.rows, b.rows)
-        // Blocks of whole rows, so that row norms fall out of them, near the size of a core's cache.
-        let rowsPerBlock = max(1, (1 << 15) / width)
-        let blockCount = (rows + rowsPerBlock - 1) / rowsPerBlock
-        let parts = Mutex<[Int: (TensorStatistics, [Float])]>([:])
-        try forEachConcurrently(blockCount) { block in
-            let range = block * rowsPerBlock..<min((block + 1) * rowsPerBlock, rows)
-            let count = range.count * width
-            let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: 2 * max(count, 1))
-            defer { values.deallocate() }
-            let left = UnsafeMutableBufferPointer(rebasing: values[..<count])
-            let right = UnsafeMutableBufferPointer(rebasing: values[count..<2 * count])
-            try a.readRows(range, into: left)
-            try b.readRows(range, into: right)
-            guard let left = left.baseAddress, let right = right.baseAddress else { return }
-            var statistics = TensorStatistics()
-            var changes: [Float] = []
-            if keepsRowChanges {
-                for row in 0..<range.count {
-                    let next = TensorStatistics(left + row * width, right + row * width, count: width)
-                    changes.append(Float(next.differenceNorm))
-                    statistics.append(next)
-                }
-            } else {
-                statistics = TensorStatistics(left, right, count: count)
+    func measure(keepsRowChanges: Bool) throws -> (statistics: TensorDifference, rowChanges: [Float]?) {
+        let blocks = a.blocks(of: 0..<min(a.rows, b.rows))
+        let parts = Mutex<[Int: (TensorDifference, [Float])]>([:])
+        try forEachConcurrently(blocks.count) { block in
+            let part = try a.withRowBytes(blocks[block]) { left in
+                try b.withRowBytes(blocks[block]) { try measure(left, $0, keepsRowChanges: keepsRowChanges) }
             }
-            statistics.identicalCount = identicalCount(range, width: width, left, right)
-            let part = (statistics, changes)
             parts.withLock { $0[block] = part }
         }
-        var statistics = TensorStatistics()
+        var statistics = TensorDifference()
         var changes: [Float] = []
         let all = parts.withLock { $0 }
-        for block in 0..<blockCount {
+        for block in blocks.indices {
             guard let part = all[block] else { continue }
             statistics.append(part.0)
             changes += part.1
@@ -134,31 +117,70 @@ private struct TensorPair: Sendable {
         return (statistics, keepsRowChanges ? changes : nil)
     }
 
-    /// Elements of these rows whose stored bits are equal; where the types differ, whose values are.
+    /// The bytes of the same whole rows of both, in pieces that stay in a core's cache.
+    private func measure(
+        _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer, keepsRowChanges: Bool
+    ) throws -> (TensorDifference, [Float]) {
+        let sizeA = a.description.elementType.byteCount
+        let sizeB = b.description.elementType.byteCount
+        let count = left.count / sizeA
+        let piece = keepsRowChanges ? max(a.columns, 1) : 1 << 13
+        let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: 2 * piece)
+        defer { scratch.deallocate() }
+        var statistics = TensorDifference()
+        var changes: [Float] = []
+        for start in stride(from: 0, to: count, by: piece) {
+            let length = min(piece, count - start)
+            let bytesA = UnsafeRawBufferPointer(rebasing: left[start * sizeA..<(start + length) * sizeA])
+            let bytesB = UnsafeRawBufferPointer(rebasing: right[start * sizeB..<(start + length) * sizeB])
+            let valuesA = UnsafeMutableBufferPointer(rebasing: scratch[..<length])
+            let valuesB = UnsafeMutableBufferPointer(rebasing: scratch[piece..<piece + length])
+            try ElementConversion.toFloat32(bytesA, a.description.elementType, into: valuesA)
+            try ElementConversion.toFloat32(bytesB, b.description.elementType, into: valuesB)
+            guard let pointerA = valuesA.baseAddress, let pointerB = valuesB.baseAddress else { continue }
+            var next = TensorDifference(pointerA, pointerB, count: length)
+            next.identicalCount = identicalCount(bytesA, bytesB, pointerA, pointerB, count: length)
+            if keepsRowChanges { changes.append(Float(next.differenceNorm)) }
+            statistics.append(next)
+        }
+        return (statistics, changes)
+    }
+
+    /// Elements whose stored bits are equal; where the types differ, whose values are.
     private func identicalCount(
-        _ rows: Range<Int>, width: Int, _ valuesA: UnsafePointer<Float>, _ valuesB: UnsafePointer<Float>
+        _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer, _ valuesA: UnsafePointer<Float>,
+        _ valuesB: UnsafePointer<Float>, count: Int
     ) -> Int {
-        let elements = rows.lowerBound * width..<rows.upperBound * width
-        guard a.description.elementType == b.description.elementType,
-            let left = a.bytes.baseAddress, let right = b.bytes.baseAddress
-        else { return (0..<elements.count).count { valuesA[$0] == valuesB[$0] } }
+        guard a.description.elementType == b.description.elementType, let left = left.baseAddress,
+            let right = right.baseAddress
+        else { return (0..<count).count { valuesA[$0] == valuesB[$0] } }
         switch a.description.elementType.byteCount {
-        case 1: return Self.equalCount(left, right, elements, as: UInt8.self)
-        case 2: return Self.equalCount(left, right, elements, as: UInt16.self)
-        case 4: return Self.equalCount(left, right, elements, as: UInt32.self)
-        default: return Self.equalCount(left, right, elements, as: UInt64.self)
+        case 1: return Self.equalCount(left, right, count, as: UInt8.self)
+        case 2: return Self.equalCount(left, right, count, as: UInt16.self)
+        case 4: return Self.equalCount(left, right, count, as: UInt32.self)
+        default: return Self.equalCount(left, right, count, as: UInt64.self)
         }
     }
 
     @inline(__always)
-    private static func equalCount<Word: FixedWidthInteger>(
-        _ a: UnsafeMutableRawPointer, _ b: UnsafeMutableRawPointer, _ range: Range<Int>, as type: Word.Type
+    private static func equalCount<Word: FixedWidthInteger & BitwiseCopyable>(
+        _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ count: Int, as type: Word.Type
     ) -> Int {
-        let a = a.assumingMemoryBound(to: Word.self)
-        let b = b.assumingMemoryBound(to: Word.self)
-        var count = 0
-        for index in range where a[index] == b[index] { count += 1 }
-        return count
+        let size = MemoryLayout<Word>.size
+        var equal: Word = 0
+        var total = 0
+        // A counter of the elements' own width lets the compiler compare whole vectors; it is emptied before it
+        // can overflow.
+        for start in stride(from: 0, to: count, by: 127) {
+            equal = 0
+            for index in start..<min(start + 127, count) {
+                let x = a.loadUnaligned(fromByteOffset: index * size, as: Word.self)
+                let y = b.loadUnaligned(fromByteOffset: index * size, as: Word.self)
+                equal &+= x == y ? 1 : 0
+            }
+            total += Int(equal)
+        }
+        return total
     }
 }
 

@@ -10,7 +10,7 @@ public struct TokenizerComparison: Sendable {
         public let idB: Int?
     }
 
-    /// Highest id + 1; nil where there is no tokenizer.
+    /// Highest id + 1; nil where there is no tokenizer, or where the two are identical and neither was read.
     public let sizeA: Int?
     public let sizeB: Int?
     /// Whether tokenizer.json has the same bytes.
@@ -33,14 +33,14 @@ public struct TokenizerComparison: Sendable {
             ("short", left?.shortID, right?.shortID),
         ].filter { $0.1 != $0.2 }.map { ChangedToken(content: $0.0, idA: $0.1, idB: $0.2) }
         isIdentical = left?.json == right?.json
-        let tokenizerA = try left.map { try Tokenizer(json: $0.json) }
         guard !isIdentical else {
-            sizeA = tokenizerA?.vocabularySize
-            sizeB = sizeA
+            sizeA = nil
+            sizeB = nil
             tokens = []
             parts = []
             return
         }
+        let tokenizerA = try left.map { try Tokenizer(json: $0.json) }
         let tokenizerB = try right.map { try Tokenizer(json: $0.json) }
         sizeA = tokenizerA?.vocabularySize
         sizeB = tokenizerB?.vocabularySize

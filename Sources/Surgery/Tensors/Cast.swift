@@ -31,7 +31,7 @@ public enum Cast {
                 castCount += 1
                 var description = old
                 description.elementType = type
-                let source = OnDemandTensor(input, tensor)
+                let source = TensorRows(input, tensor)
                 result.tensors.append(
                     TensorToWrite(
                         group: group, description: description,
@@ -59,21 +59,19 @@ public enum Cast {
     ///
     /// - Returns: how many finite values became infinite.
     private static func cast(
-        _ source: OnDemandTensor, to type: ElementType, _ range: Range<Int>, into target: UnsafeMutableRawBufferPointer
+        _ source: TensorRows, to type: ElementType, _ range: Range<Int>, into target: UnsafeMutableRawBufferPointer
     ) throws -> Int {
         let elements = range.lowerBound / type.byteCount..<range.upperBound / type.byteCount
         var lost = 0
-        try source.withBytes(delivering: elements.count) { bytes in
-            let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: max(elements.count, 1))
-            defer { values.deallocate() }
-            let slice = UnsafeMutableBufferPointer(rebasing: values[..<elements.count])
-            try bytes.readElements(elements, into: slice)
-            try ElementConversion.fromFloat32(UnsafeBufferPointer(slice), type, into: target)
-            if type == .float16 {
-                for value in slice where value.isFinite && abs(value) >= 65520 { lost += 1 }
-            } else if type == .bfloat16 {
-                for value in slice where value.isFinite && abs(value) > 3.3961775e38 { lost += 1 }
-            }
+        let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: max(elements.count, 1))
+        defer { values.deallocate() }
+        let slice = UnsafeMutableBufferPointer(rebasing: values[..<elements.count])
+        try source.readElements(elements, into: slice)
+        try ElementConversion.fromFloat32(UnsafeBufferPointer(slice), type, into: target)
+        if type == .float16 {
+            for value in slice where value.isFinite && abs(value) >= 65520 { lost += 1 }
+        } else if type == .bfloat16 {
+            for value in slice where value.isFinite && abs(value) > 3.3961775e38 { lost += 1 }
         }
         return lost
     }

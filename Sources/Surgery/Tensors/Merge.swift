@@ -128,7 +128,7 @@ public enum Merge {
         }
     }
 
-    private static func counterpart(of tensor: StoredTensor, in file: CheckpointFile) throws -> OnDemandTensor {
+    private static func counterpart(of tensor: StoredTensor, in file: CheckpointFile) throws -> TensorRows {
         guard let other = file.tensor(tensor.description.name) else {
             throw SurgeryError.noTensor(path: file.path, tensor: tensor.description.name)
         }
@@ -138,6 +138,6 @@ public enum Merge {
                 reason: "has shape \(other.description.shape), the first model \(tensor.description.shape); "
                     + "merge models of one architecture and vocabulary")
         }
-        return OnDemandTensor(file, other)
+        return TensorRows(file, other)
     }
 }

@@ -33,7 +33,7 @@ public enum ResizeVocabulary {
                     result.copy(tensor, from: input, in: group)
                     continue
                 }
-                let old = try TensorBytes(input, tensor)
+                let old = TensorRows(input, tensor)
                 var added: [Int: [UInt8]] = [:]
                 if group == .weights {
                     let mean = try NewRows.stored(VocabularyRows(old, used: 0..<used).mean, as: old.description)

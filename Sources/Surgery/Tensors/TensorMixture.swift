@@ -5,13 +5,13 @@ import Synchronization
 /// One tensor of a merge: the models' tensors and how they are mixed.
 final class TensorMixture: Sendable {
     private let method: MergeMethod
-    private let parts: [OnDemandTensor]
-    private let base: OnDemandTensor?
+    private let parts: [TensorRows]
+    private let base: TensorRows?
     private let weights: [Double]
     /// Coefficients of `slerp`, which depend on the whole tensors; made at the first use.
     private let arc = Mutex<(Float, Float)?>(nil)
 
-    init(method: MergeMethod, parts: [OnDemandTensor], base: OnDemandTensor?, weights: [Double]) {
+    init(method: MergeMethod, parts: [TensorRows], base: TensorRows?, weights: [Double]) {
         self.method = method
         self.parts = parts
         self.base = base
@@ -29,7 +29,7 @@ final class TensorMixture: Sendable {
         case .linear:
             // The sum first and one division then, in the order of the models.
             for (part, weight) in zip(parts, weights) {
-                try read(part, range, into: values)
+                try part.readElements(range, into: values)
                 let weight = Float(weight)
                 for index in 0..<range.count { result[index] += weight * values[index] }
             }
@@ -38,14 +38,14 @@ final class TensorMixture: Sendable {
         case .slerp:
             let (first, second) = try coefficients()
             for (part, factor) in zip(parts, [first, second]) {
-                try read(part, range, into: values)
+                try part.readElements(range, into: values)
                 for index in 0..<range.count { result[index] += factor * values[index] }
             }
         case .taskArithmetic:
             guard let base else { return }
-            try read(base, range, into: origin)
+            try base.readElements(range, into: origin)
             for (part, weight) in zip(parts, weights) {
-                try read(part, range, into: values)
+                try part.readElements(range, into: values)
                 let weight = Float(weight)
                 for index in 0..<range.count { result[index] += weight * (values[index] - origin[index]) }
             }
@@ -53,23 +53,12 @@ final class TensorMixture: Sendable {
         }
     }
 
-    private func read(
-        _ part: OnDemandTensor, _ range: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
-    ) throws {
-        try part.withBytes(delivering: range.count) { try $0.readElements(range, into: values) }
-    }
-
     /// Factors of the two tensors. Tensors that point nearly the same way are mixed linearly, since the arc between
     /// them has no well-defined plane.
     private func coefficients() throws -> (Float, Float) {
         try arc.withLock { arc in
             if let arc { return arc }
-            var found: (Float, Float) = (1, 0)
-            try parts[0].withBytes(delivering: 0) { a in
-                try parts[1].withBytes(delivering: 0) { b in
-                    found = Self.coefficients(cosine: try Self.cosine(a, b), weight: weights[1])
-                }
-            }
+            let found = Self.coefficients(cosine: try Self.cosine(parts[0], parts[1]), weight: weights[1])
             arc = found
             return found
         }
@@ -81,11 +70,12 @@ final class TensorMixture: Sendable {
         return (Float(sin(angle * (1 - weight)) / sin(angle)), Float(sin(angle * weight) / sin(angle)))
     }
 
-    private static func cosine(_ a: TensorBytes, _ b: TensorBytes) throws -> Double {
+    private static func cosine(_ a: TensorRows, _ b: TensorRows) throws -> Double {
         let count = a.description.elementCount
-        let block = 1 << 16
+        // About a stored chunk at a time.
+        let block = 1 << 19
         let blockCount = (count + block - 1) / block
-        let parts = Mutex<[Int: TensorStatistics]>([:])
+        let parts = Mutex<[Int: TensorDifference]>([:])
         try forEachConcurrently(blockCount) { index in
             let range = index * block..<min((index + 1) * block, count)
             let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: 2 * range.count)
@@ -95,11 +85,11 @@ final class TensorMixture: Sendable {
             try a.readElements(range, into: left)
             try b.readElements(range, into: right)
             guard let left = left.baseAddress, let right = right.baseAddress else { return }
-            let statistics = TensorStatistics(left, right, count: range.count)
+            let statistics = TensorDifference(left, right, count: range.count)
             parts.withLock { $0[index] = statistics }
         }
         let all = parts.withLock { $0 }
-        var total = TensorStatistics()
+        var total = TensorDifference()
         for index in 0..<blockCount { if let part = all[index] { total.append(part) } }
         return total.normA > 0 && total.normB > 0 ? total.products / (total.normA * total.normB) : 0
     }

@@ -1,6 +1,6 @@
 /// What one rendering may use. Templates come with models from anywhere, so all of it is bounded.
 struct TemplateBudget {
-    /// Nodes evaluated, elements visited, and bytes of text made, together: bounds time and memory.
+    /// Bytes of text read and made, elements visited (8) and nodes evaluated (16), together: bounds time and memory.
     private var steps = 100_000_000
     /// Statements, expressions and macro calls inside each other.
     private var depth = 0
@@ -13,7 +13,9 @@ struct TemplateBudget {
     /// Lists inside each other.
     static let maximumNesting = 150
 
-    mutating func spend(_ count: Int = 1) throws {
+    mutating func spendNode() throws { try spend(16) }
+
+    mutating func spend(_ count: Int) throws {
         guard count <= steps else {
             throw TemplateFault("needs more time or memory than a chat template may use", kind: .limit)
         }
@@ -32,7 +34,7 @@ struct TemplateBudget {
 
     /// Admits a value into a container: only data, and not nested without bound, so that nothing refers to itself.
     mutating func admit(_ value: TemplateValue, nesting: Int = 0) throws {
-        try spend()
+        try spend(8)
         guard nesting < Self.maximumNesting else { throw TemplateFault("lists nested too deeply", kind: .limit) }
         switch value {
         case .list(let elements), .tuple(let elements):

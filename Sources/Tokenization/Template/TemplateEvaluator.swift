@@ -30,7 +30,7 @@ struct TemplateEvaluator {
     private mutating func run(_ statements: [TemplateStatement]) throws -> Flow {
         try budget.enter()
         for statement in statements {
-            try budget.spend()
+            try budget.spendNode()
             let flow = try run(statement)
             if flow != .onwards {
                 budget.leave()
@@ -163,7 +163,7 @@ struct TemplateEvaluator {
         defer { loopDepth -= 1 }
         let state = TemplateLoopState(items: items, depth: loopDepth)
         for (index, item) in items.enumerated() {
-            try budget.spend()
+            try budget.spendNode()
             state.index = index
             let flow = try inNewScope { evaluator in
                 evaluator.scope.variables["loop"] = .loop(state)
@@ -178,7 +178,7 @@ struct TemplateEvaluator {
     // MARK: Expressions
 
     mutating func evaluate(_ expression: TemplateExpression) throws -> TemplateValue {
-        try budget.spend()
+        try budget.spendNode()
         switch expression {
         case .literal(let literal): return TemplateValue(literal)
         case .name(let name, _): return scope.value(name) ?? .undefined("\"\(name)\" is undefined")
@@ -326,7 +326,8 @@ struct TemplateEvaluator {
     }
 
     private mutating func item(_ key: TemplateValue, of base: TemplateValue) throws -> TemplateValue {
-        let missing = TemplateValue.undefined("\(base.kindName) has no such item")
+        let shown = key.approximateSize(limit: 80) < 80 ? key.representation : key.kindName
+        let missing = TemplateValue.undefined("\(base.kindName) has no item \(shown)")
         switch base {
         case .undefined(let hint): throw TemplateFault("\(hint), so it has no items")
         case .dictionary(let members):

@@ -33,7 +33,9 @@ enum TemplateFilters {
             result = try applyToText(name, try evaluator.text(value), &arguments, &evaluator)
         case "abs", "int", "float", "round": result = try applyToNumber(name, value, &arguments)
         case "map", "select", "reject", "selectattr", "rejectattr":
-            result = try applyToEach(name, evaluator.elements(of: value), &arguments, &evaluator)
+            // Jinja looks into what is true only: none counts as no elements here.
+            let elements = value.isTrue ? try evaluator.elements(of: value) : []
+            result = try applyToEach(name, elements, &arguments, &evaluator)
         case "dictsort":
             guard case .dictionary(let members) = value else {
                 throw TemplateFault("\"dictsort\" needs a dictionary, not \(value.kindName)")

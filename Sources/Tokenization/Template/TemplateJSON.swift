@@ -24,7 +24,7 @@ enum TemplateJSON {
         }
         writer.sortsKeys = arguments.bool("sort_keys", default: false)
         try writer.write(value, level: 0, &evaluator.budget)
-        return .string(String(writer.output))
+        return .string(writer.output.text)
     }
 
     private struct Writer {
@@ -33,9 +33,9 @@ enum TemplateJSON {
         var itemSeparator = ", "
         var keySeparator = ": "
         var sortsKeys = false
-        var output = String.UnicodeScalarView()
+        var output = TextBuffer()
 
-        private mutating func append(_ text: String) { output.append(contentsOf: text.unicodeScalars) }
+        private mutating func append(_ text: String) { output.append(text) }
 
         mutating func write(_ value: TemplateValue, level: Int, _ budget: inout TemplateBudget) throws {
             try budget.spend(8)
@@ -102,7 +102,7 @@ enum TemplateJSON {
         }
 
         private mutating func write(_ text: String) {
-            output.append("\"")
+            output.append("\"" as Unicode.Scalar)
             for scalar in text.unicodeScalars {
                 switch scalar {
                 case "\"": append("\\\"")
@@ -123,7 +123,7 @@ enum TemplateJSON {
                     }
                 }
             }
-            output.append("\"")
+            output.append("\"" as Unicode.Scalar)
         }
     }
 }

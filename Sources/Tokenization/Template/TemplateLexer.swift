@@ -273,10 +273,10 @@ struct TemplateLexer {
     private mutating func readString(_ quote: Unicode.Scalar) throws -> String {
         let start = position
         position += 1
-        var text = String.UnicodeScalarView()
+        var text = TextBuffer()
         while let scalar = at(position) {
             position += 1
-            if scalar == quote { return String(text) }
+            if scalar == quote { return text.text }
             if scalar != "\\" {
                 text.append(scalar)
                 continue
@@ -284,13 +284,13 @@ struct TemplateLexer {
             guard let letter = at(position) else { break }
             position += 1
             switch letter {
-            case "n": text.append("\n")
-            case "t": text.append("\t")
-            case "r": text.append("\r")
-            case "a": text.append("\u{7}")
-            case "b": text.append("\u{8}")
-            case "f": text.append("\u{C}")
-            case "v": text.append("\u{B}")
+            case "n": text.append("\n" as Unicode.Scalar)
+            case "t": text.append("\t" as Unicode.Scalar)
+            case "r": text.append("\r" as Unicode.Scalar)
+            case "a": text.append("\u{7}" as Unicode.Scalar)
+            case "b": text.append("\u{8}" as Unicode.Scalar)
+            case "f": text.append("\u{C}" as Unicode.Scalar)
+            case "v": text.append("\u{B}" as Unicode.Scalar)
             case "\\", "'", "\"": text.append(letter)
             case "\n": break
             case "x": text.append(try readHexadecimal(2, from: position - 2))
@@ -308,7 +308,7 @@ struct TemplateLexer {
             case "N": throw fault("the escape \"\\N\" is not supported", at: position - 2)
             default:
                 // As in Python, an unknown escape stands for itself.
-                text.append("\\")
+                text.append("\\" as Unicode.Scalar)
                 text.append(letter)
             }
         }

@@ -9,6 +9,7 @@ enum TemplateMethods {
         "split", "rsplit", "splitlines", "strip", "lstrip", "rstrip", "startswith", "endswith", "upper", "lower",
         "capitalize", "title", "replace", "find", "rfind", "count", "join", "isdigit", "isalpha", "isalnum", "isspace",
         "isupper", "islower", "removeprefix", "removesuffix", "zfill", "partition", "rpartition", "index",
+        "format",
     ]
 
     static func call(
@@ -117,6 +118,7 @@ enum TemplateMethods {
         case "join":
             let elements = try evaluator.elements(of: arguments.required("elements", of: name))
             return .string(try join(elements, with: text, &evaluator, onlyStrings: true))
+        case "format": return .string(try formatted(text, &arguments, &evaluator))
         case "zfill":
             let width = try arguments.integer("width", of: name, default: 0)
             let missing = width - text.unicodeScalars.count
@@ -127,6 +129,46 @@ enum TemplateMethods {
                 sign + String(repeating: "0", count: missing) + (sign.isEmpty ? text : text.removingFirst().rest))
         default: return .bool(holds(name, text))
         }
+    }
+
+    /// `str.format` with plain fields: `{}`, `{0}` and `{name}`.
+    private static func formatted(
+        _ text: String, _ arguments: inout TemplateCallArguments, _ evaluator: inout TemplateEvaluator
+    ) throws -> String {
+        let (positional, named) = (arguments.positional, arguments.named)
+        arguments = TemplateCallArguments()
+        let scalars = Array(text.unicodeScalars)
+        var result = TextBuffer()
+        var position = 0
+        var automatic = 0
+        while position < scalars.count {
+            let scalar = scalars[position]
+            position += 1
+            if scalar == "{" || scalar == "}", position < scalars.count, scalars[position] == scalar {
+                result.append(scalar)
+                position += 1
+            } else if scalar == "{" {
+                guard let end = scalars[position...].firstIndex(of: "}") else {
+                    throw TemplateFault("\"format\" found \"{\" without \"}\"")
+                }
+                let field = String(String.UnicodeScalarView(scalars[position..<end]))
+                position = end + 1
+                let index = field.isEmpty ? automatic : Int(field)
+                if field.isEmpty { automatic += 1 }
+                let value =
+                    index.map { positional.indices.contains($0) ? positional[$0] : nil }
+                    ?? named.first { $0.name == field }?.value
+                guard let value else {
+                    throw TemplateFault("\"format\" cannot fill the field \"{\(field)}\"")
+                }
+                result.append(try evaluator.text(value))
+            } else if scalar == "}" {
+                throw TemplateFault("\"format\" found \"}\" without \"{\"")
+            } else {
+                result.append(scalar)
+            }
+        }
+        return result.text
     }
 
     private static func optionalString(

@@ -26,16 +26,16 @@ enum TemplateText {
     static func representation(_ text: String) -> String {
         let quote: Unicode.Scalar =
             text.unicodeScalars.contains("'") && !text.unicodeScalars.contains("\"") ? "\"" : "'"
-        var result = String.UnicodeScalarView()
+        var result = TextBuffer()
         result.append(quote)
         for scalar in text.unicodeScalars {
             switch scalar {
             case quote, "\\":
-                result.append("\\")
+                result.append("\\" as Unicode.Scalar)
                 result.append(scalar)
-            case "\n": result.append(contentsOf: "\\n".unicodeScalars)
-            case "\r": result.append(contentsOf: "\\r".unicodeScalars)
-            case "\t": result.append(contentsOf: "\\t".unicodeScalars)
+            case "\n": result.append("\\n")
+            case "\r": result.append("\\r")
+            case "\t": result.append("\\t")
             default:
                 if isPrintable(scalar) {
                     result.append(scalar)
@@ -44,12 +44,12 @@ enum TemplateText {
                     let width = scalar.value < 0x100 ? 2 : scalar.value < 0x10000 ? 4 : 8
                     let letter = width == 2 ? "x" : width == 4 ? "u" : "U"
                     let zeros = String(repeating: "0", count: width - digits.count)
-                    result.append(contentsOf: "\\\(letter)\(zeros)\(digits)".unicodeScalars)
+                    result.append("\\\(letter)\(zeros)\(digits)")
                 }
             }
         }
         result.append(quote)
-        return String(result)
+        return result.text
     }
 
     private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
@@ -155,15 +155,15 @@ enum TemplateText {
 
     static func replaced(_ text: String, _ old: String, _ new: String, limit: Int) -> String {
         if old.utf8.isEmpty {
-            var result = String.UnicodeScalarView()
+            var result = TextBuffer()
             var left = limit
             for scalar in text.unicodeScalars {
-                if left > 0 { result.append(contentsOf: new.unicodeScalars) }
+                if left > 0 { result.append(new) }
                 left -= 1
                 result.append(scalar)
             }
-            if left > 0 { result.append(contentsOf: new.unicodeScalars) }
-            return String(result)
+            if left > 0 { result.append(new) }
+            return result.text
         }
         return split(text, by: old, limit: limit).joined(separator: new)
     }

@@ -169,6 +169,7 @@ struct AnswerLexer {
         case "infinity", "inf", "oo": return [.command("infty")]
         default: break
         }
+        if run == "or" { return [.word(run)] }
         // Three letters and more are a word, unless they stand right behind a number; fewer a product of variables.
         let followsNumber = lexemes.last.map { Self.isNumber($0.token) } ?? false
         let isApart = start == 0 || !characters[start - 1].isNumber

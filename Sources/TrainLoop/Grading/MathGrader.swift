@@ -39,8 +39,8 @@ public struct MathGrader: AnswerGrader {
         _ left: AnswerValue, _ answer: String, _ right: AnswerValue, _ truth: String
     ) -> Bool {
         if AnswerComparison.areEqual(left, right) { return true }
-        // Where one of them is no mathematics, both are compared as texts.
-        guard left.isText || right.isText else { return false }
+        // Where the truth is no mathematics, both are compared as texts.
+        guard right.isText else { return false }
         let text = AnswerValue.plainText(answer)
         return text != .text("") && text == AnswerValue.plainText(truth)
     }

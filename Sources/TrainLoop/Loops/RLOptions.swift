@@ -33,6 +33,8 @@ public struct RLOptions: Sendable {
     public var epsilon = 1e-8
     public var weightDecay = 0.0
     public var clipNorm = 1.0
+    /// Patterns of parameters that are not trained.
+    public var freeze: [String] = []
     public var microBatchTokens = 4096
     public var seed: UInt64 = 0
     public var saveEvery = 10
@@ -64,6 +66,7 @@ public struct RLOptions: Sendable {
             "schedule": .string(schedule.rawValue), "final_lr_share": .double(finalLearningRateShare),
             "warmup_steps": .integer(warmupSteps), "beta1": .double(beta1), "beta2": .double(beta2),
             "adam_epsilon": .double(epsilon), "weight_decay": .double(weightDecay), "clip_norm": .double(clipNorm),
+            "freeze": .array(freeze.map { .string($0) }),
             "micro_batch_tokens": .integer(microBatchTokens), "seed": .string(String(seed)),
             "save_every": .integer(saveEvery), "keep_last": .integer(keepLast), "probe_every": .integer(probeEvery),
         ]

@@ -26,6 +26,7 @@ public struct RLTrainer {
     private let reward: any Reward
 
     private let model: Model
+    private let frozen: FrozenParameters
     /// Of the update under way; kept so that its memory is.
     private let gradients: ModelParameters
 
@@ -103,6 +104,7 @@ public struct RLTrainer {
             if !table.prompts.isEmpty { state.metadata.probes.append(table) }
         }
         model = Model(state.parameters)
+        frozen = try FrozenParameters(options.freeze, in: state.parameters.configuration)
         gradients = ModelParameters(state.parameters.configuration)
     }
 
@@ -174,6 +176,7 @@ extension RLTrainer {
 
         gradients.clear()
         let totals = accumulate(batch, rollouts, into: gradients, report: report)
+        frozen.clear(gradients)
         let norm = gradientNorm(gradients)
         guard totals.loss.isFinite, norm.isFinite else {
             throw TrainingFailure.notFinite(
@@ -184,7 +187,7 @@ extension RLTrainer {
         if norm > 0 || options.weightDecay > 0 {
             state.optimizer.update(
                 state.parameters, gradients: gradients, learningRate: Float(rate),
-                gradientScale: clipScale(norm: norm, limit: options.clipNorm))
+                gradientScale: clipScale(norm: norm, limit: options.clipNorm), frozen: frozen.names)
         }
         state.step = next
         clock.mark("update")

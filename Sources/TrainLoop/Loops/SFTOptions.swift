@@ -41,6 +41,8 @@ public struct SFTOptions: Sendable {
     public var epsilon = 1e-8
     public var weightDecay = 0.1
     public var clipNorm = 1.0
+    /// Patterns of parameters that are not trained.
+    public var freeze: [String] = []
     public var seed: UInt64 = 0
     /// Steps between saved states; nil: only the last.
     public var saveEvery: Int?
@@ -59,6 +61,7 @@ public struct SFTOptions: Sendable {
             "schedule": .string(schedule.rawValue), "final_lr_share": .double(finalLearningRateShare),
             "warmup_steps": .integer(resolvedWarmup(totalSteps)), "beta1": .double(beta1), "beta2": .double(beta2),
             "epsilon": .double(epsilon), "weight_decay": .double(weightDecay), "clip_norm": .double(clipNorm),
+            "freeze": .array(freeze.map { .string($0) }),
             "seed": .string(String(seed)), "save_every": .integer(saveEvery ?? totalSteps),
             "keep_last": .integer(keepLast), "probe_count": .integer(probeCount),
         ]

@@ -31,6 +31,7 @@ public struct SFTTrainer {
     private let schedule: LearningRateSchedule
 
     private let model: Model
+    private let frozen: FrozenParameters
     /// Of the update under way; kept so that its memory is.
     private let gradients: ModelParameters
 
@@ -121,6 +122,7 @@ public struct SFTTrainer {
             if !probeProblems.isEmpty { state.metadata.probes.append(ModeProbe.emptyTable(probeProblems)) }
         }
         model = Model(state.parameters)
+        frozen = try FrozenParameters(options.freeze, in: state.parameters.configuration)
         gradients = ModelParameters(state.parameters.configuration)
     }
 
@@ -182,6 +184,7 @@ public struct SFTTrainer {
         guard totals.loss.isFinite else {
             throw TrainingFailure.notFinite(what: "the loss", step: state.step + 1, lastGood: lastGood)
         }
+        frozen.clear(gradients)
         let norm = gradientNorm(gradients)
         guard norm.isFinite else {
             throw TrainingFailure.notFinite(what: "the gradient", step: state.step + 1, lastGood: lastGood)
@@ -191,7 +194,7 @@ public struct SFTTrainer {
         state.optimizer.update(
             state.parameters, gradients: gradients, learningRate: Float(rate),
             gradientScale: clipScale(norm: norm, limit: options.clipNorm),
-            rowLearningRateScale: controlRowScales())
+            rowLearningRateScale: controlRowScales(), frozen: frozen.names)
         state.step += 1
         let seconds = Double((ContinuousClock.now - start) / .seconds(1))
         return [

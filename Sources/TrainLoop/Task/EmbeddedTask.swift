@@ -1,12 +1,13 @@
 /// A task small enough for a model of half a million parameters, on which thinking pays at some levels only.
 ///
-/// A problem is a chain of operations, worked from left to right modulo `modulus` with no precedence: `7+9*3-8=?`.
+/// A problem is a chain of operations, worked from left to right modulo `modulus` with no precedence: `7+9*3-8?`.
 /// The working writes every step (`7+9=6,6*3=8,8-8=0`), the answer is the last value. Short mode can learn one or two
 /// steps at once and not many. A decoy is as long as the hard level it belongs to, but its last operation but one
 /// multiplies by 0, so that short mode can answer it: who chooses by the length of the prompt chooses wrongly there.
 ///
-/// The question mark at the end is there on purpose. The mode is chosen at the prompt's last token; were that the
-/// `=` which also stands in every step of the working, learning to choose would change how the working is read.
+/// A problem ends in a sign of its own on purpose. The mode is chosen at the prompt's last token; were that the `=`
+/// which also stands in every step of the working, learning to choose would change how the working is read (measured:
+/// the first layer's attention at `=` learns to look for `*0`, and forced thinking falls from 1.00 to 0.5).
 public struct EmbeddedTask: Sendable, Equatable {
     /// One kind of problem.
     public struct Level: Sendable, Equatable {
@@ -16,12 +17,21 @@ public struct EmbeddedTask: Sendable, Equatable {
         public var start: ClosedRange<Int>
         /// The last operation but one is `*0`.
         public var isDecoy: Bool
+        /// Its share in the warm-up, relative to the other levels.
+        public var warmUpWeight: Double
+        /// Its share in reinforcement learning.
+        public var learningWeight: Double
 
-        public init(_ name: String, operationCount: Int, start: ClosedRange<Int> = 1...9, isDecoy: Bool = false) {
+        public init(
+            _ name: String, operationCount: Int, start: ClosedRange<Int> = 1...9, isDecoy: Bool = false,
+            warmUpWeight: Double = 1, learningWeight: Double = 1
+        ) {
             self.name = name
             self.operationCount = operationCount
             self.start = start
             self.isDecoy = isDecoy
+            self.warmUpWeight = warmUpWeight
+            self.learningWeight = learningWeight
         }
     }
 
@@ -30,12 +40,15 @@ public struct EmbeddedTask: Sendable, Equatable {
     public var addends = 1...9
     /// Operands of ×; units modulo 10, so that no operation forgets what came before it.
     public var factors = [3, 7, 9]
-    /// What a problem ends in.
-    public var ending = "=?"
+    /// What a problem ends in; nothing that the working contains.
+    public var ending = "?"
+    /// The shares in reinforcement learning are such that, before anything is learned, what pulls towards thinking and
+    /// what pulls away from it cancel; a lopsided mix makes all levels go one way first.
     public var levels = [
-        Level("L1", operationCount: 1, start: 10...99), Level("L2", operationCount: 2),
-        Level("L4", operationCount: 4), Level("L6", operationCount: 6),
-        Level("D4", operationCount: 4, isDecoy: true), Level("D6", operationCount: 6, isDecoy: true),
+        Level("L1", operationCount: 1, start: 10...99, warmUpWeight: 2.5, learningWeight: 10),
+        Level("L2", operationCount: 2, warmUpWeight: 1.5, learningWeight: 5),
+        Level("L6", operationCount: 6, warmUpWeight: 3, learningWeight: 6),
+        Level("D6", operationCount: 6, isDecoy: true, warmUpWeight: 2, learningWeight: 11),
     ]
 
     public init() {}

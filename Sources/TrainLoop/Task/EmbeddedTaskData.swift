@@ -3,7 +3,7 @@ import OrderedJSON
 /// How much of the embedded task to make.
 public struct EmbeddedTaskSizes: Sendable, Equatable {
     /// Pairs for the warm-up, all levels together.
-    public var trainPairs = 43_200
+    public var trainPairs = 57_600
     /// Problems for reinforcement learning, all levels together.
     public var trainProblems = 8_000
     /// Problems a level.
@@ -12,9 +12,9 @@ public struct EmbeddedTaskSizes: Sendable, Equatable {
     public var test = 1_000
     /// Problems a level.
     public var probe = 10
-    /// The share of a level in `trainPairs` relative to the others; 1 where absent.
+    /// Shares of levels in `trainPairs` that differ from the task's own.
     public var pairWeights: [String: Double] = [:]
-    /// The share of a level in `trainProblems` relative to the others; 1 where absent.
+    /// Shares of levels in `trainProblems` that differ from the task's own.
     public var problemWeights: [String: Double] = [:]
 
     public init() {}
@@ -61,7 +61,8 @@ public struct EmbeddedTaskData: Sendable, Equatable {
         public var distinctTrainProblems: Int
     }
 
-    /// Half of a level's problems at most are held out, so that training keeps the other half.
+    /// Three quarters of a level's problems at most are held out, so that training keeps the rest; where that is less
+    /// than asked for, test, dev and probe shrink alike.
     ///
     /// - Throws: `EmbeddedTaskError`.
     public init(_ task: EmbeddedTask = EmbeddedTask(), sizes: EmbeddedTaskSizes, seed: UInt64) throws {
@@ -69,18 +70,18 @@ public struct EmbeddedTaskData: Sendable, Equatable {
         self.seed = seed
         let counts = [sizes.trainPairs, sizes.trainProblems, sizes.dev, sizes.test, sizes.probe]
         guard counts.allSatisfy((0...10_000_000).contains) else { throw EmbeddedTaskError.negativeCount }
-        let pairCounts = try Self.shares(of: sizes.trainPairs, task, sizes.pairWeights)
-        let problemCounts = try Self.shares(of: sizes.trainProblems, task, sizes.problemWeights)
+        let pairCounts = try Self.shares(of: sizes.trainPairs, task, \.warmUpWeight, sizes.pairWeights)
+        let problemCounts = try Self.shares(of: sizes.trainProblems, task, \.learningWeight, sizes.problemWeights)
 
         var heldOut: Set<String> = []
         for (index, level) in task.levels.enumerated() {
             // A level's problems depend on the seed and on the level alone, not on how many others were made.
             var generator = SplitMix(seed: seed &* 0x1_0000 &+ UInt64(index))
             let space = task.problemCount(level)
-            var room = space / 2
-            func heldOutExamples(_ wanted: Int, _ split: String) -> [Pair] {
-                let count = min(wanted, room)
-                room -= count
+            let room = space / 4 * 3
+            let wanted = sizes.test + sizes.dev + sizes.probe
+            func heldOutExamples(_ size: Int, _ split: String) -> [Pair] {
+                let count = wanted <= room ? size : Int(Double(size) * Double(room) / Double(wanted))
                 return (0..<count).map { number in
                     var example = task.example(level, using: &generator)
                     while !heldOut.insert(example.problem).inserted {
@@ -115,13 +116,15 @@ public struct EmbeddedTaskData: Sendable, Equatable {
     }
 
     /// How many of `total` fall to each level, by the largest remainders.
-    private static func shares(of total: Int, _ task: EmbeddedTask, _ weights: [String: Double]) throws -> [Int] {
+    private static func shares(
+        of total: Int, _ task: EmbeddedTask, _ own: (EmbeddedTask.Level) -> Double, _ weights: [String: Double]
+    ) throws -> [Int] {
         let names = task.levels.map(\.name)
         for (name, weight) in weights.sorted(by: { $0.key < $1.key }) {
             guard names.contains(name) else { throw EmbeddedTaskError.unknownLevel(name, known: names) }
             guard weight >= 0, weight.isFinite else { throw EmbeddedTaskError.badWeight(name) }
         }
-        let weightOf = names.map { weights[$0] ?? 1 }
+        let weightOf = task.levels.map { weights[$0.name] ?? own($0) }
         let sum = weightOf.reduce(0, +)
         guard sum > 0, sum.isFinite else { throw EmbeddedTaskError.badWeight(names.first ?? "") }
         let exact = weightOf.map { $0 / sum * Double(total) }
@@ -173,7 +176,9 @@ extension EmbeddedTaskData {
                     [
                         "name": .string(level.name), "operations": .integer(level.operationCount),
                         "decoy": .bool(level.isDecoy), "problems": .integer(report.problemCount),
-                        "test": .integer(report.test), "smaller_than_test": .bool(report.isSmallerThanTest),
+                        "warm_up_weight": .double(level.warmUpWeight),
+                        "learning_weight": .double(level.learningWeight), "test": .integer(report.test),
+                        "smaller_than_test": .bool(report.isSmallerThanTest),
                         "distinct_train_problems": .integer(report.distinctTrainProblems),
                     ]
                 }),

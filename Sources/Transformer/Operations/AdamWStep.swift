@@ -3,7 +3,6 @@ package enum AdamWStep {
     struct Constants {
         /// 1 − learning rate · decay
         var keep: Float
-        var beta1: Float
         var beta2: Float
         var oneMinusBeta1: Float
         var oneMinusBeta2: Float

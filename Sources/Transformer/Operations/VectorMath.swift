@@ -3,7 +3,6 @@
 /// The build targets plain x86-64 (SSE2), so a product and a sum stay two instructions: `addingProduct` would call
 /// into libm for a fused one.
 typealias Lane = SIMD8<Float>
-package typealias FloatPointer = UnsafePointer<Float>
 
 @inline(__always)
 func load(_ p: UnsafePointer<Float>, _ i: Int) -> Lane {

@@ -26,14 +26,20 @@ struct ComparisonText {
         let word = report.isSame ? Style.green("SAME") : Style.yellow("DIFFERENT")
         var lines = ["\(Style.bold(word))  \(Self.fileName(report.a.path)) → \(Self.fileName(report.b.path))"]
         lines.append("  \(relation)")
-        let architecture = report.sameArchitecture ? "same architecture" : Style.yellow("another architecture")
-        let tokenizer = report.tokenizer.isSame ? "same tokenizer" : Style.yellow("another tokenizer")
-        let template = report.sameChatTemplate ? "same chat template" : Style.yellow("another chat template")
-        lines.append("  \(architecture), \(tokenizer), \(template)")
+        lines.append("  " + agreement.map { $0.hasPrefix("another") ? Style.yellow($0) : $0 }.joined(separator: ", "))
         return lines
     }
 
-    private var relation: String {
+    /// What the two share and what not.
+    var agreement: [String] {
+        [
+            report.sameArchitecture ? "same architecture" : "another architecture",
+            report.tokenizer.isSame ? "same tokenizer" : "another tokenizer",
+            report.sameChatTemplate ? "same chat template" : "another chat template",
+        ]
+    }
+
+    var relation: String {
         let steps = report.a.step != report.b.step ? "; step \(report.a.step) → \(report.b.step)" : ""
         switch report.relation {
         case .sameState: return "the same state, digest \(Format.shortDigest(report.a.digest))"
@@ -94,9 +100,9 @@ struct ComparisonText {
         let changed = report.tensors.filter { $0.status != .identical }.count
         var lines = ["", Style.bold("Weights")]
         lines.append(
-            "  \(changed) of \(report.tensors.count) tensors moved; "
+            "  \(changed) of \(report.tensors.count) tensors \(total.largestDifference > 0 ? "moved" : "differ in shape or type"); "
                 + "\(Format.percent(total.identicalFraction, decimals: 1)) of the elements are bit-identical")
-        guard changed > 0 else { return lines }
+        guard changed > 0, total.largestDifference > 0 else { return lines }
         lines.append(
             "  ‖Δ‖/‖A‖ \(Format.number(total.relativeChange)), cosine \(Self.cosine(total.cosine)), "
                 + "sign flips \(Format.grouped(total.signFlipCount))" + Self.nonFinite(total))
@@ -106,6 +112,9 @@ struct ComparisonText {
             lines.append(
                 "  largest |Δ| \(Format.number(Double(statistics.largestDifference))) at "
                     + "\(most.name)\(most.largestIndex)")
+        }
+        if let bytes = report.deltaByteCount {
+            lines.append("  a delta with only the changed elements would take about \(Format.bytes(bytes))")
         }
         lines += heat
         lines += moved
@@ -159,7 +168,7 @@ struct ComparisonText {
 
     private static func cosine(_ value: Double) -> String { String(format: "%.6f", value) }
 
-    private static func nonFinite(_ statistics: TensorStatistics) -> String {
+    private static func nonFinite(_ statistics: TensorDifference) -> String {
         guard statistics.nonFiniteA + statistics.nonFiniteB > 0 else { return ", no NaN or Inf" }
         return Style.red(", NaN or Inf \(statistics.nonFiniteA) → \(statistics.nonFiniteB)")
     }
@@ -177,8 +186,35 @@ struct ComparisonText {
                     + [("row", token.embedding), ("head", token.head)].compactMap { name, row in
                         row.map { "\(name) \(Self.row($0))" }
                     }.joined(separator: "; "))
+            if let neighbors = token.embedding?.neighbors, !neighbors.isEmpty {
+                let texts = neighbors.prefix(4).map {
+                    "\($0.text.debugDescription) \(String(format: "%.2f", $0.cosine))"
+                }
+                lines.append(Style.faint("            near " + texts.joined(separator: ", ")))
+            }
+        }
+        if report.movedRows.count > 0 {
+            let rows = report.movedRows.prefix(8).map {
+                "\($0.text.debugDescription) \(Format.number(Double($0.change)))"
+            }
+            lines += Self.wrapped("  rows that moved most: ", rows)
         }
         return lines
+    }
+
+    /// Items behind a title, broken into lines of 78 columns that start under the first item.
+    private static func wrapped(_ title: String, _ items: [String]) -> [String] {
+        var lines: [String] = []
+        var line = title
+        for (index, item) in items.enumerated() {
+            let text = index + 1 < items.count ? item + ", " : item
+            if line.count + text.count > 79, line.count > title.count {
+                lines.append(line)
+                line = String(repeating: " ", count: title.count)
+            }
+            line += text
+        }
+        return lines + [line]
     }
 
     private static func row(_ row: ControlTokenComparison.Row) -> String {

@@ -22,23 +22,26 @@ struct CurveText {
         return lines
     }
 
-    private var states: String {
+    var states: String {
         let steps = curve.states.map(\.step)
         guard let first = steps.first, let last = steps.last else { return "no states" }
         return steps.count == 1 ? "one state at step \(first)" : "\(steps.count) states, step \(first) to \(last)"
     }
 
     private var findings: [String] {
-        var lines: [String] = []
+        findingTexts.map { $0.hasPrefix("collapsed") ? Style.red("  " + $0) : "  " + $0 }
+    }
+
+    /// What a person should know about the curve before looking at it.
+    var findingTexts: [String] {
+        var texts: [String] = []
         if let collapse = curve.collapse {
-            lines.append(
-                Style.red("  collapsed into \(collapse.mode) mode at step \(collapse.step): over 98 % of the responses")
-            )
+            texts.append("collapsed into \(collapse.mode) mode at step \(collapse.step): over 98 % of the responses")
         }
         if let turn = curve.turn {
-            lines.append("  use of thinking turned at step \(turn.step), at \(Format.percent(turn.share))")
+            texts.append("use of thinking turned at step \(turn.step), at \(Format.percent(turn.share))")
         }
-        return lines
+        return texts
     }
 
     private var preference: [String] {

@@ -4,19 +4,25 @@ import Surgery
 enum MetricText {
     /// What a person looks at first; the others follow in the order they were logged.
     private static let order = [
-        "loss", "control_loss", "num_think", "num_short", "acc_think", "acc_short", "reward_mean",
+        "think share", "loss", "control_loss", "num_think", "num_short", "acc_think", "acc_short", "reward_mean",
         "response_length_think", "response_length_short", "response_length_mean", "p_think_mean", "p_think_entropy",
         "malformed", "truncated_think", "truncated_short", "zero_advantage_groups", "grad_norm", "entropy", "kl_loss",
         "ppo_kl", "clip_ratio", "lr",
     ]
 
-    static func lines(_ metrics: [(name: String, values: [Double])], limit: Int = 16) -> [String] {
-        let shown = metrics.filter { $0.values.contains(where: \.isFinite) }
-        let sorted = shown.enumerated().sorted { left, right in
-            let a = order.firstIndex(of: left.element.name) ?? order.count
-            let b = order.firstIndex(of: right.element.name) ?? order.count
+    /// The names in the order in which a person wants them.
+    static func sorted(_ names: [String]) -> [String] {
+        names.enumerated().sorted { left, right in
+            let a = order.firstIndex(of: left.element) ?? order.count
+            let b = order.firstIndex(of: right.element) ?? order.count
             return (a, left.offset) < (b, right.offset)
         }.map(\.element)
+    }
+
+    static func lines(_ metrics: [(name: String, values: [Double])], limit: Int = 16) -> [String] {
+        let shown = metrics.filter { $0.values.contains(where: \.isFinite) }
+        let ranks = sorted(shown.map(\.name))
+        let sorted = shown.sorted { (ranks.firstIndex(of: $0.name) ?? 0) < (ranks.firstIndex(of: $1.name) ?? 0) }
         var lines = sorted.prefix(limit).map { metric in
             let finite = metric.values.filter(\.isFinite)
             return "  \(Format.column(metric.name, 24)) \(TextPlot.sparkline(metric.values, width: 30))"

@@ -1,10 +1,10 @@
 import Surgery
 import Testing
 
-@Suite struct TensorStatisticsTests {
-    func statistics(_ a: [Float], _ b: [Float]) -> TensorStatistics {
+@Suite struct TensorDifferenceTests {
+    func statistics(_ a: [Float], _ b: [Float]) -> TensorDifference {
         a.withUnsafeBufferPointer { a in
-            b.withUnsafeBufferPointer { b in TensorStatistics(a.baseAddress!, b.baseAddress!, count: a.count) }
+            b.withUnsafeBufferPointer { b in TensorDifference(a.baseAddress!, b.baseAddress!, count: a.count) }
         }
     }
 

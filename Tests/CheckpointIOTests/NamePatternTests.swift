@@ -1,4 +1,4 @@
-import Surgery
+import CheckpointIO
 import Testing
 
 @Suite struct NamePatternTests {

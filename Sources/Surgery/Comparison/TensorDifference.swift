@@ -2,7 +2,7 @@ import CheckpointIO
 import Synchronization
 
 /// How far one tensor moved, element by element. Only finite pairs enter the sums.
-public struct TensorStatistics: Sendable, Equatable {
+public struct TensorDifference: Sendable, Equatable {
     public internal(set) var elementCount = 0
     /// Elements whose stored bits are equal.
     public internal(set) var identicalCount = 0
@@ -37,7 +37,7 @@ public struct TensorStatistics: Sendable, Equatable {
     }
 
     /// Adds the statistics of the elements that follow.
-    mutating func append(_ next: TensorStatistics) {
+    mutating func append(_ next: TensorDifference) {
         if next.largestDifference > largestDifference {
             largestDifference = next.largestDifference
             largestIndex = elementCount + next.largestIndex
@@ -54,10 +54,10 @@ public struct TensorStatistics: Sendable, Equatable {
     }
 
     /// Merges with another tensor's for a total; the place of the largest difference loses its meaning.
-    mutating func add(_ other: TensorStatistics) { append(other) }
+    mutating func add(_ other: TensorDifference) { append(other) }
 
     /// Of `count` pairs of float32.
-    init(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {
+    package init(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {
         elementCount = count
         // Short runs in float32 lanes, then float64: as exact as needed and still vector code.
         let run = 1024
@@ -94,8 +94,8 @@ public struct TensorStatistics: Sendable, Equatable {
             flips.replace(with: flips &+ 1, where: product .< 0)
         }
         let total = (sumA + sumB + sumDifference).sum()
-        guard total.isFinite, total == 0 || total > 1e-30 else {
-            // Something here is not finite, or squares over- or underflow: once more with care.
+        guard total.isFinite, total > 1e-30 else {
+            // Something here is not finite, or squares over- or underflow (or all is zero): once more with care.
             return addRunCarefully(a, b, count: count, offset: offset)
         }
         squaresA += Double(sumA.sum())

@@ -1,0 +1,70 @@
+import CheckpointIO
+import Synchronization
+
+/// A row of a vocabulary matrix that points nearly the same way as another.
+public struct RowNeighbor: Sendable, Equatable {
+    /// The token the row is for.
+    public let row: Int
+    public let cosine: Float
+
+    /// The nearest rows by cosine to each of `targets`, the row itself left out; zero rows are near nothing.
+    static func nearest(
+        to targets: [Int], in matrix: TensorRows, count: Int = 5
+    ) throws -> [Int: [RowNeighbor]] {
+        guard !targets.isEmpty else { return [:] }
+        let width = matrix.columns
+        let directions = try targets.map { target in
+            let row = try matrix.row(target)
+            let norm = euclideanNorm(row)
+            return norm > 0 ? row.map { $0 / norm } : row
+        }
+        let blocks = matrix.blocks(of: 0..<matrix.rows)
+        let found = Mutex<[[RowNeighbor]]>(targets.map { _ in [] })
+        try forEachConcurrently(blocks.count) { block in
+            let rows = blocks[block]
+            let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: rows.count * width)
+            defer { values.deallocate() }
+            try matrix.readRows(rows, into: values)
+            guard let base = values.baseAddress else { return }
+            var best: [[RowNeighbor]] = targets.map { _ in [] }
+            for (offset, row) in rows.enumerated() {
+                let pointer = base + offset * width
+                let norm = dotProduct(pointer, pointer, width).squareRoot()
+                guard norm > 0, norm.isFinite else { continue }
+                for (index, direction) in directions.enumerated() where targets[index] != row {
+                    let cosine = direction.withUnsafeBufferPointer { direction in
+                        direction.baseAddress.map { dotProduct($0, pointer, width) / norm } ?? 0
+                    }
+                    if best[index].count < count || cosine > best[index][count - 1].cosine {
+                        best[index].append(RowNeighbor(row: row, cosine: cosine))
+                        best[index] = Self.leading(best[index], count)
+                    }
+                }
+            }
+            let block = best
+            found.withLock { found in
+                for index in targets.indices { found[index] = leading(found[index] + block[index], count) }
+            }
+        }
+        let all = found.withLock { $0 }
+        return Dictionary(uniqueKeysWithValues: zip(targets, all))
+    }
+
+    private static func leading(_ rows: [RowNeighbor], _ count: Int) -> [RowNeighbor] {
+        Array(rows.sorted { ($1.cosine, $0.row) < ($0.cosine, $1.row) }.prefix(count))
+    }
+}
+
+/// The dot product of two rows, in eight float32 lanes.
+@inline(__always)
+func dotProduct(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
+    var sum = SIMD8<Float>.zero
+    for index in 0..<count / 8 {
+        let x = UnsafeRawPointer(a + index * 8).loadUnaligned(as: SIMD8<Float>.self)
+        let y = UnsafeRawPointer(b + index * 8).loadUnaligned(as: SIMD8<Float>.self)
+        sum += x * y
+    }
+    var total = sum.sum()
+    for index in count / 8 * 8..<count { total += a[index] * b[index] }
+    return total
+}

@@ -1,0 +1,109 @@
+import CheckpointIO
+import OrderedJSON
+
+/// What `inspect` says about a checkpoint without reading its tensors.
+struct CheckpointSummary {
+    /// A set of tensors in numbers.
+    struct Extent {
+        var tensorCount: Int
+        var elementCount: Int
+        var byteCount: Int
+        var storedByteCount: Int
+        /// Element types, the one with most bytes first.
+        var types: [ElementType]
+
+        init(_ tensors: [StoredTensor]) {
+            tensorCount = tensors.count
+            elementCount = tensors.reduce(0) { $0 + $1.description.elementCount }
+            byteCount = tensors.reduce(0) { $0 + $1.description.byteCount }
+            storedByteCount = tensors.reduce(0) { $0 + $1.storedByteCount }
+            let bytes = Dictionary(grouping: tensors, by: \.description.elementType)
+                .mapValues { $0.reduce(0) { $0 + $1.description.byteCount } }
+            types = bytes.sorted { ($1.value, $0.key.rawValue) < ($0.value, $1.key.rawValue) }.map(\.key)
+        }
+
+        var json: JSON {
+            [
+                "tensors": .integer(tensorCount), "elements": .integer(elementCount), "bytes": .integer(byteCount),
+                "stored_bytes": .integer(storedByteCount),
+                "dtypes": .array(types.map { .string($0.rawValue) }),
+            ]
+        }
+    }
+
+    let file: CheckpointFile
+    let weights: Extent
+    let optimizer: Extent
+    /// The Hugging Face configuration; null where it is no JSON.
+    let configuration: JSON
+
+    init(_ file: CheckpointFile) {
+        self.file = file
+        weights = Extent(file.tensors())
+        optimizer = Extent(file.tensors(in: .optimizerM) + file.tensors(in: .optimizerV))
+        configuration = (try? JSON.parse(file.metadata.config)) ?? .null
+    }
+
+    /// The last snapshot of the newest probe table that has one: means over the prompts.
+    var modePreference: (step: Int, promptCount: Int, think: Double, short: Double)? {
+        for table in file.metadata.probes.reversed() {
+            guard let step = table.steps.last, let think = table.pThink.last, let short = table.pShort.last,
+                !think.isEmpty
+            else { continue }
+            let count = Double(think.count)
+            return (step, think.count, think.reduce(0, +) / count, short.reduce(0, +) / count)
+        }
+        return nil
+    }
+
+    var json: JSON {
+        let metadata = file.metadata
+        var members = JSONObject()
+        members["path"] = .string(file.path)
+        members["kind"] = .string(metadata.kind.rawValue)
+        members["step"] = .integer(metadata.step)
+        members["created_by"] = .string(metadata.createdBy)
+        members["digest"] = .string(file.digest)
+        members["weights_digest"] = .string(file.weightsDigest)
+        members["file_bytes"] = .integer(file.fileByteCount)
+        members["config"] = configuration
+        members["weights"] = weights.json
+        members["optimizer"] = metadata.optimizer == nil ? .null : optimizer.json
+        members["tied"] = .object(
+            JSONObject(metadata.tiedTensors.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
+        members["tokenizer"] = metadata.tokenizer.map(Self.json) ?? .null
+        members["lineage"] = .array(metadata.lineage.map { (try? JSON.parse($0)) ?? .string($0) })
+        members["training"] = metadata.trainingState.map { (try? JSON.parse($0)) ?? .string($0) } ?? .null
+        members["history"] = .object(
+            JSONObject(metadata.history.sorted { $0.key < $1.key }.map { ($0.key, Self.lastRow(of: $0.value)) }))
+        members["mode_preference"] =
+            modePreference.map {
+                [
+                    "step": .integer($0.step), "prompts": .integer($0.promptCount), "p_think": .double($0.think),
+                    "p_short": .double($0.short),
+                ]
+            } ?? .null
+        return .object(members)
+    }
+
+    private static func json(_ tokenizer: TokenizerRecord) -> JSON {
+        func number(_ id: Int?) -> JSON { id.map(JSON.integer) ?? .null }
+        return [
+            "bytes": .integer(tokenizer.json.count), "think_id": number(tokenizer.thinkID),
+            "think_end_id": number(tokenizer.thinkEndID), "short_id": number(tokenizer.shortID),
+            "added_tokens": .array(
+                tokenizer.addedTokens.map {
+                    [
+                        "id": .integer($0.id), "content": .string($0.content), "special": .bool($0.special),
+                        "trained": .bool($0.trained),
+                    ]
+                }),
+        ]
+    }
+
+    /// The number of rows and the last value of every metric.
+    private static func lastRow(of history: MetricHistory) -> JSON {
+        let last = history.names.map { ($0, JSON.double(history[$0]?.last ?? .nan)) }
+        return ["rows": .integer(history.rowCount), "last": .object(JSONObject(last))]
+    }
+}

@@ -1,0 +1,109 @@
+import ArgumentParser
+import CheckpointIO
+import OrderedJSON
+
+struct InspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect",
+        abstract: "Show what is in a checkpoint.",
+        discussion: """
+            ckpt inspect rl/step-000100.h5
+            ckpt inspect model.h5 model.layers.0
+            ckpt inspect model.h5 chat_template
+
+            Without a path: the model, its sizes, tokenizer, lineage, training state, the last of its history and its \
+            mode preference, read without touching the tensors. A path is a tensor's name or the beginning of several, \
+            which are read for their statistics; or config, generation_config, chat_template, training/state, lineage, \
+            tokenizer/json or tokenizer/config, printed as they are.
+            """)
+
+    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "checkpoint"))
+    var file: String
+
+    @Argument(help: ArgumentHelp("A tensor, the beginning of several names, or a text.", valueName: "path"))
+    var path: String?
+
+    @Flag(help: "Read all tensors and show their statistics.")
+    var tensors = false
+
+    @Flag(help: "Print the result as JSON (schemas/inspect-report.json).")
+    var json = false
+
+    mutating func run() throws {
+        let file = try CheckpointFile(path: file)
+        if let path {
+            if let text = try Self.text(at: path, in: file) {
+                print(text)
+                return
+            }
+            try show(Self.tensors(at: path, in: file), of: file)
+        } else if tensors {
+            try show(TensorGroup.allCases.flatMap { file.tensors(in: $0) }, of: file)
+        } else {
+            let summary = CheckpointSummary(file)
+            if json {
+                print(summary.json.serialized(indent: 2))
+            } else {
+                for line in SummaryText(summary: summary).lines { print(line) }
+            }
+        }
+    }
+
+    private func show(_ tensors: [StoredTensor], of file: CheckpointFile) throws {
+        let bar = ProgressBar(
+            "reading", total: tensors.reduce(0) { $0 + $1.description.byteCount }, unit: .bytes)
+        var rows: [(StoredTensor, TensorStatistics)] = []
+        var done = 0
+        for tensor in tensors {
+            rows.append((tensor, try file.statistics(of: tensor)))
+            done += tensor.description.byteCount
+            bar.update(done)
+        }
+        bar.finish()
+        let table = TensorTable(rows: rows)
+        if json {
+            print(table.json.serialized(indent: 2))
+        } else {
+            for line in table.lines { print(line) }
+        }
+    }
+
+    /// One of the file's texts, verbatim; nil where the path names none.
+    /// - Throws: where the file lacks that text.
+    private static func text(at path: String, in file: CheckpointFile) throws -> String? {
+        let metadata = file.metadata
+        let texts: [String: String?] = [
+            "config": metadata.config, "generation_config": metadata.generationConfig,
+            "chat_template": metadata.chatTemplate, "training/state": metadata.trainingState,
+            "lineage": metadata.lineage.joined(separator: "\n"),
+            "tokenizer/json": metadata.tokenizer.map { String(decoding: $0.json, as: UTF8.self) },
+            "tokenizer/config": metadata.tokenizer?.config,
+        ]
+        guard let entry = texts[path.hasPrefix("/") ? String(path.dropFirst()) : path] else { return nil }
+        guard let text = entry else { throw InspectError.absent(file: file.path, path: path) }
+        return text
+    }
+
+    /// The tensor of that name or HDF5 path, or those whose names begin with it at a dot.
+    private static func tensors(at path: String, in file: CheckpointFile) throws -> [StoredTensor] {
+        let all = TensorGroup.allCases.flatMap { file.tensors(in: $0) }
+        let path = file.metadata.tiedTensors[path] ?? path
+        let found = all.filter { tensor in
+            let name = path.hasPrefix("/") ? tensor.path : tensor.description.name
+            let separator = path.hasPrefix("/") ? "/" : "."
+            return name == path || name.hasPrefix(path.hasSuffix(separator) ? path : path + separator)
+        }
+        guard !found.isEmpty else { throw CheckpointError.noTensor(path: file.path, name: path) }
+        return found
+    }
+}
+
+enum InspectError: Error, CustomStringConvertible {
+    case absent(file: String, path: String)
+
+    var description: String {
+        switch self {
+        case .absent(let file, let path): "\(file): has no \(path); `ckpt inspect` without a path shows what there is"
+        }
+    }
+}

@@ -1,0 +1,123 @@
+import CheckpointIO
+import Foundation
+import Testing
+
+/// A save that fails or is killed at any of its system calls leaves the old file, complete, or the new one.
+///
+/// `CKPT_KILL_TRIALS` sets how many saves are killed at a random moment.
+@Suite(.serialized) struct FaultTests {
+    private static let killTrials = ProcessInfo.processInfo.environment["CKPT_KILL_TRIALS"].flatMap(Int.init) ?? 20
+    private static let megabytes = "4"
+
+    /// The program of bench/io, built beside the tests.
+    private static let saver: String = {
+        let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? CommandLine.arguments[0]
+        return URL(fileURLWithPath: bundle).deletingLastPathComponent().appending(path: "io-bench").path
+    }()
+
+    /// Saves over `path` with a fault. A number of calls that are never reached is how the caller learns to stop.
+    private func save(_ path: String, seed: Int, library: String, _ call: String, at: Int, with: Int) throws -> Int32 {
+        let environment = [
+            "LD_PRELOAD": library, "FAIL_CALL": call, "FAIL_AT": String(at), "FAIL_WITH": String(with),
+        ]
+        let result = try Tool.run(Self.saver, ["random", path, Self.megabytes, String(seed)], environment)
+        if result.status == 2 {
+            #expect(result.output.contains("io-bench: \(path): cannot"), "\(result.output)")
+        }
+        return result.status
+    }
+
+    private func makeLibrary(in folder: String) throws -> String {
+        let source = HostileFileTests.fixtures + "/fail_call.c"
+        let library = folder + "/fail_call.so"
+        let result = try Tool.run("cc", ["-shared", "-fPIC", "-O1", source, "-o", library, "-ldl"])
+        try #require(result.status == 0, "\(result.output)")
+        return library
+    }
+
+    @Test(arguments: ["write", "truncate", "fsync", "rename"], [Int(ENOSPC), Int(EIO)])
+    func everyFailingCallIsReported(call: String, code: Int) throws {
+        try Samples.withFolder { folder in
+            let library = try makeLibrary(in: folder)
+            let target = folder + "/target"
+            try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: false)
+            let path = target + "/model.h5"
+            try #require(try Tool.run(Self.saver, ["random", path, Self.megabytes, "1"]).status == 0)
+            let old = try CheckpointFile(path: path).digest
+            var failures = 0
+            for at in 1...200 {
+                let status = try save(path, seed: 2, library: library, call, at: at, with: code)
+                if status == 0 { break }
+                #expect(status == 2)
+                failures += 1
+                // The folder's fsync comes after the rename: the new file is in place, its durability unknown.
+                let file = try CheckpointFile(path: path)
+                #expect(file.digest == old || (call == "fsync" && at == 2))
+                #expect(try file.verify().isEmpty)
+                #expect(try FileManager.default.contentsOfDirectory(atPath: target) == ["model.h5"])
+                // Writes are many and alike; the first and some later ones will do.
+                if file.digest != old { break }
+            }
+            #expect(failures > 0 || call == "truncate")
+        }
+    }
+
+    @Test func shortWritesAreCompleted() throws {
+        try Samples.withFolder { folder in
+            let library = try makeLibrary(in: folder)
+            let path = folder + "/model.h5"
+            for at in [1, 2, 3, 5, 8] {
+                #expect(try save(path, seed: 3, library: library, "write", at: at, with: 0) == 0)
+                #expect(try CheckpointFile(path: path).verify().isEmpty)
+            }
+        }
+    }
+
+    @Test func killedAtEveryCall() throws {
+        try Samples.withFolder { folder in
+            let library = try makeLibrary(in: folder)
+            let path = folder + "/model.h5"
+            try #require(try Tool.run(Self.saver, ["random", path, Self.megabytes, "1"]).status == 0)
+            let old = try CheckpointFile(path: path).digest
+            for (call, limit) in [("write", 200), ("fsync", 1), ("rename", 1)] {
+                for at in 1...limit {
+                    let status = try save(path, seed: 2, library: library, call, at: at, with: -1)
+                    if status == 0 {
+                        #expect(at > 1)
+                        try #require(try Tool.run(Self.saver, ["random", path, Self.megabytes, "1"]).status == 0)
+                        break
+                    }
+                    #expect(try CheckpointFile(path: path).digest == old)
+                }
+            }
+            // After the rename, at the folder's fsync, the new state stands.
+            _ = try save(path, seed: 2, library: library, "fsync", at: 2, with: -1)
+            #expect(try CheckpointFile(path: path).verify().isEmpty)
+            #expect(try CheckpointFile(path: path).digest != old)
+        }
+    }
+
+    @Test func killedAtRandomMoments() throws {
+        try Samples.withFolder { folder in
+            let path = folder + "/model.h5"
+            var digests: [String] = []
+            for seed in 1...2 {
+                try #require(try Tool.run(Self.saver, ["random", path, Self.megabytes, "\(seed)"]).status == 0)
+                digests.append(try CheckpointFile(path: path).digest)
+            }
+            for trial in 0..<Self.killTrials {
+                let process = Process()
+                process.executableURL = URL(fileURLWithPath: Self.saver)
+                process.arguments = ["random", path, Self.megabytes, String(1 + trial % 2)]
+                process.standardOutput = FileHandle.nullDevice
+                try process.run()
+                usleep(UInt32.random(in: 0..<200_000))
+                kill(process.processIdentifier, SIGKILL)
+                process.waitUntilExit()
+                let file = try CheckpointFile(path: path)
+                #expect(digests.contains(file.digest))
+                #expect(try file.verify().isEmpty)
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import CheckpointIO
+import Foundation
+import OrderedJSON
+import Testing
+
+@Suite struct LayoutTests {
+    /// Every object that h5dump lists is in schemas/checkpoint-layout.json, and every one listed there is written.
+    @Test func schemaListsEveryObject() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../..")
+        let text = try String(contentsOf: root.appending(path: "schemas/checkpoint-layout.json"), encoding: .utf8)
+        let objects = try #require(try JSON.parse(text)["objects"]?.array)
+        let patterns = try objects.map { object in
+            (path: try #require(object["path"]?.string), kind: try #require(object["kind"]?.string))
+        }
+        try Samples.withFolder { folder in
+            let listing = try Tool.run("h5dump", ["-n", "1", try Samples.write(to: folder)]).output
+            var seen: Set<String> = []
+            for line in listing.split(separator: "\n") {
+                let words = line.split(separator: " ").map(String.init)
+                guard words.count == 2, ["group", "dataset", "attribute"].contains(words[0]), words[1] != "/" else {
+                    continue
+                }
+                let matches = patterns.filter { fits($0.path, kind: $0.kind, words[0], words[1]) }
+                #expect(!matches.isEmpty, "\(line)")
+                seen.formUnion(matches.map(\.path))
+            }
+            #expect(Set(patterns.map(\.path)).subtracting(seen) == [])
+        }
+    }
+
+    /// Compares a pattern of the schema with what `h5dump -n 1` calls an object: attributes after their object and a slash.
+    private func fits(_ pattern: String, kind: String, _ listedKind: String, _ path: String) -> Bool {
+        // The groups on the way to a tensor stand for it.
+        let isGroupOfTensor = listedKind == "group" && kind == "dataset" && pattern.hasSuffix("{tensor}")
+        guard kind == listedKind || isGroupOfTensor else { return false }
+        var expression = pattern.replacing("/@", with: "/").replacing("@", with: "/")
+        for (placeholder, part) in [
+            ("{tensor}", ".+"), ("{phase}", "[^/]+"), ("{metric}", "[^/]+"), ("{number}", "[0-9]{4,}"),
+        ] {
+            expression = expression.replacing(placeholder, with: part)
+        }
+        return path.range(of: "^\(expression)$", options: .regularExpression) != nil
+    }
+}

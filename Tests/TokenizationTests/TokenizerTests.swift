@@ -1,0 +1,167 @@
+import OrderedJSON
+import Testing
+import Tokenization
+
+@Suite("Tokenizer")
+struct TokenizerTests {
+    /// A tokenizer of all bytes with changes to the text of its file.
+    static func bytes(_ changes: [(String, String)] = [], special: [String] = []) throws -> [UInt8] {
+        var text = String(
+            decoding: ByteLevelTokenizer.makeJSON(specialTokens: special, alphabet: nil), as: UTF8.self)
+        for (old, new) in changes {
+            let parts = text.split(separator: old, maxSplits: 1, omittingEmptySubsequences: false)
+            try #require(parts.count == 2, "\(old)")
+            text = parts.joined(separator: new)
+        }
+        return Array(text.utf8)
+    }
+
+    @Test("Looks up tokens")
+    func lookUp() throws {
+        let tokenizer = try Tokenizer(json: try Fixture.bytes("qwen2.tokenizer.json"))
+        let think = try #require(tokenizer.id(of: "<think>"))
+        #expect(tokenizer.token(of: think) == "<think>")
+        #expect(tokenizer.id(of: "no such token") == nil)
+        #expect(tokenizer.token(of: -1) == nil)
+        #expect(tokenizer.token(of: tokenizer.vocabularySize) == nil)
+        #expect(tokenizer.token(of: tokenizer.vocabularySize - 1) != nil)
+        let added = try #require(tokenizer.addedTokens.first { $0.id == think })
+        #expect(added == AddedToken(id: think, content: "<think>", special: false))
+        #expect(tokenizer.addedTokens.map(\.id) == tokenizer.addedTokens.map(\.id).sorted())
+    }
+
+    @Test("Text from outside never yields an added token", arguments: ["qwen2", "llama3", "smollm", "gpt2-prefixed"])
+    func plainText(_ name: String) throws {
+        let tokenizer = try Tokenizer(json: try Fixture.bytes("\(name).tokenizer.json"))
+        let added = Set(tokenizer.addedTokens.map(\.id))
+        let text = tokenizer.addedTokens.map(\.content).joined(separator: " x")
+        #expect(!added.isDisjoint(with: tokenizer.encode(text)))
+        let ids = tokenizer.encode(text, parsingAddedTokens: false)
+        #expect(added.isDisjoint(with: ids))
+        #expect(!tokenizer.decode(ids).isEmpty)
+    }
+
+    @Test("Not even where merges, or the vocabulary as a whole, could make it")
+    func plainTextByMerges() throws {
+        for ignoresMerges in ["true", "false"] {
+            let json = try Self.bytes(
+                [
+                    ("\"merges\": []", "\"merges\": [\"a b\", \"ab c\"]"),
+                    ("\"!\": ", "\"ab\": 256, \"abc\": 257, \"!\": "),
+                    ("\"ignore_merges\": false", "\"ignore_merges\": \(ignoresMerges)"),
+                    (
+                        "\"added_tokens\": []",
+                        "\"added_tokens\": [{\"id\": 257, \"content\": \"abc\", \"special\": true, \"normalized\": false}]"
+                    ),
+                ])
+            let tokenizer = try Tokenizer(json: json)
+            #expect(tokenizer.encode("abc") == [257])
+            let c = try #require(tokenizer.id(of: "c"))
+            #expect(tokenizer.encode("abc", parsingAddedTokens: false) == [256, c])
+        }
+    }
+
+    @Test("A character is never given out in parts")
+    func streaming() throws {
+        let tokenizer = try Tokenizer(json: ByteLevelTokenizer.makeJSON(specialTokens: ["<end>"], alphabet: nil))
+        let text = "aé狐👩‍👩‍👧<end>\u{0301}z"
+        var stream = tokenizer.streamingDecoder(skippingSpecialTokens: true)
+        var result = ""
+        for id in tokenizer.encode(text) {
+            let part = stream.append(id)
+            #expect(!part.unicodeScalars.contains("\u{FFFD}"))
+            result += part
+        }
+        #expect(result + stream.finish() == "aé狐👩‍👩‍👧\u{0301}z")
+        // Broken off in the middle of a character.
+        _ = stream.append(tokenizer.encode("狐")[0])
+        #expect(stream.finish() == "\u{FFFD}")
+        #expect(stream.finish() == "")
+    }
+
+    @Test(
+        "What would change ids and is not implemented is refused by name",
+        arguments: [
+            ("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFKC\"}", "normalizer: the normalizer \"NFKC\""),
+            (
+                "\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\", \"x\": 1}", "normalizer: the member \"x\""
+            ),
+            ("\"type\": \"BPE\"", "\"type\": \"Unigram\"", "model: a model of type \"Unigram\""),
+            ("\"dropout\": null", "\"dropout\": 0.1", "model: dropout"),
+            ("\"end_of_word_suffix\": null", "\"end_of_word_suffix\": \"</w>\"", "model: a end_of_word_suffix"),
+            (
+                "\"pre_tokenizer\": {\n    \"type\": \"ByteLevel\"",
+                "\"pre_tokenizer\": {\n    \"type\": \"Metaspace\"",
+                "pre_tokenizer: the pre-tokenizer \"Metaspace\""
+            ),
+            ("\"decoder\": {\n    \"type\": \"ByteLevel\"", "\"decoder\": {\n    \"type\": \"CTC\"", "decoder \"CTC\""),
+            (
+                "\"post_processor\": null", "\"post_processor\": {\"type\": \"RobertaProcessing\"}",
+                "post_processor: the post-processor \"RobertaProcessing\""
+            ),
+            ("\"version\": \"1.0\"", "\"version\": \"1.0\", \"extra\": 1", "the file: the member \"extra\""),
+        ])
+    func unsupported(_ old: String, _ new: String, _ message: String) throws {
+        let json = try Self.bytes([(old, new)])
+        let error = #expect(throws: TokenizerError.self) { try Tokenizer(json: json) }
+        #expect(error?.description.contains(message) ?? false, "\(String(describing: error))")
+        #expect(error?.description.contains("\n") == false)
+    }
+
+    @Test(
+        "Contradictions and broken parts are refused with their place",
+        arguments: [
+            ("\"!\": 33", "\"!\": 34", "model.vocab"), ("\"!\": 33", "\"!\": -1", "model.vocab"),
+            ("\"!\": 33", "\"!\": 99999999999", "model.vocab"), ("\"!\": 33", "\"!\": 4000000", "model.vocab"),
+            ("\"merges\": []", "\"merges\": [\"a\"]", "model.merges[0]"),
+            ("\"merges\": []", "\"merges\": [\"a b\"]", "model.merges[0]"),
+            ("\"merges\": []", "\"merges\": [[\"a\", 1]]", "model.merges[0]"),
+            ("\"unk_token\": null", "\"unk_token\": \"<unk>\"", "model.unk_token"),
+            (
+                "\"normalizer\": null",
+                "\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"(\"}, \"content\": \"\"}",
+                "normalizer.pattern"
+            ),
+            (
+                "\"normalizer\": null",
+                "\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"(?<a>b)\"}, \"content\": \"\"}",
+                "the group \"(?<a>\""
+            ),
+            ("\"added_tokens\": []", "\"added_tokens\": [{\"id\": 0, \"content\": \"x\"}]", "added_tokens"),
+            ("\"added_tokens\": []", "\"added_tokens\": [{\"id\": 300, \"content\": \"\"}]", "added_tokens[0]"),
+            (
+                "\"added_tokens\": []",
+                "\"added_tokens\": [{\"id\": 300, \"content\": \"x\"}]", "added_tokens"
+            ),
+        ])
+    func malformed(_ old: String, _ new: String, _ place: String) throws {
+        // In order of byte, "!" has id 33.
+        let json = try Self.bytes([(old, new)])
+        let error = #expect(throws: TokenizerError.self) { try Tokenizer(json: json) }
+        #expect(error?.description.contains(place) ?? false, "\(String(describing: error))")
+    }
+
+    @Test("Text that is not JSON")
+    func notJSON() {
+        #expect(throws: TokenizerError.self) { try Tokenizer(json: Array("{".utf8)) }
+        #expect(throws: TokenizerError.self) { try Tokenizer(json: Array("[]".utf8)) }
+        #expect(throws: TokenizerError.self) { try Tokenizer(json: []) }
+    }
+
+    @Test("A pattern that backtracks without bound still ends")
+    func hostilePattern() throws {
+        var root = try JSON.parse(try Self.bytes())
+        root["pre_tokenizer"] = [
+            "type": "Sequence",
+            "pretokenizers": [
+                ["type": "Split", "behavior": "Isolated", "pattern": ["Regex": "(a+)+(b+)+c"], "invert": false],
+                ["type": "ByteLevel", "add_prefix_space": false, "use_regex": false],
+            ],
+        ]
+        let tokenizer = try Tokenizer(json: Array(root.serialized().utf8))
+        let text = String(repeating: "a", count: 100_000) + "b"
+        let start = ContinuousClock.now
+        #expect(tokenizer.encode(text).count == text.utf8.count)
+        #expect(ContinuousClock.now - start < .seconds(30))
+    }
+}

@@ -1,0 +1,192 @@
+import Foundation
+import Testing
+import Transformer
+
+/// Fast operations against their definitions, and gradients against finite differences.
+@Suite struct OperationTests {
+    static let teams = [Team.alone, Team(size: 2), Team.everyone]
+
+    @Test(arguments: [(1, 40, 17), (5, 33, 16), (70, 100, 31), (64, 512, 24), (300, 40, 16)])
+    func matrixProducts(_ m: Int, _ n: Int, _ k: Int) {
+        let a = noise(m * k)
+        let b = noise(n * k, seed: 2)
+        let expected = MatrixProduct.naiveTimesTransposed(a, b, m: m, n: n, k: k)
+        let bTransposed = (0..<(k * n)).map { b[($0 % n) * k + $0 / n] }
+        let aTransposed = (0..<(k * m)).map { a[($0 % m) * k + $0 / m] }
+        for team in Self.teams {
+            var c = [Float](repeating: 1, count: m * n)
+            MatrixProduct.timesTransposed(team, m, n, k, a, k, b, k, &c, n)
+            #expect(relativeError(c, expected) < 1e-5)
+            MatrixProduct.timesTransposed(team, m, n, k, a, k, b, k, &c, n, scale: 2, adding: true)
+            #expect(relativeError(c, expected.map { 3 * $0 }) < 1e-5)
+            MatrixProduct.times(team, m, n, k, a, k, bTransposed, n, &c, n)
+            #expect(relativeError(c, expected) < 1e-5)
+            MatrixProduct.transposedTimes(team, m, n, k, aTransposed, m, bTransposed, n, &c, n, adding: true)
+            #expect(relativeError(c, expected.map { 2 * $0 }) < 1e-5)
+        }
+    }
+
+    @Test(arguments: [6, 16, 29]) func rmsNorm(_ width: Int) {
+        let rows = 3
+        let x = noise(rows * width)
+        let weight = noise(width, seed: 3)
+        let upstream = noise(rows * width, seed: 4)
+        var y = [Float](repeating: 0, count: rows * width)
+        func run(_ x: [Float], _ weight: [Float]) -> [Float] {
+            var y = [Float](repeating: 0, count: rows * width)
+            RMSNorm.forward(
+                .alone, rows: rows, width: width, x, stride: width, weight: weight, epsilon: 1e-5, into: &y,
+                outputStride: width)
+            return y
+        }
+        y = run(x, weight)
+        for row in 0..<rows {
+            let own = row * width..<(row + 1) * width
+            #expect(relativeError(y[own], RMSNorm.naive(Array(x[own]), weight: weight, epsilon: 1e-5)) < 1e-6)
+        }
+        var dx = [Float](repeating: 0, count: rows * width)
+        var dw = [Float](repeating: 0, count: width)
+        var partial = [Float](repeating: 0, count: 2 * width)
+        RMSNorm.backward(
+            .alone, rows: rows, width: width, x, stride: width, weight: weight, epsilon: 1e-5, dy: upstream,
+            dyStride: width, into: &dx, dxStride: width, adding: false, weightGradient: &dw, partial: &partial)
+        #expect(relativeError(dx, finiteDifferences(x) { dot(run($0, weight), upstream) }) < 2e-3)
+        #expect(relativeError(dw, finiteDifferences(weight) { dot(run(x, $0), upstream) }) < 2e-3)
+    }
+
+    @Test(arguments: [5, 24]) func swiGLU(_ width: Int) {
+        let x = noise(2 * width).map { $0 * 4 }
+        let upstream = noise(width, seed: 5)
+        func run(_ x: [Float]) -> [Float] {
+            var y = [Float](repeating: 0, count: width)
+            SwiGLU.forward(.alone, rows: 1, width: width, x, into: &y)
+            return y
+        }
+        let expected = SwiGLU.naive(gate: Array(x[..<width]), up: Array(x[width...]))
+        #expect(relativeError(run(x), expected) < 1e-6)
+        var gradient = x
+        var dy = upstream
+        SwiGLU.backward(.alone, rows: 1, width: width, &gradient, &dy)
+        #expect(relativeError(gradient, finiteDifferences(x) { dot(run($0), upstream) }) < 2e-3)
+        #expect(relativeError(dy, expected) < 1e-6)
+    }
+
+    @Test(arguments: [7, 40, 1000]) func sampledLogProbabilities(_ count: Int) {
+        let logits = noise(count).map { $0 * 6 }
+        var scratch = [Float](repeating: 0, count: count)
+        for temperature: Float in [0.6, 1, 2] {
+            let rule = Sampling.Rule(temperature: temperature)
+            let drawn = Sampling.draw(logits, count, rule, uniform: 0.37, scratch: &scratch)
+            let naive = LogProbabilities.naive(logits, target: drawn.token, temperature: Double(temperature))
+            #expect(abs(Double(drawn.logProbability) - naive.logp) < 1e-5)
+            let direct = Sampling.logProbability(of: drawn.token, logits, count, rule)
+            #expect(abs(Double(direct) - naive.logp) < 1e-5)
+        }
+        let greedy = Sampling.draw(logits, count, Sampling.Rule(temperature: 0), uniform: 0.9, scratch: &scratch)
+        #expect(logits[greedy.token] == logits.max())
+    }
+
+    /// The share of draws that fall on each token is its probability under the rule.
+    @Test(arguments: [
+        Sampling.Rule(), Sampling.Rule(temperature: 0.5), Sampling.Rule(topK: 3), Sampling.Rule(topP: 0.8),
+        Sampling.Rule(minP: 0.2), Sampling.Rule(temperature: 1.5, topK: 9, topP: 0.9, minP: 0.05),
+    ]) func drawsFollowTheRule(_ rule: Sampling.Rule) {
+        let count = 20
+        let logits = noise(count, seed: 8).map { $0 * 2 }
+        let weights = logits.map { exp(Double($0) / Double(rule.temperature)) }
+        let mass = weights.reduce(0, +)
+        var order = (0..<count).sorted { weights[$0] > weights[$1] }
+        if rule.topK > 0 { order = Array(order.prefix(rule.topK)) }
+        if rule.topP < 1 {
+            let whole = order.reduce(0) { $0 + weights[$1] }
+            var sum = 0.0
+            order = order.filter { token in
+                defer { sum += weights[token] }
+                return sum < Double(rule.topP) * whole
+            }
+        }
+        order = order.filter { weights[$0] >= Double(rule.minP) * weights[order[0]] }
+        let kept = order.reduce(0) { $0 + weights[$1] }
+        var hits = [Int](repeating: 0, count: count)
+        let draws = 20_000
+        var scratch = [Float](repeating: 0, count: count)
+        for index in 0..<draws {
+            let uniform = (Double(index) + 0.5) / Double(draws)
+            let drawn = Sampling.draw(logits, count, rule, uniform: uniform, scratch: &scratch)
+            hits[drawn.token] += 1
+            #expect(abs(Double(drawn.logProbability) - log(weights[drawn.token] / mass)) < 1e-5)
+        }
+        for token in 0..<count {
+            let expected = order.contains(token) ? weights[token] / kept : 0
+            #expect(abs(Double(hits[token]) / Double(draws) - expected) < 2e-4)
+        }
+    }
+
+    @Test func randomNumbersAreUniformAndDependOnEveryPart() {
+        var bins = [Int](repeating: 0, count: 16)
+        for position in 0..<16_000 {
+            bins[Int(CounterRandom.uniform(seed: 1, step: 2, prompt: 3, sample: 4, position: position) * 16)] += 1
+        }
+        #expect(bins.allSatisfy { abs($0 - 1000) < 150 })
+        let all = [
+            CounterRandom.uniform(seed: 1, step: 2, prompt: 3, sample: 4, position: 5),
+            CounterRandom.uniform(seed: 2, step: 2, prompt: 3, sample: 4, position: 5),
+            CounterRandom.uniform(seed: 1, step: 3, prompt: 3, sample: 4, position: 5),
+            CounterRandom.uniform(seed: 1, step: 2, prompt: 4, sample: 4, position: 5),
+            CounterRandom.uniform(seed: 1, step: 2, prompt: 3, sample: 5, position: 5),
+            CounterRandom.uniform(seed: 1, step: 2, prompt: 3, sample: 4, position: 6),
+            CounterRandom.uniform(seed: 1, step: 2, prompt: 4, sample: 3, position: 5),
+        ]
+        #expect(Set(all).count == all.count)
+    }
+
+    @Test func freshParameters() throws {
+        let configuration = try Fixture.named("qwen2-tied").configuration
+        let parameters = ModelParameters(configuration, randomSeed: 3)
+        let again = ModelParameters(configuration, randomSeed: 3)
+        #expect(Array(parameters.values) == Array(again.values))
+        #expect(parameters["model.norm.weight"]!.allSatisfy { $0 == 1 })
+        #expect(parameters["model.layers.0.self_attn.q_proj.bias"]!.allSatisfy { $0 == 0 })
+        let matrix = parameters["model.embed_tokens.weight"]!
+        let deviation = (matrix.reduce(0) { $0 + $1 * $1 } / Float(matrix.count)).squareRoot()
+        #expect(abs(deviation - 0.02) < 0.002)
+        #expect(parameters["lm_head.weight"]!.baseAddress == matrix.baseAddress)
+        #expect(parameters["nothing"] == nil)
+    }
+
+    @Test func rowsMayLearnFaster() throws {
+        let configuration = try Fixture.named("llama").configuration
+        let gradients = ModelParameters(configuration)
+        gradients.values.update(repeating: 0.5)
+        let plain = ModelParameters(configuration)
+        let scaled = ModelParameters(configuration)
+        var first = AdamW(configuration)
+        var second = AdamW(configuration)
+        first.update(plain, gradients: gradients, learningRate: 0.01)
+        second.update(
+            scaled, gradients: gradients, learningRate: 0.01,
+            rowLearningRateScale: [
+                RowScale(name: "lm_head.weight", row: 5, factor: 10),
+                RowScale(name: "lm_head.weight", row: 34, factor: 0),
+            ])
+        let width = configuration.hiddenSize
+        for index in plain.values.indices {
+            let factor: Float = index / width == 5 ? 10 : index / width == 34 ? 0 : 1
+            #expect(abs(scaled.values[index] - factor * plain.values[index]) < 1e-6)
+        }
+        #expect(abs(gradientNorm(gradients) - 0.5 * Double(plain.values.count).squareRoot()) < 1e-6)
+        #expect(clipScale(norm: 4, limit: 1) < 0.2501 && clipScale(norm: 0.5, limit: 1) == 1)
+    }
+
+    private func dot(_ a: [Float], _ b: [Float]) -> Double { zip(a, b).reduce(0) { $0 + Double($1.0) * Double($1.1) } }
+
+    private func finiteDifferences(_ x: [Float], _ f: ([Float]) -> Double) -> [Float] {
+        x.indices.map { index in
+            var up = x
+            var down = x
+            up[index] += 1e-2
+            down[index] -= 1e-2
+            return Float((f(up) - f(down)) / Double(up[index] - down[index]))
+        }
+    }
+}

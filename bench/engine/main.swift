@@ -1,0 +1,204 @@
+// Times the engine on models of given shapes with random weights, beside the sgemm rate and the copy rate of the same
+// run. Prints one line a measurement; it does not judge.
+//
+//   engine-bench train   --shape tiny|smol|… --batch 64 --length 40 [--repeats 5] [--recompute]
+//   engine-bench decode  --shape tiny|smol|… --rows 256 --prompt 20 --new 40 [--groups 8]
+//   engine-bench score   --shape … --batch 1 --length 4096
+//   engine-bench limits
+import COpenBLAS
+import Foundation
+import Transformer
+
+let arguments = Array(CommandLine.arguments.dropFirst())
+
+func option(_ name: String) -> String? {
+    guard let index = arguments.firstIndex(of: "--" + name), index + 1 < arguments.count else { return nil }
+    return arguments[index + 1]
+}
+
+func number(_ name: String, _ fallback: Int) -> Int { option(name).flatMap(Int.init) ?? fallback }
+
+func seconds(_ body: () -> Void) -> Double {
+    let start = DispatchTime.now().uptimeNanoseconds
+    body()
+    return Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9
+}
+
+/// Processor seconds of all threads so far: what a busy machine does not distort.
+func processorSeconds() -> Double {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return Double(usage.ru_utime.tv_sec) + Double(usage.ru_utime.tv_usec) * 1e-6
+}
+
+func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+
+func peakMegabytes() -> Int {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage.ru_maxrss / 1024
+}
+
+/// Sizes by name, or `vocabulary,hidden,intermediate,layers,heads,keyValueHeads`.
+func configuration(_ shape: String) throws -> ModelConfiguration {
+    let named = [
+        "tiny": "64,128,352,3,4,4", "smol": "49152,576,1536,30,9,3", "qwen1.5b": "151936,1536,8960,28,12,2",
+        "0.5b": "49152,960,2560,32,15,5",
+    ]
+    let sizes = (named[shape] ?? shape).split(separator: ",").map(String.init)
+    guard sizes.count == 6 else { throw ConfigurationError.inconsistent("a shape has six numbers") }
+    return try ModelConfiguration(
+        json: """
+            {"model_type": "\(shape == "qwen1.5b" ? "qwen2" : "llama")", "vocab_size": \(sizes[0]),
+             "hidden_size": \(sizes[1]), "intermediate_size": \(sizes[2]), "num_hidden_layers": \(sizes[3]),
+             "num_attention_heads": \(sizes[4]), "num_key_value_heads": \(sizes[5]), "tie_word_embeddings": true,
+             "max_position_embeddings": 131072}
+            """)
+}
+
+func sequences(_ count: Int, _ length: Int, _ vocabulary: Int) -> [[Int]] {
+    (0..<count).map { row in (0..<length).map { ($0 * 7919 + row * 104_729 + $0 * $0 * 31) % vocabulary } }
+}
+
+/// The best rate of a large matrix product on all threads, in operations a second.
+func sgemmRate(size: Int = 1536) -> Double {
+    let count = size * size
+    let a = [Float](repeating: 0.5, count: count)
+    nonisolated(unsafe) let c = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+    defer { c.deallocate() }
+    var best = Double.infinity
+    for _ in 0..<8 {
+        let time = seconds {
+            DispatchQueue.concurrentPerform(iterations: EngineThreads.count) { part in
+                let first = size * part / EngineThreads.count
+                let rows = size * (part + 1) / EngineThreads.count - first
+                a.withUnsafeBufferPointer { a in
+                    cblas_sgemm(
+                        CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rows), Int32(size), Int32(size), 1,
+                        a.baseAddress! + first * size, Int32(size), a.baseAddress!, Int32(size), 0,
+                        c.baseAddress! + first * size, Int32(size))
+                }
+            }
+        }
+        best = min(best, time)
+    }
+    return 2 * Double(size) * Double(size) * Double(size) / best
+}
+
+/// Bytes read and written a second by copying a buffer much larger than the caches.
+func copyRate() -> Double {
+    let bytes = 256 << 20
+    let from = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    let to = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    defer {
+        from.deallocate()
+        to.deallocate()
+    }
+    memset(from, 1, bytes)
+    memset(to, 1, bytes)
+    var best = Double.infinity
+    for _ in 0..<5 {
+        best = min(best, seconds { memcpy(to, from, bytes) })
+    }
+    return 2 * Double(bytes) / best
+}
+
+func train() throws {
+    let configuration = try configuration(option("shape") ?? "tiny")
+    let parameters = ModelParameters(configuration, randomSeed: 1)
+    let gradients = ModelParameters(configuration)
+    let model = Model(parameters)
+    model.recomputesActivations = arguments.contains("--recompute")
+    var optimizer = AdamW(configuration, weightDecay: 0.01)
+    let rows = sequences(number("batch", 64), number("length", 40), configuration.vocabularySize)
+    let batch = PackedBatch(rows)
+    var positions: [ScoredPosition] = []
+    for segment in 0..<batch.segmentCount {
+        for index in batch.range(of: segment).dropLast() {
+            positions.append(ScoredPosition(position: index, target: batch.tokens[index + 1]))
+        }
+    }
+    var times: [(gradients: Double, update: Double)] = []
+    var processor: [Double] = []
+    for _ in 0..<number("repeats", 5) {
+        let before = processorSeconds()
+        let forwardBackward = seconds {
+            gradients.clear()
+            model.accumulateGradients(batch, positions, into: gradients) { range, _ in
+                ([Float](repeating: -1 / Float(positions.count), count: range.count), [])
+            }
+        }
+        let update = seconds {
+            let scale = clipScale(norm: gradientNorm(gradients), limit: 1)
+            optimizer.update(parameters, gradients: gradients, learningRate: 1e-4, gradientScale: scale)
+        }
+        times.append((forwardBackward, update))
+        processor.append(processorSeconds() - before)
+    }
+    let total = median(times.map { $0.gradients + $0.update })
+    let rate = Double(batch.tokens.count) / total
+    let sgemm = sgemmRate()
+    let share = 6 * Double(configuration.parameterCount) * rate / sgemm
+    print(
+        "train \(option("shape") ?? "tiny") \(rows.count)x\(rows[0].count): \(Int(rate)) tokens/s,"
+            + " step \(String(format: "%.1f", total * 1e3)) ms (update \(String(format: "%.1f", median(times.map(\.update)) * 1e3))),"
+            + " processor \(String(format: "%.1f", median(processor) * 1e3)) ms,"
+            + " \(String(format: "%.0f", share * 100)) % of sgemm \(Int(sgemm * 1e-9)) GFLOP/s, peak \(peakMegabytes()) MB"
+    )
+}
+
+func decode() throws {
+    let configuration = try configuration(option("shape") ?? "tiny")
+    let generator = Generator(ModelParameters(configuration, randomSeed: 1))
+    let rows = number("rows", 256)
+    let group = number("groups", 8)
+    let prompts = sequences(max(1, rows / group), number("prompt", 20), configuration.vocabularySize)
+    let requests = prompts.enumerated().map {
+        GenerationRequest(prompt: $1, promptKey: $0, sampleCount: min(group, rows))
+    }
+    let new = number("new", 40)
+    let samples = requests.reduce(0) { $0 + $1.sampleCount }
+    var times: [Double] = []
+    var processor: [Double] = []
+    for repeated in 0..<number("repeats", 3) {
+        let before = processorSeconds()
+        times.append(
+            seconds {
+                _ = generator.generate(
+                    requests, SamplingOptions(maximumNewTokens: new, seed: UInt64(repeated)))
+            })
+        processor.append(processorSeconds() - before)
+    }
+    let time = median(times)
+    print(
+        "decode \(option("shape") ?? "tiny") \(samples) rows, groups of \(group), prompt \(prompts[0].count), new \(new):"
+            + " \(Int(Double(samples * new) / time)) tokens/s,"
+            + " processor \(String(format: "%.1f", median(processor) * 1e6 / Double(samples * new))) us a token,"
+            + " peak \(peakMegabytes()) MB")
+}
+
+func score() throws {
+    let configuration = try configuration(option("shape") ?? "smol")
+    let model = Model(ModelParameters(configuration, randomSeed: 1))
+    let rows = sequences(number("batch", 1), number("length", 4096), configuration.vocabularySize)
+    let batch = PackedBatch(rows)
+    let positions = (0..<(batch.tokens.count - 1)).map {
+        ScoredPosition(position: $0, target: batch.tokens[$0 + 1])
+    }
+    var times: [Double] = []
+    for _ in 0..<number("repeats", 3) { times.append(seconds { _ = model.score(batch, positions) }) }
+    print(
+        "score \(option("shape") ?? "smol") \(rows.count)x\(rows[0].count):"
+            + " \(Int(Double(batch.tokens.count) / median(times))) tokens/s, peak \(peakMegabytes()) MB")
+}
+
+if let threads = option("threads").flatMap(Int.init) { EngineThreads.configure(count: threads) }
+switch arguments.first {
+case "train": try train()
+case "decode": try decode()
+case "score": try score()
+default:
+    print(
+        "sgemm \(Int(sgemmRate() * 1e-9)) GFLOP/s on \(EngineThreads.count) threads, copy \(Int(copyRate() * 1e-9)) GB/s"
+    )
+}
