@@ -13,14 +13,14 @@ package enum GGUFDequantization {
         let count = type.blockElementCount
         switch type {
         case .f32, .f16, .bf16: break
-        case .q4_0: for i in 0..<blockCount { q4_0(bytes + i * stride, output + i * count) }
-        case .q4_1: for i in 0..<blockCount { q4_1(bytes + i * stride, output + i * count) }
-        case .q5_0: for i in 0..<blockCount { q5_0(bytes + i * stride, output + i * count) }
-        case .q5_1: for i in 0..<blockCount { q5_1(bytes + i * stride, output + i * count) }
-        case .q8_0: for i in 0..<blockCount { q8_0(bytes + i * stride, output + i * count) }
-        case .q4_K: for i in 0..<blockCount { q4_K(bytes + i * stride, output + i * count) }
-        case .q5_K: for i in 0..<blockCount { q5_K(bytes + i * stride, output + i * count) }
-        case .q6_K: for i in 0..<blockCount { q6_K(bytes + i * stride, output + i * count) }
+        case .q40: for i in 0..<blockCount { q40(bytes + i * stride, output + i * count) }
+        case .q41: for i in 0..<blockCount { q41(bytes + i * stride, output + i * count) }
+        case .q50: for i in 0..<blockCount { q50(bytes + i * stride, output + i * count) }
+        case .q51: for i in 0..<blockCount { q51(bytes + i * stride, output + i * count) }
+        case .q80: for i in 0..<blockCount { q80(bytes + i * stride, output + i * count) }
+        case .q4K: for i in 0..<blockCount { q4K(bytes + i * stride, output + i * count) }
+        case .q5K: for i in 0..<blockCount { q5K(bytes + i * stride, output + i * count) }
+        case .q6K: for i in 0..<blockCount { q6K(bytes + i * stride, output + i * count) }
         }
     }
 
@@ -36,7 +36,7 @@ package enum GGUFDequantization {
 
     /// Scale, then 16 bytes of which the low halves are elements 0–15 and the high halves 16–31; biased by 8.
     @inline(__always)
-    private static func q4_0(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
+    private static func q40(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
         for j in 0..<16 {
             let pair = block[2 &+ j]
@@ -47,7 +47,7 @@ package enum GGUFDequantization {
 
     /// Scale and minimum, then halves as in Q4_0, unbiased.
     @inline(__always)
-    private static func q4_1(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
+    private static func q41(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
         let minimum = half(block + 2)
         for j in 0..<16 {
@@ -59,7 +59,7 @@ package enum GGUFDequantization {
 
     /// Scale, a word with the fifth bits, then halves; biased by 16.
     @inline(__always)
-    private static func q5_0(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
+    private static func q50(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
         let high = word(block + 2)
         for j in 0..<16 {
@@ -73,7 +73,7 @@ package enum GGUFDequantization {
 
     /// Scale and minimum, fifth bits and halves as in Q5_0, unbiased.
     @inline(__always)
-    private static func q5_1(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
+    private static func q51(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
         let minimum = half(block + 2)
         let high = word(block + 4)
@@ -88,7 +88,7 @@ package enum GGUFDequantization {
 
     /// Scale, then 32 signed bytes.
     @inline(__always)
-    private static func q8_0(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
+    private static func q80(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
         for j in 0..<32 { output[j] = Float(Int8(bitPattern: block[2 &+ j])) * scale }
     }
@@ -104,7 +104,7 @@ package enum GGUFDequantization {
 
     /// Scale and minimum scale, packed scales, then 8 sub-blocks of 32: each 32 bytes hold two, by halves.
     @inline(__always)
-    private static func q4_K(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
+    private static func q4K(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
         let minimumScale = half(block + 2)
         for pair in 0..<4 {
@@ -123,7 +123,7 @@ package enum GGUFDequantization {
 
     /// As Q4_K, with 32 bytes before the halves whose bit `s` is the fifth bit of sub-block `s`.
     @inline(__always)
-    private static func q5_K(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
+    private static func q5K(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
         let minimumScale = half(block + 2)
         let high = block + 16
@@ -147,7 +147,7 @@ package enum GGUFDequantization {
     /// 128 bytes of low halves, 64 of two upper bits, 16 signed scales, one for 16 elements each, and their scale;
     /// elements biased by 32. Each half of the block has 128 elements: four runs of 32 from the same 64 + 32 bytes.
     @inline(__always)
-    private static func q6_K(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
+    private static func q6K(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block + 208)
         for part in 0..<2 {
             let low = block + 64 * part

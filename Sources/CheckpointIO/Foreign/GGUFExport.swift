@@ -6,14 +6,14 @@ public enum GGUFExport {
     public enum Precision: String, Sendable, CaseIterable {
         case float32, float16, bfloat16
         /// Blocks of 32 signed bytes with a scale. A matrix whose rows are no multiple of 32 becomes float16.
-        case q8_0
+        case q80 = "q8_0"
 
         var tensorType: GGUFTensorType {
             switch self {
             case .float32: .f32
             case .float16: .f16
             case .bfloat16: .bf16
-            case .q8_0: .q8_0
+            case .q80: .q80
             }
         }
 
@@ -22,7 +22,7 @@ public enum GGUFExport {
             switch self {
             case .float32: 0
             case .float16: 1
-            case .q8_0: 7
+            case .q80: 7
             case .bfloat16: 32
             }
         }
@@ -187,10 +187,11 @@ struct GGUFPiece: Sendable {
         let encodedByteCount = values.count / type.blockElementCount * type.blockByteCount
         let encoded = UnsafeMutableRawBufferPointer.allocate(byteCount: encodedByteCount, alignment: 64)
         defer { encoded.deallocate() }
-        if type == .q8_0 {
+        if type == .q80 {
             guard GGUFQuantization.encodeQ8(UnsafeBufferPointer(values), into: encoded) else {
                 throw ForeignModelError.unsupported(
-                    path: "GGUF", what: "tensor \(quoted(tensor.source.name)) with NaN or infinite values as q8_0",
+                    path: "GGUF",
+                    what: "tensor \(quoted(tensor.source.name)) with NaN or infinite values as 8-bit blocks",
                     remedy: "export it as float32 or find out what broke it")
             }
         } else {

@@ -76,7 +76,7 @@ struct GGUFModelKeys {
         header.add("general.type", "model")
         header.add("general.name", name)
         try header.add("general.file_type", precision.fileType)
-        if precision == .q8_0 { try header.add("general.quantization_version", 2) }
+        if precision == .q80 { try header.add("general.quantization_version", 2) }
         let own = { (key: String) in architecture + "." + key }
         try header.add(own("vocab_size"), vocabularySize)
         try header.add(own("block_count"), layerCount)

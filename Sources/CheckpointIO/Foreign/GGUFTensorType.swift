@@ -4,14 +4,14 @@
 package enum GGUFTensorType: UInt32, CaseIterable, Sendable {
     case f32 = 0
     case f16 = 1
-    case q4_0 = 2
-    case q4_1 = 3
-    case q5_0 = 6
-    case q5_1 = 7
-    case q8_0 = 8
-    case q4_K = 12
-    case q5_K = 13
-    case q6_K = 14
+    case q40 = 2
+    case q41 = 3
+    case q50 = 6
+    case q51 = 7
+    case q80 = 8
+    case q4K = 12
+    case q5K = 13
+    case q6K = 14
     case bf16 = 30
 
     /// ggml's name.
@@ -19,14 +19,14 @@ package enum GGUFTensorType: UInt32, CaseIterable, Sendable {
         switch self {
         case .f32: "F32"
         case .f16: "F16"
-        case .q4_0: "Q4_0"
-        case .q4_1: "Q4_1"
-        case .q5_0: "Q5_0"
-        case .q5_1: "Q5_1"
-        case .q8_0: "Q8_0"
-        case .q4_K: "Q4_K"
-        case .q5_K: "Q5_K"
-        case .q6_K: "Q6_K"
+        case .q40: "Q4_0"
+        case .q41: "Q4_1"
+        case .q50: "Q5_0"
+        case .q51: "Q5_1"
+        case .q80: "Q8_0"
+        case .q4K: "Q4_K"
+        case .q5K: "Q5_K"
+        case .q6K: "Q6_K"
         case .bf16: "BF16"
         }
     }
@@ -35,8 +35,8 @@ package enum GGUFTensorType: UInt32, CaseIterable, Sendable {
     package var blockElementCount: Int {
         switch self {
         case .f32, .f16, .bf16: 1
-        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0: 32
-        case .q4_K, .q5_K, .q6_K: 256
+        case .q40, .q41, .q50, .q51, .q80: 32
+        case .q4K, .q5K, .q6K: 256
         }
     }
 
@@ -45,14 +45,14 @@ package enum GGUFTensorType: UInt32, CaseIterable, Sendable {
         switch self {
         case .f32: 4
         case .f16, .bf16: 2
-        case .q4_0: 18
-        case .q4_1: 20
-        case .q5_0: 22
-        case .q5_1: 24
-        case .q8_0: 34
-        case .q4_K: 144
-        case .q5_K: 176
-        case .q6_K: 210
+        case .q40: 18
+        case .q41: 20
+        case .q50: 22
+        case .q51: 24
+        case .q80: 34
+        case .q4K: 144
+        case .q5K: 176
+        case .q6K: 210
         }
     }
 
