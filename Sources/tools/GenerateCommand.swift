@@ -113,7 +113,7 @@ struct GenerateCommand: ParsableCommand {
                 if let chosen { row += [("p_think", .double(chosen[0])), ("p_short", .double(chosen[1]))] }
                 print(JSON.object(JSONObject(row)).serialized())
             } else if streams {
-                print()
+                FileHandle.standardOutput.write(Data("\n".utf8))
             } else {
                 print(text + "\n")
             }
