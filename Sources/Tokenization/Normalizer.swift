@@ -1,5 +1,5 @@
-import Foundation
 import OrderedJSON
+@_spi(_Unicode) import Swift
 
 /// One step that rewrites the text before it is cut.
 enum Normalizer: Sendable {
@@ -34,7 +34,14 @@ enum Normalizer: Sendable {
         case .nfc:
             // Nothing below U+0300 composes or decomposes under NFC.
             guard text.contains(where: { $0 >= 0xCC }) else { return text }
-            return Array(String(decoding: text, as: UTF8.self).precomposedStringWithCanonicalMapping.utf8)
+            // The standard library's own normal form, which it compares strings by. Foundation's on Linux is wrong
+            // for some Hangul and for marks newer than its tables.
+            var result: [UInt8] = []
+            result.reserveCapacity(text.count)
+            for scalar in String(decoding: text, as: UTF8.self)._nfc {
+                result.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
+            }
+            return result
         case .prepend(let prefix): return text.isEmpty ? text : prefix + text
         case .replace(let matcher, let replacement):
             var result: [UInt8] = []

@@ -7,7 +7,6 @@ struct TemplateEvaluator {
     private var scope: TemplateScope
     /// Scopes that macros hold on to; emptied at the end, because those macros are among their variables.
     private var macroScopes: [TemplateScope] = []
-    private var loopDepth = 0
 
     private enum Flow { case onwards, leaveLoop, nextRound }
 
@@ -159,9 +158,7 @@ struct TemplateEvaluator {
             items = kept
         }
         guard !items.isEmpty else { return try inNewScope { try $0.run(loop.otherwise) } }
-        loopDepth += 1
-        defer { loopDepth -= 1 }
-        let state = TemplateLoopState(items: items, depth: loopDepth)
+        let state = TemplateLoopState(items: items)
         for (index, item) in items.enumerated() {
             try budget.spendNode()
             state.index = index
@@ -428,11 +425,10 @@ struct TemplateEvaluator {
     private mutating func call(
         _ value: TemplateMacroValue, _ arguments: inout TemplateCallArguments
     ) throws -> String {
-        let (outerScope, outerOutput, outerLoops) = (scope, output, loopDepth)
+        let (outerScope, outerOutput) = (scope, output)
         scope = TemplateScope(outer: value.scope)
         output = []
-        loopDepth = 0
-        defer { (scope, output, loopDepth) = (outerScope, outerOutput, outerLoops) }
+        defer { (scope, output) = (outerScope, outerOutput) }
         for parameter in value.macro.parameters {
             if let argument = arguments.next(parameter.name) {
                 scope.variables[parameter.name] = argument

@@ -144,7 +144,6 @@ enum TemplateText {
             guard !rest.isEmpty else { return result }
             if result.count == limit {
                 result.append(String(String.UnicodeScalarView(rest)))
-                if let last = result.popLast() { result.append(stripped(last, nil, start: false)) }
                 return result
             }
             let word = rest.prefix { !isSpace($0) }

@@ -39,15 +39,11 @@ final class TemplateMacroValue {
 /// `loop` inside a `for`.
 final class TemplateLoopState {
     let items: [TemplateValue]
-    let depth: Int
     var index = 0
     /// What `changed` was last called with.
     var lastChecked: [TemplateValue]?
 
-    init(items: [TemplateValue], depth: Int) {
-        self.items = items
-        self.depth = depth
-    }
+    init(items: [TemplateValue]) { self.items = items }
 
     func attribute(_ name: String) -> TemplateValue? {
         switch name {
@@ -58,8 +54,9 @@ final class TemplateLoopState {
         case "first": .bool(index == 0)
         case "last": .bool(index == items.count - 1)
         case "length": .int(items.count)
-        case "depth": .int(depth)
-        case "depth0": .int(depth - 1)
+        // Counts recursion of one loop, not loops inside each other.
+        case "depth": .int(1)
+        case "depth0": .int(0)
         case "previtem": index > 0 ? items[index - 1] : .undefined("there is no previous item")
         case "nextitem": index + 1 < items.count ? items[index + 1] : .undefined("there is no next item")
         case "cycle", "changed": .method(.loop(self), name)
