@@ -39,8 +39,9 @@ public struct MathGrader: AnswerGrader {
         _ left: AnswerValue, _ answer: String, _ right: AnswerValue, _ truth: String
     ) -> Bool {
         if AnswerComparison.areEqual(left, right) { return true }
-        // Where the truth is no mathematics, both are compared as texts.
-        guard right.isText else { return false }
+        // Where the truth is no mathematics, or is letters that may name options, both are compared as texts.
+        let isLetters = !truth.utf8.contains { (48...57).contains($0) }
+        guard right.isText || (left.isText && isLetters) else { return false }
         let text = AnswerValue.plainText(answer)
         return text != .text("") && text == AnswerValue.plainText(truth)
     }
