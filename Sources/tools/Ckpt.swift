@@ -28,7 +28,8 @@ struct Ckpt: AsyncParsableCommand {
                     AddTokensCommand.self, ResizeVocabCommand.self, CastCommand.self, RenameCommand.self,
                     ExtractCommand.self, GraftCommand.self, MergeCommand.self, StripCommand.self,
                 ]),
-            CommandGroup(name: "Data", subcommands: [MakeTaskCommand.self, CheckDataCommand.self, TokenizeCommand.self]),
+            CommandGroup(
+                name: "Data", subcommands: [MakeTaskCommand.self, CheckDataCommand.self, TokenizeCommand.self]),
             CommandGroup(name: "Training", subcommands: [TrainSFTCommand.self, TrainRLCommand.self]),
             CommandGroup(name: "Judging", subcommands: [EvalCommand.self, GradeCommand.self, GenerateCommand.self]),
             CommandGroup(name: "Looking", subcommands: [InspectCommand.self, DiffCommand.self, VerifyCommand.self]),

@@ -74,7 +74,7 @@ import TrainLoop
             let problems = try EmbeddedTaskData(sizes: sizes, seed: 3).trainProblems
             return Dictionary(grouping: problems, by: { $0.level! }).mapValues(\.count)
         }
-        #expect(try counts() == ["L1": 100, "L2": 30, "L6": 70, "D6": 120])
+        #expect(try counts() == ["L1": 100, "L2": 50, "L6": 60, "D6": 110])
         sizes.problemWeights = ["L1": 1, "L2": 1, "L6": 1, "D6": 0]
         #expect(try counts() == ["L1": 107, "L2": 107, "L6": 106])
         let data = try EmbeddedTaskData(sizes: sizes, seed: 3)
