@@ -53,6 +53,22 @@ def generation(folder):
     return tokenizer, model
 
 
+def logits(folder, tokenizer, model):
+    """Logits of a text of 200 tokens: largest difference relative to the largest logit."""
+    text = "The tide comes in twice a day, since the earth turns once under the two bulges that the moon raises. " * 12
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"][:200]
+    output = f"{folder}/logits.f32"
+    subprocess.run(
+        ["engine-bench", "logits", "--file", f"{folder}/base.h5", "--tokens", ",".join(map(str, ids)), "--output", output],
+        check=True,
+    )
+    found = np.fromfile(output, dtype="<f4").reshape(len(ids), -1)
+    with torch.no_grad():
+        expected = model(torch.tensor([ids])).logits[0].numpy()
+    error = float(np.abs(found - expected).max() / np.abs(expected).max())
+    check(f"logits of {len(ids)} tokens", len(ids) == 200 and error < 1e-4, f"largest relative error {error:.1e}")
+
+
 def stock_reading(folder):
     """h5py + hdf5plugin reads the same numbers as transformers loads from the export."""
     model = AutoModelForCausalLM.from_pretrained(f"{folder}/out", dtype=torch.float32)
@@ -78,7 +94,7 @@ def warm_up(folder):
 
 
 folder = sys.argv[1]
-generation(folder)
+logits(folder, *generation(folder))
 stock_reading(folder)
 warm_up(folder)
 sys.exit(1 if failures else 0)

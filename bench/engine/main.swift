@@ -5,7 +5,12 @@
 //   engine-bench decode  --shape tiny|smol|… --rows 256 --prompt 20 --new 40 [--groups 8] [--bfloat16]
 //   engine-bench score   --shape … --batch 1 --length 4096
 //   engine-bench limits
+//
+// And for comparisons with other engines on the same weights, the logits [tokens, vocabulary] as float32:
+//
+//   engine-bench logits  --file model.h5 --tokens 1,2,3 --output logits.f32
 import COpenBLAS
+import CheckpointIO
 import Foundation
 import Transformer
 
@@ -196,10 +201,23 @@ func score() throws {
 }
 
 if let threads = option("threads").flatMap(Int.init) { EngineThreads.configure(count: threads) }
+/// Writes the logits of one sequence, row after row, in the machine's (little-endian) order.
+func logits() throws {
+    guard let file = option("file"), let output = option("output"), let list = option("tokens") else {
+        throw CocoaError(.fileNoSuchFile)
+    }
+    let tokens = list.split(separator: ",").compactMap { Int($0) }
+    let model = Model(try ModelParameters(try CheckpointFile(path: file)))
+    let rows = model.logits(PackedBatch([tokens]), positions: Array(tokens.indices))
+    try rows.reduce(into: Data()) { data, row in row.withUnsafeBytes { data.append(contentsOf: $0) } }
+        .write(to: URL(fileURLWithPath: output))
+}
+
 switch arguments.first {
 case "train": try train()
 case "decode": try decode()
 case "score": try score()
+case "logits": try logits()
 default:
     print(
         "sgemm \(Int(sgemmRate() * 1e-9)) GFLOP/s on \(EngineThreads.count) threads, copy \(Int(copyRate() * 1e-9)) GB/s"

@@ -67,7 +67,8 @@ public struct PromptReader: Sendable {
         guard let template else {
             return tokenizer.encode(problem, addSpecialTokens: true, parsingAddedTokens: false)
         }
-        guard tokenizer.addedTokens.contains(where: { problem.contains($0.content) }) else {
+        // By bytes, as the tokenizer looks: to Swift's own search a combining mark behind a token would hide it.
+        guard tokenizer.addedTokens.contains(where: { !problem.byteOffsets(of: $0.content).isEmpty }) else {
             return tokenizer.encode(try render(problem, with: template), parsingAddedTokens: true)
         }
         // The text is put in after rendering, so that what looks like a token in it stays text.

@@ -77,12 +77,14 @@ struct EvaluationReport {
             }
         }
         guard let best else { return [] }
-        var lines = ["equally long, one easy and one hard; the model's own answers:"]
+        var lines = ["two problems of equal length, each typical of its level, and what the model answers:"]
         for index in [best.decoy, best.hard] {
             guard let answer = after.answers.first(where: { $0.problem == index && $0.condition == .auto }) else {
                 continue
             }
-            lines.append("  \(after.problems[index].problem)")
+            lines.append(
+                "  \(after.problems[index].problem)  (\(after.problems[index].level ?? "")), "
+                    + "P(<think>) \(Format.percent(after.firstToken[index].think))")
             lines.append(
                 "    \(answer.text.replacing("\n", with: "⏎"))  \(answer.isCorrect ? "right" : "wrong"), \(answer.tokenCount) tokens"
             )
@@ -90,16 +92,19 @@ struct EvaluationReport {
         return lines + [""]
     }
 
-    /// The first pair of problems of two levels whose texts have the same number of characters.
+    /// The typical problem of one level, by P(`<think>`), and the typical one of another among those whose texts have
+    /// the same number of characters.
     private func twinProblems(_ result: Evaluation, _ first: String, _ second: String) -> (Int, Int)? {
-        var byLength: [Int: Int] = [:]
-        for (index, problem) in result.problems.enumerated() where (problem.level ?? "") == second {
-            byLength[problem.problem.count] = byLength[problem.problem.count] ?? index
+        func ranked(_ level: String) -> [Int] {
+            result.problems.indices.filter { (result.problems[$0].level ?? "") == level }
+                .sorted { result.firstToken[$0].think < result.firstToken[$1].think }
         }
-        for (index, problem) in result.problems.enumerated() where (problem.level ?? "") == first {
-            if let twin = byLength[problem.problem.count] { return (index, twin) }
-        }
-        return nil
+        let candidates = ranked(first)
+        guard !candidates.isEmpty else { return nil }
+        let chosen = candidates[candidates.count / 2]
+        let length = result.problems[chosen].problem.count
+        let twins = ranked(second).filter { result.problems[$0].problem.count == length }
+        return twins.isEmpty ? nil : (chosen, twins[twins.count / 2])
     }
 
     private func headline(_ before: Evaluation, _ after: Evaluation) -> String {
