@@ -78,6 +78,15 @@ import Testing
             naming: "nonesuch", in: folder)
     }
 
+    @Test func promptWithoutAToken() throws {
+        let whole = try TinyRun.made.get().folder
+        let result = try Command.ckpt("generate", "small.h5", "--prompt", "abc", in: whole)
+        #expect(result.status == 2)
+        #expect(
+            result.errors
+                == "ckpt: error: the prompt \"abc\" gives no tokens; the tokenizer knows none of its characters\n")
+    }
+
     @Test func wrongOptions() throws {
         let folder = try prepared()
         try expectRefusal(

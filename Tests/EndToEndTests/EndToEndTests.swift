@@ -34,6 +34,10 @@ struct TinyRun {
     private static let road: [[String]] = [
         ["make-task", "-o", "task", "--train", "200", "--test", "20", "--dev", "20"],
         ["init", "-o", "base.h5", "--hidden-size", "32", "--layers", "2", "--heads", "2", "--intermediate-size", "64"],
+        [
+            "init", "-o", "small.h5", "--hidden-size", "16", "--layers", "1", "--heads", "1", "--alphabet",
+            "0123456789+",
+        ],
         ["add-tokens", "base.h5", "-o", "tokens.h5", "--init", "normal"],
         ["train-sft", "tokens.h5", "--data", "task/train.jsonl", "-o", "sft"] + sft,
         ["train-rl", "sft/step-000006.h5", "--data", "task/rl.jsonl", "-o", "rl"] + rl,

@@ -1,6 +1,7 @@
 import CheckpointIO
 import OrderedJSON
 import Tokenization
+import Transformer
 
 /// Tokenizer, chat template and end tokens of a checkpoint: what it takes to ask any model.
 public struct PromptReader: Sendable {
@@ -19,10 +20,16 @@ public struct PromptReader: Sendable {
     public enum Failure: Error, CustomStringConvertible {
         case noTokenizer
         case noEndToken
+        case tokenBeyondModel(id: Int, rows: Int)
+        case emptyPrompt(String)
 
         public var description: String {
             switch self {
             case .noTokenizer: "the checkpoint has no tokenizer; import the model together with its tokenizer.json"
+            case .tokenBeyondModel(let id, let rows):
+                "the tokenizer has token \(id), but the model has only \(rows) rows; run ckpt resize-vocab or import them anew"
+            case .emptyPrompt(let text):
+                "the prompt \"\(text.prefix(60))\" gives no tokens; the tokenizer knows none of its characters"
             case .noEndToken: "neither generation_config nor config nor the tokenizer's config names an eos token"
             }
         }
@@ -58,12 +65,28 @@ public struct PromptReader: Sendable {
         guard let first = ends.first else { throw Failure.noEndToken }
         endToken = first
         stopTokens = Set(ends)
+
+        // An id without a row would be read from outside the matrices.
+        let rows = try ModelConfiguration(json: metadata.config).vocabularySize
+        var highest = [tokenizer.vocabularySize - 1, endToken]
+        if let control { highest += [control.think, control.thinkEnd, control.short] }
+        if let id = highest.first(where: { $0 < 0 || $0 >= rows }) {
+            throw Failure.tokenBeyondModel(id: id, rows: rows)
+        }
     }
 
     /// The prompt's ids, up to where the model's first token follows.
     ///
     /// Tokens of the template are control tokens; the same characters in a user's text are not.
+    ///
+    /// - Throws: `Failure.emptyPrompt`; errors of the template.
     public func prompt(for problem: String) throws -> [Int] {
+        let ids = try encoded(problem)
+        guard !ids.isEmpty else { throw Failure.emptyPrompt(problem) }
+        return ids
+    }
+
+    private func encoded(_ problem: String) throws -> [Int] {
         guard let template else {
             return tokenizer.encode(problem, addSpecialTokens: true, parsingAddedTokens: false)
         }
