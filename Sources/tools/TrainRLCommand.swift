@@ -19,23 +19,10 @@ struct TrainRLCommand: ParsableCommand {
             T tokens. The first step prints how --alpha compares; --alpha auto=K sets it to K times that.
             """)
 
-    @Argument(help: "The checkpoint to start from, warmed up by train-sft.")
-    var input: String?
+    @OptionGroup var arguments: RunArguments
 
     @Option(help: "Problems with answers, JSON lines (GSM8K, MATH and verl rows are read as they are).")
     var data: String
-
-    @Option(name: [.short, .customLong("output")], help: "The run's folder.")
-    var output: String?
-
-    @Option(help: "Go on with the run in this folder, with the options it was started with.")
-    var resume: String?
-
-    @Flag(help: "Replace a run that is already in the folder.")
-    var force = false
-
-    @Option(help: "Problems for the mode probe. Default: the set that the checkpoint carries.")
-    var probe: String?
 
     @Option(help: "Updates in all.")
     var steps = 100
@@ -100,39 +87,17 @@ struct TrainRLCommand: ParsableCommand {
     @Option(help: "AdamW's weight decay, on matrices.")
     var weightDecay = 0.0
 
-    @Option(help: "Gradient norm above which gradients are scaled down; 0: never.")
-    var clipNorm = 1.0
-
-    @Option(help: "Tokens in one forward and backward pass; memory and speed only.")
-    var microBatchTokens = 4096
-
-    @Option(help: "Leave parameters of this name as they are; * stands for anything. May be given several times.")
-    var freeze: [String] = []
-
-    @Option(help: "Seed of everything random.")
-    var seed: UInt64 = 0
-
     @Option(help: "Updates between saved states.")
     var saveEvery = 10
 
     @Option(help: "Updates between measurements of mode preference.")
     var probeEvery = 10
 
-    @Option(help: "States that keep optimizer and training state; older ones become plain models.")
-    var keepLast = 1
-
     func validate() throws {
-        if resume == nil {
-            guard input != nil else { throw ValidationError("give a checkpoint to start from, or --resume RUN") }
-            guard output != nil else { throw ValidationError("give -o RUN, the folder for the run") }
-        } else if input != nil || output != nil {
-            throw ValidationError("--resume RUN goes on in that folder; leave the input and -o out")
-        }
         for (name, value) in [
             ("--steps", steps), ("--prompts", prompts), ("--samples", samples),
             ("--max-prompt-tokens", maxPromptTokens),
-            ("--max-new-tokens", maxNewTokens), ("--micro-batch-tokens", microBatchTokens),
-            ("--save-every", saveEvery), ("--probe-every", probeEvery), ("--keep-last", keepLast),
+            ("--max-new-tokens", maxNewTokens), ("--save-every", saveEvery), ("--probe-every", probeEvery),
         ] {
             guard value >= 1 else { throw ValidationError("\(name) must be at least 1") }
         }
@@ -144,15 +109,14 @@ struct TrainRLCommand: ParsableCommand {
     }
 
     func run() throws {
-        let source =
-            try resume.map { try RunFolder(existing: $0).latestTrainingState() } ?? CheckpointFile(path: input!)
+        let source = try arguments.source()
         let problems = try ProblemFile.read(path: data, requiresAnswer: true)
-        let probeProblems = try probe.map { try ProblemFile.read(path: $0) }
-        let options = try resume == nil ? options : RLOptions(storedIn: source)
+        let probeProblems = try arguments.probeProblems()
+        let options = try !arguments.isResuming ? options : RLOptions(storedIn: source)
         var trainer = try RLTrainer(
             source, problems: problems, probe: probeProblems, dataDigest: try FileDigest.sha256(path: data),
-            options: options, resuming: resume != nil)
-        let folder = try resume.map { RunFolder(existing: $0) } ?? RunFolder(creating: output!, replacing: force)
+            options: options, resuming: arguments.isResuming)
+        let folder = try arguments.folder()
 
         let summary = trainer.summary
         Terminal.writeError(
@@ -164,7 +128,6 @@ struct TrainRLCommand: ParsableCommand {
                 "short mode pays for a prompt when accuracy_short / accuracy_think > \(Format.number(ratio))")
         }
         var view = TrainingView(
-            command: "train-rl",
             shown: [
                 "reward_mean", "num_think", "num_short", "acc_think", "acc_short", "response_length_mean", "grad_norm",
                 "loss",
@@ -173,12 +136,8 @@ struct TrainRLCommand: ParsableCommand {
             try trainer.run(in: folder) { view.show($0, stops: interruption.isRequested) }
         }
         view.finish()
-        if trainer.state.step < options.steps {
-            print("stopped at step \(trainer.state.step) of \(options.steps); go on with:")
-            print("  ckpt train-rl --resume \(folder.path) --data \(data)")
-        } else {
-            print(last)
-        }
+        RunArguments.conclude(
+            "train-rl", folder: folder, data: data, last: last, step: trainer.state.step, of: options.steps)
     }
 
     private var options: RLOptions {
@@ -204,13 +163,13 @@ struct TrainRLCommand: ParsableCommand {
         options.beta1 = beta1
         options.beta2 = beta2
         options.weightDecay = weightDecay
-        options.clipNorm = clipNorm
-        options.microBatchTokens = microBatchTokens
-        options.freeze = freeze
-        options.seed = seed
+        options.clipNorm = arguments.clipNorm
+        options.microBatchTokens = arguments.microBatchTokens
+        options.freeze = arguments.freeze
+        options.seed = arguments.seed
         options.saveEvery = saveEvery
         options.probeEvery = probeEvery
-        options.keepLast = keepLast
+        options.keepLast = arguments.keepLast
         return options
     }
 }

@@ -19,23 +19,10 @@ struct TrainSFTCommand: ParsableCommand {
             at with ckpt diff RUN/. Ctrl-C finishes the step, saves, and says how to go on.
             """)
 
-    @Argument(help: "The checkpoint to start from, with control tokens (see add-tokens).")
-    var input: String?
+    @OptionGroup var arguments: RunArguments
 
     @Option(help: "Pairs, JSON lines: problem, think, short.")
     var data: String
-
-    @Option(name: [.short, .customLong("output")], help: "The run's folder.")
-    var output: String?
-
-    @Option(help: "Go on with the run in this folder, with the options it was started with.")
-    var resume: String?
-
-    @Flag(help: "Replace a run that is already in the folder.")
-    var force = false
-
-    @Option(help: "Problems for the mode probe. Default: up to 64 taken from the data and kept out of training.")
-    var probe: String?
 
     @Option(help: "Updates in all. Default: as many as --epochs takes.")
     var steps: Int?
@@ -45,9 +32,6 @@ struct TrainSFTCommand: ParsableCommand {
 
     @Option(help: "Pairs in one update; each brings both halves.")
     var batchPairs = 16
-
-    @Option(help: "Tokens in one forward and backward pass; memory and speed only.")
-    var microBatchTokens = 4096
 
     @Option(help: "Tokens of prompt and response together.")
     var maxLength = 2048
@@ -82,30 +66,12 @@ struct TrainSFTCommand: ParsableCommand {
     @Option(help: "AdamW's weight decay, on matrices.")
     var weightDecay = 0.1
 
-    @Option(help: "Gradient norm above which gradients are scaled down; 0: never.")
-    var clipNorm = 1.0
-
-    @Option(help: "Leave parameters of this name as they are; * stands for anything. May be given several times.")
-    var freeze: [String] = []
-
-    @Option(help: "Seed of everything random.")
-    var seed: UInt64 = 0
-
     @Option(help: "Updates between saved states. Default: only the last.")
     var saveEvery: Int?
 
-    @Option(help: "States that keep optimizer and training state; older ones become plain models.")
-    var keepLast = 1
-
     func validate() throws {
-        if resume == nil {
-            guard input != nil else { throw ValidationError("give a checkpoint to start from, or --resume RUN") }
-            guard output != nil else { throw ValidationError("give -o RUN, the folder for the run") }
-        } else if input != nil || output != nil {
-            throw ValidationError("--resume RUN goes on in that folder; leave the input and -o out")
-        }
         for (name, value) in [
-            ("--batch-pairs", batchPairs), ("--micro-batch-tokens", microBatchTokens), ("--keep-last", keepLast),
+            ("--batch-pairs", batchPairs)
         ] {
             guard value >= 1 else { throw ValidationError("\(name) must be at least 1") }
         }
@@ -117,32 +83,27 @@ struct TrainSFTCommand: ParsableCommand {
     }
 
     func run() throws {
-        let source =
-            try resume.map { try RunFolder(existing: $0).latestTrainingState() } ?? CheckpointFile(path: input!)
+        let source = try arguments.source()
         let pairs = try PairFile.read(path: data)
-        let problems = try probe.map { try ProblemFile.read(path: $0) }
-        let options = try resume == nil ? options : SFTOptions(storedIn: source)
+        let problems = try arguments.probeProblems()
+        let options = try !arguments.isResuming ? options : SFTOptions(storedIn: source)
         var trainer = try SFTTrainer(
             source, pairs: pairs, probe: problems, dataDigest: try FileDigest.sha256(path: data), options: options,
-            resuming: resume != nil)
-        let folder = try resume.map { RunFolder(existing: $0) } ?? RunFolder(creating: output!, replacing: force)
+            resuming: arguments.isResuming)
+        let folder = try arguments.folder()
 
         let summary = trainer.summary
         Terminal.writeError(
             "\(summary.pairs) pairs to train on, \(summary.heldOutForProbe) held out for the probe"
                 + (summary.droppedOverlong > 0 ? ", \(summary.droppedOverlong) dropped as too long" : "")
                 + "; \(trainer.totalSteps) updates of \(options.pairsPerStep) pairs")
-        var view = TrainingView(command: "train-sft", shown: ["loss", "control_loss", "tokens_per_second"])
+        var view = TrainingView(shown: ["loss", "control_loss", "tokens_per_second"])
         let last = try Interruption.watching { interruption in
             try trainer.run(in: folder) { view.show($0, stops: interruption.isRequested) }
         }
         view.finish()
-        if trainer.state.step < trainer.totalSteps {
-            print("stopped at step \(trainer.state.step) of \(trainer.totalSteps); go on with:")
-            print("  ckpt train-sft --resume \(folder.path) --data \(data)")
-        } else {
-            print(last)
-        }
+        RunArguments.conclude(
+            "train-sft", folder: folder, data: data, last: last, step: trainer.state.step, of: trainer.totalSteps)
     }
 
     private var options: SFTOptions {
@@ -150,7 +111,7 @@ struct TrainSFTCommand: ParsableCommand {
         options.steps = steps
         options.epochs = epochs
         options.pairsPerStep = batchPairs
-        options.microBatchTokens = microBatchTokens
+        options.microBatchTokens = arguments.microBatchTokens
         options.maximumLength = maxLength
         options.overlong = overlong
         options.reduction = lossReduction
@@ -162,11 +123,11 @@ struct TrainSFTCommand: ParsableCommand {
         options.beta1 = beta1
         options.beta2 = beta2
         options.weightDecay = weightDecay
-        options.clipNorm = clipNorm
-        options.freeze = freeze
-        options.seed = seed
+        options.clipNorm = arguments.clipNorm
+        options.freeze = arguments.freeze
+        options.seed = arguments.seed
         options.saveEvery = saveEvery
-        options.keepLast = keepLast
+        options.keepLast = arguments.keepLast
         return options
     }
 }

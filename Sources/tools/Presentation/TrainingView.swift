@@ -3,7 +3,6 @@ import TrainLoop
 
 /// A training run as it goes by: one line a step, mode preference as bars now and then. All on stderr.
 struct TrainingView {
-    let command: String
     /// The metrics of a step's line, in order.
     let shown: [String]
 
@@ -12,10 +11,7 @@ struct TrainingView {
     private var lastLine: ContinuousClock.Instant?
     private let isTerminal = Terminal.isTerminal(STDERR_FILENO)
 
-    init(command: String, shown: [String]) {
-        self.command = command
-        self.shown = shown
-    }
+    init(shown: [String]) { self.shown = shown }
 
     mutating func show(_ event: TrainingEvent, stops: Bool) -> TrainingDisposition {
         switch event {

@@ -1,0 +1,72 @@
+import ArgumentParser
+import CheckpointIO
+import TrainLoop
+
+/// Where a training run starts, goes on, and ends up: the same for both stages.
+struct RunArguments: ParsableArguments {
+    @Argument(help: "The checkpoint to start from.")
+    var input: String?
+
+    @Option(name: [.short, .customLong("output")], help: "The run's folder.")
+    var output: String?
+
+    @Option(help: "Go on with the run in this folder, with the options it was started with.")
+    var resume: String?
+
+    @Flag(help: "Replace a run that is already in the folder.")
+    var force = false
+
+    @Option(help: "Problems for the mode probe. Default: the set the checkpoint carries, or some of the data.")
+    var probe: String?
+
+    @Option(help: "Leave parameters of this name as they are; * stands for anything. May be given several times.")
+    var freeze: [String] = []
+
+    @Option(help: "Gradient norm above which gradients are scaled down; 0: never.")
+    var clipNorm = 1.0
+
+    @Option(help: "Tokens in one forward and backward pass; memory and speed only.")
+    var microBatchTokens = 4096
+
+    @Option(help: "Seed of everything random.")
+    var seed: UInt64 = 0
+
+    @Option(help: "States that keep optimizer and training state; older ones become plain models.")
+    var keepLast = 1
+
+    func validate() throws {
+        if resume == nil {
+            guard input != nil else { throw ValidationError("give a checkpoint to start from, or --resume RUN") }
+            guard output != nil else { throw ValidationError("give -o RUN, the folder for the run") }
+        } else if input != nil || output != nil {
+            throw ValidationError("--resume RUN goes on in that folder; leave the input and -o out")
+        }
+        guard microBatchTokens >= 1, keepLast >= 1 else {
+            throw ValidationError("--micro-batch-tokens and --keep-last must be at least 1")
+        }
+        guard clipNorm >= 0, clipNorm.isFinite else { throw ValidationError("--clip-norm must not be negative") }
+    }
+
+    var isResuming: Bool { resume != nil }
+
+    /// The checkpoint that the run starts from, or the newest state to go on from.
+    func source() throws -> CheckpointFile {
+        if let resume { return try RunFolder(existing: resume).latestTrainingState() }
+        return try CheckpointFile(path: input ?? "")
+    }
+
+    func probeProblems() throws -> [Problem]? { try probe.map { try ProblemFile.read(path: $0) } }
+
+    /// The run's folder; a new one is made. Called when nothing else can fail any more.
+    func folder() throws -> RunFolder {
+        if let resume { return RunFolder(existing: resume) }
+        return try RunFolder(creating: output ?? "", replacing: force)
+    }
+
+    /// Says on stdout where the run ended, or how to go on with it.
+    static func conclude(_ command: String, folder: RunFolder, data: String, last: String, step: Int, of total: Int) {
+        guard step < total else { return print(last) }
+        print("stopped at step \(step) of \(total); go on with:")
+        print("  ckpt \(command) --resume \(folder.path) --data \(data)")
+    }
+}
