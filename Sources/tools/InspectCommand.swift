@@ -26,7 +26,7 @@ struct InspectCommand: ParsableCommand {
     @Flag(help: "Read all tensors and show their statistics.")
     var tensors = false
 
-    @Flag(help: "Print the result as JSON (schemas/inspect-report.json).")
+    @Flag(help: "Print the result as JSON (schemas/inspect-report.schema.json).")
     var json = false
 
     mutating func run() throws {

@@ -22,7 +22,7 @@ struct VerifyCommand: ParsableCommand {
     @Flag(help: "Check structure and metadata only.")
     var structure = false
 
-    @Flag(help: "Print the result as JSON (schemas/verify-report.json).")
+    @Flag(help: "Print the result as JSON (schemas/verify-report.schema.json).")
     var json = false
 
     mutating func run() throws {

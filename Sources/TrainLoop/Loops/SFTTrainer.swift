@@ -39,7 +39,8 @@ public struct SFTTrainer {
 
     /// - Parameters:
     ///   - file: where to start; with `resuming`, the state to go on from.
-    ///   - probe: problems for the mode probe; nil: chosen from `pairs` and kept out of training.
+    ///   - probe: problems for the mode probe; nil: the set that the checkpoint carries, or one chosen from `pairs`;
+    ///     kept out of training in any case.
     ///   - dataDigest: names the data, so that a resumed run can tell that it is the same.
     /// - Throws: `TrainingFailure.emptyData`, and errors of `PromptEncoder` and `TrainingState`.
     public init(
@@ -54,11 +55,16 @@ public struct SFTTrainer {
                 weightDecay: options.weightDecay)
         }
 
-        let probeProblems =
-            probe
-            ?? ModeProbe.choose(
-                data.map(Problem.init(asking:)), count: min(options.probeCount, data.count / 10), seed: options.seed)
-        let probeTexts = Set(probeProblems.map(\.problem))
+        // A resumed run must leave out the prompts that it left out before, which its own table names.
+        let carried = probe == nil ? file.metadata.probes.last : nil
+        let probeTable =
+            carried.map { ProbeTable(prompts: $0.prompts, levels: $0.levels) }
+            ?? ModeProbe.emptyTable(
+                probe
+                    ?? ModeProbe.choose(
+                        data.map(Problem.init(asking:)), count: min(options.probeCount, data.count / 10),
+                        seed: options.seed))
+        let probeTexts = Set(probeTable.prompts)
         let training = data.filter { !probeTexts.contains($0.problem) }
         var summary = DataSummary(
             pairs: 0, incomplete: 0, droppedOverlong: 0, clippedOverlong: 0,
@@ -119,7 +125,7 @@ public struct SFTTrainer {
                     tool: Tool.name, report: ["pairs": .integer(sequences.count), "data_sha256": .string(dataDigest)]
                 ).text)
             state.metadata.history["sft"] = MetricHistory()
-            if !probeProblems.isEmpty { state.metadata.probes.append(ModeProbe.emptyTable(probeProblems)) }
+            if !probeTable.prompts.isEmpty { state.metadata.probes.append(probeTable) }
         }
         model = Model(state.parameters)
         frozen = try FrozenParameters(options.freeze, in: state.parameters.configuration)
