@@ -66,6 +66,7 @@ struct Divergence {
         ).filter { !$0.isEmpty }
         let passages = Self.passages.map { plan.tokenizer.encode($0) }.filter { !$0.isEmpty }
         let batch = PackedBatch(prompts + passages)
+        try parameters.configuration.check(batch.tokens)
         let first = batch.offsets.dropFirst().prefix(prompts.count).map { $0 - 1 }
         let others = batch.tokens.indices.filter { !first.contains($0) }
         // Enough for a mean, few enough that their logits fit in memory beside the model.

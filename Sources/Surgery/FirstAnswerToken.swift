@@ -29,13 +29,17 @@ public struct FirstAnswerToken: Sendable {
     init(
         _ file: CheckpointFile, tokenizer: Tokenizer, template: String?, variables: [String: JSON], excluded: Set<Int>
     ) throws {
-        let configuration = try ModelConfiguration(json: file.metadata.config)
-        let model = Model(
-            try ModelParameters(configuration) { parameter, values in
-                try file.readFloat32(parameter.name, into: values)
-            })
-        let batch = PackedBatch(
-            try Self.prompts(tokenizer: tokenizer, template: template, variables: variables))
+        let prompts = try Self.prompts(tokenizer: tokenizer, template: template, variables: variables)
+            .filter { !$0.isEmpty }
+        guard !prompts.isEmpty else {
+            throw SurgeryError.unknownSource(
+                token: "auto", reason: "the tokenizer knows none of the probe questions' characters; name a token")
+        }
+        let parameters = try ModelParameters(file)
+        let batch = PackedBatch(prompts)
+        // An id without a row would be read from outside the matrices.
+        try parameters.configuration.check(batch.tokens)
+        let model = Model(parameters)
         let ends = batch.offsets.dropFirst().map { $0 - 1 }
         let special = Set(tokenizer.addedTokens.filter(\.special).map(\.id))
         var mean: [Double] = []

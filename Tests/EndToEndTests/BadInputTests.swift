@@ -87,6 +87,15 @@ import Testing
                 == "ckpt: error: the prompt \"abc\" gives no tokens; the tokenizer knows none of its characters\n")
     }
 
+    @Test func autoNeedsATokenizerThatKnowsTheQuestions() throws {
+        let folder = try prepared()
+        let made = try Command.ckpt(
+            "init", "-o", "marks.h5", "--hidden-size", "16", "--layers", "1", "--heads", "1", "--alphabet", "@#",
+            in: folder)
+        #expect(made.status == 0)
+        try expectRefusal(["add-tokens", "marks.h5", "--init", "auto", "-o", "out.h5"], naming: "auto", in: folder)
+    }
+
     @Test func wrongOptions() throws {
         let folder = try prepared()
         try expectRefusal(
