@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 
 /// All parameters of a model in one flat buffer of float32, in the order of `ModelConfiguration.parameters`.
@@ -22,7 +23,7 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
             count += parameter.elementCount
         }
         self.places = places
-        let raw = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, count) * 4, alignment: 64)
+        let raw = LargeAllocation.allocate(byteCount: max(1, count) * 4)
         values = UnsafeMutableBufferPointer(
             start: raw.baseAddress!.bindMemory(to: Float.self, capacity: count), count: count)
         values.initialize(repeating: 0)
