@@ -13,7 +13,13 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
     private let places: [String: (offset: Int, description: ParameterDescription)]
 
     /// All zero.
-    public init(_ configuration: ModelConfiguration) {
+    public convenience init(_ configuration: ModelConfiguration) {
+        self.init(uninitialized: configuration)
+        values.initialize(repeating: 0)
+    }
+
+    /// For those who fill every parameter at once.
+    init(uninitialized configuration: ModelConfiguration) {
         self.configuration = configuration
         layout = configuration.parameters
         var places: [String: (offset: Int, description: ParameterDescription)] = [:]
@@ -26,7 +32,6 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
         let raw = LargeAllocation.allocate(byteCount: max(1, count) * 4)
         values = UnsafeMutableBufferPointer(
             start: raw.baseAddress!.bindMemory(to: Float.self, capacity: count), count: count)
-        values.initialize(repeating: 0)
     }
 
     deinit { values.baseAddress?.deallocate() }

@@ -65,9 +65,10 @@ func places(_ tensors: [StoredTensor]) -> (ranges: [Range<Int>], byteCount: Int)
 
 func load(_ file: CheckpointFile, into memory: Memory) throws {
     let tensors = file.tensors()
-    for (tensor, range) in zip(tensors, places(tensors).ranges) {
-        try file.read(tensor, into: UnsafeMutableRawBufferPointer(rebasing: memory.buffer[range]))
-    }
+    try file.read(
+        zip(tensors, places(tensors).ranges).map {
+            ($0, UnsafeMutableRawBufferPointer(rebasing: memory.buffer[$1]))
+        })
 }
 
 func load(_ file: CheckpointFile) throws -> Memory {
