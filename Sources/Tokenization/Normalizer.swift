@@ -58,12 +58,16 @@ enum Normalizer: Sendable {
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
         let whole = String(decoding: text, as: UTF8.self)
-        guard whole.unicodeScalars.contains(where: isNewer) else {
+        guard whole.unicodeScalars.contains(where: { isNewer($0) || parts(of: $0) != nil }) else {
             appendComposed(whole, to: &result)
             return result
         }
         var known = String.UnicodeScalarView()
         for scalar in whole.unicodeScalars {
+            if let parts = parts(of: scalar) {
+                known.append(contentsOf: parts.unicodeScalars)
+                continue
+            }
             guard isNewer(scalar) else {
                 known.append(scalar)
                 continue
@@ -74,6 +78,17 @@ enum Normalizer: Sendable {
         }
         appendComposed(String(known), to: &result)
         return result
+    }
+
+    /// Tibetan vowels that start nothing but are made of marks. The standard library does not order those among marks in
+    /// front of them; written as their parts it does, and no normal form writes them otherwise.
+    private static func parts(of scalar: Unicode.Scalar) -> String? {
+        switch scalar {
+        case "\u{F73}": "\u{F71}\u{F72}"
+        case "\u{F75}": "\u{F71}\u{F74}"
+        case "\u{F81}": "\u{F71}\u{F80}"
+        default: nil
+        }
     }
 
     private static func appendComposed(_ text: String, to result: inout [UInt8]) {

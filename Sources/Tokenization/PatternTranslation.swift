@@ -11,10 +11,10 @@ struct PatternTranslation {
 
     private static let space = #"\p{White_Space}"#
     private static let notSpace = #"\P{White_Space}"#
-    /// Oniguruma counts the superscripts and fractions of Latin-1 too.
     private static let word =
-        #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}"#
-        + ["Alphabetic", "M", "Nd", "Pc"].map(NewerCharacters.ranges).joined()
+        #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}"# + ["Alphabetic", "M", "Nd", "Pc"].map(NewerCharacters.ranges).joined()
+    /// Outside of a class Oniguruma counts the superscripts and fractions of Latin-1 as well.
+    private static let wordAlone = word + #"\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}"#
 
     static func translate(_ pattern: String, at place: String) throws -> String {
         var translation = PatternTranslation(source: Array(pattern.unicodeScalars), place: place)
@@ -104,8 +104,8 @@ struct PatternTranslation {
         switch letter {
         case "s": append(Self.space)
         case "S": append(Self.notSpace)
-        case "w": append(inClass ? Self.word : "[\(Self.word)]")
-        case "W" where !inClass: append("[^\(Self.word)]")
+        case "w": append(inClass ? Self.word : "[\(Self.wordAlone)]")
+        case "W" where !inClass: append("[^\(Self.wordAlone)]")
         case "d": property("p", "Nd", inClass: inClass)
         case "D": property("P", "Nd", inClass: inClass)
         case "p", "P": try property(letter, inClass: inClass)
