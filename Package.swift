@@ -71,6 +71,12 @@ let package = Package(
             name: "foreign-bench", dependencies: ["CheckpointIO"], path: "bench/foreign",
             swiftSettings: warningsAreErrors),
 
+        // What the readers are fuzzed with; built with libFuzzer by scripts/fuzz.
+        .target(
+            name: "FuzzTargets", dependencies: ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"],
+            path: "Tests/FuzzTargets", swiftSettings: warningsAreErrors),
+        tests(of: "FuzzTargets", fixtures: true),
+
         tests(of: "OrderedJSON"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
         tests(of: "Tokenization", ["OrderedJSON"], fixtures: true),

@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// A tensor of an opened checkpoint: what it is, and where its bytes are.
 public struct StoredTensor: Sendable {
     public var group: TensorGroup
@@ -64,9 +66,9 @@ public struct Damage: Sendable, Equatable, CustomStringConvertible {
     }
 
     public var description: String {
-        var text = place
+        var text = place.onOneLine()
         if let chunk { text += ", chunk \(chunk)" }
         if let fileOffset { text += " at byte \(fileOffset)" }
-        return "\(text): \(problem)"
+        return "\(text): \(problem.onOneLine())"
     }
 }
