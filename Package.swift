@@ -55,6 +55,11 @@ let package = Package(
             name: "io-bench", dependencies: ["CheckpointIO"], path: "bench/io", exclude: ["compare.py"],
             sources: ["main.swift"], swiftSettings: warningsAreErrors),
 
+        // Damages a checkpoint bit by bit and cut by cut, and sees what verifying says.
+        .executableTarget(
+            name: "damage-bench", dependencies: ["CheckpointIO"], path: "bench/damage",
+            swiftSettings: warningsAreErrors),
+
         // Measures the engine; see docs/engine.md.
         .executableTarget(
             name: "engine-bench", dependencies: ["Transformer", "CheckpointIO", "COpenBLAS"], path: "bench/engine",

@@ -32,6 +32,14 @@ public struct StoredTensor: Sendable {
         return start..<start + chunks[number].byteCount
     }
 
+    /// All bytes of the file that hold the tensor.
+    public var storedRanges: [Range<Int>] {
+        if case .contiguous(let address) = storage {
+            return address.map { [Int($0)..<Int($0) + description.byteCount] } ?? []
+        }
+        return chunks.indices.compactMap(chunkRange)
+    }
+
     /// The path of the dataset.
     public var path: String { "\(group.path)/\(CheckpointLayout.relativePath(ofTensor: description.name))" }
 }
