@@ -55,6 +55,11 @@ let package = Package(
             name: "io-bench", dependencies: ["CheckpointIO"], path: "bench/io", exclude: ["compare.py"],
             sources: ["main.swift"], swiftSettings: warningsAreErrors),
 
+        // Damages a checkpoint bit by bit and cut by cut, and sees what verifying says.
+        .executableTarget(
+            name: "damage-bench", dependencies: ["CheckpointIO"], path: "bench/damage",
+            swiftSettings: warningsAreErrors),
+
         // Measures the engine; see docs/engine.md.
         .executableTarget(
             name: "engine-bench", dependencies: ["Transformer", "CheckpointIO", "COpenBLAS"], path: "bench/engine",
@@ -70,6 +75,12 @@ let package = Package(
         .executableTarget(
             name: "foreign-bench", dependencies: ["CheckpointIO"], path: "bench/foreign",
             swiftSettings: warningsAreErrors),
+
+        // What the readers are fuzzed with; built with libFuzzer by scripts/fuzz.
+        .target(
+            name: "FuzzTargets", dependencies: ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"],
+            path: "Tests/FuzzTargets", swiftSettings: warningsAreErrors),
+        tests(of: "FuzzTargets", fixtures: true),
 
         tests(of: "OrderedJSON"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),

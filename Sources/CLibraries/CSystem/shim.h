@@ -2,6 +2,11 @@
 #pragma once
 #include <fcntl.h>
 
+#include <stddef.h>
+
+// Finds bytes in bytes; see memmem(3).
+extern void *memmem(const void *bytes, size_t count, const void *pattern, size_t pattern_count);
+
 // In glibc since 2.28; see rename(2).
 extern int renameat2(int old_folder, const char *old_path, int new_folder, const char *new_path, unsigned int flags);
 
