@@ -26,6 +26,7 @@ package struct MiniBatch {
     package var contributing: [Int] { sequences.indices.filter(loss.contributes) }
 
     /// Adds the gradient of the loss over the whole mini-batch, however it is cut into passes of `tokenBudget` tokens.
+    @discardableResult
     package func accumulate(
         _ model: Model, temperature: Double, tokenBudget: Int, into gradients: ModelParameters,
         progress: (_ samples: Int) -> Void = { _ in }
