@@ -89,7 +89,8 @@ let package = Package(
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         tests(of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], swiftSettings: warningsAreErrors),
+            name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], exclude: ["Fixtures"],
+            swiftSettings: warningsAreErrors),
     ],
     swiftLanguageModes: [.v6]
 )
