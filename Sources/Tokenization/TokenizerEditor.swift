@@ -5,16 +5,24 @@ public struct TokenizerEditor: Sendable {
     private var root: JSON
     /// The text as given, until something changes.
     private var original: [UInt8]?
+    /// What the file given makes. Additions leave its model alone, and reading that is most of the work.
+    private let base: Tokenizer
+    private var changesModel = false
 
     /// - Throws: `TokenizerError` where the text is not a tokenizer that `Tokenizer` reads.
     public init(json: [UInt8]) throws {
-        _ = try Tokenizer(json: json)
         do {
             root = try JSON.parse(json)
         } catch {
             throw TokenizerError.notJSON(reason: "\(error)")
         }
         original = json
+        base = try Tokenizer(root)
+    }
+
+    /// The tokenizer with all changes.
+    public func tokenizer() throws -> Tokenizer {
+        original == nil ? try Tokenizer(root, sharingModelOf: changesModel ? nil : base) : base
     }
 
     /// The file with all changes; byte for byte the one given if there were none.
@@ -85,6 +93,7 @@ public struct TokenizerEditor: Sendable {
         if let processor = root["post_processor"] {
             root["post_processor"] = renamed(processor, old, new)
         }
+        changesModel = true
         original = nil
     }
 
