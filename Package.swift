@@ -67,7 +67,7 @@ let package = Package(
 
         // Compares with other tokenizers and measures; see bench/tokenization.
         .executableTarget(
-            name: "tokenization-bench", dependencies: ["OrderedJSON", "Tokenization"], path: "bench/tokenization",
+            name: "tokenization-bench", dependencies: ["OrderedJSON", "CheckpointIO", "Tokenization"], path: "bench/tokenization",
             exclude: ["compare.py"],
             swiftSettings: warningsAreErrors),
 
@@ -84,12 +84,13 @@ let package = Package(
 
         tests(of: "OrderedJSON"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
-        tests(of: "Tokenization", ["OrderedJSON"], fixtures: true),
+        tests(of: "Tokenization", ["OrderedJSON", "CheckpointIO"], fixtures: true),
         tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"], fixtures: true),
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         tests(of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], swiftSettings: warningsAreErrors),
+            name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], exclude: ["Fixtures"],
+            swiftSettings: warningsAreErrors),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -95,8 +95,10 @@ struct AddedTokenMatcher: Sendable {
         return end < range.upperBound && Self.isWord(UTF8Scan.scalar(bytes, at: end).0)
     }
 
-    /// A word character by UTS #18: letters, marks, decimal digits, connectors and joiners.
+    /// A word character by UTS #18, in the Unicode 16 of the reference: letters, marks, decimal digits, connectors and
+    /// joiners.
     private static func isWord(_ scalar: Unicode.Scalar) -> Bool {
+        guard (scalar.properties.age?.major ?? 0) <= 16 else { return false }
         if scalar.properties.isAlphabetic || scalar.properties.isJoinControl { return true }
         switch scalar.properties.generalCategory {
         case .nonspacingMark, .enclosingMark, .spacingMark, .decimalNumber, .connectorPunctuation: return true

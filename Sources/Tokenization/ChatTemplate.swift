@@ -61,12 +61,25 @@ public struct ChatTemplate: Sendable {
         // As transformers calls a template: there, and none unless given.
         var values: [String: TemplateValue] = ["tools": .none, "documents": .none]
         for (name, value) in variables { values[name] = TemplateValue(value) }
-        values["messages"] = .list(messages.map { TemplateValue($0) })
+        values["messages"] = .list(messages.map { TemplateValue(Self.prepared($0)) })
         values["add_generation_prompt"] = .bool(addGenerationPrompt)
         do {
             return try TemplateEvaluator.render(statements, variables: values)
         } catch let fault as TemplateFault {
             throw fault.error(in: source)
         }
+    }
+
+    /// A message as transformers hands it to a template: members that are none are not there, and a thought under one
+    /// of the names in use is there under the others that templates ask for too.
+    private static func prepared(_ message: JSON) -> JSON {
+        guard let members = message.object else { return message }
+        var result = JSONObject()
+        let thought = ["reasoning_content", "thinking", "reasoning"].lazy.compactMap { members[$0] }
+            .first { $0 != .null }
+        if let thought { result["thinking"] = thought }
+        for (name, value) in members where value != .null { result[name] = value }
+        if let thought { result["reasoning_content"] = thought }
+        return .object(result)
     }
 }

@@ -1,7 +1,8 @@
 /// Rewrites a pattern of the `tokenizers` library, which is in Oniguruma's Ruby syntax, for PCRE2.
 ///
 /// The two agree on what pre-tokenizers use but for a few classes whose Unicode meaning differs (`\s`, `\w`, and what
-/// follows from them); those are written out. A construct that means something else in PCRE2 is refused by name.
+/// follows from them); those are written out, and so are characters that PCRE2's tables do not have yet. A construct
+/// that means something else in PCRE2 is refused by name.
 struct PatternTranslation {
     private let source: [Unicode.Scalar]
     private var position = 0
@@ -10,7 +11,10 @@ struct PatternTranslation {
 
     private static let space = #"\p{White_Space}"#
     private static let notSpace = #"\P{White_Space}"#
-    private static let word = #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}"#
+    private static let word =
+        #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}"# + ["Alphabetic", "M", "Nd", "Pc"].map(NewerCharacters.ranges).joined()
+    /// Outside of a class Oniguruma counts the superscripts and fractions of Latin-1 as well.
+    private static let wordAlone = word + #"\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}"#
 
     static func translate(_ pattern: String, at place: String) throws -> String {
         var translation = PatternTranslation(source: Array(pattern.unicodeScalars), place: place)
@@ -100,11 +104,11 @@ struct PatternTranslation {
         switch letter {
         case "s": append(Self.space)
         case "S": append(Self.notSpace)
-        case "w": append(inClass ? Self.word : "[\(Self.word)]")
-        case "W" where !inClass: append("[^\(Self.word)]")
-        case "d": append(#"\p{Nd}"#)
-        case "D": append(#"\P{Nd}"#)
-        case "p", "P": try property(letter)
+        case "w": append(inClass ? Self.word : "[\(Self.wordAlone)]")
+        case "W" where !inClass: append("[^\(Self.wordAlone)]")
+        case "d": property("p", "Nd", inClass: inClass)
+        case "D": property("P", "Nd", inClass: inClass)
+        case "p", "P": try property(letter, inClass: inClass)
         case "r", "n", "t", "f", "x": append("\\\(letter)")
         case "v" where !inClass: append(#"\x0b"#)
         case "A" where !inClass, "z" where !inClass: append("\\\(letter)")
@@ -116,12 +120,24 @@ struct PatternTranslation {
         }
     }
 
-    private mutating func property(_ letter: Unicode.Scalar) throws {
+    private mutating func property(_ letter: Unicode.Scalar, inClass: Bool) throws {
         guard peek() == "{", let end = source[position...].firstIndex(of: "}") else {
             throw refused("\"\\\(letter)\" without braces")
         }
-        append("\\\(letter)")
-        for scalar in source[position...end] { output.append(scalar) }
+        property(letter, String(String.UnicodeScalarView(source[(position + 1)..<end])), inClass: inClass)
         position = end + 1
+    }
+
+    /// - Parameter letter: `p`, or `P` for all other characters. That inside of a class has no way to leave newer
+    ///   characters out, and no published tokenizer has it: there PCRE2's own tables decide.
+    private mutating func property(_ letter: Unicode.Scalar, _ name: String, inClass: Bool) {
+        let newer = NewerCharacters.ranges(of: name)
+        if newer.isEmpty || (inClass && letter == "P") {
+            append("\\\(letter){\(name)}")
+        } else if inClass {
+            append("\\p{\(name)}\(newer)")
+        } else {
+            append("[\(letter == "P" ? "^" : "")\\p{\(name)}\(newer)]")
+        }
     }
 }

@@ -12,6 +12,12 @@ enum PreTokenizer: Sendable {
     /// The pattern of GPT-2.
     static let byteLevelPattern = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
 
+    /// `\w+|[^\w\s]+`, where a word character is that of UTS #18.
+    private static let whitespacePattern: String = {
+        let word = #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}"#
+        return #"[\#(word)]+|[^\#(word)\s]+"#
+    }()
+
     /// Reads a pre-tokenizer; a sequence comes out flat.
     static func read(_ json: JSON, at place: String) throws -> [PreTokenizer] {
         var component = try Component(json, at: place)
@@ -47,7 +53,7 @@ enum PreTokenizer: Sendable {
             return [.digits(individual: individual)]
         case "Whitespace":
             try component.finish()
-            return [.whitespace(try SplitPattern(#"\w+|[^\w\s]+"#, at: place))]
+            return [.whitespace(try SplitPattern(whitespacePattern, at: place))]
         case "Punctuation":
             let behavior = try component.optional("behavior").map { json in
                 try SplitBehavior.read(json.string ?? json.kindName, at: place)
@@ -101,13 +107,17 @@ enum PreTokenizer: Sendable {
         }
     }
 
-    /// ASCII punctuation (with the symbols among it) and every Unicode category of punctuation.
+    /// ASCII punctuation (with the symbols among it) and what was punctuation in Unicode 8, which is what the reference
+    /// asks.
     private static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E: return true
         case 0..<0x80: return false
+        // No punctuation any more.
+        case 0x166D, 0x111C9: return true
         default: break
         }
+        guard (scalar.properties.age?.major ?? 0) <= 8 else { return false }
         switch scalar.properties.generalCategory {
         case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation, .initialPunctuation,
             .finalPunctuation, .otherPunctuation:

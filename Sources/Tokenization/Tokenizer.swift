@@ -50,6 +50,10 @@ public struct Tokenizer: Sendable {
     /// The text of a token as the file has it.
     public func token(of id: Int) -> String? { storage.token(of: id) }
 
+    /// The bytes that one token adds to the text, before they become characters; nil where the tokenizer is not one of
+    /// bytes, or there is no such token.
+    public func bytes(of id: Int) -> [UInt8]? { storage.bytes(of: id) }
+
     /// The highest id + 1.
     public var vocabularySize: Int { storage.vocabularySize }
 
@@ -178,6 +182,13 @@ extension Tokenizer {
         func token(of id: Int) -> String? {
             if let added = addedByID[id] { return added.content }
             return model.tokens.indices.contains(id) ? model.tokens[id] : nil
+        }
+
+        func bytes(of id: Int) -> [UInt8]? {
+            guard let token = token(of: id) else { return nil }
+            if addedByID[id] != nil { return Array(token.utf8) }
+            if case .byteLevel? = decoders.first { return ByteLevelAlphabet.bytes(of: token) }
+            return TokenDecoder.byte(of: token).map { [$0] }
         }
 
         /// The text of an id for decoding; nil where it has none or is to be skipped.

@@ -8,18 +8,22 @@ import TrainLoop
 struct TokenizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokenize",
-        abstract: "Show how a checkpoint's tokenizer cuts a text, or what ids stand for.",
+        abstract: "Show how a model's tokenizer cuts a text, or what ids stand for.",
         discussion: """
             ckpt tokenize tokens.h5 "What is 6*7?"
             ckpt tokenize tokens.h5 "What is 6*7?" --chat
             ckpt tokenize tokens.h5 --ids 1,2,49152
+            ckpt tokenize tokens.h5 --json < prompt.txt
 
-            Without a text it reads stdin. --chat puts the text into the chat template as a user's turn, the prompt of \
-            training and evaluation. What looks like a special token is one, except in a user's turn; --plain takes all \
-            text as it is written.
+            Each line is an id and its piece, in quotation marks so that spaces and newlines show; bytes that are only \
+            part of a character are written \\xE7. Special, added and control tokens are marked. --chat puts the text \
+            into the chat template as a user's turn, the prompt of training and evaluation. What looks like a special \
+            token is one, except in a user's turn; --plain takes all text as it is written.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint, or a tokenizer.json.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp(
+            "A checkpoint, a tokenizer.json, or a model as ckpt import reads it.", valueName: "checkpoint"))
     var file: String
 
     @Argument(help: "The text. Default: stdin.")
@@ -28,7 +32,7 @@ struct TokenizeCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Show these ids instead of a text.", valueName: "id,id,..."))
     var ids: String?
 
-    @Flag(help: "Render the text with the chat template first.")
+    @Flag(help: "Render the text with the chat template first, and show the prompt.")
     var chat = false
 
     @Flag(help: "Special tokens in the text are ordinary characters.")
@@ -45,92 +49,206 @@ struct TokenizeCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (tokenizer, prompt) = try open()
+        let source = try TokenizerSource(path: file)
+        let tokenizer = source.tokenizer
         let given: String?
         let encoded: [Int]
         if let ids {
             given = nil
-            encoded = try ids.split(whereSeparator: { ", \n".contains($0) }).map { part in
-                guard let id = Int(part), tokenizer.token(of: id) != nil else {
-                    throw TokenizeError.noSuchID(String(part), count: tokenizer.vocabularySize)
-                }
-                return id
-            }
+            encoded = try parsed(ids, tokenizer)
         } else {
-            let source = text ?? String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
-            given = source
-            encoded =
-                chat
-                ? try prompt().prompt(for: source) : tokenizer.encode(source, parsingAddedTokens: !plain)
+            let read = text ?? readText()
+            given = read
+            encoded = chat ? try source.prompt(for: read) : tokenizer.encode(read, parsingAddedTokens: !plain)
         }
+        let pieces = TokenPieces(tokenizer: tokenizer, control: source.control)
         let decoded = tokenizer.decode(encoded)
         if json {
-            print(report(tokenizer, encoded, decoded, given).serialized(indent: 2))
+            print(report(pieces, encoded, decoded, given).serialized(indent: 2))
         } else {
-            show(tokenizer, encoded, decoded, given)
+            show(pieces, encoded, decoded, given)
         }
     }
 
-    /// The tokenizer, and what renders prompts; the latter fails only when asked for.
-    private func open() throws -> (Tokenizer, () throws -> PromptReader) {
-        if let handle = FileHandle(forReadingAtPath: file), try handle.read(upToCount: 1) == Data("{".utf8) {
-            let tokenizer = try Tokenizer(json: Array(try Data(contentsOf: URL(fileURLWithPath: file))))
-            return (tokenizer, { throw TokenizeError.noTemplate(file) })
-        }
-        let checkpoint = try CheckpointFile(path: file)
-        guard let record = checkpoint.metadata.tokenizer else { throw PromptReader.Failure.noTokenizer }
-        return (
-            try Tokenizer(json: record.json),
-            {
-                guard checkpoint.metadata.chatTemplate != nil else { throw TokenizeError.noTemplate(file) }
-                return try PromptReader(checkpoint.metadata)
+    private func parsed(_ ids: String, _ tokenizer: Tokenizer) throws -> [Int] {
+        let parts = ids.split(whereSeparator: { ", \t\n".contains($0) })
+        guard !parts.isEmpty else { throw TokenizeError.noIDs }
+        return try parts.map { part in
+            guard let id = Int(part), tokenizer.token(of: id) != nil else {
+                throw TokenizeError.noSuchID(String(part), count: tokenizer.vocabularySize)
             }
-        )
+            return id
+        }
     }
 
-    private func show(_ tokenizer: Tokenizer, _ ids: [Int], _ decoded: String, _ given: String?) {
-        let added = Dictionary(uniqueKeysWithValues: tokenizer.addedTokens.map { ($0.id, $0) })
+    private func readText() -> String {
+        if Terminal.isTerminal(STDIN_FILENO) {
+            Terminal.writeError("reading the text from the terminal; end it with Ctrl-D")
+        }
+        let bytes = Array(FileHandle.standardInput.readDataToEndOfFile())
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        Terminal.warn("stdin is not UTF-8; bytes that are none are taken as U+FFFD")
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private func show(_ pieces: TokenPieces, _ ids: [Int], _ decoded: String, _ given: String?) {
         for id in ids {
-            let piece = Self.quoted(tokenizer.decode([id]))
-            let kind = added[id].map { $0.special ? "  special" : "  added" } ?? ""
+            let kind = pieces.kind(of: id)
+            let piece = pieces.quoted(id)
             print(
-                Format.column("\(id)", 7, alignRight: true) + "  " + (kind.isEmpty ? piece : Style.bold(piece) + kind))
+                Format.column("\(id)", 7, alignRight: true) + "  "
+                    + (kind == .text ? piece : Style.bold(piece) + "  " + Style.cyan(kind.rawValue)))
         }
+        if !ids.isEmpty { print() }
         let bytes = decoded.utf8.count
-        print("\n\(Format.grouped(ids.count)) tokens, \(Format.grouped(bytes)) bytes")
+        print("\(Format.grouped(ids.count)) tokens, \(Format.grouped(bytes)) bytes")
         if chat || given == nil {
-            print("text: " + Self.quoted(decoded))
+            print(chat ? "prompt:" : "text:")
+            for line in decoded.split(separator: "\n", omittingEmptySubsequences: false).withNewlines {
+                print("  " + TokenPieces.quoted(line))
+            }
         } else if let given, !given.utf8.elementsEqual(decoded.utf8) {
-            print("decodes to other text: " + Self.quoted(decoded))
+            print("decodes to other text: " + TokenPieces.quoted(decoded))
+        }
+        if let given, chat || plain {
+            for content in pieces.tokens(written: given) {
+                print("\(TokenPieces.quoted(content)) in the text is no token here: it is taken as it is written")
+            }
         }
     }
 
-    private func report(_ tokenizer: Tokenizer, _ ids: [Int], _ decoded: String, _ given: String?) -> JSON {
+    private func report(_ pieces: TokenPieces, _ ids: [Int], _ decoded: String, _ given: String?) -> JSON {
         let tokens = ids.map { id -> JSON in
             [
-                "id": .integer(id), "token": tokenizer.token(of: id).map { .string($0) } ?? .null,
-                "text": .string(tokenizer.decode([id])),
+                "id": .integer(id), "token": pieces.tokenizer.token(of: id).map { .string($0) } ?? .null,
+                "text": .string(pieces.tokenizer.decode([id])), "kind": .string(pieces.kind(of: id).rawValue),
             ]
         }
         let isExact = given.map { $0.utf8.elementsEqual(decoded.utf8) }
         return [
-            "tokens": .array(tokens), "text": .string(decoded),
+            "count": .integer(ids.count), "tokens": .array(tokens), "text": .string(decoded),
             "round_trip": chat ? .null : isExact.map { .bool($0) } ?? .null,
         ]
     }
+}
+
+/// Where the tokenizer and the chat template come from.
+private struct TokenizerSource {
+    let path: String
+    let tokenizer: Tokenizer
+    /// nil for a tokenizer.json alone.
+    let metadata: CheckpointMetadata?
+
+    init(path: String) throws {
+        self.path = path
+        metadata = try Self.metadata(path)
+        do {
+            if let metadata {
+                guard let record = metadata.tokenizer else { throw PromptReader.Failure.noTokenizer }
+                tokenizer = try Tokenizer(json: record.json)
+            } else {
+                tokenizer = try Tokenizer(json: Array(try Data(contentsOf: URL(fileURLWithPath: path))))
+            }
+        } catch {
+            throw TokenizeError.file(path, "\(error)")
+        }
+    }
+
+    private static func metadata(_ path: String) throws -> CheckpointMetadata? {
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+            return try ForeignModel.open(path: path).metadata
+        }
+        let start = try FileHandle(forReadingAtPath: path)?.read(upToCount: 4) ?? Data()
+        if start.starts(with: Data("GGUF".utf8)) { return try ForeignModel.open(path: path).metadata }
+        return start.first == UInt8(ascii: "{") ? nil : try CheckpointFile(path: path).metadata
+    }
+
+    /// The control tokens, by id.
+    var control: [Int] {
+        guard let record = metadata?.tokenizer else { return [] }
+        return [record.thinkID, record.thinkEndID, record.shortID].compactMap { $0 }
+    }
+
+    func prompt(for text: String) throws -> [Int] {
+        guard let metadata else { throw TokenizeError.onlyTokenizer(path) }
+        guard metadata.chatTemplate != nil else { throw TokenizeError.noTemplate(path) }
+        do {
+            return try PromptReader(metadata).prompt(for: text)
+        } catch {
+            throw TokenizeError.file(path, "\(error)")
+        }
+    }
+}
+
+/// How tokens are named and written for a person.
+private struct TokenPieces {
+    let tokenizer: Tokenizer
+    private var kinds: [Int: Kind] = [:]
+
+    enum Kind: String {
+        case text, added, special, control
+    }
+
+    init(tokenizer: Tokenizer, control: [Int]) {
+        self.tokenizer = tokenizer
+        for token in tokenizer.addedTokens { kinds[token.id] = token.special ? .special : .added }
+        for id in control { kinds[id] = .control }
+    }
+
+    func kind(of id: Int) -> Kind { kinds[id] ?? .text }
+
+    /// The added tokens that a text would give if its words counted as tokens, once each.
+    func tokens(written text: String) -> [String] {
+        Set(tokenizer.encode(text)).filter { kinds[$0] != nil }.sorted().compactMap { tokenizer.token(of: $0) }
+    }
+
+    /// The piece of one token in quotation marks, on one line; bytes that are no whole character as `\xE7`.
+    func quoted(_ id: Int) -> String {
+        let text = tokenizer.decode([id])
+        guard text.unicodeScalars.contains("\u{FFFD}"), let bytes = tokenizer.bytes(of: id) else {
+            return Self.quoted(text)
+        }
+        var result = ""
+        var rest = bytes[...]
+        while let byte = rest.first {
+            let length = (1...min(4, rest.count)).first { String(validating: rest.prefix($0), as: UTF8.self) != nil }
+            if let length {
+                result += Self.quoted(String(decoding: rest.prefix(length), as: UTF8.self)).dropFirst().dropLast()
+            } else {
+                result += "\\x" + String(byte, radix: 16, uppercase: true)
+            }
+            rest = rest.dropFirst(length ?? 1)
+        }
+        return "\"\(result)\""
+    }
 
     /// One line, whatever is in the text.
-    private static func quoted(_ text: String) -> String { JSON.string(text).serialized() }
+    static func quoted(_ text: String) -> String { JSON.string(text).serialized() }
+}
+
+extension Array where Element == Substring {
+    /// Each line with the newline that ended it; no empty last one.
+    fileprivate var withNewlines: [String] {
+        enumerated().map { $0.offset < count - 1 ? $0.element + "\n" : String($0.element) }.filter { !$0.isEmpty }
+    }
 }
 
 enum TokenizeError: Error, CustomStringConvertible {
+    case file(String, String)
+    case noIDs
     case noSuchID(String, count: Int)
     case noTemplate(String)
+    case onlyTokenizer(String)
 
     var description: String {
         switch self {
+        case .file(let path, let reason): "\(path): \(reason)"
+        case .noIDs: "--ids names no id; give numbers with commas between"
         case .noSuchID(let text, let count): "no token has the id \(text); ids run from 0 to \(count - 1)"
         case .noTemplate(let path): "\(path): has no chat template; leave out --chat"
+        case .onlyTokenizer(let path):
+            "\(path): a tokenizer.json has no chat template; give the model's folder or checkpoint, or leave out --chat"
         }
     }
 }

@@ -60,6 +60,7 @@ struct ChatTemplateTests {
             ("\n\n{% include 'a' %}", 3, 4, "the tag \"include\" is not supported"),
             ("{% for x in y recursive %}{% endfor %}", 1, 15, "a recursive loop is not supported"),
             ("{{ f(*a) }}", 1, 6, "unpacking of arguments is not supported"),
+            ("{{ '<'|safe + a }}", 1, 8, "\"safe\" in a calculation is not supported; leave it out"),
             ("{% if a %}b", 1, 11, "the template ends before \"endif\""),
             ("{{ 'a", 1, 4, "a string without end"),
             ("{{ a", 1, 1, "a tag without end"),

@@ -3,9 +3,12 @@ import OrderedJSON
 
 /// Files that the scripts in `Fixtures` wrote.
 enum Fixture {
-    static func bytes(_ name: String, from file: String = #filePath) throws -> [UInt8] {
-        let folder = URL(fileURLWithPath: file).deletingLastPathComponent().appendingPathComponent("Fixtures")
-        return Array(try Data(contentsOf: folder.appendingPathComponent(name)))
+    static func path(_ name: String, from file: String = #filePath) -> String {
+        URL(fileURLWithPath: file).deletingLastPathComponent().appendingPathComponent("Fixtures/\(name)").path
+    }
+
+    static func bytes(_ name: String) throws -> [UInt8] {
+        Array(try Data(contentsOf: URL(fileURLWithPath: path(name))))
     }
 
     static func json(_ name: String) throws -> JSON { try JSON.parse(try bytes(name)) }

@@ -1,20 +1,23 @@
 // Encodes the lines of standard input for scripts that compare with other tokenizers, or measures how fast it is.
 //
-//   tokenization-bench ids TOKENIZER.json [--special] [--plain]    one line of JSON {"t": text} in, {"i": ids, "d": text} out
-//   tokenization-bench render TEMPLATE                   one line of JSON {"messages", "generation", "variables"} in, {"text"} out
-//   tokenization-bench speed TOKENIZER.json TEXT...      megabytes a second, one thread
+//   tokenization-bench ids TOKENIZER [--special] [--plain]    one line of JSON {"t": text} in, {"i": ids, "d": text} out
+//   tokenization-bench render                            the template as a JSON string in the first line, then one line
+//                                                        of JSON {"messages", "generation", "variables"} in, {"text"} out
+//   tokenization-bench speed TOKENIZER TEXT...           megabytes a second, one thread
+//
+// TOKENIZER is a tokenizer.json or a GGUF file.
+import CheckpointIO
 import Foundation
 import OrderedJSON
 import Tokenization
 
 let arguments = Array(CommandLine.arguments.dropFirst())
-guard arguments.count >= 2 else {
-    FileHandle.standardError.write(Data("usage: tokenization-bench ids|speed TOKENIZER.json [FILE...]\n".utf8))
+guard arguments.count >= 2 || arguments == ["render"] else {
+    FileHandle.standardError.write(Data("usage: tokenization-bench ids|speed TOKENIZER [FILE...] | render\n".utf8))
     exit(2)
 }
 if arguments[0] == "render" {
-    // One JSON object a line: template, messages, generation, variables; out comes text or error.
-    let source = String(decoding: try Data(contentsOf: URL(fileURLWithPath: arguments[1])), as: UTF8.self)
+    let source = try readLine().flatMap { try JSON.parse($0).string } ?? ""
     let template: ChatTemplate
     do {
         template = try ChatTemplate(source)
@@ -41,7 +44,11 @@ if arguments[0] == "render" {
 }
 let clock = ContinuousClock()
 let started = clock.now
-let tokenizer = try Tokenizer(json: Array(try Data(contentsOf: URL(fileURLWithPath: arguments[1]))))
+let json =
+    try arguments[1].hasSuffix(".gguf")
+    ? ForeignModel.open(path: arguments[1]).metadata.tokenizer?.json ?? []
+    : Array(try Data(contentsOf: URL(fileURLWithPath: arguments[1])))
+let tokenizer = try Tokenizer(json: json)
 let loading = clock.now - started
 
 switch arguments[0] {

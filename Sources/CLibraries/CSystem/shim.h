@@ -1,5 +1,6 @@
-// System calls of Linux that Swift's Glibc module leaves out, since it is built without _GNU_SOURCE.
+// System calls and flags of Linux that Swift's Glibc module leaves out, since it is built without _GNU_SOURCE.
 #pragma once
+#include <fcntl.h>
 
 #include <stddef.h>
 
@@ -10,3 +11,6 @@ extern void *memmem(const void *bytes, size_t count, const void *pattern, size_t
 extern int renameat2(int old_folder, const char *old_path, int new_folder, const char *new_path, unsigned int flags);
 
 static const unsigned int ckpt_rename_exchange = 1u << 1;
+
+// Its number differs between processors; see open(2).
+static const int ckpt_o_direct = __O_DIRECT;

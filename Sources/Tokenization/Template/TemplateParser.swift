@@ -349,6 +349,11 @@ struct TemplateParser {
             advance()
             rest.append((symbol, try operand(&self), start))
         }
+        // Text marked as safe HTML escapes what is added to it, which no prompt wants: refused here, and done where it
+        // changes nothing.
+        for case .filter(_, let filter) in [first] + rest.map(\.operand) where !rest.isEmpty && filter.name == "safe" {
+            throw fault("\"safe\" in a calculation is not supported; leave it out", at: filter.offset)
+        }
         return rest.isEmpty ? first : .chain(first, rest)
     }
 

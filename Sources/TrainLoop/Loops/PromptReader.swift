@@ -22,6 +22,7 @@ public struct PromptReader: Sendable {
         case noEndToken
         case tokenBeyondModel(id: Int, rows: Int)
         case emptyPrompt(String)
+        case textRewritten(token: String)
 
         public var description: String {
             switch self {
@@ -30,6 +31,8 @@ public struct PromptReader: Sendable {
                 "the tokenizer has token \(id), but the model has only \(rows) rows; run ckpt resize-vocab or import them anew"
             case .emptyPrompt(let text):
                 "the prompt \"\(text.prefix(60))\" gives no tokens; the tokenizer knows none of its characters"
+            case .textRewritten(let token):
+                "the chat template rewrites what the user says, so \"\(token)\" in it cannot be told from a token; take it out of the text"
             case .noEndToken: "neither generation_config nor config nor the tokenizer's config names an eos token"
             }
         }
@@ -79,7 +82,7 @@ public struct PromptReader: Sendable {
     ///
     /// Tokens of the template are control tokens; the same characters in a user's text are not.
     ///
-    /// - Throws: `Failure.emptyPrompt`; errors of the template.
+    /// - Throws: `Failure.emptyPrompt`, `Failure.textRewritten`; errors of the template.
     public func prompt(for problem: String) throws -> [Int] {
         let ids = try encoded(problem)
         guard !ids.isEmpty else { throw Failure.emptyPrompt(problem) }
@@ -91,12 +94,13 @@ public struct PromptReader: Sendable {
             return tokenizer.encode(problem, addSpecialTokens: true, parsingAddedTokens: false)
         }
         // By bytes, as the tokenizer looks: to Swift's own search a combining mark behind a token would hide it.
-        guard tokenizer.addedTokens.contains(where: { !problem.byteOffsets(of: $0.content).isEmpty }) else {
+        guard let token = tokenizer.addedTokens.first(where: { !problem.byteOffsets(of: $0.content).isEmpty }) else {
             return tokenizer.encode(try render(problem, with: template), parsingAddedTokens: true)
         }
         // The text is put in after rendering, so that what looks like a token in it stays text.
         let marker = "\u{E000}ckpt-user-text\u{E001}"
         let parts = try render(marker, with: template).split(separator: marker, omittingEmptySubsequences: false)
+        guard parts.count > 1 else { throw Failure.textRewritten(token: token.content) }
         var ids = tokenizer.encode(String(parts[0]), parsingAddedTokens: true)
         for part in parts.dropFirst() {
             ids += tokenizer.encode(problem, parsingAddedTokens: false)

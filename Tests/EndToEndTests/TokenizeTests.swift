@@ -1,0 +1,125 @@
+import Foundation
+import OrderedJSON
+import Testing
+
+/// `ckpt tokenize`: what a person sees of a tokenizer and of a prompt.
+@Suite struct TokenizeTests {
+    private func tokenize(_ arguments: String..., in folder: Folder) throws -> CommandResult {
+        try Command.run(Command.ckptPath, ["tokenize"] + arguments, in: folder)
+    }
+
+    @Test func piecesAreQuotedAndTokensMarked() throws {
+        let folder = try TinyRun.made.get().folder
+        let result = try tokenize("tokens.h5", "7 \n<think>é<|im_end|>", in: folder)
+        #expect(result.status == 0)
+        let rows = result.output.split(separator: "\n").map { $0.split(separator: " ", maxSplits: 1) }
+        let pieces = rows.dropLast().map { $0[1].trimmingCharacters(in: .whitespaces) }
+        #expect(pieces.prefix(4) == ["\"7\"", "\" \"", "\"\\n\"", "\"<think>\"  control"])
+        // The two bytes of é are tokens of their own.
+        #expect(pieces[4...5] == ["\"\\xC3\"", "\"\\xA9\""])
+        #expect(result.output.hasSuffix("tokens, 22 bytes\n"))
+        let plain = try tokenize("tokens.h5", "7<think>", "--plain", in: folder)
+        #expect(!plain.output.contains("control"))
+        #expect(plain.output.hasSuffix("\"<think>\" in the text is no token here: it is taken as it is written\n"))
+    }
+
+    @Test func standardInputIsTheText() throws {
+        let folder = try TinyRun.made.get().folder
+        let command = "\(Command.ckptPath) tokenize tokens.h5"
+        let piped = try Command.run("/bin/sh", ["-c", "printf 'a\\n <short>' | \(command)"], in: folder)
+        #expect(piped.output == (try tokenize("tokens.h5", "a\n <short>", in: folder)).output)
+        #expect(piped.errors.isEmpty)
+        let broken = try Command.run("/bin/sh", ["-c", "printf 'a\\377' | \(command)"], in: folder)
+        #expect(broken.status == 0)
+        #expect(broken.errors == "ckpt: warning: stdin is not UTF-8; bytes that are none are taken as U+FFFD\n")
+        let nothing = try Command.run("/bin/sh", ["-c", ": | \(command)"], in: folder)
+        #expect(nothing.output == "0 tokens, 0 bytes\n")
+    }
+
+    @Test func chatShowsThePromptAndKeepsUserTextText() throws {
+        let folder = try Folder()
+        let model = try modelFolder(
+            template: "{{ '<|im_start|>' }}user\n{{ messages[0].content }}<|im_end|>\n", in: folder)
+        let result = try tokenize(model, "1+1=<short>", "--chat", in: folder)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.output.contains("prompt:\n  \"<|im_start|>user\\n\"\n  \"1+1=<short><|im_end|>\"\n"))
+        #expect(result.output.contains("\"<short>\" in the text is no token here"))
+        #expect(!result.output.contains("control") && result.output.contains("\"<|im_start|>\"  special"))
+        // The characters of a token, kept apart from it, cannot be found again in a text that the template changes.
+        let upper = try modelFolder(template: "{{ messages[0].content | upper }}", in: folder)
+        #expect(try tokenize(upper, "a", "--chat", in: folder).output.contains("\"A\""))
+        let refused = try tokenize(upper, "a<short>", "--chat", in: folder)
+        #expect(refused.status == 2 && refused.errors.contains("rewrites what the user says"))
+    }
+
+    @Test func jsonSaysTheSame() throws {
+        let folder = try TinyRun.made.get().folder
+        let report = try JSON.parse(try tokenize("tokens.h5", "7é<think>", "--json", in: folder).output)
+        let tokens = try #require(report["tokens"]?.array)
+        #expect(report["count"]?.int == tokens.count && tokens.count == 4)
+        #expect(tokens.compactMap { $0["kind"]?.string } == ["text", "text", "text", "control"])
+        #expect(report["text"]?.string == "7é<think>" && report["round_trip"]?.bool == true)
+        let ids = tokens.compactMap { $0["id"]?.int }.map(String.init).joined(separator: ",")
+        let back = try JSON.parse(try tokenize("tokens.h5", "--ids", ids, "--json", in: folder).output)
+        #expect(back["tokens"] == report["tokens"] && back["round_trip"] == .null)
+    }
+
+    @Test func wrongInputIsOneLine() throws {
+        let folder = try Folder()
+        let model = try modelFolder(template: "{{ 1 }}", in: folder)
+        try folder.write("{", to: "broken.json")
+        let cases: [(arguments: [String], message: String)] = [
+            ([model, "--ids", "1,99999"], "no token has the id 99999; ids run from 0 to "),
+            ([model, "--ids", "1;2"], "no token has the id 1;2"), ([model, "--ids", ","], "--ids names no id"),
+            ([model, "x", "--ids", "1"], "--ids goes with no text"),
+            ([model, "x", "--chat", "--plain"], "--chat and --plain exclude each other"),
+            (["broken.json", "x"], "broken.json: tokenizer.json is not JSON"),
+            (["\(model)/tokenizer.json", "x", "--chat"], "tokenizer.json: a tokenizer.json has no chat template"),
+            ([".", "x"], "no model.safetensors"), (["missing.h5", "x"], "missing.h5: cannot open it"),
+        ]
+        for (arguments, message) in cases {
+            let result = try Command.run(Command.ckptPath, ["tokenize"] + arguments, in: folder)
+            #expect(result.status == 2 && result.output.isEmpty, "\(arguments)")
+            #expect(result.errors.hasPrefix("ckpt: error: ") && result.errors.contains(message), "\(result.errors)")
+            #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+        }
+    }
+
+    /// A template is whatever came with the model: in no command may it take the machine.
+    @Test(arguments: [
+        ("{{ messages[0].nothing.at.all }}", "chat template, line 1, column 25: "),
+        (
+            "{% for a in range(100000) %}{% for b in range(100000) %}{{ b }}{% endfor %}{% endfor %}",
+            "more time or memory"
+        ),
+        (
+            "{% set n = namespace(x='abcdefgh') %}{% for i in range(64) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}",
+            "more time or memory"
+        ),
+        ("{% macro f(n) %}{{ f(n + 1) }}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}", "nested too deeply"),
+    ])
+    func hostileTemplatesEndSoon(_ template: String, _ reason: String) throws {
+        let folder = try Folder()
+        let model = try modelFolder(template: template, in: folder)
+        #expect(try Command.ckpt("import", model, "-o", "model.h5", in: folder).status == 0)
+        for arguments in [["tokenize", "model.h5", "x", "--chat"], ["generate", "model.h5", "--prompt", "x"]] {
+            // Memory is bounded too: 3 GB of addresses, of which the program takes 1 at rest.
+            let line = "ulimit -v 3000000; exec \(Command.ckptPath) \(arguments.joined(separator: " "))"
+            let start = ContinuousClock.now
+            let result = try Command.run("/bin/sh", ["-c", line], in: folder)
+            #expect(ContinuousClock.now - start < .seconds(20))
+            #expect(result.status == 2 && result.errors.contains(reason), "\(arguments): \(result.errors)")
+            #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+        }
+    }
+
+    /// The tiny model with control tokens as a Hugging Face folder, with another chat template.
+    private func modelFolder(template: String, in folder: Folder) throws -> String {
+        let name = "model-\(UUID().uuidString)"
+        let source = try TinyRun.made.get().folder.path("tokens.h5")
+        let result = try Command.ckpt("export", source, "-o", name, in: folder)
+        #expect(result.status == 0, "\(result.errors)")
+        try folder.write(template, to: "\(name)/chat_template.jinja")
+        return name
+    }
+}
