@@ -55,6 +55,11 @@ let package = Package(
             name: "io-bench", dependencies: ["CheckpointIO"], path: "bench/io", exclude: ["compare.py"],
             sources: ["main.swift"], swiftSettings: warningsAreErrors),
 
+        // Damages a checkpoint bit by bit and cut by cut, and sees what verifying says.
+        .executableTarget(
+            name: "damage-bench", dependencies: ["CheckpointIO"], path: "bench/damage",
+            swiftSettings: warningsAreErrors),
+
         // Measures the engine; see docs/engine.md.
         .executableTarget(
             name: "engine-bench", dependencies: ["Transformer", "CheckpointIO", "COpenBLAS"], path: "bench/engine",
@@ -71,6 +76,12 @@ let package = Package(
             name: "foreign-bench", dependencies: ["CheckpointIO"], path: "bench/foreign",
             swiftSettings: warningsAreErrors),
 
+        // What the readers are fuzzed with; built with libFuzzer by scripts/fuzz.
+        .target(
+            name: "FuzzTargets", dependencies: ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"],
+            path: "Tests/FuzzTargets", swiftSettings: warningsAreErrors),
+        tests(of: "FuzzTargets", fixtures: true),
+
         tests(of: "OrderedJSON"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
         tests(of: "Tokenization", ["OrderedJSON", "CheckpointIO"], fixtures: true),
@@ -78,7 +89,8 @@ let package = Package(
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         tests(of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], swiftSettings: warningsAreErrors),
+            name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], exclude: ["Fixtures"],
+            swiftSettings: warningsAreErrors),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,4 +1,5 @@
 import Glibc
+import OrderedJSON
 
 /// Why a checkpoint could not be written or read. Each description is one line: file, place, problem, remedy.
 public enum CheckpointError: Error, CustomStringConvertible, Equatable {
@@ -28,15 +29,15 @@ public enum CheckpointError: Error, CustomStringConvertible, Equatable {
         case .exists(let path):
             "\(path): exists already; choose another name or overwrite it with --force"
         case .damaged(let path, let place, let problem):
-            "\(path): \(place): \(problem); restore the file from a copy or make it again"
+            "\(path): \(place.onOneLine()): \(problem.onOneLine()); restore the file from a copy or make it again"
         case .unsupported(let path, let place, let problem):
-            "\(path): \(place): \(problem); this is no checkpoint that ckpt can read"
+            "\(path): \(place.onOneLine()): \(problem.onOneLine()); this is no checkpoint that ckpt can read"
         case .newerVersion(let path, let version):
             "\(path): format_version is \(version), this ckpt reads up to \(CheckpointLayout.version); use a newer ckpt"
         case .noTensor(let path, let name):
-            "\(path): has no tensor \(name); `ckpt inspect --tensors` lists them"
+            "\(path): has no tensor \(name.onOneLine(limit: 200)); `ckpt inspect --tensors` lists them"
         case .invalid(let name, let problem):
-            "\(name): \(problem)"
+            "\(name.onOneLine(limit: 200)): \(problem.onOneLine())"
         }
     }
 

@@ -21,7 +21,8 @@ extension CheckpointFile {
         return state.found.withLock { found in tensors.indices.flatMap { found[$0] ?? [] } }
     }
 
-    private func damages(of tensor: StoredTensor) throws -> [Damage] {
+    /// Decodes a tensor and compares its sha256, on this thread.
+    package func damages(of tensor: StoredTensor) throws -> [Damage] {
         guard case .chunked(let grid, let filters) = tensor.storage else { return try damagesOfContiguous(tensor) }
         // Chunks that are no ranges of the tensor (never written by ckpt) need all of it in memory.
         let isWhole = !grid.isContiguous

@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// Names of the groups, datasets and attributes of a checkpoint, and how tensor names become paths.
 /// `docs/checkpoint-format.md` and `schemas/checkpoint-layout.json` describe the same.
 enum CheckpointLayout {
@@ -33,6 +35,7 @@ enum CheckpointLayout {
         if bytes.isEmpty { return "a tensor name must not be empty" }
         if bytes.count > maximumNameLength { return "a tensor name has at most \(maximumNameLength) bytes" }
         if bytes.contains(0) { return "a tensor name must not contain a NUL character" }
+        if !name.unicodeScalars.allSatisfy(\.isPlain) { return "a tensor name must not contain invisible characters" }
         if bytes.contains(UInt8(ascii: "/")) { return "a tensor name must not contain '/'" }
         let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         // An empty part is also what `.` and `..` leave behind, since names are cut at every dot.

@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// A tensor of an opened checkpoint: what it is, and where its bytes are.
 public struct StoredTensor: Sendable {
     public var group: TensorGroup
@@ -28,6 +30,14 @@ public struct StoredTensor: Sendable {
         guard chunks.indices.contains(number) else { return nil }
         let start = Int(chunks[number].address)
         return start..<start + chunks[number].byteCount
+    }
+
+    /// All bytes of the file that hold the tensor.
+    public var storedRanges: [Range<Int>] {
+        if case .contiguous(let address) = storage {
+            return address.map { [Int($0)..<Int($0) + description.byteCount] } ?? []
+        }
+        return chunks.indices.compactMap(chunkRange)
     }
 
     /// The path of the dataset.
@@ -64,9 +74,9 @@ public struct Damage: Sendable, Equatable, CustomStringConvertible {
     }
 
     public var description: String {
-        var text = place
+        var text = place.onOneLine()
         if let chunk { text += ", chunk \(chunk)" }
         if let fileOffset { text += " at byte \(fileOffset)" }
-        return "\(text): \(problem)"
+        return "\(text): \(problem.onOneLine())"
     }
 }

@@ -43,6 +43,12 @@ public struct TokenizerEditor: Sendable {
             throw TokenizerError.refusedEdit(
                 reason: "\"\(token.content)\" would get id \(expected), not \(token.id); use that id")
         }
+        // The library counts tokens; where ids have gaps, what it comes to may be another token's.
+        if let (other, _) = root["model"]?["vocab"]?.object?.first(where: { $0.key != token.content && $0.value.int == token.id }) {
+            throw TokenizerError.refusedEdit(
+                reason: "\"\(token.content)\" would get id \(expected), which is that of \"\(other)\" in model.vocab; "
+                    + "the vocabulary has gaps")
+        }
         let entry: JSON = [
             "id": .integer(token.id), "content": .string(token.content), "single_word": .bool(token.singleWord),
             "lstrip": .bool(token.lstrip), "rstrip": .bool(token.rstrip), "normalized": .bool(token.normalized),

@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// Why a `tokenizer.json` cannot be used or changed. Each text is one line and names the place.
 public enum TokenizerError: Error, Equatable, CustomStringConvertible {
     /// The text is not JSON; the reason says where.
@@ -11,11 +13,11 @@ public enum TokenizerError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .notJSON(let reason): "tokenizer.json is not JSON: \(reason)"
-        case .malformed(let place, let reason): "tokenizer.json, \(place): \(reason)"
+        case .notJSON(let reason): "tokenizer.json is not JSON: \(reason.onOneLine())"
+        case .malformed(let place, let reason): "tokenizer.json, \(place.onOneLine()): \(reason.onOneLine())"
         case .unsupported(let place, let what):
-            "tokenizer.json, \(place): \(what) is not supported; only byte-level BPE tokenizers and their parts are"
-        case .refusedEdit(let reason): "tokenizer.json cannot be changed: \(reason)"
+            "tokenizer.json, \(place.onOneLine()): \(what.onOneLine()) is not supported; only byte-level BPE tokenizers and their parts are"
+        case .refusedEdit(let reason): "tokenizer.json cannot be changed: \(reason.onOneLine())"
         }
     }
 }

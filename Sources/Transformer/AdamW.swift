@@ -105,17 +105,26 @@ public struct AdamW: Sendable {
 }
 
 /// The Euclidean norm of all gradients together, summed in double precision in a fixed order.
-public func gradientNorm(_ gradients: ModelParameters) -> Double {
+///
+/// - Parameter part: taken off first, where given: the norm of `gradients` − `part`.
+public func gradientNorm(_ gradients: ModelParameters, minus part: ModelParameters? = nil) -> Double {
     let piece = 1 << 16
     let count = gradients.values.count
     let pieces = (count + piece - 1) / piece
     var sums = [Double](repeating: 0, count: pieces)
     sums.withUnsafeMutableBufferPointer { sums in
         Team.everyone.split(pieces, grain: 4) { range, _ in
+            let difference = Floats.allocate(capacity: part == nil ? 1 : piece)
+            defer { difference.deallocate() }
             for index in range {
                 let start = index * piece
-                sums[index] = VectorMath.sumOfSquares(
-                    gradients.values.baseAddress! + start, min(piece, count - start))
+                let length = min(piece, count - start)
+                let values = gradients.values.baseAddress! + start
+                if let part {
+                    let others = part.values.baseAddress! + start
+                    for i in 0..<length { difference[i] = values[i] - others[i] }
+                }
+                sums[index] = VectorMath.sumOfSquares(part == nil ? values : difference, length)
             }
         }
     }

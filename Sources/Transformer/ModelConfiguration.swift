@@ -103,17 +103,17 @@ public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .invalidJSON(let reason): "config.json is not valid JSON: \(reason)"
+        case .invalidJSON(let reason): "config.json is not valid JSON: \(reason.onOneLine())"
         case .missing(let field): "config.json has no \"\(field)\", which this architecture needs"
         case .wrongKind(let field, let expected, let found):
             "config.json: \"\(field)\" should be \(expected) but is \(found)"
         case .outOfRange(let field, let value, let allowed):
-            "config.json: \"\(field)\" is \(value); it must be \(allowed)"
+            "config.json: \"\(field)\" is \(value.onOneLine()); it must be \(allowed)"
         case .unsupportedModelType(let type):
-            "config.json: model_type \"\(type)\" is not supported; llama, qwen2 and qwen3 are"
+            "config.json: model_type \"\(type.onOneLine(limit: 80))\" is not supported; llama, qwen2 and qwen3 are"
         case .unsupportedField(let field, let value):
-            "config.json: \"\(field)\" = \(value) is not supported, and ignoring it would change what the model computes"
-        case .inconsistent(let reason): "config.json: \(reason)"
+            "config.json: \"\(field.onOneLine(limit: 80))\" = \(value.onOneLine(limit: 200)) is not supported, and ignoring it would change what the model computes"
+        case .inconsistent(let reason): "config.json: \(reason.onOneLine())"
         case .tokenOutsideVocabulary(let token, let size):
             "token id \(token) is outside the model's vocabulary of \(size); model and tokenizer do not belong together"
         }

@@ -24,9 +24,7 @@ extension ModelParameters {
     public convenience init(_ file: CheckpointFile) throws {
         let configuration = try ModelConfiguration(json: file.metadata.config)
         try Self.checkNames(file, configuration)
-        try self.init(configuration) { description, destination in
-            try file.readFloat32(description.name, into: destination)
-        }
+        try self.init(configuration, reading: file, .weights)
     }
 
     /// Loads a group of tensors that mirror the weights, such as an optimizer's moments.
@@ -34,9 +32,14 @@ extension ModelParameters {
     public convenience init(_ file: CheckpointFile, group: TensorGroup) throws {
         let configuration = try ModelConfiguration(json: file.metadata.config)
         try Self.checkNames(file, configuration)
-        try self.init(configuration) { description, destination in
-            try file.readFloat32(description.name, in: group, into: destination)
-        }
+        try self.init(configuration, reading: file, group)
+    }
+
+    private convenience init(
+        _ configuration: ModelConfiguration, reading file: CheckpointFile, _ group: TensorGroup
+    ) throws {
+        self.init(uninitialized: configuration)
+        try file.readFloat32(layout.map { ($0.name, self[$0.name]!) }, in: group)
     }
 
     /// Nothing is allocated before the sizes a config claims are those of tensors that are there.

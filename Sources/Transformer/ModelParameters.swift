@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 
 /// All parameters of a model in one flat buffer of float32, in the order of `ModelConfiguration.parameters`.
@@ -12,7 +13,13 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
     private let places: [String: (offset: Int, description: ParameterDescription)]
 
     /// All zero.
-    public init(_ configuration: ModelConfiguration) {
+    public convenience init(_ configuration: ModelConfiguration) {
+        self.init(uninitialized: configuration)
+        values.initialize(repeating: 0)
+    }
+
+    /// For those who fill every parameter at once.
+    init(uninitialized configuration: ModelConfiguration) {
         self.configuration = configuration
         layout = configuration.parameters
         var places: [String: (offset: Int, description: ParameterDescription)] = [:]
@@ -22,10 +29,9 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
             count += parameter.elementCount
         }
         self.places = places
-        let raw = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, count) * 4, alignment: 64)
+        let raw = LargeAllocation.allocate(byteCount: max(1, count) * 4)
         values = UnsafeMutableBufferPointer(
             start: raw.baseAddress!.bindMemory(to: Float.self, capacity: count), count: count)
-        values.initialize(repeating: 0)
     }
 
     deinit { values.baseAddress?.deallocate() }

@@ -10,7 +10,7 @@ struct ExportCommand: ParsableCommand {
             ckpt export rl/step-000200.h5 -o hybrid/ --dtype bfloat16
             ckpt export rl/step-000200.h5 -o hybrid.gguf --format gguf --dtype q8_0
 
-            hf writes a folder with safetensors (shards of 5 GB), configuration, tokenizer and chat template that \
+            hf writes a folder with safetensors (shards of at most 5 GB), configuration, tokenizer and chat template that \
             transformers 4 and 5 read. gguf writes one file for llama.cpp.
             """)
 
@@ -29,11 +29,20 @@ struct ExportCommand: ParsableCommand {
             "float32, float16, bfloat16, or for GGUF also q8_0. Default: as stored.", valueName: "type"))
     var dtype: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The most that one safetensors file may hold, for example 500MB; more only where one tensor does.",
+            valueName: "size"))
+    var maxShardSize: ShardSize?
+
     @OptionGroup var output: OutputOptions
 
     private var kind: Kind { format ?? (output.output.hasSuffix(".gguf") ? .gguf : .hf) }
 
     func validate() throws {
+        guard kind == .hf || maxShardSize == nil else {
+            throw ValidationError("--max-shard-size is for Hugging Face folders; GGUF is one file")
+        }
         guard let dtype else { return }
         switch kind {
         case .hf:
@@ -59,7 +68,8 @@ struct ExportCommand: ParsableCommand {
             let bar = ProgressBar(
                 "exporting", total: source.tensors.reduce(0) { $0 + $1.byteCount }, unit: .bytes)
             try HuggingFaceExport.write(
-                file.metadata, source, to: output.output, overwrite: output.force, progress: { bar.update($0) })
+                file.metadata, source, to: output.output, overwrite: output.force,
+                maximumShardBytes: (maxShardSize ?? .usual).byteCount, progress: { bar.update($0) })
             bar.finish()
         case .gguf:
             let bar = ProgressBar("exporting", total: total, unit: .bytes)
@@ -69,5 +79,22 @@ struct ExportCommand: ParsableCommand {
             bar.finish()
         }
         print("\(output.output): \(stored.tensors.count) tensors from \(input)")
+    }
+}
+
+/// A size as transformers writes it: a number and KB, MB or GB, which are powers of 1000.
+struct ShardSize: ExpressibleByArgument {
+    var byteCount: Int
+
+    static let usual = ShardSize(byteCount: 5_000_000_000)
+
+    init(byteCount: Int) { self.byteCount = byteCount }
+
+    init?(argument: String) {
+        let units = ["KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000]
+        guard let unit = units[String(argument.suffix(2)).uppercased()], let number = Int(argument.dropLast(2)),
+            (1...1_000_000).contains(number)
+        else { return nil }
+        byteCount = number * unit
     }
 }

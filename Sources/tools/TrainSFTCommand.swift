@@ -4,6 +4,8 @@ import Foundation
 import OrderedJSON
 import TrainLoop
 
+private let standard = SFTOptions()
+
 struct TrainSFTCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train-sft",
@@ -27,66 +29,57 @@ struct TrainSFTCommand: ParsableCommand {
     @Option(help: "Updates in all. Default: as many as --epochs takes.")
     var steps: Int?
 
-    @Option(help: "Passes over the data.")
-    var epochs = 1.0
+    @Option(help: "Passes over the data. Default: 1.")
+    var epochs: Double?
 
-    @Option(help: "Pairs in one update; each brings both halves.")
-    var batchPairs = 16
+    @Option(help: "Pairs in one update; each brings both halves. Default: \(standard.pairsPerStep).")
+    var batchPairs: Int?
 
-    @Option(help: "Tokens of prompt and response together.")
-    var maxLength = 2048
+    @Option(help: "Tokens of prompt and response together. Default: \(standard.maximumLength).")
+    var maxLength: Int?
 
-    @Option(help: "What becomes of longer samples: drop (the whole pair) or clip.")
-    var overlong = OverlongPolicy.drop
+    @Option(help: "What becomes of longer samples: drop (the whole pair; the default) or clip.")
+    var overlong: OverlongPolicy?
 
-    @Option(help: "Mean over all response tokens (token) or over responses (sequence).")
-    var lossReduction = LossReduction.token
+    @Option(help: "Mean over all response tokens (token; the default) or over responses (sequence).")
+    var lossReduction: LossReduction?
 
-    @Option(name: .customLong("lr"), help: "Peak learning rate.")
-    var learningRate = 1e-4
+    @Option(name: .customLong("lr"), help: "Peak learning rate. Default: \(standard.learningRate).")
+    var learningRate: Double?
 
-    @Option(name: .customLong("control-lr-scale"), help: "Factor on the learning rate of the control tokens' rows.")
-    var controlLearningRateScale = 10.0
+    @Option(
+        name: .customLong("control-lr-scale"),
+        help: "Factor on the learning rate of the control tokens' rows. Default: \(standard.controlLearningRateScale).")
+    var controlLearningRateScale: Double?
 
-    @Option(help: "constant, linear or cosine.")
-    var schedule = LearningRateSchedule.Shape.cosine
+    @Option(help: "constant, linear or cosine. Default: \(standard.schedule.rawValue).")
+    var schedule: LearningRateSchedule.Shape?
 
     @Option(help: "Updates of linear warm-up. Default: 5 % of the steps.")
     var warmup: Int?
 
-    @Option(help: "Where the schedule ends, as a share of the peak.")
-    var finalLrShare = 0.1
+    @Option(help: "Where the schedule ends, as a share of the peak. Default: \(standard.finalLearningRateShare).")
+    var finalLrShare: Double?
 
-    @Option(help: "AdamW's beta 1.")
-    var beta1 = 0.9
+    @Option(help: "AdamW's beta 1. Default: \(standard.beta1).")
+    var beta1: Double?
 
-    @Option(help: "AdamW's beta 2.")
-    var beta2 = 0.95
+    @Option(help: "AdamW's beta 2. Default: \(standard.beta2).")
+    var beta2: Double?
 
-    @Option(help: "AdamW's weight decay, on matrices.")
-    var weightDecay = 0.1
+    @Option(help: "AdamW's weight decay, on matrices. Default: \(standard.weightDecay).")
+    var weightDecay: Double?
 
     @Option(help: "Updates between saved states. Default: only the last.")
     var saveEvery: Int?
 
-    func validate() throws {
-        for (name, value) in [
-            ("--batch-pairs", batchPairs)
-        ] {
-            guard value >= 1 else { throw ValidationError("\(name) must be at least 1") }
-        }
-        guard maxLength >= 8 else { throw ValidationError("--max-length must be at least 8") }
-        guard steps ?? 1 >= 1, saveEvery ?? 1 >= 1 else {
-            throw ValidationError("--steps and --save-every must be at least 1")
-        }
-        guard learningRate > 0, epochs > 0 else { throw ValidationError("--lr and --epochs must be above 0") }
-    }
-
     func run() throws {
         let source = try arguments.source()
+        let stored = arguments.isResuming ? try SFTOptions(storedIn: source) : SFTOptions()
+        let options = given(stored)
+        if arguments.isResuming { try stored.refuse(differing: options) }
         let pairs = try PairFile.read(path: data)
         let problems = try arguments.probeProblems()
-        let options = try !arguments.isResuming ? options : SFTOptions(storedIn: source)
         var trainer = try SFTTrainer(
             source, pairs: pairs, probe: problems, dataDigest: try FileDigest.sha256(path: data), options: options,
             resuming: arguments.isResuming)
@@ -97,37 +90,39 @@ struct TrainSFTCommand: ParsableCommand {
             "\(summary.pairs) pairs to train on, \(summary.heldOutForProbe) held out for the probe"
                 + (summary.droppedOverlong > 0 ? ", \(summary.droppedOverlong) dropped as too long" : "")
                 + "; \(trainer.totalSteps) updates of \(options.pairsPerStep) pairs")
-        var view = TrainingView(shown: ["loss", "control_loss", "tokens_per_second"])
+        var view = TrainingView(metrics: { MetricLine.named(["loss", "control_loss", "tokens_per_second"], $0) })
         let last = try Interruption.watching { interruption in
             try trainer.run(in: folder) { view.show($0, stops: interruption.isRequested) }
         }
         view.finish()
         RunArguments.conclude(
-            "train-sft", folder: folder, data: data, last: last, step: trainer.state.step, of: trainer.totalSteps)
+            "train-sft", folder: folder, inputs: [("--data", data)], last: last, step: trainer.state.step,
+            of: trainer.totalSteps)
     }
 
-    private var options: SFTOptions {
-        var options = SFTOptions()
-        options.steps = steps
-        options.epochs = epochs
-        options.pairsPerStep = batchPairs
-        options.microBatchTokens = arguments.microBatchTokens
-        options.maximumLength = maxLength
-        options.overlong = overlong
-        options.reduction = lossReduction
-        options.learningRate = learningRate
-        options.controlLearningRateScale = controlLearningRateScale
-        options.schedule = schedule
-        options.finalLearningRateShare = finalLrShare
-        options.warmupSteps = warmup
-        options.beta1 = beta1
-        options.beta2 = beta2
-        options.weightDecay = weightDecay
-        options.clipNorm = arguments.clipNorm
-        options.freeze = arguments.freeze
-        options.seed = arguments.seed
-        options.saveEvery = saveEvery
-        options.keepLast = arguments.keepLast
+    /// The options with the flags that were given in place.
+    private func given(_ base: SFTOptions) -> SFTOptions {
+        var options = base
+        takeOptional(steps, into: &options.steps)
+        take(epochs, into: &options.epochs)
+        take(batchPairs, into: &options.pairsPerStep)
+        take(arguments.microBatchTokens, into: &options.microBatchTokens)
+        take(maxLength, into: &options.maximumLength)
+        take(overlong, into: &options.overlong)
+        take(lossReduction, into: &options.reduction)
+        take(learningRate, into: &options.learningRate)
+        take(controlLearningRateScale, into: &options.controlLearningRateScale)
+        take(schedule, into: &options.schedule)
+        take(finalLrShare, into: &options.finalLearningRateShare)
+        takeOptional(warmup, into: &options.warmupSteps)
+        take(beta1, into: &options.beta1)
+        take(beta2, into: &options.beta2)
+        take(weightDecay, into: &options.weightDecay)
+        take(arguments.clipNorm, into: &options.clipNorm)
+        if !arguments.freeze.isEmpty { options.freeze = arguments.freeze }
+        take(arguments.seed, into: &options.seed)
+        takeOptional(saveEvery, into: &options.saveEvery)
+        take(arguments.keepLast, into: &options.keepLast)
         return options
     }
 }

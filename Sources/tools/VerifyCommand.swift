@@ -13,7 +13,8 @@ struct VerifyCommand: ParsableCommand {
             Decodes every chunk and recomputes the SHA-256 of every tensor; names the tensor, chunk and place of damage. \
             --structure stops after structure, metadata and the list of tensors, which takes milliseconds.
 
-            Exit status: 0 all whole, 1 damage found, 2 a file cannot be read or is no checkpoint.
+            Exit status: 0 all whole, 1 damage found, 2 a file cannot be read or is no checkpoint. A file that \
+            bears ckpt's marks but is not what ckpt writes counts as damaged.
             """)
 
     @Argument(help: ArgumentHelp("The checkpoints to check.", valueName: "checkpoint"))
@@ -50,6 +51,9 @@ struct VerifyCommand: ParsableCommand {
             report.damages = try file.verify { bar.update($0) }
             return report
         } catch CheckpointError.damaged(_, let place, let problem) {
+            return VerifyReport(path: path, isDeep: !structure, damages: [Damage(place: place, problem: problem)])
+        } catch CheckpointError.unsupported(_, let place, let problem) where CheckpointMarks.areIn(path) {
+            // What no checkpoint has, in a file that ckpt wrote: it is no longer what was written.
             return VerifyReport(path: path, isDeep: !structure, damages: [Damage(place: place, problem: problem)])
         }
     }

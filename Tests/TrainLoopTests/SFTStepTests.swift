@@ -45,6 +45,13 @@ import Transformer
                     response: try #require(sequence["response"]?.array).compactMap(\.int))
             }
         }
+
+        /// In the order of the numbers in the binary files.
+        static func parameterNames() throws -> [String] {
+            let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures")
+            let json = try JSON.parse(Array(Data(contentsOf: folder.appendingPathComponent("sft_step.json"))))
+            return try #require(json["parameters"]?.array).compactMap(\.string)
+        }
     }
 
     /// The largest difference between two tensors, relative to the largest magnitude of the second.

@@ -4,7 +4,8 @@
 //     io-bench save IN.h5 OUT.h5        decode IN into memory, then save it anew
 //     io-bench load FILE.h5             read all tensors into fresh, then into the same memory
 //     io-bench copy IN.h5 OUT.h5        copy, the first tensor newly compressed
-//     io-bench random OUT.h5 MEGABYTES SEED    save a random bf16 model
+//     io-bench random OUT.h5 MEGABYTES SEED    save random bf16 tensors of a megabyte each
+//     io-bench model OUT.h5 SEED        save random bf16 weights in the shapes of DeepSeek-R1-Distill-Qwen-1.5B
 //
 // One line of JSON on stdout: seconds, and bytes of the tensors before compression.
 
@@ -14,6 +15,14 @@ import Glibc
 func seconds(_ work: () throws -> Void) rethrows -> Double {
     let clock = ContinuousClock()
     return try clock.measure(work) / .seconds(1)
+}
+
+/// User and system time of all threads so far.
+func processorSeconds() -> Double {
+    var usage = rusage()
+    getrusage(0, &usage)
+    let micro = Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
+    return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + micro / 1e6
 }
 
 /// Of this program alone; getrusage would count the memory of the process that started it.
@@ -29,31 +38,48 @@ func peakResidentBytes() -> Int {
     return 0
 }
 
-/// The bytes of a tensor, shared with the writer's threads.
-struct Bytes: @unchecked Sendable {
-    // Sendable because they are not changed once filled.
+/// Memory for tensors, in one block as the engine's.
+final class Memory: @unchecked Sendable {
+    // Sendable because it is filled before it is shared.
     let buffer: UnsafeMutableRawBufferPointer
 
-    init(_ count: Int) { buffer = .allocate(byteCount: count, alignment: 64) }
+    init(_ byteCount: Int) { buffer = LargeAllocation.allocate(byteCount: byteCount) }
 
-    var content: TensorContent {
-        .bytes { range, target in
-            target.copyMemory(from: UnsafeRawBufferPointer(rebasing: self.buffer[range]))
-        }
+    deinit { buffer.deallocate() }
+
+    func content(_ range: Range<Int>) -> TensorContent {
+        .memory(TensorMemory(UnsafeRawBufferPointer(rebasing: buffer[range]), owner: self))
     }
 }
 
-func load(_ file: CheckpointFile) throws -> [Bytes] {
-    try file.tensors().map { tensor in
-        let bytes = Bytes(tensor.description.byteCount)
-        try file.read(tensor, into: bytes.buffer)
-        return bytes
+/// Where each tensor lies in one block of memory.
+func places(_ tensors: [StoredTensor]) -> (ranges: [Range<Int>], byteCount: Int) {
+    var end = 0
+    let ranges = tensors.map { tensor in
+        let start = end
+        end += (tensor.description.byteCount + 63) / 64 * 64
+        return start..<start + tensor.description.byteCount
     }
+    return (ranges, end)
+}
+
+func load(_ file: CheckpointFile, into memory: Memory) throws {
+    let tensors = file.tensors()
+    try file.read(
+        zip(tensors, places(tensors).ranges).map {
+            ($0, UnsafeMutableRawBufferPointer(rebasing: memory.buffer[$1]))
+        })
+}
+
+func load(_ file: CheckpointFile) throws -> Memory {
+    let memory = Memory(places(file.tensors()).byteCount)
+    try load(file, into: memory)
+    return memory
 }
 
 /// bf16 bits of numbers near zero.
-func randomWeights(_ count: Int, seed: UInt64) -> Bytes {
-    let bytes = Bytes(2 * count)
+func randomWeights(_ count: Int, seed: UInt64) -> Memory {
+    let bytes = Memory(2 * count)
     var state = seed &* 0x9e37_79b9_7f4a_7c15 | 1
     for index in 0..<count {
         state ^= state << 13
@@ -64,6 +90,38 @@ func randomWeights(_ count: Int, seed: UInt64) -> Bytes {
         bytes.buffer.storeBytes(of: value, toByteOffset: 2 * index, as: UInt16.self)
     }
     return bytes
+}
+
+/// Names and shapes of DeepSeek-R1-Distill-Qwen-1.5B, by its config.json.
+let largeModel: [(name: String, shape: [Int])] = {
+    let (hidden, intermediate, keyValue, vocabulary) = (1536, 8960, 256, 151_936)
+    var tensors: [(name: String, shape: [Int])] = [
+        ("model.embed_tokens.weight", [vocabulary, hidden]), ("lm_head.weight", [vocabulary, hidden]),
+        ("model.norm.weight", [hidden]),
+    ]
+    for layer in 0..<28 {
+        let prefix = "model.layers.\(layer)."
+        for (name, width) in [("q_proj", hidden), ("k_proj", keyValue), ("v_proj", keyValue)] {
+            tensors.append(("\(prefix)self_attn.\(name).weight", [width, hidden]))
+            tensors.append(("\(prefix)self_attn.\(name).bias", [width]))
+        }
+        tensors.append((prefix + "self_attn.o_proj.weight", [hidden, hidden]))
+        tensors.append((prefix + "mlp.gate_proj.weight", [intermediate, hidden]))
+        tensors.append((prefix + "mlp.up_proj.weight", [intermediate, hidden]))
+        tensors.append((prefix + "mlp.down_proj.weight", [hidden, intermediate]))
+        tensors.append((prefix + "input_layernorm.weight", [hidden]))
+        tensors.append((prefix + "post_attention_layernorm.weight", [hidden]))
+    }
+    return tensors
+}()
+
+func save(_ tensors: [TensorToWrite], to path: String, step: Int) throws {
+    let metadata = CheckpointMetadata(step: step, createdBy: "io-bench", config: "{}")
+    var written: WrittenCheckpoint?
+    let time = try seconds {
+        written = try CheckpointWriter.write(metadata, tensors: tensors, to: path, overwrite: true)
+    }
+    report([("seconds", "\(time)"), ("bytes", "\(written?.logicalByteCount ?? 0)")])
 }
 
 func report(_ fields: [(String, String)]) {
@@ -79,31 +137,25 @@ func main() throws {
     switch (arguments[1], arguments.count) {
     case ("save", 4):
         let file = try CheckpointFile(path: arguments[2])
-        let contents = try load(file)
-        let tensors = zip(file.tensors(), contents).map {
-            TensorToWrite(description: $0.description, content: $1.content)
+        let memory = try load(file)
+        let tensors = zip(file.tensors(), places(file.tensors()).ranges).map {
+            TensorToWrite(description: $0.description, content: memory.content($1))
         }
         var written: WrittenCheckpoint?
+        let before = processorSeconds()
         let time = try seconds {
             written = try CheckpointWriter.write(file.metadata, tensors: tensors, to: arguments[3], overwrite: true)
         }
         report([
-            ("seconds", "\(time)"), ("bytes", "\(written?.logicalByteCount ?? 0)"),
+            ("seconds", "\(time)"), ("processor_seconds", "\(processorSeconds() - before)"),
+            ("bytes", "\(written?.logicalByteCount ?? 0)"),
             ("file_bytes", "\(written?.fileByteCount ?? 0)"),
         ])
     case ("load", 3):
-        var contents: [Bytes] = []
-        var file: CheckpointFile?
-        let fresh = try seconds {
-            let opened = try CheckpointFile(path: arguments[2])
-            contents = try load(opened)
-            file = opened
-        }
-        let reused = try seconds {
-            let opened = try CheckpointFile(path: arguments[2])
-            for (tensor, bytes) in zip(opened.tensors(), contents) { try opened.read(tensor, into: bytes.buffer) }
-        }
-        let count = file?.tensors().reduce(0) { $0 + $1.description.byteCount } ?? 0
+        var memory: Memory?
+        let fresh = try seconds { memory = try load(CheckpointFile(path: arguments[2])) }
+        let reused = try seconds { try load(CheckpointFile(path: arguments[2]), into: memory!) }
+        let count = memory!.buffer.count
         report([("fresh_seconds", "\(fresh)"), ("reused_seconds", "\(reused)"), ("bytes", "\(count)")])
     case ("copy", 4):
         let file = try CheckpointFile(path: arguments[2])
@@ -111,9 +163,9 @@ func main() throws {
             TensorToWrite(description: $0.description, content: .copy(file, $0))
         }
         if let first = file.tensors().first {
-            let bytes = Bytes(first.description.byteCount)
-            try file.read(first, into: bytes.buffer)
-            tensors[0].content = bytes.content
+            let memory = Memory(first.description.byteCount)
+            try file.read(first, into: memory.buffer)
+            tensors[0].content = memory.content(0..<memory.buffer.count)
         }
         let time = try seconds {
             _ = try CheckpointWriter.write(file.metadata, tensors: tensors, to: arguments[3], overwrite: true)
@@ -128,13 +180,30 @@ func main() throws {
             return TensorToWrite(
                 description: TensorDescription(
                     name: "model.layers.\(number).weight", elementType: .bfloat16, shape: [512, 1024]),
-                content: randomWeights(512 * 1024, seed: seed).content)
+                content: randomWeights(512 * 1024, seed: seed).content(0..<1024 * 1024))
         }
-        let metadata = CheckpointMetadata(step: Int(seed), createdBy: "io-bench", config: "{}")
-        let time = try seconds {
-            _ = try CheckpointWriter.write(metadata, tensors: tensors, to: arguments[2], overwrite: true)
+        try save(tensors, to: arguments[2], step: Int(seed))
+    case ("model", 4):
+        guard let seed = UInt64(arguments[3]) else {
+            throw CheckpointError.invalid(name: "io-bench model", problem: "give a seed")
         }
-        report([("seconds", "\(time)"), ("bytes", "\(megabytes << 20)")])
+        // Drawn once and used for all tensors, from places of their own: what matters here is their distribution.
+        let pool = randomWeights(1 << 26, seed: seed)
+        let tensors = largeModel.enumerated().map { number, tensor in
+            TensorToWrite(
+                description: TensorDescription(name: tensor.name, elementType: .bfloat16, shape: tensor.shape),
+                content: .bytes { range, target in
+                    var done = 0
+                    while done < target.count {
+                        let start = (number * 7919 * 4096 + range.lowerBound + done) % pool.buffer.count
+                        let count = min(target.count - done, pool.buffer.count - start)
+                        (target.baseAddress! + done).copyMemory(
+                            from: pool.buffer.baseAddress! + start, byteCount: count)
+                        done += count
+                    }
+                })
+        }
+        try save(tensors, to: arguments[2], step: Int(seed))
     default:
         throw CheckpointError.invalid(name: "io-bench", problem: "unknown verb \(arguments[1])")
     }

@@ -18,26 +18,10 @@ enum ParallelWork {
         }
         let work = SharedWork(count: count, body: body)
         // The caller is one of the threads; where no further one can be had it does the work alone.
-        let others = (1..<threads).compactMap { _ in start(work) }
+        let others = (1..<threads).compactMap { _ in try? WorkerThread { work.run() } }
         work.run()
-        for thread in others { pthread_join(thread, nil) }
+        for thread in others { thread.join() }
         if let error = work.failure.withLock({ $0 }) { throw error }
-    }
-
-    private static func start(_ work: SharedWork) -> pthread_t? {
-        var thread = pthread_t()
-        let argument = Unmanaged.passRetained(work)
-        let code = pthread_create(
-            &thread, nil,
-            { argument in
-                Unmanaged<SharedWork>.fromOpaque(argument!).takeRetainedValue().run()
-                return nil
-            }, argument.toOpaque())
-        guard code == 0 else {
-            argument.release()
-            return nil
-        }
-        return thread
     }
 }
 

@@ -18,6 +18,9 @@ enum ZstdEffort {
     /// An ordinary zstd level.
     case level(Int32)
 
+    /// The level that finds repetition where there is some; texts deserve more of it than numbers.
+    static func matching(elementSize: Int) -> ZstdEffort { .level(elementSize == 1 ? 6 : 1) }
+
     /// The level as the filter's parameter records it; decoders ignore it.
     var recordedLevel: Int32 {
         switch self {
@@ -50,16 +53,11 @@ final class ZstdCompressor {
         _ source: UnsafeRawBufferPointer, planeCount: Int, effort: ZstdEffort,
         into destination: UnsafeMutableRawBufferPointer
     ) throws -> Int {
-        try check(ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters))
-        switch effort {
-        case .entropyOnly:
-            try set(ZSTD_c_compressionLevel, -1000)
-            try set(ckpt_zstd_literal_compression_mode, Int32(ZSTD_lcm_huffman.rawValue))
-        case .level(let level):
-            try set(ZSTD_c_compressionLevel, level)
+        if case .entropyOnly = effort, Self.leadingPlanesAreRandom(source, planeCount: planeCount) {
+            return try compressLastPlane(source, planeCount: planeCount, into: destination)
         }
+        try prepare(effort)
         try set(ZSTD_c_checksumFlag, 1)
-        try set(ZSTD_c_contentSizeFlag, 1)
         // Both buffers stay in place until the frame ends, so zstd need not copy through buffers of its own.
         try set(ckpt_zstd_stable_in_buffer, 1)
         try set(ckpt_zstd_stable_out_buffer, 1)
@@ -77,6 +75,28 @@ final class ZstdCompressor {
             }
         }
         return output.pos
+    }
+
+    /// Compresses bytes that need more of Huffman's coding than of matching to a frame without checksum.
+    func compressPlane(
+        _ source: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer
+    ) throws -> Int {
+        try prepare(.entropyOnly)
+        return try check(
+            ZSTD_compress2(
+                context, destination.baseAddress, destination.count, source.baseAddress, source.count))
+    }
+
+    private func prepare(_ effort: ZstdEffort) throws {
+        try check(ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters))
+        switch effort {
+        case .entropyOnly:
+            try set(ZSTD_c_compressionLevel, -1000)
+            try set(ckpt_zstd_literal_compression_mode, Int32(ZSTD_lcm_huffman.rawValue))
+        case .level(let level):
+            try set(ZSTD_c_compressionLevel, level)
+        }
+        try set(ZSTD_c_contentSizeFlag, 1)
     }
 
     private func set(_ parameter: ZSTD_cParameter, _ value: Int32) throws {

@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// Why a model in another program's format cannot be read or written.
 ///
 /// Names that come from a file are shown shortened and with control characters escaped.
@@ -42,18 +44,7 @@ public enum ForeignModelError: Error, Equatable, CustomStringConvertible {
 }
 
 /// A name from a file as an error message shows it: quoted, at most 80 characters, nothing that moves a terminal.
-func quoted(_ name: String) -> String {
-    var text = "\""
-    for scalar in name.unicodeScalars.prefix(80) {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
-            text += "\\u{" + String(scalar.value, radix: 16) + "}"
-        default: text.unicodeScalars.append(scalar)
-        }
-    }
-    if name.unicodeScalars.count > 80 { text += "…" }
-    return text + "\""
-}
+func quoted(_ name: String) -> String { "\"\(name.onOneLine(limit: 80))\"" }
 
 /// A list of names for an error message: the first three, and how many more there are.
 func listed(_ names: some Collection<String>) -> String {

@@ -74,6 +74,9 @@ struct GGUFMetadata {
     func string(_ key: String) throws -> String? {
         switch values[key] {
         case nil: nil
+        case .string(let value) where value.utf8.contains(0):
+            throw ForeignModelError.malformed(
+                path: path, place: "key \(quoted(key))", reason: "has a NUL character")
         case .string(let value): value
         case let value?: throw wrong(key, value, "a string")
         }

@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// Reads the members of a group: a version 1 B-tree of symbol table nodes, and a heap with the names.
 enum HDF5Groups {
     /// Half the members of a symbol table node, and half the children of a B-tree node: HDF5's defaults.
@@ -102,7 +104,7 @@ enum HDF5Groups {
             let bytes = heap[offset..<end]
             guard bytes.count <= CheckpointLayout.maximumNameLength,
                 let name = String(validating: bytes, as: UTF8.self), name != "", name != ".", name != "..",
-                bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7f && $0 != UInt8(ascii: "/") })
+                !bytes.contains(UInt8(ascii: "/")), name.unicodeScalars.allSatisfy(\.isPlain)
             else { throw HDF5Problem.damaged("a member's name is not one that a checkpoint uses") }
             return name
         }

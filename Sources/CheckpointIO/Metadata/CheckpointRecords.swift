@@ -18,6 +18,8 @@ struct CheckpointRecord: Sendable {
 struct CheckpointRecords {
     private(set) var groups: [String] = []
     private(set) var records: [CheckpointRecord] = []
+    /// Datasets with a text that would end at its NUL character when it is read.
+    private var withNUL: [String] = []
 
     /// - Throws: `CheckpointError.invalid` where the metadata contradict themselves or cannot be stored.
     init(_ metadata: CheckpointMetadata) throws {
@@ -26,23 +28,23 @@ struct CheckpointRecords {
         attribute("/", "kind", .text(metadata.kind.rawValue))
         attribute("/", "created_by", .text(metadata.createdBy))
         attribute("/", "step", .integer(metadata.step))
-        dataset("/config", .text(metadata.config))
-        if let text = metadata.generationConfig { dataset("/generation_config", .text(text)) }
-        if let text = metadata.chatTemplate { dataset("/chat_template", .text(text)) }
+        dataset("/config", text: metadata.config)
+        if let text = metadata.generationConfig { dataset("/generation_config", text: text) }
+        if let text = metadata.chatTemplate { dataset("/chat_template", text: text) }
         groups.append("/weights")
         if !metadata.tiedTensors.isEmpty { attribute("/weights", "tied", .text(Self.json(metadata.tiedTensors))) }
         if let tokenizer = metadata.tokenizer { add(tokenizer) }
         if let optimizer = metadata.optimizer { add(optimizer) }
         if let state = metadata.trainingState {
             groups.append("/training")
-            dataset("/training/state", .text(state))
+            dataset("/training/state", text: state)
         }
         if !metadata.history.isEmpty { groups.append("/history") }
         for (phase, history) in metadata.history.sorted(by: { $0.key < $1.key }) { add(history, phase) }
         for (index, table) in metadata.probes.enumerated() { try add(table, index) }
         if !metadata.lineage.isEmpty { groups.append("/lineage") }
         for (index, text) in metadata.lineage.enumerated() {
-            dataset("/lineage/" + fourDigits(index + 1), .text(text))
+            dataset("/lineage/" + fourDigits(index + 1), text: text)
         }
         try check()
     }
@@ -51,7 +53,20 @@ struct CheckpointRecords {
         records.append(CheckpointRecord(path: path, attribute: nil, value: value, isCompressed: isCompressed))
     }
 
+    private mutating func dataset(_ path: String, text: String) {
+        if text.utf8.contains(0) { withNUL.append(path) }
+        dataset(path, .text(text))
+    }
+
+    private mutating func dataset(_ path: String, texts: [String]) {
+        if texts.contains(where: { $0.utf8.contains(0) }) { withNUL.append(path) }
+        dataset(path, .texts(texts))
+    }
+
     private mutating func attribute(_ path: String, _ name: String, _ value: HDF5Value) {
+        if case .text = value.type, value.shape == nil, value.bytes.dropFirst().contains(0) {
+            withNUL.append("\(path)@\(name)")
+        }
         records.append(CheckpointRecord(path: path, attribute: name, value: value))
     }
 
@@ -59,11 +74,11 @@ struct CheckpointRecords {
         groups.append("/tokenizer")
         let json = HDF5Value(type: .element(.uint8), shape: [tokenizer.json.count], bytes: tokenizer.json)
         dataset("/tokenizer/json", json, isCompressed: true)
-        if let text = tokenizer.config { dataset("/tokenizer/config", .text(text)) }
+        if let text = tokenizer.config { dataset("/tokenizer/config", text: text) }
         groups.append("/tokenizer/added_tokens")
         let tokens = tokenizer.addedTokens
         dataset("/tokenizer/added_tokens/id", .integers(tokens.map(\.id)))
-        dataset("/tokenizer/added_tokens/content", .texts(tokens.map(\.content)))
+        dataset("/tokenizer/added_tokens/content", texts: tokens.map(\.content))
         dataset("/tokenizer/added_tokens/special", .booleans(tokens.map(\.special)))
         dataset("/tokenizer/added_tokens/trained", .booleans(tokens.map(\.trained)))
         if let id = tokenizer.thinkID { attribute("/tokenizer", "think_id", .integer(id)) }
@@ -93,8 +108,8 @@ struct CheckpointRecords {
         }
         let path = index == 0 ? "/probe" : "/probe/" + fourDigits(index + 1)
         groups.append(path)
-        dataset(path + "/prompt", .texts(table.prompts))
-        dataset(path + "/level", .texts(table.levels))
+        dataset(path + "/prompt", texts: table.prompts)
+        dataset(path + "/level", texts: table.levels)
         dataset(path + "/step", .integers(table.steps))
         let shape = [table.steps.count, table.prompts.count]
         dataset(path + "/p_think", .doubles(table.pThink.flatMap { $0 }, shape: shape))
@@ -102,11 +117,10 @@ struct CheckpointRecords {
     }
 
     private func check() throws {
+        if let path = withNUL.first {
+            throw CheckpointError.invalid(name: path, problem: "a text in a checkpoint must not contain a NUL character")
+        }
         for record in records {
-            if case .text = record.value.type, record.value.shape == nil, record.value.bytes.dropFirst().contains(0) {
-                throw CheckpointError.invalid(
-                    name: record.digestPath, problem: "a text in a checkpoint must not contain a NUL character")
-            }
             if record.attribute != nil, record.value.bytes.count > Self.maximumAttributeBytes {
                 throw CheckpointError.invalid(
                     name: record.digestPath, problem: "an attribute has at most \(Self.maximumAttributeBytes) bytes")

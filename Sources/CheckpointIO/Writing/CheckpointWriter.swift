@@ -3,8 +3,22 @@ public enum TensorContent: Sendable {
     /// Fills the given range of logical little-endian bytes; may be called from several threads, ranges of one tensor
     /// in ascending order.
     case bytes(@Sendable (_ range: Range<Int>, _ into: UnsafeMutableRawBufferPointer) throws -> Void)
+    /// Bytes that are in memory; not copied.
+    case memory(TensorMemory)
     /// The stored chunks of a tensor of another checkpoint as they are, its sha256 with them: nothing is decompressed.
     case copy(CheckpointFile, StoredTensor)
+}
+
+/// The logical little-endian bytes of a tensor, kept alive by their owner. They must not change while they are written.
+public struct TensorMemory: @unchecked Sendable {
+    // Sendable because the bytes do not change.
+    let bytes: UnsafeRawBufferPointer
+    private let owner: AnyObject
+
+    public init(_ bytes: UnsafeRawBufferPointer, owner: AnyObject) {
+        self.bytes = bytes
+        self.owner = owner
+    }
 }
 
 /// A tensor to be stored.
@@ -45,6 +59,14 @@ public enum CheckpointWriter {
         progress: (@Sendable (Int) -> Void)? = nil
     ) throws -> WrittenCheckpoint {
         try TensorNames.check(tensors, tied: metadata.tiedTensors)
+        for tensor in tensors {
+            guard case .memory(let memory) = tensor.content, memory.bytes.count != tensor.description.byteCount else {
+                continue
+            }
+            throw CheckpointError.invalid(
+                name: tensor.description.name,
+                problem: "has \(tensor.description.byteCount) bytes, its memory \(memory.bytes.count)")
+        }
         let records = try CheckpointRecords(metadata)
         let file = try AtomicFile(path, overwrite: overwrite)
         do {
@@ -65,20 +87,16 @@ public enum CheckpointWriter {
         reportedAs path: String, _ progress: (@Sendable (Int) -> Void)?
     ) throws -> String {
         let thread = HDF5Thread.shared
-        let output = try thread.run { try HDF5Output(creating: temporaryPath, reportedAs: path) }
+        let datasetCount = tensors.count + records.records.count
+        let output = try thread.run {
+            try HDF5Output(creating: temporaryPath, reportedAs: path, datasetCount: datasetCount)
+        }
         do {
-            let encoder = TensorEncoder(output, progress)
             try thread.run { for group in records.groups { try output.createGroup(group) } }
-            let hashes = try encoder.encode(tensors)
-            for record in records.records where record.isCompressed { try encoder.encode(record) }
+            let hashes = try TensorEncoder(output, tensors, progress).encode()
             let (digest, attributes) = digests(records, tensors, hashes)
             try thread.run {
-                for record in records.records where record.attribute == nil && !record.isCompressed {
-                    let dataset = try output.createDataset(
-                        record.path, record.value.type, record.value.shape, .contiguous)
-                    try record.value.bytes.withUnsafeBytes { try output.write($0, to: dataset, record.path) }
-                    try output.closeDataset(dataset, record.path)
-                }
+                for record in records.records where record.attribute == nil { try write(record, to: output) }
                 for record in records.records + attributes {
                     guard let name = record.attribute else { continue }
                     try output.writeAttribute(name, of: record.path, record.value)
@@ -89,6 +107,37 @@ public enum CheckpointWriter {
         } catch {
             try? thread.run { try output.close() }
             throw error
+        }
+    }
+
+    /// Writes a dataset that is no tensor. On libhdf5's thread.
+    private static func write(_ record: CheckpointRecord, to output: HDF5Output) throws {
+        let (path, value) = (record.path, record.value)
+        let grid = record.isCompressed ? ChunkGrid(storing: value.shape ?? [], elementSize: value.type.byteCount) : nil
+        try value.bytes.withUnsafeBytes { bytes in
+            guard let grid else {
+                let dataset = try output.createDataset(path, value.type, value.shape, .contiguous)
+                try output.write(bytes, to: dataset, path)
+                return try output.closeDataset(dataset, path)
+            }
+            let workspace = EncodingWorkspace()
+            let frame = ScratchBuffer()
+            let effort = ZstdEffort.matching(elementSize: grid.elementSize)
+            let filters = HDF5Filter.shuffleAndZstd(elementSize: grid.elementSize, level: effort.recordedLevel)
+            let dataset = try output.createDataset(path, value.type, value.shape, .chunked(grid.chunkShape, filters))
+            for number in 0..<grid.count {
+                let range = grid.byteRange(ofChunk: number)
+                let chunk = workspace.raw.resized(to: grid.chunkByteCount)
+                chunk.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range]))
+                UnsafeMutableRawBufferPointer(rebasing: chunk[range.count...])
+                    .initializeMemory(as: UInt8.self, repeating: 0)
+                try workspace.compress(
+                    UnsafeRawBufferPointer(chunk), elementSize: grid.elementSize, effort, into: frame)
+                try output.writeChunk(
+                    UnsafeRawBufferPointer(frame.content), filterMask: 0, offset: grid.offset(ofChunk: number),
+                    to: dataset, path)
+            }
+            try output.closeDataset(dataset, path)
         }
     }
 

@@ -1,37 +1,24 @@
-/// The buffers and the compressor of one thread, kept from tensor to tensor.
-final class EncodingWorkspace: @unchecked Sendable {
-    // Sendable because a workspace is lent to one thread at a time.
+/// The buffers and the compressor of one thread, kept from chunk to chunk.
+final class EncodingWorkspace {
     let raw = ScratchBuffer()
     private let planes = ScratchBuffer()
-    private let frame = ScratchBuffer()
+    private let sample = ScratchBuffer()
     private var madeCompressor: ZstdCompressor?
 
-    /// The compressor, made on first use.
-    func compressor(for path: String) throws -> ZstdCompressor {
-        if let madeCompressor { return madeCompressor }
-        do {
-            let compressor = try ZstdCompressor()
-            madeCompressor = compressor
-            return compressor
-        } catch let problem as ZstdProblem {
-            throw CheckpointError.invalid(name: path, problem: problem.description)
-        }
-    }
-
-    /// Shuffles and compresses a chunk; the result is valid until the next call.
+    /// Shuffles and compresses a chunk; the frame becomes the content of `target`.
     func compress(
-        _ chunk: UnsafeRawBufferPointer, elementSize: Int, _ compressor: ZstdCompressor, _ effort: ZstdEffort
-    ) throws -> UnsafeRawBufferPointer {
+        _ chunk: UnsafeRawBufferPointer, elementSize: Int, _ effort: ZstdEffort, into target: ScratchBuffer
+    ) throws {
         var source = chunk
         if elementSize > 1 {
             let planes = planes.resized(to: chunk.count)
             ByteShuffle.shuffle(chunk, elementSize: elementSize, into: planes)
             source = UnsafeRawBufferPointer(planes)
         }
-        let target = frame.resized(to: ZstdCompressor.outputBound(chunk.count, planeCount: elementSize))
+        let frame = target.resized(to: ZstdCompressor.outputBound(chunk.count, planeCount: elementSize))
         do {
-            let count = try compressor.compress(source, planeCount: elementSize, effort: effort, into: target)
-            return UnsafeRawBufferPointer(rebasing: target[..<count])
+            let compressor = try compressor()
+            target.shrink(to: try compressor.compress(source, planeCount: elementSize, effort: effort, into: frame))
         } catch let problem as ZstdProblem {
             throw CheckpointError.invalid(name: "compression", problem: problem.description)
         }
@@ -39,30 +26,44 @@ final class EncodingWorkspace: @unchecked Sendable {
 
     /// Decides by a sample from the middle of a tensor's first chunk whether looking for repetition pays.
     func chooseEffort(for chunk: UnsafeRawBufferPointer, elementSize: Int) throws -> ZstdEffort {
-        let matching = ZstdEffort.level(elementSize == 1 ? 6 : 1)
-        let length = min(chunk.count, 128 << 10) / elementSize * elementSize
+        let matching = ZstdEffort.matching(elementSize: elementSize)
+        let length = min(chunk.count, 32 << 10) / elementSize * elementSize
         let start = (chunk.count - length) / 2 / elementSize * elementSize
-        let sample = UnsafeRawBufferPointer(rebasing: chunk[start..<start + length])
-        let compressor = try compressor(for: "compression")
-        let plain = try compress(sample, elementSize: elementSize, compressor, .entropyOnly).count
-        let matched = try compress(sample, elementSize: elementSize, compressor, matching).count
+        let part = UnsafeRawBufferPointer(rebasing: chunk[start..<start + length])
+        try compress(part, elementSize: elementSize, .entropyOnly, into: sample)
+        let plain = sample.content.count
+        try compress(part, elementSize: elementSize, matching, into: sample)
         // Matching costs twice the time, so it has to save a visible share.
-        return Double(matched) < 0.95 * Double(plain) ? matching : .entropyOnly
+        return Double(sample.content.count) < 0.95 * Double(plain) ? matching : .entropyOnly
+    }
+
+    private func compressor() throws -> ZstdCompressor {
+        if let madeCompressor { return madeCompressor }
+        let compressor = try ZstdCompressor()
+        madeCompressor = compressor
+        return compressor
     }
 }
 
 /// A page-aligned buffer that grows as needed and keeps no content when it does.
 final class ScratchBuffer {
     private var storage = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    /// The part in use.
+    private(set) var content = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
     deinit { storage.deallocate() }
 
-    /// The first `count` bytes, uninitialised.
+    /// The first `count` bytes, uninitialised, which are then the content.
+    @discardableResult
     func resized(to count: Int) -> UnsafeMutableRawBufferPointer {
         if storage.count < count {
             storage.deallocate()
             storage = .allocate(byteCount: (count + 4095) / 4096 * 4096, alignment: 4096)
         }
-        return UnsafeMutableRawBufferPointer(rebasing: storage[..<count])
+        content = UnsafeMutableRawBufferPointer(rebasing: storage[..<count])
+        return content
     }
+
+    /// Keeps the first `count` bytes of the content.
+    func shrink(to count: Int) { content = UnsafeMutableRawBufferPointer(rebasing: content[..<count]) }
 }

@@ -5,6 +5,7 @@ import Glibc
 final class HDF5Output: @unchecked Sendable {
     // Sendable because all use is on the one thread of HDF5Thread.
     private let path: String
+    private let driver: HDF5FileDriver.State
     private var file: hid_t
     private let linkProperties: hid_t
 
@@ -12,25 +13,41 @@ final class HDF5Output: @unchecked Sendable {
     ///
     /// The library bounds keep to the oldest format that holds what is needed; every HDF5 since 1.8 reads it, and so
     /// does the strict reader.
-    /// - Parameter name: the path that errors show.
-    init(creating path: String, reportedAs name: String) throws {
+    /// - Parameters:
+    ///   - name: the path that errors show.
+    ///   - datasetCount: about how many datasets there will be.
+    init(creating path: String, reportedAs name: String, datasetCount: Int) throws {
         self.path = name
+        driver = HDF5FileDriver.State(try DirectOutput(creating: path, reportedAs: name))
         let access = H5Pcreate(ckpt_h5p_file_access())
         defer { H5Pclose(access) }
+        guard HDF5FileDriver.use(driver, for: access) else { throw Self.failure(name, driver, "set up the file") }
         H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V110)
         // After an error datasets may still be open; closing the file closes them.
         H5Pset_fclose_degree(access, H5F_CLOSE_STRONG)
-        // Metadata in larger blocks: fewer and longer reads when the file is opened.
-        H5Pset_meta_block_size(access, 64 << 10)
+        // Metadata in larger blocks: fewer and longer reads when the file is opened. About 2 KiB a dataset are used.
+        H5Pset_meta_block_size(access, hsize_t(min(max(datasetCount * 2048, 8 << 10), 256 << 10)))
+        Self.keepMetadataInMemory(access)
         linkProperties = H5Pcreate(ckpt_h5p_link_create())
         H5Pset_create_intermediate_group(linkProperties, 1)
         file = H5Fcreate(path, ckpt_h5f_create_exclusively(), ckpt_h5p_default(), access)
         guard file >= 0 else {
             // Read the error first: every further call of the library clears it.
-            let failure = Self.failure(name, "create the file")
+            let failure = Self.failure(name, driver, "create the file")
             H5Pclose(linkProperties)
             throw failure
         }
+    }
+
+    /// Lets the cache of metadata grow, so that it is written once, at the end, and in a few long pieces.
+    private static func keepMetadataInMemory(_ access: hid_t) {
+        var cache = H5AC_cache_config_t()
+        cache.version = H5AC__CURR_CACHE_CONFIG_VERSION
+        guard H5Pget_mdc_config(access, &cache) >= 0 else { return }
+        cache.max_size = 64 << 20
+        cache.set_initial_size = true
+        cache.initial_size = cache.max_size
+        H5Pset_mdc_config(access, &cache)
     }
 
     /// Closes all that is open. Needed before the file is complete.
@@ -39,7 +56,8 @@ final class HDF5Output: @unchecked Sendable {
         H5Pclose(linkProperties)
         let code = H5Fclose(file)
         file = -1
-        guard code >= 0 else { throw Self.failure(path, "finish the file") }
+        guard code >= 0 else { throw Self.failure(path, driver, "finish the file") }
+        try driver.output.finish(byteCount: Int(driver.allocated))
     }
 
     /// Creates a group, and those above it that are missing.
@@ -67,7 +85,7 @@ final class HDF5Output: @unchecked Sendable {
                     ? H5Pset_shuffle(properties)
                     : H5Pset_filter(
                         properties, filter.identifier, isMandatory, filter.parameters.count, filter.parameters)
-                guard code >= 0 else { throw Self.failure(path, "set up filters of \(name)") }
+                guard code >= 0 else { throw Self.failure(path, driver, "set up filters of \(name)") }
             }
         }
         return try opened(
@@ -76,7 +94,7 @@ final class HDF5Output: @unchecked Sendable {
 
     /// Closes a dataset when all of it is written.
     func closeDataset(_ dataset: hid_t, _ name: String) throws {
-        guard H5Dclose(dataset) >= 0 else { throw Self.failure(path, "write \(name)") }
+        guard H5Dclose(dataset) >= 0 else { throw Self.failure(path, driver, "write \(name)") }
     }
 
     /// Writes an unfiltered dataset whole.
@@ -85,7 +103,7 @@ final class HDF5Output: @unchecked Sendable {
         let type = H5Dget_type(dataset)
         defer { H5Tclose(type) }
         let code = H5Dwrite(dataset, type, ckpt_h5s_all(), ckpt_h5s_all(), ckpt_h5p_default(), bytes.baseAddress)
-        guard code >= 0 else { throw Self.failure(path, "write \(name)") }
+        guard code >= 0 else { throw Self.failure(path, driver, "write \(name)") }
     }
 
     /// Writes one chunk as it is to be stored.
@@ -95,7 +113,7 @@ final class HDF5Output: @unchecked Sendable {
         let position = offset.map { hsize_t($0) }
         let code = H5Dwrite_chunk(
             dataset, ckpt_h5p_default(), filterMask, position, bytes.count, bytes.baseAddress)
-        guard code >= 0 else { throw Self.failure(path, "write \(name)") }
+        guard code >= 0 else { throw Self.failure(path, driver, "write \(name)") }
     }
 
     /// Writes an attribute of the object at `objectPath`.
@@ -115,7 +133,7 @@ final class HDF5Output: @unchecked Sendable {
             H5Acreate2(object, name, type, space, ckpt_h5p_default(), ckpt_h5p_default()), "\(objectPath)@\(name)")
         defer { H5Aclose(attribute) }
         let code = value.bytes.withUnsafeBytes { H5Awrite(attribute, type, $0.baseAddress) }
-        guard code >= 0 else { throw Self.failure(path, "write \(objectPath)@\(name)") }
+        guard code >= 0 else { throw Self.failure(path, driver, "write \(objectPath)@\(name)") }
     }
 
     private func makeSpace(_ shape: [Int]?) -> hid_t {
@@ -124,12 +142,15 @@ final class HDF5Output: @unchecked Sendable {
     }
 
     private func opened(_ identifier: hid_t, _ name: String) throws -> hid_t {
-        guard identifier >= 0 else { throw Self.failure(path, "create \(name)") }
+        guard identifier >= 0 else { throw Self.failure(path, driver, "create \(name)") }
         return identifier
     }
 
-    /// The error on top of libhdf5's stack as one of ours; a failed system call keeps its number.
-    private static func failure(_ path: String, _ operation: String) -> CheckpointError {
+    /// What the file driver reports, or else the error on top of libhdf5's stack, as one of ours.
+    private static func failure(
+        _ path: String, _ driver: HDF5FileDriver.State, _ operation: String
+    ) -> CheckpointError {
+        if let failure = driver.failure { return failure }
         var innermost = ""
         withUnsafeMutablePointer(to: &innermost) { text in
             _ = H5Ewalk2(
@@ -141,13 +162,6 @@ final class HDF5Output: @unchecked Sendable {
                 }, text)
         }
         H5Eclear2(ckpt_h5e_default())
-        // libhdf5 puts the number into the text: "... errno = 28, error message = ...".
-        if let range = innermost.firstRange(of: "errno = ") {
-            let digits = innermost[range.upperBound...].prefix { $0.isNumber }
-            if let code = Int32(digits), code != 0 {
-                return .system(path: path, operation: operation, code: code)
-            }
-        }
         return .hdf5(path: path, operation: operation, detail: innermost.isEmpty ? "libhdf5 failed" : innermost)
     }
 }
@@ -162,4 +176,12 @@ enum HDF5Storage: Sendable, Equatable {
 struct HDF5Filter: Sendable, Equatable {
     var identifier: Int32
     var parameters: [UInt32]
+
+    /// What data are stored through; single bytes need no shuffling.
+    static func shuffleAndZstd(elementSize: Int, level: Int32) -> [HDF5Filter] {
+        let zstd = HDF5Filter(
+            identifier: CheckpointLayout.zstdFilter, parameters: [UInt32(bitPattern: level)])
+        guard elementSize > 1 else { return [zstd] }
+        return [HDF5Filter(identifier: CheckpointLayout.shuffleFilter, parameters: [UInt32(elementSize)]), zstd]
+    }
 }

@@ -23,17 +23,22 @@ package final class HDF5Thread: Sendable {
     /// Runs `body` on the thread and waits for it.
     /// - Throws: what `body` throws, or `CheckpointError.system` where no thread can be started.
     package func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) throws -> Result {
+        try start(body).wait()
+    }
+
+    /// Has `body` run on the thread, after what was started before.
+    /// - Throws: `CheckpointError.system` where no thread can be started.
+    func start<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) throws -> HDF5Job<Result> {
         try startIfNeeded()
-        let slot = Slot<Result>()
+        let job = HDF5Job<Result>()
         queue.withLock { queue in
             queue.jobs.append {
-                slot.result.withLock { $0 = Swift.Result(catching: body) }
-                slot.done.signal()
+                job.result.withLock { $0 = Swift.Result(catching: body) }
+                job.done.signal()
             }
         }
         available.signal()
-        slot.done.wait()
-        return try slot.result.withLock { $0! }.get()
+        return job
     }
 
     private func startIfNeeded() throws {
@@ -68,9 +73,16 @@ package final class HDF5Thread: Sendable {
     }
 }
 
-private final class Slot<Value: Sendable>: Sendable {
-    let result = Mutex<Result<Value, any Error>?>(nil)
-    let done = Semaphore()
+/// Something that runs, or will run, on `HDF5Thread`.
+final class HDF5Job<Value: Sendable>: Sendable {
+    fileprivate let result = Mutex<Result<Value, any Error>?>(nil)
+    fileprivate let done = Semaphore()
+
+    /// Waits for the end. Called once.
+    func wait() throws -> Value {
+        done.wait()
+        return try result.withLock { $0! }.get()
+    }
 }
 
 /// A counting semaphore of the operating system.

@@ -1,20 +1,40 @@
 import CHDF5
 import Synchronization
 
-/// Turns tensors into datasets: hashes, shuffles and compresses on all cores, a chunk at a time while it is in cache,
-/// and hands the result to libhdf5's thread.
+/// Turns tensors into datasets: fills, hashes, shuffles and compresses on all cores, a chunk at a time while it is in
+/// cache; libhdf5's thread stores the results in the order of the plan.
 final class TensorEncoder: Sendable {
-    typealias Fill = @Sendable (_ range: Range<Int>, _ into: UnsafeMutableRawBufferPointer) throws -> Void
-
     private let output: HDF5Output
+    private let tensors: [TensorToWrite]
+    private let plan: EncodingPlan
     private let progress: (@Sendable (Int) -> Void)?
+    private let lanes: [Lane]
+    /// Results on their way to the file; step n uses place n modulo their number.
+    private let places: [EncodedChunk]
+    private let state: Monitor<State>
+    private let nextStep = Atomic<Int>(0)
     private let done = Atomic<Int>(0)
-    private let workspaces = Mutex<[EncodingWorkspace]>([])
-    private let hashes = Mutex<[Int: String]>([:])
 
-    init(_ output: HDF5Output, _ progress: (@Sendable (Int) -> Void)?) {
+    private struct State {
+        /// Steps of each lane that have been filled and hashed.
+        var lanePositions = [Int](repeating: 0, count: EncodingPlan.laneCount)
+        /// Steps whose result waits in its place.
+        var encoded: Set<Int> = []
+        var storedCount = 0
+        var failure: (any Error)?
+
+        mutating func fail(_ error: any Error) { failure = failure ?? error }
+    }
+
+    init(_ output: HDF5Output, _ tensors: [TensorToWrite], _ progress: (@Sendable (Int) -> Void)?) {
         self.output = output
+        self.tensors = tensors
         self.progress = progress
+        plan = EncodingPlan(tensors)
+        lanes = (0..<EncodingPlan.laneCount).map { _ in Lane() }
+        // Some slack, so that no core waits while libhdf5's thread waits for the disk.
+        places = (0..<ParallelWork.coreCount + 6).map { _ in EncodedChunk() }
+        state = Monitor(State())
     }
 
     /// The attributes every tensor has.
@@ -22,155 +42,195 @@ final class TensorEncoder: Sendable {
         [("dtype", .text(type.rawValue)), ("sha256", .text(sha256))]
     }
 
-    /// Writes all tensors, the largest first so that no core is left alone with one at the end. Called once.
+    /// Writes all tensors. Called once.
     /// - Returns: the sha256 of each, in the order given.
-    func encode(_ tensors: [TensorToWrite]) throws -> [String] {
-        let order = tensors.indices.sorted {
-            (tensors[$1].description.byteCount, $0) < (tensors[$0].description.byteCount, $1)
-        }
-        // One thread more than cores: one of them usually waits for the disk.
-        try ParallelWork.forEach(order.count, threadCount: ParallelWork.coreCount + 1) { index in
-            let sha256 = try self.encode(tensors[order[index]])
-            self.hashes.withLock { $0[order[index]] = sha256 }
-        }
-        return hashes.withLock { hashes in tensors.indices.map { hashes[$0] ?? "" } }
+    func encode() throws -> [String] {
+        let storing = try HDF5Thread.shared.start { self.storeAll() }
+        // The threads end by themselves after a failure, which is in the state.
+        try ParallelWork.forEach(ParallelWork.coreCount) { _ in self.encodeSteps() }
+        let hashes = try storing.wait()
+        if let failure = state.wait(until: { .some($0.failure) }) { throw failure }
+        return hashes
     }
 
-    /// Writes a compressed dataset that is no tensor.
-    func encode(_ record: CheckpointRecord) throws {
-        let bytes = record.value.bytes
+    // MARK: - On all cores
+
+    private func encodeSteps() {
         let workspace = EncodingWorkspace()
-        let path = record.path
-        let shape = record.value.shape ?? []
-        let fill: Fill = { range, target in
-            bytes.withUnsafeBytes { target.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range])) }
+        while true {
+            let number = nextStep.wrappingAdd(1, ordering: .relaxed).oldValue
+            guard number < plan.steps.count else { return }
+            let step = plan.steps[number]
+            let goesOn: Bool = state.wait { state in
+                if state.failure != nil { return false }
+                let hasPlace = number - state.storedCount < places.count
+                return hasPlace && state.lanePositions[step.lane] == step.position ? true : nil
+            }
+            guard goesOn else { return }
+            do {
+                try encode(step, into: places[number % places.count], workspace)
+                state.update { _ = $0.encoded.insert(number) }
+            } catch {
+                return state.update { $0.fail(error) }
+            }
         }
-        let dataset = try encode(path, record.value.type, shape, fill, workspace).dataset
-        try HDF5Thread.shared.run { [output] in try output.closeDataset(dataset, path) }
     }
 
-    private func encode(_ tensor: TensorToWrite) throws -> String {
-        let workspace = workspaces.withLock { $0.popLast() } ?? EncodingWorkspace()
-        defer { workspaces.withLock { $0.append(workspace) } }
+    /// Until it passes the turn on, this thread alone has the lane.
+    private func encode(_ step: EncodingPlan.Step, into place: EncodedChunk, _ workspace: EncodingWorkspace) throws {
+        let tensor = tensors[step.tensor]
+        let lane = lanes[step.lane]
+        let passTurn = { self.state.update { $0.lanePositions[step.lane] += 1 } }
+        let byteCount: Int
+        if case .copy(let source, let stored) = tensor.content, case .chunked(let grid, _) = stored.storage {
+            passTurn()
+            let chunk = stored.chunks[step.chunk]
+            try source.readStored(chunk, of: stored, into: place.bytes.resized(to: chunk.byteCount))
+            place.filterMask = chunk.filterMask
+            place.sha256 = stored.sha256
+            byteCount = stored.description.byteCount / grid.count
+        } else if let grid = plan.grids[step.tensor] {
+            let range = grid.byteRange(ofChunk: step.chunk)
+            let raw = try fill(workspace.raw, grid.chunkByteCount, range, of: tensor, lane)
+            place.sha256 = step.chunk == grid.count - 1 ? try finishHash(of: tensor, lane) : nil
+            if step.chunk == 0 {
+                lane.effort = try workspace.chooseEffort(
+                    for: raw, elementSize: grid.elementSize)
+            }
+            place.effort = lane.effort
+            passTurn()
+            try workspace.compress(raw, elementSize: grid.elementSize, place.effort, into: place.bytes)
+            place.filterMask = 0
+            byteCount = range.count
+        } else {
+            byteCount = tensor.description.byteCount
+            let bytes = try fill(workspace.raw, byteCount, 0..<byteCount, of: tensor, lane)
+            place.bytes.resized(to: byteCount).copyMemory(from: bytes)
+            place.sha256 = try finishHash(of: tensor, lane)
+            passTurn()
+        }
+        progress?(done.wrappingAdd(byteCount, ordering: .relaxed).newValue)
+    }
+
+    /// Hashes a part of the tensor and returns it as a chunk of `count` bytes, padded in `buffer` where it is shorter.
+    private func fill(
+        _ buffer: ScratchBuffer, _ count: Int, _ range: Range<Int>, of tensor: TensorToWrite, _ lane: Lane
+    ) throws -> UnsafeRawBufferPointer {
+        if case .memory(let memory) = tensor.content, range.count == count {
+            let content = UnsafeRawBufferPointer(rebasing: memory.bytes[range])
+            lane.hash.update(content)
+            return content
+        }
+        let chunk = buffer.resized(to: count)
+        let content = UnsafeMutableRawBufferPointer(rebasing: chunk[..<range.count])
+        if !range.isEmpty {
+            switch tensor.content {
+            case .bytes(let fill): try fill(range, content)
+            case .memory(let memory): content.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
+            case .copy(let source, let stored): try source.readContiguous(stored, range: range, into: content)
+            }
+        }
+        UnsafeMutableRawBufferPointer(rebasing: chunk[range.count...]).initializeMemory(as: UInt8.self, repeating: 0)
+        lane.hash.update(UnsafeRawBufferPointer(content))
+        return UnsafeRawBufferPointer(chunk)
+    }
+
+    private func finishHash(of tensor: TensorToWrite, _ lane: Lane) throws -> String {
+        let sha256 = lane.takeHash()
+        if case .copy(let source, let stored) = tensor.content, sha256 != stored.sha256 {
+            throw source.damage(to: stored, "its bytes do not have the recorded sha256")
+        }
+        return sha256
+    }
+
+    // MARK: - On libhdf5's thread
+
+    /// Stores the results in order until all are stored or something fails.
+    private func storeAll() -> [String] {
+        var hashes = [String](repeating: "", count: tensors.count)
+        var datasets: [Int: hid_t] = [:]
+        for (number, step) in plan.steps.enumerated() {
+            let goesOn: Bool = state.wait { state in
+                if state.failure != nil { return false }
+                return state.encoded.contains(number) ? true : nil
+            }
+            guard goesOn else { break }
+            let place = places[number % places.count]
+            do {
+                try store(place, step, &datasets)
+            } catch {
+                state.update { $0.fail(error) }
+                break
+            }
+            if let sha256 = place.sha256 { hashes[step.tensor] = sha256 }
+            state.update {
+                $0.encoded.remove(number)
+                $0.storedCount += 1
+            }
+        }
+        return hashes
+    }
+
+    private func store(_ place: EncodedChunk, _ step: EncodingPlan.Step, _ datasets: inout [Int: hid_t]) throws {
+        let tensor = tensors[step.tensor]
         let path = tensor.path
         let type = tensor.description.elementType
-        let shape = tensor.description.shape
-        let result: (dataset: hid_t, sha256: String)
-        switch tensor.content {
-        case .bytes(let fill):
-            result = try encode(path, .element(type), shape, fill, workspace)
-        case .copy(let source, let stored):
-            if case .chunked(let grid, let filters) = stored.storage {
-                let dataset = try copyChunks(path, type, source, stored, grid, filters, workspace)
-                result = (dataset, stored.sha256)
-            } else {
-                result = try encode(
-                    path, .element(type), shape, { try source.readContiguous(stored, range: $0, into: $1) }, workspace)
-                guard result.sha256 == stored.sha256 else {
-                    throw source.damage(to: stored, "its bytes do not have the recorded sha256")
-                }
-            }
+        let bytes = UnsafeRawBufferPointer(place.bytes.content)
+        let grid = plan.grids[step.tensor]
+        let dataset: hid_t
+        if let open = datasets[step.tensor] {
+            dataset = open
+        } else {
+            let storage = grid.map { HDF5Storage.chunked($0.chunkShape, filters(of: tensor, place.effort)) }
+            dataset = try output.createDataset(
+                path, .element(type), tensor.description.shape, storage ?? .contiguous)
+            datasets[step.tensor] = dataset
         }
-        try HDF5Thread.shared.run { [output] in
-            for (name, value) in Self.attributes(type: type, sha256: result.sha256) {
-                try output.writeAttribute(name, of: result.dataset, path, value)
-            }
-            try output.closeDataset(result.dataset, path)
+        guard let grid else {
+            try output.write(bytes, to: dataset, path)
+            return try finish(step.tensor, place.sha256, &datasets)
         }
-        return result.sha256
+        try output.writeChunk(
+            bytes, filterMask: place.filterMask, offset: grid.offset(ofChunk: step.chunk), to: dataset, path)
+        if step.chunk == grid.count - 1 { try finish(step.tensor, place.sha256, &datasets) }
     }
 
-    /// Writes a dataset from its logical bytes and leaves it open.
-    private func encode(
-        _ path: String, _ type: HDF5ValueType, _ shape: [Int], _ fill: Fill, _ workspace: EncodingWorkspace
-    ) throws -> (dataset: hid_t, sha256: String) {
-        let byteCount = shape.reduce(type.byteCount, *)
-        var hash = SHA256()
-        if shape.isEmpty || byteCount <= CheckpointLayout.contiguousLimit {
-            let raw = workspace.raw.resized(to: byteCount)
-            if byteCount > 0 { try fill(0..<byteCount, raw) }
-            hash.update(UnsafeRawBufferPointer(raw))
-            let bytes = SharedBytes(UnsafeRawBufferPointer(raw))
-            let dataset = try HDF5Thread.shared.run { [output] in
-                let dataset = try output.createDataset(path, type, shape, .contiguous)
-                try output.write(bytes.buffer, to: dataset, path)
-                return dataset
-            }
-            report(byteCount)
-            return (dataset, hash.finalize())
+    private func finish(_ index: Int, _ sha256: String?, _ datasets: inout [Int: hid_t]) throws {
+        guard let sha256, let dataset = datasets.removeValue(forKey: index) else { return }
+        let path = tensors[index].path
+        for (name, value) in Self.attributes(type: tensors[index].description.elementType, sha256: sha256) {
+            try output.writeAttribute(name, of: dataset, path, value)
         }
-        let grid = ChunkGrid(cutting: shape, elementSize: type.byteCount)
-        let compressor = try workspace.compressor(for: path)
-        let raw = workspace.raw.resized(to: grid.chunkByteCount)
-        var dataset: hid_t?
-        var effort = ZstdEffort.entropyOnly
-        for number in 0..<grid.count {
-            let range = grid.byteRange(ofChunk: number)
-            let content = UnsafeMutableRawBufferPointer(rebasing: raw[..<range.count])
-            try fill(range, content)
-            UnsafeMutableRawBufferPointer(rebasing: raw[range.count...]).initializeMemory(as: UInt8.self, repeating: 0)
-            hash.update(UnsafeRawBufferPointer(content))
-            if number == 0 {
-                effort = try workspace.chooseEffort(for: UnsafeRawBufferPointer(raw), elementSize: grid.elementSize)
-                let level = UInt32(bitPattern: effort.recordedLevel)
-                dataset = try HDF5Thread.shared.run { [output] in
-                    try output.createDataset(
-                        path, type, shape,
-                        .chunked(grid.chunkShape, Self.filters(elementSize: grid.elementSize, level: level)))
-                }
-            }
-            let frame = try workspace.compress(
-                UnsafeRawBufferPointer(raw), elementSize: grid.elementSize, compressor, effort)
-            try write(frame, mask: 0, chunk: grid.offset(ofChunk: number), to: dataset!, path)
-            report(range.count)
-        }
-        return (dataset!, hash.finalize())
+        try output.closeDataset(dataset, path)
     }
 
-    private func copyChunks(
-        _ path: String, _ type: ElementType, _ source: CheckpointFile, _ stored: StoredTensor, _ grid: ChunkGrid,
-        _ filters: [HDF5Filter], _ workspace: EncodingWorkspace
-    ) throws -> hid_t {
-        let dataset = try HDF5Thread.shared.run { [output] in
-            try output.createDataset(path, .element(type), grid.shape, .chunked(grid.chunkShape, filters))
-        }
-        for number in 0..<grid.count {
-            let chunk = stored.chunks[number]
-            let buffer = workspace.raw.resized(to: chunk.byteCount)
-            try source.readStored(chunk, of: stored, into: buffer)
-            try write(
-                UnsafeRawBufferPointer(buffer), mask: chunk.filterMask, chunk: grid.offset(ofChunk: number),
-                to: dataset, path)
-            report(stored.description.byteCount / grid.count)
-        }
-        return dataset
-    }
-
-    private func write(
-        _ bytes: UnsafeRawBufferPointer, mask: UInt32, chunk offset: [Int], to dataset: hid_t, _ path: String
-    ) throws {
-        let bytes = SharedBytes(bytes)
-        try HDF5Thread.shared.run { [output] in
-            try output.writeChunk(bytes.buffer, filterMask: mask, offset: offset, to: dataset, path)
-        }
-    }
-
-    private func report(_ byteCount: Int) {
-        let total = done.wrappingAdd(byteCount, ordering: .relaxed).newValue
-        progress?(total)
-    }
-
-    private static func filters(elementSize: Int, level: UInt32) -> [HDF5Filter] {
-        let zstd = HDF5Filter(identifier: CheckpointLayout.zstdFilter, parameters: [level])
-        guard elementSize > 1 else { return [zstd] }
-        return [HDF5Filter(identifier: CheckpointLayout.shuffleFilter, parameters: [UInt32(elementSize)]), zstd]
+    private func filters(of tensor: TensorToWrite, _ effort: ZstdEffort) -> [HDF5Filter] {
+        if case .copy(_, let stored) = tensor.content, case .chunked(_, let filters) = stored.storage { return filters }
+        return HDF5Filter.shuffleAndZstd(
+            elementSize: tensor.description.elementType.byteCount, level: effort.recordedLevel)
     }
 }
 
-/// Bytes lent to libhdf5's thread while the lender waits for it.
-private struct SharedBytes: @unchecked Sendable {
-    // Sendable because nobody else touches the bytes until `HDF5Thread.run` has returned.
-    let buffer: UnsafeRawBufferPointer
+/// A part of the plan whose tensors are hashed one after the other. Whoever has the turn may use it.
+private final class Lane: @unchecked Sendable {
+    // Sendable because the turn is passed on under the monitor's lock.
+    var hash = SHA256()
+    var effort = ZstdEffort.entropyOnly
 
-    init(_ buffer: UnsafeRawBufferPointer) { self.buffer = buffer }
+    /// The hash of the tensor that ends here; the next one starts anew.
+    func takeHash() -> String {
+        var finished = SHA256()
+        swap(&finished, &hash)
+        return finished.finalize()
+    }
+}
+
+/// What one step leaves for libhdf5's thread.
+private final class EncodedChunk: @unchecked Sendable {
+    // Sendable because a place belongs to the thread that encodes, then to the one that stores, as the monitor tells.
+    let bytes = ScratchBuffer()
+    var filterMask: UInt32 = 0
+    var effort = ZstdEffort.entropyOnly
+    /// Of the whole tensor, with its last step (with every step of a copy).
+    var sha256: String?
 }

@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// Why a chat template cannot be used or did not render, and where in it.
 public struct TemplateError: Error, Equatable, CustomStringConvertible {
     public enum Kind: Sendable, Equatable {
@@ -52,7 +54,6 @@ struct TemplateFault: Error {
             lineStart = index + 1
         }
         // One line, whatever the template put into it.
-        let text = reason.unicodeScalars.prefix(1000).map { $0.value < 0x20 ? " " : String($0) }.joined()
-        return TemplateError(kind: kind, reason: text, line: line, column: offset - lineStart + 1)
+        return TemplateError(kind: kind, reason: reason.onOneLine(), line: line, column: offset - lineStart + 1)
     }
 }

@@ -49,15 +49,16 @@ public struct Evaluation: Sendable {
     ///
     /// - Parameters:
     ///   - problems: all with an answer.
+    ///   - reward: what judges the answers; nil: mathematical equivalence of what the answer rule finds.
     ///   - progress: gets the number of finished samples and of all.
     public init(
         _ problems: [Problem], encoder: PromptEncoder, parameters: ModelParameters, options: Options,
-        progress: @escaping (Int, Int) -> Void = { _, _ in }
+        reward: (any Reward)? = nil, progress: @escaping (Int, Int) -> Void = { _, _ in }
     ) throws {
         self.problems = problems
         let prompts = try problems.map { try encoder.prompt(for: $0.problem) }
         let generator = Generator(parameters)
-        let reward = ModeReward(rule: options.rule)
+        let reward = reward ?? ModeReward(rule: options.rule)
         var answers: [Answer] = []
         let total = problems.count * options.conditions.count * options.samplesPerProblem
         for condition in options.conditions {

@@ -64,6 +64,8 @@ public struct PromptEncoder: Sendable {
     /// What a reward needs to know of the response with these ids, as sampled.
     public func query(_ problem: Problem, response: [Int]) -> RewardQuery {
         let form = ResponseForm(response, control: control, stopTokens: stopTokens)
-        return RewardQuery(problem: problem, form: form, answerText: tokenizer.decode(response[form.answer]))
+        return RewardQuery(
+            problem: problem, form: form, answerText: tokenizer.decode(response[form.answer]),
+            responseText: text(of: response))
     }
 }

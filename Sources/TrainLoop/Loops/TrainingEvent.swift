@@ -2,10 +2,16 @@
 public enum TrainingEvent: Sendable {
     /// Something a person should know before the run goes on.
     case note(String)
+    /// The same, where something may be going wrong.
+    case warning(String)
     /// One update is done; the metrics by name, as they go to the history and to `metrics.jsonl`.
     case step(Int, of: Int, metrics: [(name: String, value: Double)])
     /// Mode preference was measured: mean P(`<think>`) and P(`<short>`) by level.
     case probe(step: Int, byLevel: [(level: String, pThink: Double, pShort: Double)])
+    /// Mean P(`<think>`) and P(`<short>`) over the prompts of the step under way, by level; before its `step`.
+    case preference([(level: String, pThink: Double, pShort: Double)])
+    /// The dev problems were asked; step 0 is before the first update.
+    case evaluation(step: Int, Evaluation)
     /// A state was saved.
     case saved(path: String, byteCount: Int)
     /// Part of a step's work is under way.
@@ -24,6 +30,7 @@ public enum TrainingFailure: Error, CustomStringConvertible {
     case emptyData(String)
     case invariant(step: Int, String)
     case dataChanged(String)
+    case reward(RewardError, step: Int, lastGood: String)
 
     public var description: String {
         switch self {
@@ -31,7 +38,9 @@ public enum TrainingFailure: Error, CustomStringConvertible {
             "\(what) is not finite at step \(step); the last good state is \(lastGood ?? "the input")"
         case .emptyData(let reason): reason
         case .invariant(let step, let what): "step \(step): \(what)"
-        case .dataChanged(let path): "\(path): is not the data that the run started with; resume needs the same file"
+        case .dataChanged(let flag): "\(flag) is not what the run started with; resume needs the same data"
+        case .reward(let error, let step, let lastGood):
+            "\(error), at step \(step); the last good state is \(lastGood)"
         }
     }
 }

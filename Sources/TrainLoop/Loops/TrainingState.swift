@@ -106,11 +106,9 @@ public struct TrainingState {
             TensorToWrite(
                 group: group,
                 description: TensorDescription(name: parameter.name, elementType: .float32, shape: parameter.shape),
-                content: .bytes { range, destination in
-                    guard let values = parameters[parameter.name] else { return }
-                    let bytes = UnsafeRawBufferPointer(values)
-                    destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range]))
-                })
+                // Every parameter of the configuration has its place in the buffer.
+                content: .memory(
+                    TensorMemory(UnsafeRawBufferPointer(parameters[parameter.name]!), owner: parameters)))
         }
     }
 }

@@ -25,6 +25,17 @@ public struct ModeReward: Reward {
             guard shortWrong == thinkWrong, shortRight > shortWrong else { return nil }
             return (thinkRight - thinkWrong) / (shortRight - shortWrong)
         }
+
+        /// What a response pays; truncated ones as wrong ones do.
+        public func value(of outcome: Outcome, mode: Mode?) -> Double {
+            switch (outcome, mode) {
+            case (.malformed, _), (_, nil): malformed
+            case (.right, .think): thinkRight
+            case (.right, .short): shortRight
+            case (.wrong, .think), (.truncated, .think): thinkWrong
+            case (.wrong, .short), (.truncated, .short): shortWrong
+            }
+        }
     }
 
     public var values: Values
@@ -65,18 +76,8 @@ public struct ModeReward: Reward {
         let grades = try grader.areRight(toGrade.map(\.answer))
         for (item, isRight) in zip(toGrade, grades) where isRight { verdicts[item.index].outcome = .right }
         for index in verdicts.indices {
-            verdicts[index].reward = value(of: verdicts[index].outcome, mode: queries[index].form.mode)
+            verdicts[index].reward = values.value(of: verdicts[index].outcome, mode: queries[index].form.mode)
         }
         return verdicts
-    }
-
-    private func value(of outcome: Outcome, mode: Mode?) -> Double {
-        switch (outcome, mode) {
-        case (.malformed, _), (_, nil): values.malformed
-        case (.right, .think): values.thinkRight
-        case (.right, .short): values.shortRight
-        case (.wrong, .think), (.truncated, .think): values.thinkWrong
-        case (.wrong, .short), (.truncated, .short): values.shortWrong
-        }
     }
 }

@@ -13,11 +13,14 @@ public struct RewardQuery: Sendable {
     public var form: ResponseForm
     /// The text of `form.answer`.
     public var answerText: String
+    /// The text of the whole response, control tokens readable.
+    public var responseText: String
 
-    public init(problem: Problem, form: ResponseForm, answerText: String) {
+    public init(problem: Problem, form: ResponseForm, answerText: String, responseText: String = "") {
         self.problem = problem
         self.form = form
         self.answerText = answerText
+        self.responseText = responseText
     }
 }
 
@@ -79,9 +82,12 @@ public struct ExactGrader: AnswerGrader {
 /// Why a reward could not be computed.
 public enum RewardError: Error, Equatable, CustomStringConvertible {
     case missingAnswer(problem: String)
+    /// A reward program and what it did wrong.
+    case program(String, String)
 
     public var description: String {
         switch self {
+        case .program(let command, let what): "the reward program `\(command)` \(what)"
         case .missingAnswer(let problem): "problem \"\(problem)\" has no answer to grade against"
         }
     }

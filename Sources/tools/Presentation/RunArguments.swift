@@ -22,29 +22,30 @@ struct RunArguments: ParsableArguments {
     @Option(help: "Leave parameters of this name as they are; * stands for anything. May be given several times.")
     var freeze: [String] = []
 
-    @Option(help: "Gradient norm above which gradients are scaled down; 0: never.")
-    var clipNorm = 1.0
+    @Option(help: "Gradient norm above which gradients are scaled down; 0: never. Default: 1.")
+    var clipNorm: Double?
 
-    @Option(help: "Tokens in one forward and backward pass; memory and speed only.")
-    var microBatchTokens = 4096
+    @Option(help: "Tokens in one forward and backward pass; memory and speed only. Default: 4096.")
+    var microBatchTokens: Int?
 
-    @Option(help: "Seed of everything random.")
-    var seed: UInt64 = 0
+    @Option(help: "Seed of everything random. Default: 0.")
+    var seed: UInt64?
 
-    @Option(help: "States that keep optimizer and training state; older ones become plain models.")
-    var keepLast = 1
+    @Option(help: "States that keep optimizer and training state; older ones become plain models. Default: 1.")
+    var keepLast: Int?
 
     func validate() throws {
         if resume == nil {
             guard input != nil else { throw ValidationError("give a checkpoint to start from, or --resume RUN") }
-            guard output != nil else { throw ValidationError("give -o RUN, the folder for the run") }
-        } else if input != nil || output != nil {
+            return
+        }
+        guard input == nil, output == nil else {
             throw ValidationError("--resume RUN goes on in that folder; leave the input and -o out")
         }
-        guard microBatchTokens >= 1, keepLast >= 1 else {
-            throw ValidationError("--micro-batch-tokens and --keep-last must be at least 1")
+        guard !force, probe == nil else {
+            throw ValidationError(
+                "--resume goes on with the probe it has and replaces nothing; leave --probe and --force out")
         }
-        guard clipNorm >= 0, clipNorm.isFinite else { throw ValidationError("--clip-norm must not be negative") }
     }
 
     var isResuming: Bool { resume != nil }
@@ -60,13 +61,20 @@ struct RunArguments: ParsableArguments {
     /// The run's folder; a new one is made. Called when nothing else can fail any more.
     func folder() throws -> RunFolder {
         if let resume { return RunFolder(existing: resume) }
-        return try RunFolder(creating: output ?? "", replacing: force)
+        guard let output else { throw ValidationError("give -o RUN, the folder for the run") }
+        return try RunFolder(creating: output, replacing: force)
     }
 
     /// Says on stdout where the run ended, or how to go on with it.
-    static func conclude(_ command: String, folder: RunFolder, data: String, last: String, step: Int, of total: Int) {
+    ///
+    /// - Parameter inputs: the flags that name files, which a resumed run needs again.
+    static func conclude(
+        _ command: String, folder: RunFolder, inputs: [(flag: String, path: String?)], last: String, step: Int,
+        of total: Int
+    ) {
         guard step < total else { return print(last) }
         print("stopped at step \(step) of \(total); go on with:")
-        print("  ckpt \(command) --resume \(folder.path) --data \(data)")
+        let again = inputs.compactMap { input in input.path.map { " \(input.flag) \($0)" } }.joined()
+        print("  ckpt \(command) --resume \(folder.path)\(again)")
     }
 }

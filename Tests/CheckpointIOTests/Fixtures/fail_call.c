@@ -99,3 +99,8 @@ int ftruncate64(int descriptor, off64_t length)
     int (*next)(int, off64_t) = dlsym(RTLD_NEXT, "ftruncate64");
     return is_watched(descriptor, 0) && fails("truncate") ? -1 : next(descriptor, length);
 }
+
+int ftruncate(int descriptor, off_t length)
+{
+    return ftruncate64(descriptor, length);
+}

@@ -47,6 +47,7 @@ public struct SFTTrainer {
         _ file: CheckpointFile, pairs data: [Pair], probe: [Problem]?, dataDigest: String, options: SFTOptions,
         resuming: Bool = false
     ) throws {
+        try options.check()
         encoder = try PromptEncoder(file.metadata)
         self.options = options
         let makeOptimizer: (ModelConfiguration) -> AdamW = { configuration in

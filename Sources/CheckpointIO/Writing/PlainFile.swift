@@ -1,0 +1,48 @@
+import Glibc
+
+/// A new file, written and read at given places through the page cache. Closed with the object.
+final class PlainFile: Sendable {
+    private let name: String
+    private let descriptor: Int32
+
+    /// Creates a file that must not exist, with the mode that umask leaves.
+    /// - Parameter name: the path that errors show.
+    /// - Throws: `CheckpointError.system`, as all methods.
+    init(creating path: String, reportedAs name: String) throws {
+        self.name = name
+        descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw failure("create the file", errno) }
+    }
+
+    deinit { close(descriptor) }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at address: Int) throws {
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(address + done))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw failure("write the file", count < 0 ? errno : ENOSPC) }
+            done += count
+        }
+    }
+
+    /// Fills `destination` from bytes that have been written.
+    func read(at address: Int, into destination: UnsafeMutableRawBufferPointer) throws {
+        var done = 0
+        while done < destination.count {
+            let count = pread(
+                descriptor, destination.baseAddress! + done, destination.count - done, off_t(address + done))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw failure("read back the file", count < 0 ? errno : EIO) }
+            done += count
+        }
+    }
+
+    func truncate(to byteCount: Int) throws {
+        guard ftruncate(descriptor, off_t(byteCount)) == 0 else { throw failure("set the length of the file", errno) }
+    }
+
+    func failure(_ operation: String, _ code: Int32) -> CheckpointError {
+        .system(path: name, operation: operation, code: code)
+    }
+}

@@ -1,0 +1,78 @@
+import OrderedJSON
+
+/// A reward by a program of the user's own: it says of each response whether it is right, and may say what it pays.
+///
+/// One line of JSON a batch each way. To the program: `{"responses": [{"id", "problem", "answer", "level", "mode",
+/// "response", "found"}, …]}`; back: `{"results": [R, …]}`, as many as responses and in their order, where R is `true`,
+/// `false`, or `{"right": true, "reward": 0.3}` with a reward that takes the place of the one by mode and outcome.
+/// Malformed and truncated responses are not sent; they pay what the options say.
+public struct ProgramReward: Reward {
+    public let values: ModeReward.Values
+    public let rule: AnswerRule
+    private let program: LineProgram
+
+    /// Starts the program and asks it about an empty batch, so that one that cannot answer stops a run before it began.
+    ///
+    /// - Parameter timeout: seconds for one batch.
+    /// - Throws: `RewardError.program`.
+    public init(command: String, timeout: Double, values: ModeReward.Values, rule: AnswerRule) throws {
+        self.values = values
+        self.rule = rule
+        program = try LineProgram(command: command, timeout: timeout)
+        _ = try ask([])
+    }
+
+    public func score(_ queries: [RewardQuery]) throws -> [Verdict] {
+        var verdicts = queries.map { query in
+            Verdict(
+                outcome: query.form.defect != nil ? .malformed : query.form.isTruncated ? .truncated : .wrong,
+                defect: query.form.defect, answer: AnswerExtraction.answer(in: query.answerText, rule: rule), reward: 0)
+        }
+        let sent = verdicts.indices.filter { verdicts[$0].outcome == .wrong }
+        let results = sent.isEmpty ? [] : try ask(sent.map { row(queries[$0], verdicts[$0]) })
+        for index in verdicts.indices {
+            verdicts[index].reward = values.value(of: verdicts[index].outcome, mode: queries[index].form.mode)
+        }
+        for (index, result) in zip(sent, results) {
+            verdicts[index].outcome = result.isRight ? .right : .wrong
+            verdicts[index].reward =
+                result.reward ?? values.value(of: verdicts[index].outcome, mode: queries[index].form.mode)
+        }
+        return verdicts
+    }
+
+    private func row(_ query: RewardQuery, _ verdict: Verdict) -> JSON {
+        [
+            "id": .string(query.problem.id), "problem": .string(query.problem.problem),
+            "answer": query.problem.answer.map { .string($0) } ?? .null,
+            "level": query.problem.level.map { .string($0) } ?? .null,
+            "mode": query.form.mode.map { .string($0.rawValue) } ?? .null, "response": .string(query.responseText),
+            "found": verdict.answer.map { .string($0) } ?? .null,
+        ]
+    }
+
+    private func ask(_ rows: [JSON]) throws -> [(isRight: Bool, reward: Double?)] {
+        let request: JSON = ["responses": .array(rows)]
+        let line = try program.answer(to: request.serialized())
+        guard let reply = try? JSON.parse(line), let results = reply["results"]?.array else {
+            throw program.failure("answered \"\(Self.excerpt(line))\", which is no line {\"results\": […]}")
+        }
+        guard results.count == rows.count else {
+            throw program.failure("gave \(results.count) results for \(rows.count) responses")
+        }
+        return try results.enumerated().map { index, result in
+            if let isRight = result.bool { return (isRight, nil) }
+            let reward = result["reward"]
+            guard let isRight = result["right"]?.bool, reward == nil || reward?.double?.isFinite == true else {
+                throw program.failure(
+                    "gave \(Self.excerpt(Array(result.serialized().utf8))) as result \(index + 1); give true, false, or "
+                        + "{\"right\": true, \"reward\": 0.3}")
+            }
+            return (isRight, reward?.double)
+        }
+    }
+
+    private static func excerpt(_ line: [UInt8]) -> String {
+        String(decoding: line.prefix(60), as: UTF8.self) + (line.count > 60 ? "…" : "")
+    }
+}

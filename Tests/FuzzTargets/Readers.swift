@@ -1,0 +1,151 @@
+import CheckpointIO
+import Foundation
+import Tokenization
+import Transformer
+
+/// What is done with the input of each target.
+extension FuzzTarget {
+    /// Tensors of more bytes in all are not read: an honest header of a few bytes may announce them.
+    private static let readLimit = 4 << 20
+
+    static func checkpoint(_ bytes: [UInt8], _ folder: FuzzFolder) throws {
+        var bytes = bytes
+        // The end of the file as the superblock records it, so that inputs of any length get past that check.
+        if bytes.count >= 48 { withUnsafeBytes(of: UInt64(bytes.count).littleEndian) { bytes.replaceSubrange(40..<48, with: $0) } }
+        let path = try folder.file(bytes, "input.h5")
+        // The checks that stand in front must hold as well.
+        _ = try? CheckpointFile(path: path)
+        let file = try CheckpointFile(path: path, checkingDigests: false)
+        let tensors = TensorGroup.allCases.flatMap { file.tensors(in: $0) }
+        _ = file.weightsDigest
+        guard tensors.allSatisfy({ $0.description.byteCount <= readLimit }) else { return }
+        _ = try file.verify()
+        for tensor in tensors { try read(tensor, of: file) }
+        guard folder.exports else { return }
+        let copy = tensors.map { TensorToWrite(group: $0.group, description: $0.description, content: .copy(file, $0)) }
+        let output = folder.path + "/copy.h5"
+        _ = try CheckpointWriter.write(file.metadata, tensors: copy, to: output, overwrite: true)
+        try expectReadable(output, file.metadata)
+    }
+
+    /// The whole tensor and a part across chunks; damage is no finding.
+    private static func read(_ tensor: StoredTensor, of file: CheckpointFile) throws {
+        let count = tensor.description.byteCount
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+        defer { buffer.deallocate() }
+        try? file.read(tensor, into: buffer)
+        let range = count / 3..<count - count / 5
+        try? file.read(tensor, range: range, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<range.count]))
+        _ = try? file.statistics(of: tensor)
+    }
+
+    /// Opens a foreign model, reads its tensors, and takes it into every format there is.
+    static func model(_ path: String, _ folder: FuzzFolder) throws {
+        let model = try ForeignModel.open(path: path)
+        let byteCount = model.source.tensors.reduce(0) { $0 + min($1.byteCount, readLimit + 1) }
+        guard byteCount <= readLimit else { return }
+        for tensor in model.source.tensors {
+            let range = tensor.byteCount / 3..<tensor.byteCount
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 64)
+            defer { buffer.deallocate() }
+            try model.source.read(tensor.name, range: range, into: buffer)
+        }
+        guard folder.exports else { return }
+        let output = folder.path + "/imported.h5"
+        let tensors = model.source.tensors.map { tensor in
+            TensorToWrite(
+                description: tensor,
+                content: .bytes { range, target in
+                    try model.source.read(tensor.name, range: range, into: target)
+                })
+        }
+        try tolerating { _ = try CheckpointWriter.write(model.metadata, tensors: tensors, to: output, overwrite: true) }
+            .map { try expectReadable(output, model.metadata) }
+        let exported = folder.path + "/exported"
+        try tolerating { try HuggingFaceExport.write(model.metadata, model.source, to: exported, overwrite: true) }
+            .map { try expectImportable(exported, model) }
+        let gguf = folder.path + "/exported.gguf"
+        try tolerating { try GGUFExport.write(model.metadata, model.source, to: gguf, overwrite: true) }
+            .map { try expectImportable(gguf, nil) }
+        if let tokenizer = model.metadata.tokenizer { try tolerating { try Self.tokenizer(tokenizer.json) } }
+        if let text = model.metadata.chatTemplate { try tolerating { try template(Array(text.utf8)) } }
+        try tolerating { try configuration(Array(model.metadata.config.utf8)) }
+    }
+
+    static func tokenizer(_ bytes: [UInt8]) throws {
+        let tokenizer = try Tokenizer(json: bytes)
+        for text in ["Hello  world, it's 2025!\n\n naïve café\t<|im_end|>", "", "\u{0}\u{10FFFF}e\u{301}", "aaaaaaaaaaaaaaaaaaaa"] {
+            let ids = tokenizer.encode(text, addSpecialTokens: true)
+            _ = tokenizer.encode(utf8: [0xFF, 0xC3] + Array(text.utf8), parsingAddedTokens: false)
+            let decoded = tokenizer.decode(ids)
+            var stream = tokenizer.streamingDecoder(skippingSpecialTokens: false)
+            let streamed = ids.reduce("") { $0 + stream.append($1) } + stream.finish()
+            guard Array(streamed.utf8) == Array(decoded.utf8) else {
+                throw FuzzFinding("streaming gives \(streamed.debugDescription), decoding \(decoded.debugDescription)")
+            }
+        }
+        _ = tokenizer.decode([-1, Int.max, tokenizer.vocabularySize, 0])
+        var editor = try TokenizerEditor(json: bytes)
+        do {
+            try editor.add(AddedToken(id: editor.nextID, content: "<fuzz>"))
+        } catch { return }
+        do {
+            let edited = try Tokenizer(json: editor.json)
+            guard let id = edited.id(of: "<fuzz>"), edited.encode("<fuzz>") == [id] else {
+                throw FuzzFinding("a token that was added is not found")
+            }
+        } catch let error as TokenizerError {
+            throw FuzzFinding("a tokenizer with a token more is refused: \(error)")
+        }
+    }
+
+    static func configuration(_ bytes: [UInt8]) throws {
+        guard let text = String(validating: bytes, as: UTF8.self) else { return }
+        let configuration = try ModelConfiguration(json: text)
+        guard configuration.parameterCount > 0 else { throw FuzzFinding("a model without parameters is accepted") }
+    }
+
+    static func template(_ bytes: [UInt8]) throws {
+        guard let text = String(validating: bytes, as: UTF8.self) else { return }
+        let template = try ChatTemplate(text)
+        let messages = [
+            ChatMessage(role: "system", content: "Be brief."), ChatMessage(role: "user", content: "What is 17+25?"),
+            ChatMessage(role: "assistant", content: "<think>\n17+25\n</think>\n\n42"),
+        ]
+        _ = try template.render(messages, addGenerationPrompt: true, variables: ["bos_token": "<s>", "eos_token": "</s>"])
+    }
+
+    /// Nil where `work` refuses its input.
+    @discardableResult
+    private static func tolerating(_ work: () throws -> Void) throws -> Void? {
+        do {
+            return try work()
+        } catch let finding as FuzzFinding {
+            throw finding
+        } catch { return nil }
+    }
+
+    private static func expectReadable(_ path: String, _ metadata: CheckpointMetadata) throws {
+        do {
+            let file = try CheckpointFile(path: path)
+            guard file.metadata == metadata else { throw FuzzFinding("metadata change on the way through a file") }
+        } catch let error as CheckpointError {
+            throw FuzzFinding("what was written is refused: \(error)")
+        }
+    }
+
+    private static func expectImportable(_ path: String, _ model: ImportedModel?) throws {
+        let again: ImportedModel
+        do {
+            again = try ForeignModel.open(path: path)
+        } catch ForeignModelError.unsupported {
+            // GGUF can say what no checkpoint keeps, such as RoPE divisors that are not known to be llama3's.
+            return
+        } catch {
+            throw FuzzFinding("what was exported is refused: \(error)")
+        }
+        guard let model else { return }
+        guard again.source.tensors.sorted(by: { $0.name < $1.name }) == model.source.tensors.sorted(by: { $0.name < $1.name })
+        else { throw FuzzFinding("tensors change on the way through a folder") }
+    }
+}

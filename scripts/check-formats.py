@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""Checks models on their way between formats against transformers, gguf and llama.cpp; exits with 1 where one differs.
+
+Usage: check-formats.py FOLDER [MODEL.h5]
+
+Hugging Face: tiny llama, qwen2 and qwen3 models with random weights, and MODEL.h5 if given, go from transformers
+through a checkpoint and back, in one file and in shards: every tensor must be byte-identical, and transformers must
+compute equal logits. Run it with transformers 4 and with 5.
+GGUF: import of every quantised type must be bit-equal to what the gguf package makes of it. Exports of the tiny models
+are loaded by llama.cpp, whose logits must be close to transformers', and MODEL.h5 must greedily continue five prompts
+with the same text in llama.cpp and in transformers. Left out where llama_cpp_python or gguf is not installed.
+
+`ckpt` is taken from PATH. Seen with transformers 4.57.6 and 5.23.0, llama_cpp_python 0.3.36, gguf 0.19.0.
+"""
+
+import gc
+import importlib.metadata
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import safetensors
+import torch
+import transformers
+
+TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+PROMPTS = [
+    "What is 17+25?",
+    "Name the capital of France.",
+    "Write a short poem about rain.",
+    "Explain in one sentence why the sky is blue.",
+    "List three prime numbers.",
+]
+failures = []
+
+
+def check(name, holds, detail):
+    print(f"{'ok  ' if holds else 'FAIL'} {name}: {detail}", flush=True)
+    if not holds:
+        failures.append(name)
+
+
+def ckpt(*arguments):
+    result = subprocess.run(["ckpt", *map(str, arguments)], capture_output=True, text=True)
+    if result.returncode != 0:
+        sys.exit(f"ckpt {' '.join(map(str, arguments))}: {result.stderr}")
+    return result.stdout
+
+
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def load(folder, dtype):
+    # Version 4 of transformers knows only the older name of the argument.
+    name = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", **{name: dtype})
+    return model.eval()
+
+
+def logits(model, ids):
+    with torch.no_grad():
+        return model(torch.tensor([ids])).logits[0].float().numpy()
+
+
+def tensors(folder):
+    """Type, shape and bytes of every tensor of a folder."""
+    found = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        content = path.read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length])
+        for name, entry in header.items():
+            if name != "__metadata__":
+                start, end = entry["data_offsets"]
+                found[name] = entry["dtype"], tuple(entry["shape"]), content[8 + length + start : 8 + length + end]
+    return found
+
+
+def tiny(family, tied):
+    torch.manual_seed(5)
+    common = dict(
+        vocab_size=320, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=256, tie_word_embeddings=tied, rms_norm_eps=1e-5,
+    )
+    config, kind = {
+        "llama": (transformers.LlamaConfig(**common), transformers.LlamaForCausalLM),
+        "qwen2": (transformers.Qwen2Config(**common), transformers.Qwen2ForCausalLM),
+        "qwen3": (transformers.Qwen3Config(head_dim=32, **common), transformers.Qwen3ForCausalLM),
+    }[family]
+    model = kind(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # Norms and biases start out constant; larger values everywhere let a mix-up show in the logits.
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model.eval()
+
+
+def there_and_back(folder, name, model, ids, dtype, shard):
+    """transformers → checkpoint → folder: bytes and logits."""
+    first, second = folder / f"{name}-first", folder / f"{name}-second"
+    for path in (first, second):
+        shutil.rmtree(path, ignore_errors=True)
+    model.save_pretrained(first, max_shard_size=shard or "5GB")
+    ckpt("import", first, "-o", folder / f"{name}.h5", "--force")
+    ckpt("export", folder / f"{name}.h5", "-o", second, *(["--max-shard-size", shard] if shard else []))
+    before, after = tensors(first), tensors(second)
+    count = len(list(second.glob("*.safetensors")))
+    check(
+        f"{name}, {shard or 'one file'}: tensors", before == after and (count > 1) == bool(shard),
+        f"{len(after)} tensors in {count} files, byte-identical")
+    equal = np.array_equal(logits(load(first, dtype), ids), logits(load(second, dtype), ids))
+    check(f"{name}, {shard or 'one file'}: logits of transformers {transformers.__version__}", equal, "equal")
+
+
+def quantised_import(folder):
+    import gguf
+
+    rng = np.random.default_rng(3)
+    for kind in ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"]:
+        type_ = gguf.GGMLQuantizationType[kind]
+        elements, size = gguf.GGML_QUANT_SIZES[type_]
+        path = folder / f"{kind}.gguf"
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_block_count(1)
+        writer.add_context_length(64)
+        writer.add_embedding_length(256)
+        writer.add_feed_forward_length(256)
+        writer.add_head_count(4)
+        writer.add_layer_norm_rms_eps(1e-5)
+        data = rng.integers(0, 256, (512, 256 // elements * size), dtype=np.uint8)
+        if kind in ("F32", "F16", "BF16"):
+            values = rng.standard_normal((512, 256)).astype(np.float32)
+            data = gguf.quantize(values, type_)
+        else:
+            # Scales are halves; random bits would make most of them infinite or no numbers.
+            places = {"Q4_1": [0, 2], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}.get(kind, [0])
+            blocks = data.reshape(-1, size)
+            for place in places:
+                scales = (rng.standard_normal(len(blocks)) * 0.1).astype(np.float16)
+                blocks[:, place : place + 2] = scales.view(np.uint8).reshape(-1, 2)
+        writer.add_tensor("token_embd.weight", data, raw_dtype=type_)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        ckpt("import", path, "-o", folder / f"{kind}.h5", "--force")
+        ckpt("export", folder / f"{kind}.h5", "-o", folder / f"{kind}-hf", "--dtype", "float32", "--force")
+        _, _, found = tensors(folder / f"{kind}-hf")["model.embed_tokens.weight"]
+        expected = gguf.dequantize(data, type_).astype("<f4").tobytes()
+        check(f"import of {kind}", found == expected, f"{len(found) // 4} values bit-equal to gguf {version('gguf')}")
+
+
+def llama_cpp_model(path, **options):
+    import llama_cpp
+
+    # Keys and values as float32, so that only the weights' types make a difference.
+    return llama_cpp.Llama(str(path), n_ctx=256, n_threads=1, verbose=False, type_k=0, type_v=0, flash_attn=False, **options)
+
+
+def llama_cpp_logits(path, ids):
+    model = llama_cpp_model(path, logits_all=True)
+    model.reset()
+    model.eval(ids)
+    result = np.array(model.scores[: len(ids)], dtype=np.float32)
+    model.close()
+    return result
+
+
+def families_in_llama_cpp(folder, tokenizer_folder):
+    """Random models of every family, with a real tokenizer's files beside them, since llama.cpp wants a vocabulary."""
+    ids = [3, 17, 250, 99, 4, 4, 123, 319, 0, 64, 31, 200, 77]
+    for family, tied in [("llama", True), ("llama", False), ("qwen2", False), ("qwen3", True)]:
+        model = tiny(family, tied)
+        name = f"{family}-{'tied' if tied else 'untied'}"
+        source = folder / f"{name}-gguf"
+        shutil.rmtree(source, ignore_errors=True)
+        model.save_pretrained(source)
+        for file in tokenizer_folder.iterdir():
+            shutil.copy(file, source)
+        ckpt("import", source, "-o", folder / f"{name}.h5", "--force")
+        expected = logits(model, ids)
+        for dtype in ["float32", "float16", "bfloat16", "q8_0"]:
+            path = folder / f"{name}-{dtype}.gguf"
+            ckpt("export", folder / f"{name}.h5", "-o", path, "--dtype", dtype, "--force")
+            found = llama_cpp_logits(path, ids)
+            error = float(np.abs(found - expected).max() / np.abs(expected).max())
+            # Rounding of weights, and for q8_0 of activations too, is all that may differ.
+            limit = {"float32": 1e-5, "float16": 3e-3, "bfloat16": 2e-2, "q8_0": 4e-2}[dtype]
+            check(f"{name} as {dtype} in llama.cpp", error < limit, f"largest relative error of logits {error:.1e}")
+
+
+def tiny_tokenizer(folder):
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(f"<|{number}|>", normalized=False) for number in range(64)])
+    shutil.rmtree(folder, ignore_errors=True)
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|0|>").save_pretrained(folder)
+    return folder
+
+
+def same_text(folder, checkpoint):
+    """Greedy continuations by llama.cpp of every export against transformers on the very same weights."""
+    for dtype in ["float32", "float16", "bfloat16", "q8_0"]:
+        path = folder / f"model-{dtype}.gguf"
+        ckpt("export", checkpoint, "-o", path, "--dtype", dtype, "--force")
+        ckpt("import", path, "-o", folder / "again.h5", "--force")
+        ckpt("export", folder / "again.h5", "-o", folder / "again", "--dtype", "float32", "--force")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "again")
+        reference = load(folder / "again", torch.float32)
+        model = llama_cpp_model(path)
+        same, differences = 0, []
+        for prompt in PROMPTS:
+            text = tokenizer.apply_chat_template(
+                [{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
+            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+            own = model.tokenize(text.encode(), add_bos=False, special=True)
+            assert own == ids, f"llama.cpp cuts the prompt into {own}, the tokenizer into {ids}"
+            with torch.no_grad():
+                output = reference.generate(torch.tensor([ids]), max_new_tokens=40, do_sample=False)[0, len(ids) :]
+            expected = tokenizer.decode([i for i in output.tolist() if i != tokenizer.eos_token_id])
+            found = model.create_completion(
+                ids, max_tokens=40, temperature=0.0, top_k=1, repeat_penalty=1.0)["choices"][0]["text"]
+            same += found == expected
+            if found != expected:
+                differences.append(f"{found!r} against {expected!r}")
+        model.close()
+        # llama.cpp rounds activations to 8 bits before a product with q8_0, and to the weights' type with float16 and
+        # bfloat16; near a tie that may change a token.
+        limit = len(PROMPTS) if dtype == "float32" else len(PROMPTS) - 2
+        check(f"greedy text of {dtype} in llama.cpp", same >= limit, "; ".join([f"{same} of {len(PROMPTS)} prompts equal", *differences]))
+        del reference
+        gc.collect()
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    checkpoint = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    folder.mkdir(parents=True, exist_ok=True)
+    print(", ".join(f"{name} {version(name)}" for name in ["transformers", "safetensors", "torch", "gguf", "llama_cpp_python"]))
+    ids = list(range(1, 60, 3))
+    for family, tied, dtype in [("llama", True, "bfloat16"), ("qwen2", False, "float32"), ("qwen3", True, "float16")]:
+        for shard in [None, "60KB"]:
+            there_and_back(folder, f"tiny-{family}", tiny(family, tied).to(TYPES[dtype]), ids, TYPES[dtype], shard)
+    if checkpoint:
+        ckpt("export", checkpoint, "-o", folder / "model", "--force")
+        for shard in [None, "100MB"]:
+            there_and_back(folder, "model", load(folder / "model", "auto"), ids, torch.float32, shard)
+    if version("gguf"):
+        quantised_import(folder)
+    if version("llama_cpp_python"):
+        families_in_llama_cpp(folder, tiny_tokenizer(folder / "tokenizer"))
+        if checkpoint:
+            same_text(folder, checkpoint)
+    sys.exit(1 if failures else 0)
+
+
+main()
