@@ -44,7 +44,9 @@ public struct TokenizerEditor: Sendable {
                 reason: "\"\(token.content)\" would get id \(expected), not \(token.id); use that id")
         }
         // The library counts tokens; where ids have gaps, what it comes to may be another token's.
-        if let (other, _) = root["model"]?["vocab"]?.object?.first(where: { $0.key != token.content && $0.value.int == token.id }) {
+        if let (other, _) = root["model"]?["vocab"]?.object?.first(where: {
+            $0.key != token.content && $0.value.int == token.id
+        }) {
             throw TokenizerError.refusedEdit(
                 reason: "\"\(token.content)\" would get id \(expected), which is that of \"\(other)\" in model.vocab; "
                     + "the vocabulary has gaps")
