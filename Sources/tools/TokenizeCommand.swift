@@ -16,9 +16,10 @@ struct TokenizeCommand: ParsableCommand {
             ckpt tokenize tokens.h5 --json < prompt.txt
 
             Each line is an id and its piece, in quotation marks so that spaces and newlines show; bytes that are only \
-            part of a character are written \\xE7. Special, added and control tokens are marked. --chat puts the text \
-            into the chat template as a user's turn, the prompt of training and evaluation. What looks like a special \
-            token is one, except in a user's turn; --plain takes all text as it is written.
+            part of a character are written \\xE7, characters that cannot be seen \\u200b. Special, added and control \
+            tokens are marked. --chat puts the text into the chat template as a user's turn, the prompt of training \
+            and evaluation. What looks like a special token is one, except in a user's turn; --plain takes all text as \
+            it is written.
             """)
 
     @Argument(
@@ -216,8 +217,17 @@ private struct TokenPieces {
         return "\"\(result)\""
     }
 
-    /// One line, whatever is in the text.
-    static func quoted(_ text: String) -> String { JSON.string(text).serialized() }
+    /// One line, whatever is in the text; what cannot be seen, but for the space, is written by its number.
+    static func quoted(_ text: String) -> String {
+        JSON.string(text).serialized().unicodeScalars.reduce(into: "") { result, scalar in
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned,
+                .spaceSeparator where scalar != " ":
+                result += String(format: scalar.value > 0xFFFF ? "\\U%08x" : "\\u%04x", scalar.value)
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+    }
 }
 
 extension Array where Element == Substring {

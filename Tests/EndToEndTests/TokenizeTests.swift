@@ -18,6 +18,8 @@ import Testing
         // The two bytes of é are tokens of their own.
         #expect(pieces[4...5] == ["\"\\xC3\"", "\"\\xA9\""])
         #expect(result.output.hasSuffix("tokens, 22 bytes\n"))
+        let unseen = try tokenize("tokens.h5", "a\u{200B}\u{A0}b", "--chat", in: folder)
+        #expect(unseen.output.hasSuffix("prompt:\n  \"a\\u200b\\u00a0b\"\n"), "\(unseen.output)")
         let plain = try tokenize("tokens.h5", "7<think>", "--plain", in: folder)
         #expect(!plain.output.contains("control"))
         #expect(plain.output.hasSuffix("\"<think>\" in the text is no token here: it is taken as it is written\n"))
