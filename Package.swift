@@ -67,7 +67,8 @@ let package = Package(
 
         // Compares with other tokenizers and measures; see bench/tokenization.
         .executableTarget(
-            name: "tokenization-bench", dependencies: ["OrderedJSON", "CheckpointIO", "Tokenization"], path: "bench/tokenization",
+            name: "tokenization-bench", dependencies: ["OrderedJSON", "CheckpointIO", "Tokenization"],
+            path: "bench/tokenization",
             exclude: ["compare.py"],
             swiftSettings: warningsAreErrors),
 

@@ -17,7 +17,8 @@ public enum CheckpointMarks {
         var isCreated = false
         for range in ends {
             var bytes = [UInt8](repeating: 0, count: range.count)
-            guard (try? bytes.withUnsafeMutableBytes({ try source.read(at: UInt64(range.lowerBound), into: $0) })) != nil
+            guard
+                (try? bytes.withUnsafeMutableBytes({ try source.read(at: UInt64(range.lowerBound), into: $0) })) != nil
             else { return false }
             isNamed = isNamed || contains(bytes, "record_digest\0") || contains(bytes, "format_version\0")
             isCreated = isCreated || (0...9).contains { contains(bytes, "ckpt \($0).") }

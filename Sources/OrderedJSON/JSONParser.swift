@@ -106,7 +106,9 @@ private struct Parser {
             let keyOffset = position
             guard current == UInt8(ascii: "\"") else { throw error("expected a key in quotation marks") }
             let key = try string()
-            guard members[key] == nil else { throw error("duplicate key \"\(key.onOneLine(limit: 80))\"", at: keyOffset) }
+            guard members[key] == nil else {
+                throw error("duplicate key \"\(key.onOneLine(limit: 80))\"", at: keyOffset)
+            }
             skipWhitespace()
             guard current == UInt8(ascii: ":") else { throw error("expected ':' after a key") }
             position += 1

@@ -46,9 +46,9 @@ struct VocabularyPlan {
         _ record: TokenizerRecord, tokens wanted: [String], renames: [(old: String, new: String)], rows: Int,
         path: String
     ) throws {
-        let before = try Tokenizer(json: record.json)
-        try Self.check(wanted, existing: before, renames: renames)
         var editor = try TokenizerEditor(json: record.json)
+        let before = try editor.tokenizer()
+        try Self.check(wanted, existing: before, renames: renames)
         var config = try Self.parsedConfig(record.config, path: path)
         var notes: [String] = []
         var renamed: Set<String> = []
@@ -63,7 +63,7 @@ struct VocabularyPlan {
         }
 
         if !renames.isEmpty { editor = try TokenizerEditor(json: Self.madeOrdinary(renamed, in: editor.json)) }
-        let current = renames.isEmpty ? before : try Tokenizer(json: editor.json)
+        let current = try editor.tokenizer()
         var planned: [Token] = []
         for content in wanted {
             if let token = current.addedTokens.first(where: { $0.content == content }) {
@@ -90,7 +90,7 @@ struct VocabularyPlan {
         rowsAfter = max(rows, tokenizerSizeAfter)
         tokenizerJSON = edited ? editor.json : record.json
         tokenizerConfig = edited ? config?.serialized(indent: 2) ?? record.config : record.config
-        tokenizer = edited ? try Tokenizer(json: editor.json) : before
+        tokenizer = try editor.tokenizer()
         self.notes = notes
     }
 

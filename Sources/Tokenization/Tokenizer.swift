@@ -19,6 +19,11 @@ public struct Tokenizer: Sendable {
         storage = try Storage(root)
     }
 
+    /// - Parameter base: where given, a tokenizer whose `model` is the same, which is then shared.
+    init(_ root: JSON, sharingModelOf base: Tokenizer? = nil) throws {
+        storage = try Storage(root, model: base?.storage.model)
+    }
+
     /// The ids of a text.
     ///
     /// - Parameters:
@@ -71,7 +76,7 @@ extension Tokenizer {
     final class Storage: Sendable {
         private let normalizers: [Normalizer]
         private let preTokenizers: [PreTokenizer]
-        private let model: BytePairModel
+        let model: BytePairModel
         private let postProcessor: PostProcessor
         /// Empty where the file has no decoder: tokens are then joined by spaces.
         let decoders: [TokenDecoder]
@@ -88,7 +93,7 @@ extension Tokenizer {
         /// Ids that text from outside must not yield; nil where the model cannot make any of them.
         private let banned: [Bool]?
 
-        init(_ json: JSON) throws {
+        init(_ json: JSON, model shared: BytePairModel? = nil) throws {
             var component = try Component(json, at: "the file")
             component.ignore("version", "truncation", "padding")
             normalizers = try component.optional("normalizer").map { try Normalizer.read($0, at: "normalizer") } ?? []
@@ -103,7 +108,7 @@ extension Tokenizer {
             try component.finish()
             var isByteLevel = false
             if case .byteLevel? = preTokenizers.last { isByteLevel = true }
-            model = try BytePairModel(modelJSON, isByteLevel: isByteLevel)
+            model = try shared ?? BytePairModel(modelJSON, isByteLevel: isByteLevel)
 
             var ids = TokenTable(capacity: added.count + model.tokens.count)
             var addedByID: [Int: AddedToken] = [:]

@@ -5,16 +5,24 @@ public struct TokenizerEditor: Sendable {
     private var root: JSON
     /// The text as given, until something changes.
     private var original: [UInt8]?
+    /// What the file given makes. Additions leave its model alone, and reading that is most of the work.
+    private let base: Tokenizer
+    private var changesModel = false
 
     /// - Throws: `TokenizerError` where the text is not a tokenizer that `Tokenizer` reads.
     public init(json: [UInt8]) throws {
-        _ = try Tokenizer(json: json)
         do {
             root = try JSON.parse(json)
         } catch {
             throw TokenizerError.notJSON(reason: "\(error)")
         }
         original = json
+        base = try Tokenizer(root)
+    }
+
+    /// The tokenizer with all changes.
+    public func tokenizer() throws -> Tokenizer {
+        original == nil ? try Tokenizer(root, sharingModelOf: changesModel ? nil : base) : base
     }
 
     /// The file with all changes; byte for byte the one given if there were none.
@@ -44,7 +52,9 @@ public struct TokenizerEditor: Sendable {
                 reason: "\"\(token.content)\" would get id \(expected), not \(token.id); use that id")
         }
         // The library counts tokens; where ids have gaps, what it comes to may be another token's.
-        if let (other, _) = root["model"]?["vocab"]?.object?.first(where: { $0.key != token.content && $0.value.int == token.id }) {
+        if let (other, _) = root["model"]?["vocab"]?.object?.first(where: {
+            $0.key != token.content && $0.value.int == token.id
+        }) {
             throw TokenizerError.refusedEdit(
                 reason: "\"\(token.content)\" would get id \(expected), which is that of \"\(other)\" in model.vocab; "
                     + "the vocabulary has gaps")
@@ -85,6 +95,7 @@ public struct TokenizerEditor: Sendable {
         if let processor = root["post_processor"] {
             root["post_processor"] = renamed(processor, old, new)
         }
+        changesModel = true
         original = nil
     }
 

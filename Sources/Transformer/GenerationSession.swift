@@ -12,6 +12,7 @@ final class GenerationSession: @unchecked Sendable {
     private let rule: Sampling.Rule
     private let onToken: ((Int, Int, Int) -> Bool)?
     private let progress: ((Int) -> Void)?
+    private let onPrompt: ((Int, [Float]) -> Void)?
     private let pool: PagePool
     private let rowLimit: Int
     private let sharesRows: Bool
@@ -33,13 +34,14 @@ final class GenerationSession: @unchecked Sendable {
 
     init(
         _ generator: Generator, _ requests: [GenerationRequest], _ options: SamplingOptions,
-        onToken: ((Int, Int, Int) -> Bool)?, progress: ((Int) -> Void)?
+        onToken: ((Int, Int, Int) -> Bool)?, progress: ((Int) -> Void)?, onPrompt: ((Int, [Float]) -> Void)?
     ) {
         model = generator.model
         self.requests = requests
         self.options = options
         self.onToken = onToken
         self.progress = progress
+        self.onPrompt = onPrompt
         rule = Sampling.Rule(
             temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP)
         let configuration = model.configuration
@@ -143,6 +145,7 @@ final class GenerationSession: @unchecked Sendable {
         }
         for (index, request) in chosen.enumerated() {
             prepared[request] = Prepared(prompt: prompts[index], logits: logits[index])
+            onPrompt?(request, logits[index])
         }
     }
 

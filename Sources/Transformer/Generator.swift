@@ -127,13 +127,23 @@ public struct Generator: Sendable {
     ///
     /// `onToken(request, sample, token)` is called for every token in the order of the steps, forced ones included, on
     /// the calling thread; returning false ends that sample. `progress` receives the number of tokens generated so
-    /// far after every step. An empty prompt yields empty completions.
+    /// far after every step. `onPrompt(request, logits)` gets what was computed of each prompt once: the logits of the
+    /// first token of its samples, temperature not applied. An empty prompt yields empty completions.
     public func generate(
         _ requests: [GenerationRequest], _ options: SamplingOptions,
-        onToken: ((_ request: Int, _ sample: Int, _ token: Int) -> Bool)? = nil, progress: ((Int) -> Void)? = nil
+        onToken: ((_ request: Int, _ sample: Int, _ token: Int) -> Bool)? = nil, progress: ((Int) -> Void)? = nil,
+        onPrompt: ((_ request: Int, _ logits: [Float]) -> Void)? = nil
     ) -> [[Completion]] {
-        let session = GenerationSession(self, requests, options, onToken: onToken, progress: progress)
+        let session = GenerationSession(
+            self, requests, options, onToken: onToken, progress: progress, onPrompt: onPrompt)
         return session.run()
+    }
+
+    /// Probabilities of the given tokens by a row of logits over the whole vocabulary, at temperature 1.
+    public static func probabilities(of tokens: [Int], _ logits: [Float]) -> [Double] {
+        let top = Double(logits.max() ?? 0)
+        let mass = logits.reduce(0.0) { $0 + exp(Double($1) - top) }
+        return tokens.map { exp(Double(logits[$0]) - top) / mass }
     }
 
     /// Probabilities `[prompts][tokens]` of the given tokens to come first after each prompt, at temperature 1 over the
@@ -161,9 +171,7 @@ public struct Generator: Sendable {
                     result.append(tokens.map { _ in 0 })
                     continue
                 }
-                let top = Double(row.max() ?? 0)
-                let mass = row.reduce(0.0) { $0 + exp(Double($1) - top) }
-                result.append(tokens.map { exp(Double(row[$0]) - top) / mass })
+                result.append(Self.probabilities(of: tokens, row))
             }
             first = end
         }

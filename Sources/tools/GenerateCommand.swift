@@ -72,10 +72,10 @@ struct GenerateCommand: ParsableCommand {
 
     func run() throws {
         let file = try CheckpointFile(path: input)
-        let reader = try PromptReader(file.metadata)
+        let reader = try FileError.naming(input) { try PromptReader(file.metadata) }
         if mode != .auto, reader.control == nil { throw PromptEncoder.Failure.noControlTokens }
         let parameters = try ModelParameters(file)
-        let ids = try reader.prompt(for: prompt)
+        let ids = try FileError.naming(input) { try reader.prompt(for: prompt) }
         let options = SamplingOptions(
             temperature: Float(temperature), topP: Float(topP), topK: topK, maximumNewTokens: maxNewTokens,
             stopTokens: reader.stopTokens, seed: seed)

@@ -142,15 +142,12 @@ private struct TokenizerSource {
     init(path: String) throws {
         self.path = path
         metadata = try Self.metadata(path)
-        do {
-            if let metadata {
-                guard let record = metadata.tokenizer else { throw PromptReader.Failure.noTokenizer }
-                tokenizer = try Tokenizer(json: record.json)
-            } else {
-                tokenizer = try Tokenizer(json: Array(try Data(contentsOf: URL(fileURLWithPath: path))))
+        tokenizer = try FileError.naming(path) { [metadata] in
+            guard let metadata else {
+                return try Tokenizer(json: Array(try Data(contentsOf: URL(fileURLWithPath: path))))
             }
-        } catch {
-            throw TokenizeError.file(path, "\(error)")
+            guard let record = metadata.tokenizer else { throw PromptReader.Failure.noTokenizer }
+            return try Tokenizer(json: record.json)
         }
     }
 
@@ -173,11 +170,7 @@ private struct TokenizerSource {
     func prompt(for text: String) throws -> [Int] {
         guard let metadata else { throw TokenizeError.onlyTokenizer(path) }
         guard metadata.chatTemplate != nil else { throw TokenizeError.noTemplate(path) }
-        do {
-            return try PromptReader(metadata).prompt(for: text)
-        } catch {
-            throw TokenizeError.file(path, "\(error)")
-        }
+        return try FileError.naming(path) { try PromptReader(metadata).prompt(for: text) }
     }
 }
 
@@ -235,7 +228,6 @@ extension Array where Element == Substring {
 }
 
 enum TokenizeError: Error, CustomStringConvertible {
-    case file(String, String)
     case noIDs
     case noSuchID(String, count: Int)
     case noTemplate(String)
@@ -243,7 +235,6 @@ enum TokenizeError: Error, CustomStringConvertible {
 
     var description: String {
         switch self {
-        case .file(let path, let reason): "\(path): \(reason)"
         case .noIDs: "--ids names no id; give numbers with commas between"
         case .noSuchID(let text, let count): "no token has the id \(text); ids run from 0 to \(count - 1)"
         case .noTemplate(let path): "\(path): has no chat template; leave out --chat"

@@ -56,8 +56,13 @@ enum Command {
 final class Folder: Sendable {
     let url: URL
 
-    init() throws {
-        url = FileManager.default.temporaryDirectory.appendingPathComponent("ckpt-test-\(UUID().uuidString)")
+    /// - Parameter inMemory: where the system has a file system in memory, for tests that save over and over.
+    init(inMemory: Bool = false) throws {
+        let shared = "/dev/shm"
+        let parent =
+            inMemory && FileManager.default.isWritableFile(atPath: shared)
+            ? URL(fileURLWithPath: shared) : FileManager.default.temporaryDirectory
+        url = parent.appendingPathComponent("ckpt-test-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
     }
 

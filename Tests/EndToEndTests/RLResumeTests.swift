@@ -15,17 +15,17 @@ import Testing
     ]
     /// With an entropy bonus every sample is run in every update, so that there is always one to be killed in.
     static let variants: [[String]] = [
-        ["--entropy-coefficient", "0.01"],
+        ["--entropy-coefficient", "0.01", "--balance", "1"],
         [
             "--kl-coefficient", "0.05", "--updates-per-batch", "3", "--old-log-probabilities", "recomputed", "--refill",
-            "2", "--entropy-coefficient", "0.01", "--balance", "1", "--alpha", "auto=5", "--eval-data", "dev.jsonl",
+            "2", "--entropy-coefficient", "0.01", "--alpha", "auto=5", "--eval-data", "dev.jsonl",
             "--eval-every", "3",
         ],
     ]
 
     @Test(arguments: variants) func killedInEveryPhaseOfEveryStep(options: [String]) throws {
         let whole = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try Folder(inMemory: true)
         try FileManager.default.copyItem(atPath: whole.path("sft/step-000006.h5"), toPath: folder.path("start.h5"))
         for name in ["rl", "dev"] {
             let lines = try String(contentsOfFile: whole.path("task/\(name).jsonl"), encoding: .utf8)
@@ -70,6 +70,11 @@ import Testing
         let rest = try Command.run(Command.ckptPath, arguments, in: folder)
         #expect(rest.status == 0, "\(rest.errors)")
         try expectSameRuns(folder)
+        // What a state must carry for it: prompts taken beyond those of the steps, α, the reference.
+        guard options.contains("--refill") else { return }
+        let history = try CheckpointFile(path: folder.path("killed/step-00000\(Self.steps).h5")).metadata.history["rl"]
+        #expect(history?["refilled_groups"]?.contains { $0 > 0 } == true)
+        #expect(history?["kl_loss"]?.last ?? 0 > 0)
     }
 
     private func expectSameRuns(_ folder: Folder) throws {

@@ -39,12 +39,12 @@ import Testing
     @Test func chatShowsThePromptAndKeepsUserTextText() throws {
         let folder = try Folder()
         let model = try modelFolder(
-            template: "{{ '<|im_start|>' }}user\n{{ messages[0].content }}<|im_end|>\n", in: folder)
+            template: "user\n{{ messages[0].content }}<|end|>\n", in: folder)
         let result = try tokenize(model, "1+1=<short>", "--chat", in: folder)
         #expect(result.status == 0, "\(result.errors)")
-        #expect(result.output.contains("prompt:\n  \"<|im_start|>user\\n\"\n  \"1+1=<short><|im_end|>\"\n"))
+        #expect(result.output.contains("prompt:\n  \"user\\n\"\n  \"1+1=<short><|end|>\"\n"))
         #expect(result.output.contains("\"<short>\" in the text is no token here"))
-        #expect(!result.output.contains("control") && result.output.contains("\"<|im_start|>\"  special"))
+        #expect(!result.output.contains("control") && result.output.contains("\"<|end|>\"  special"))
         // The characters of a token, kept apart from it, cannot be found again in a text that the template changes.
         let upper = try modelFolder(template: "{{ messages[0].content | upper }}", in: folder)
         #expect(try tokenize(upper, "a", "--chat", in: folder).output.contains("\"A\""))
@@ -87,7 +87,7 @@ import Testing
 
     /// A template is whatever came with the model: in no command may it take the machine.
     @Test(arguments: [
-        ("{{ messages[0].nothing.at.all }}", "chat template, line 1, column 25: "),
+        ("{{ messages[0].nothing.at.all }}", "model.h5: chat template, line 1, column 23: "),
         (
             "{% for a in range(100000) %}{% for b in range(100000) %}{{ b }}{% endfor %}{% endfor %}",
             "more time or memory"

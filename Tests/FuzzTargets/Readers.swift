@@ -11,7 +11,9 @@ extension FuzzTarget {
     static func checkpoint(_ bytes: [UInt8], _ folder: FuzzFolder) throws {
         var bytes = bytes
         // The end of the file as the superblock records it, so that inputs of any length get past that check.
-        if bytes.count >= 48 { withUnsafeBytes(of: UInt64(bytes.count).littleEndian) { bytes.replaceSubrange(40..<48, with: $0) } }
+        if bytes.count >= 48 {
+            withUnsafeBytes(of: UInt64(bytes.count).littleEndian) { bytes.replaceSubrange(40..<48, with: $0) }
+        }
         let path = try folder.file(bytes, "input.h5")
         // The checks that stand in front must hold as well.
         _ = try? CheckpointFile(path: path)
@@ -74,7 +76,10 @@ extension FuzzTarget {
 
     static func tokenizer(_ bytes: [UInt8]) throws {
         let tokenizer = try Tokenizer(json: bytes)
-        for text in ["Hello  world, it's 2025!\n\n naïve café\t<|im_end|>", "", "\u{0}\u{10FFFF}e\u{301}", "aaaaaaaaaaaaaaaaaaaa"] {
+        for text in [
+            "Hello  world, it's 2025!\n\n naïve café\t<|im_end|>", "", "\u{0}\u{10FFFF}e\u{301}",
+            "aaaaaaaaaaaaaaaaaaaa",
+        ] {
             let ids = tokenizer.encode(text, addSpecialTokens: true)
             _ = tokenizer.encode(utf8: [0xFF, 0xC3] + Array(text.utf8), parsingAddedTokens: false)
             let decoded = tokenizer.decode(ids)
@@ -112,7 +117,8 @@ extension FuzzTarget {
             ChatMessage(role: "system", content: "Be brief."), ChatMessage(role: "user", content: "What is 17+25?"),
             ChatMessage(role: "assistant", content: "<think>\n17+25\n</think>\n\n42"),
         ]
-        _ = try template.render(messages, addGenerationPrompt: true, variables: ["bos_token": "<s>", "eos_token": "</s>"])
+        _ = try template.render(
+            messages, addGenerationPrompt: true, variables: ["bos_token": "<s>", "eos_token": "</s>"])
     }
 
     /// Nil where `work` refuses its input.
@@ -145,7 +151,9 @@ extension FuzzTarget {
             throw FuzzFinding("what was exported is refused: \(error)")
         }
         guard let model else { return }
-        guard again.source.tensors.sorted(by: { $0.name < $1.name }) == model.source.tensors.sorted(by: { $0.name < $1.name })
+        guard
+            again.source.tensors.sorted(by: { $0.name < $1.name })
+                == model.source.tensors.sorted(by: { $0.name < $1.name })
         else { throw FuzzFinding("tensors change on the way through a folder") }
     }
 }

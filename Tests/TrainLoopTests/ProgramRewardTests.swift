@@ -51,7 +51,7 @@ private func query(_ tokens: [Int], _ response: String = "r") -> RewardQuery {
     /// Far more than a pipe holds, answered before all of it was read.
     @Test func largeBatches() throws {
         let reward = try reward(
-            #"read -r line; echo '{"results": []}'; printf '{"results": ['; i=0; "#
+            #"read -r line; echo '{"results": []}'; head -c 1 > /dev/null; printf '{"results": ['; i=0; "#
                 + #"while [ $i -lt 20000 ]; do printf 'false, '; i=$((i+1)); done; echo 'true]}'; cat > /dev/null"#)
         let long = String(repeating: "x", count: 50)
         let verdicts = try reward.score((0...20_000).map { _ in query(short, long) })

@@ -54,6 +54,25 @@ import Transformer
         #expect(Generator(model).generate(requests, other).map { $0.flatMap(\.tokens) } != alone)
     }
 
+    /// What sampling computes of a prompt tells the probabilities of its first token, once for each prompt.
+    @Test func promptsTellTheirFirstToken() throws {
+        let fixture = Fixture.named("llama")
+        let generator = Generator(Model(try fixture.parameters()))
+        let requests = fixture.sequences.map { GenerationRequest(prompt: $0, sampleCount: 2) }
+        var found: [Int: [Double]] = [:]
+        _ = generator.generate(
+            requests, SamplingOptions(temperature: 0.5, maximumNewTokens: 3),
+            onPrompt: { request, logits in
+                #expect(found[request] == nil)
+                found[request] = Generator.probabilities(of: [4, 5], logits)
+            })
+        let expected = generator.firstTokenProbabilities(fixture.sequences, of: [4, 5])
+        #expect(found.count == expected.count)
+        for (request, values) in found {
+            for (value, other) in zip(values, expected[request]) { #expect(abs(value - other) < 1e-6) }
+        }
+    }
+
     @Test func forcedFirstTokens() throws {
         let fixture = Fixture.named("qwen3")
         let model = Model(try fixture.parameters())

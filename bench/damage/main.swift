@@ -75,7 +75,8 @@ final class Trial {
                     && TensorGroup.allCases.allSatisfy { group in
                         file.tensors(in: group).map(\.description) == original.tensors(in: group).map(\.description)
                             && file.tensors(in: group).map(\.sha256) == original.tensors(in: group).map(\.sha256)
-                            && file.tensors(in: group).map(\.storedRanges) == original.tensors(in: group).map(\.storedRanges)
+                            && file.tensors(in: group).map(\.storedRanges)
+                                == original.tensors(in: group).map(\.storedRanges)
                     }
                 return isSame ? .unread : .missed
             }

@@ -118,7 +118,8 @@ struct CheckpointRecords {
 
     private func check() throws {
         if let path = withNUL.first {
-            throw CheckpointError.invalid(name: path, problem: "a text in a checkpoint must not contain a NUL character")
+            throw CheckpointError.invalid(
+                name: path, problem: "a text in a checkpoint must not contain a NUL character")
         }
         for record in records {
             if record.attribute != nil, record.value.bytes.count > Self.maximumAttributeBytes {

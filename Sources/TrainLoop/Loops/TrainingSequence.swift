@@ -35,8 +35,9 @@ struct PackedSequences {
             guard let prompt = shared?.segment else { continue }
             let lastOfPrompt = batch.range(of: prompt).upperBound - 1
             // The last token of a response predicts nothing that is scored, so it is left out.
-            let response = batch.append(Array(sequence.response.dropLast()), continuing: prompt)
-            let start = batch.range(of: response).lowerBound
+            let scored = sequence.response.dropLast()
+            let start = batch.tokens.count
+            if !scored.isEmpty { batch.append(Array(scored), continuing: prompt) }
             for (token, target) in sequence.response.enumerated() {
                 // The logits at a position score the token that follows it.
                 positions.append(

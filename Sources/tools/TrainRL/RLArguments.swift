@@ -65,7 +65,9 @@ struct RLSamplingArguments: ParsableArguments {
 }
 
 struct RLRewardArguments: ParsableArguments {
-    @Option(help: "Who judges: math (equivalence; the default), exact (same characters), or command:PROGRAM.")
+    @Option(
+        help: "Who judges: math (equivalence; the default), exact (same characters), or command:PROGRAM.",
+        transform: RLOptions.RewardSource.parsed)
     var reward: RLOptions.RewardSource?
 
     @Option(help: "Seconds that a reward program may take for one step. Default: \(Int(standard.rewardTimeout)).")
@@ -118,7 +120,8 @@ struct RLLossArguments: ParsableArguments {
 
     @Option(
         help:
-            "Weight of the control token in the degrpo losses: a number, auto=K, or linear:FROM:TO:STEPS. Default: 0.001."
+            "Weight of the control token in the degrpo losses: a number, auto=K, or linear:FROM:TO:STEPS. Default: 0.001.",
+        transform: RLOptions.Alpha.parsed
     )
     var alpha: RLOptions.Alpha?
 
@@ -262,8 +265,18 @@ extension RLOptions.OldLogProbabilities: ExpressibleByArgument {}
 extension RLOptions.ReferencePrecision: ExpressibleByArgument {}
 extension RLOptions.BalanceWeight: ExpressibleByArgument {}
 extension RLOptions.Preset: ExpressibleByArgument {}
-extension RLOptions.RewardSource: ExpressibleByArgument {}
+extension RLOptions.Alpha {
+    static func parsed(_ text: String) throws -> Self {
+        guard let value = Self(text) else {
+            throw ValidationError("give a number that is not negative, auto=K with K > 0, or linear:FROM:TO:STEPS")
+        }
+        return value
+    }
+}
 
-extension RLOptions.Alpha: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
+extension RLOptions.RewardSource {
+    static func parsed(_ text: String) throws -> Self {
+        guard let value = Self(rawValue: text) else { throw ValidationError("give math, exact, or command:PROGRAM") }
+        return value
+    }
 }

@@ -19,13 +19,11 @@ struct RolloutPhase {
         _ problems: [(problem: Problem, prompt: [Int])], keys: Range<Int>, step: Int, clock: inout PhaseClock
     ) throws -> [RolloutGroup] {
         let prompts = problems.map(\.prompt)
-        let firstTokens = generator.firstTokenProbabilities(
-            prompts, of: [encoder.control.think, encoder.control.short])
         let requests = zip(prompts, keys).map { prompt, key in
             GenerationRequest(
                 prompt: prompt, promptKey: key, sampleCount: options.samplesPerPrompt, forcedFirstTokens: forcedTokens)
         }
-        let completions = generate(requests, step: step)
+        let (completions, firstTokens) = generate(requests, step: step)
         clock.mark("rollout")
 
         let queries = zip(problems, completions).map { problem, samples in
@@ -39,7 +37,7 @@ struct RolloutPhase {
             verdicts = verdicts.dropFirst(samples.count)
             let advantages = Advantages.ofGroup(own.map(\.reward), scale: options.advantageScale)
             return RolloutGroup(
-                problem: problems[index].problem, firstToken: (firstTokens[index][0], firstTokens[index][1]),
+                problem: problems[index].problem, firstToken: firstTokens[index],
                 rollouts: samples.indices.map { sample in
                     Rollout(
                         sample: sample,
@@ -61,14 +59,18 @@ struct RolloutPhase {
         }
     }
 
-    private func generate(_ requests: [GenerationRequest], step: Int) -> [[Completion]] {
+    /// The samples of each request, and P(`<think>`) and P(`<short>`) as their first token.
+    private func generate(
+        _ requests: [GenerationRequest], step: Int
+    ) -> (completions: [[Completion]], firstTokens: [(think: Double, short: Double)]) {
         let sampling = SamplingOptions(
             temperature: Float(options.temperature), maximumNewTokens: options.maximumNewTokens,
             stopTokens: encoder.stopTokens, seed: options.seed, step: step)
         let total = requests.count * options.samplesPerPrompt
         var done = 0
         var shortLengths = [Int](repeating: 0, count: total)
-        return generator.generate(
+        var firstTokens = [(think: Double, short: Double)](repeating: (0, 0), count: requests.count)
+        let completions = generator.generate(
             requests, sampling,
             onToken: { request, sample, token in
                 if sampling.stopTokens.contains(token) {
@@ -83,6 +85,11 @@ struct RolloutPhase {
                 guard shortLengths[place] >= 0 else { return true }
                 shortLengths[place] += 1
                 return shortLengths[place] < limit
+            },
+            onPrompt: { request, logits in
+                let both = Generator.probabilities(of: [encoder.control.think, encoder.control.short], logits)
+                firstTokens[request] = (both[0], both[1])
             })
+        return (completions, firstTokens)
     }
 }
