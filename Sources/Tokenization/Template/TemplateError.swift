@@ -53,7 +53,8 @@ struct TemplateFault: Error {
             line += 1
             lineStart = index + 1
         }
-        // One line, whatever the template put into it.
-        return TemplateError(kind: kind, reason: reason.onOneLine(), line: line, column: offset - lineStart + 1)
+        // One line, whatever the template put into it; its own line breaks part words.
+        let words = reason.split(whereSeparator: \.isNewline).joined(separator: " ").onOneLine()
+        return TemplateError(kind: kind, reason: words, line: line, column: offset - lineStart + 1)
     }
 }

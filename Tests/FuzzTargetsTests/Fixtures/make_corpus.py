@@ -275,7 +275,7 @@ def main():
         "chatml": "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m.content|trim + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
         "macros": "{%- macro show(x, n=2) -%}{{ x|tojson(indent=n) }}{%- endmacro -%}{%- set ns = namespace(i=0) -%}{%- for m in messages if m.role != 'system' -%}{%- set ns.i = ns.i + loop.index0 -%}{{ show(m) }}{%- else -%}none{%- endfor -%}{{ ns.i ~ ':' ~ range(3)|list|join(',') }}",
         "slices": "{% set t = messages[-1].content %}{% if '</think>' in t %}{% set t = t.split('</think>')[-1].lstrip('\n') %}{% endif %}{{ bos_token }}{{ t[1:-1:2]|upper|replace('A','b') }}{{ {'a': [1, 2.5, none, true]} }}{{ raise_exception('x') if tools is defined and tools else eos_token }}",
-        "filters": "{{ messages|map(attribute='role')|join(' ') }}{{ messages|selectattr('role','equalto','user')|list|length }}{{ '%d' % 42 }}{{ 'a b'.split()|last|title|indent(4) }}{{ strftime_now('%d %b %Y') }}{{ (7 // 2) ** 3 - 5 % 3 }}{% filter upper %}x{% endfilter %}",
+        "filters": "{{ messages|map(attribute='role')|join(' ') }}{{ messages|selectattr('role','equalto','user')|list|length }}{{ 'a b'.split()|last|title|indent(4) }}{{ strftime_now('%d %b %Y') }}{{ (7 // 2) ** 3 - 5 % 3 }}{% filter upper %}x{% endfilter %}",
     }
     for name, value in templates.items():
         seed("template", name + ".jinja", value)
