@@ -98,7 +98,7 @@ struct ChatTemplateTests {
         let error = #expect(throws: TemplateError.self) { try template.render([], addGenerationPrompt: false) }
         #expect(
             error?.description
-                == "the chat template refuses the conversation (line 1, column 19): roles must\\u{a}alternate")
+                == "the chat template refuses the conversation (line 1, column 19): roles must alternate")
     }
 
     @Test(
