@@ -9,18 +9,20 @@ struct InspectCommand: ParsableCommand {
         discussion: """
             ckpt inspect rl/step-000100.h5
             ckpt inspect model.h5 model.layers.0
+            ckpt inspect rl/step-000100.h5 history/rl > curves.tsv
             ckpt inspect model.h5 chat_template
 
             Without a path: the model, its sizes, tokenizer, lineage, training state, the last of its history and its \
             mode preference, read without touching the tensors. A path is a tensor's name or the beginning of several, \
-            which are read for their statistics; or config, generation_config, chat_template, training/state, lineage, \
-            tokenizer/json or tokenizer/config, printed as they are.
+            which are read for their statistics; history/PHASE or probe, whose columns are printed with tabs between; or \
+            config, generation_config, chat_template, training/state, lineage, tokenizer/json or tokenizer/config, \
+            printed as they are.
             """)
 
     @Argument(help: ArgumentHelp("The checkpoint.", valueName: "checkpoint"))
     var file: String
 
-    @Argument(help: ArgumentHelp("A tensor, the beginning of several names, or a text.", valueName: "path"))
+    @Argument(help: ArgumentHelp("A tensor, the beginning of several names, a table or a text.", valueName: "path"))
     var path: String?
 
     @Flag(help: "Read all tensors and show their statistics.")
@@ -33,8 +35,11 @@ struct InspectCommand: ParsableCommand {
         let file = try CheckpointFile(path: file)
         if let path {
             if let text = try Self.text(at: path, in: file) {
-                print(text)
-                return
+                guard !json else { throw InspectError.textIsNoTable(path) }
+                return print(text)
+            }
+            if let table = try ColumnTable(at: path, in: file) {
+                return print(json ? table.json.serialized(indent: 2) : table.lines.joined(separator: "\n"))
             }
             try show(Self.tensors(at: path, in: file), of: file)
         } else if tensors {
@@ -100,9 +105,11 @@ struct InspectCommand: ParsableCommand {
 
 enum InspectError: Error, CustomStringConvertible {
     case absent(file: String, path: String)
+    case textIsNoTable(String)
 
     var description: String {
         switch self {
+        case .textIsNoTable(let path): "--json: \(path) is printed as it is; leave --json out"
         case .absent(let file, let path): "\(file): has no \(path); `ckpt inspect` without a path shows what there is"
         }
     }

@@ -8,11 +8,18 @@ struct SummaryText {
     private static let labelWidth = 11
     /// Added tokens and metrics shown before the rest is only counted.
     private static let longest = 8
+    /// The metrics that tell most, in the order to show them; others follow where there is room.
+    private static let telling = [
+        "reward_mean", "acc_think", "acc_short", "num_think", "num_short", "response_length_mean", "p_think_mean",
+        "grad_norm", "loss", "control_loss", "think_loss", "short_loss",
+    ]
 
     var lines: [String] {
         let metadata = summary.file.metadata
         let kind = metadata.kind == .training ? "training state" : "model"
-        var lines = ["\(Style.bold(summary.file.path))  \(kind), step \(metadata.step), by \(metadata.createdBy)"]
+        var lines = [
+            "\(Style.bold(summary.file.path))  \(kind), step \(metadata.step), by \(metadata.createdBy.onOneLine(limit: 60))"
+        ]
         lines += section("model", modelLines)
         lines += section("file", fileLines)
         lines += section("tokenizer", tokenizerLines)
@@ -35,7 +42,7 @@ struct SummaryText {
     private var modelLines: [String] {
         let configuration = summary.configuration
         let weights = summary.weights
-        let family = configuration["model_type"]?.string ?? "unknown family"
+        let family = configuration["model_type"]?.string?.onOneLine(limit: 40) ?? "unknown family"
         let types = weights.types.map(\.rawValue).joined(separator: ", ")
         var lines = [
             "\(family), \(Format.grouped(weights.elementCount)) parameters in \(weights.tensorCount) tensors, \(types)"
@@ -47,7 +54,7 @@ struct SummaryText {
         let parts = names.compactMap { key, name in configuration[key]?.int.map { "\(name) \(Format.grouped($0))" } }
         if !parts.isEmpty { lines.append(parts.joined(separator: ", ")) }
         for (name, target) in summary.file.metadata.tiedTensors.sorted(by: { $0.key < $1.key }) {
-            lines.append("\(name) tied to \(target)")
+            lines.append("\(name.onOneLine(limit: 80)) tied to \(target)")
         }
         return lines
     }
@@ -82,20 +89,26 @@ struct SummaryText {
             lines.append("\(Format.column(String(token.id), 8))\(Format.column(token.content, 20)) \(state)")
         }
         if shown.count > Self.longest { lines.append("… and \(shown.count - Self.longest) more not trained") }
+        let others = tokens.filter { token in !shown.contains { $0.id == token.id } }
+        if !others.isEmpty {
+            let names = others.prefix(3).map { $0.content.onOneLine(limit: 24) }.joined(separator: "  ")
+            let rest = others.count > 3 ? "  … and \(others.count - 3) more" : ""
+            lines.append("trained: \(names)\(rest)")
+        }
         return lines
     }
 
     /// A lineage entry as a sentence.
     private static func story(number: Int, _ text: String) -> String {
         guard let entry = LineageEntry(text: text) else { return Format.column("\(number). \(text)", 100) }
-        var parts = ["\(number). \(Style.bold(entry.operation))"]
-        if let parent = entry.parent { parts.append("of \(Format.shortDigest(parent))") }
-        parts.append("by \(entry.tool)")
+        var parts = ["\(number). \(Style.bold(entry.operation.onOneLine(limit: 40)))"]
+        if let parent = entry.parent { parts.append("of \(Format.shortDigest(parent).onOneLine())") }
+        parts.append("by \(entry.tool.onOneLine(limit: 40))")
         let arguments = (entry.arguments.object ?? JSONObject()).compactMap { key, value -> String? in
             switch value {
-            case .string(let text): "\(key) \(Format.column(text, min(text.count, 40)))"
-            case .number(let literal): "\(key) \(literal)"
-            case .bool(let flag): flag ? key : nil
+            case .string(let text): "\(key.onOneLine(limit: 40)) \(Format.column(text, min(text.count, 40)))"
+            case .number(let literal): "\(key.onOneLine(limit: 40)) \(literal.prefix(30))"
+            case .bool(let flag): flag ? key.onOneLine(limit: 40) : nil
             case .null, .array, .object: nil
             }
         }
@@ -115,18 +128,19 @@ struct SummaryText {
             case .null, .array, .object: nil
             }
         }
-        return [parts.prefix(Self.longest).joined(separator: ", ")]
+        return [parts.prefix(Self.longest).joined(separator: ", ").onOneLine()]
     }
 
     private static func historyLines(_ history: MetricHistory) -> [String] {
         let metrics = history.names.filter { $0 != "step" }
-        let lines = metrics.prefix(longest).map { name in
+        let chosen = telling.filter(metrics.contains) + metrics.filter { !telling.contains($0) }
+        let lines = chosen.prefix(longest).map { name in
             let values = history[name] ?? []
             return "\(Format.column(name, 24)) \(TextPlot.sparkline(values, width: 30)) "
                 + Format.number(values.last ?? .nan)
         }
         let rest = metrics.count - lines.count
-        let heading = "\(history.rowCount) rows, \(metrics.count) metrics" + (rest > 0 ? ", the first \(longest):" : "")
+        let heading = "\(history.rowCount) rows, \(metrics.count) metrics" + (rest > 0 ? ", of which \(longest):" : "")
         return [heading] + lines
     }
 

@@ -9,7 +9,7 @@ struct TensorTable {
         let nameWidth = rows.map { label($0.tensor).count }.max() ?? 4
         let heading =
             Format.column("tensor", nameWidth) + "  " + Format.column("shape", 16) + Format.column("dtype", 10)
-            + ["mean", "std", "min", "max", "norm", "zero", "chunks", "stored"]
+            + ["mean", "std", "min", "max", "norm", "NaN", "infinite", "zero", "chunks", "stored"]
             .map { Format.column($0, 10, alignRight: true) }.joined()
         return [Style.bold(heading)] + rows.map { line($0.tensor, $0.statistics, nameWidth) }
     }
@@ -31,16 +31,15 @@ struct TensorTable {
         ].map(Format.number)
         let columns =
             numbers + [
+                Format.grouped(values.nanCount), Format.grouped(values.infiniteCount),
                 Format.percent(values.zeroShare, decimals: 1), String(tensor.chunkCount),
                 Format.percent(ratio, decimals: 1),
             ]
-        var line =
+        let line =
             Format.column(label(tensor), nameWidth) + "  " + Format.column(shape, 16)
             + Format.column(tensor.description.elementType.rawValue, 10)
             + columns.map { Format.column($0, 10, alignRight: true) }.joined()
-        if values.nanCount > 0 { line += Style.red("  \(Format.grouped(values.nanCount)) NaN") }
-        if values.infiniteCount > 0 { line += Style.red("  \(Format.grouped(values.infiniteCount)) infinite") }
-        return line
+        return values.nanCount + values.infiniteCount > 0 ? Style.red(line) : line
     }
 
     var json: JSON {

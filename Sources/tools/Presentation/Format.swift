@@ -1,4 +1,5 @@
 import Foundation
+import OrderedJSON
 
 /// One way to write each kind of number, for all commands.
 enum Format {
@@ -26,7 +27,7 @@ enum Format {
     }
 
     static func grouped(_ value: Int) -> String {
-        var digits = String(abs(value))
+        var digits = String(value.magnitude)
         var groups: [String] = []
         while digits.count > 3 {
             groups.insert(String(digits.suffix(3)), at: 0)
@@ -51,9 +52,9 @@ enum Format {
     /// The first digits of a digest, enough to tell states apart.
     static func shortDigest(_ digest: String) -> String { String(digest.prefix(12)) }
 
-    /// Cuts to `width` characters, with an ellipsis, and pads to it.
+    /// Cuts to `width` characters, with an ellipsis, and pads to it. What comes out of a file cannot move the terminal.
     static func column(_ text: String, _ width: Int, alignRight: Bool = false) -> String {
-        let oneLine = text.replacing("\n", with: "⏎")
+        let oneLine = text.replacing("\n", with: "⏎").onOneLine()
         let cut = oneLine.count > width ? oneLine.prefix(max(width - 1, 0)) + "…" : oneLine[...]
         let padding = String(repeating: " ", count: max(width - cut.count, 0))
         return alignRight ? padding + cut : cut + padding

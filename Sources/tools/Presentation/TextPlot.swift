@@ -21,8 +21,9 @@ enum TextPlot {
         return String(
             cells.map { value in
                 guard value.isFinite else { return " " }
-                let share = highest > lowest ? (value - lowest) / (highest - lowest) : 0.5
-                return levels[min(max(Int(share * 8), 0), 7)]
+                // Halves, since the span of two finite numbers may not be one.
+                let share = highest > lowest ? (value / 2 - lowest / 2) / (highest / 2 - lowest / 2) : 0.5
+                return levels[Int(min(max(share * 8, 0), 7))]
             })
     }
 
