@@ -222,7 +222,11 @@ def tiny_tokenizer(folder):
 
 
 def same_text(folder, checkpoint):
-    """Greedy continuations by llama.cpp of every export against transformers on the very same weights."""
+    """Greedy continuations by llama.cpp of every export, against transformers on the very same weights.
+
+    llama.cpp rounds activations, for q8_0 to 8 bits, and that may turn a near tie. So each token that it takes is held
+    against transformers' own logits at that place: it must be the first choice, or for q8_0 be close behind it.
+    """
     for dtype in ["float32", "float16", "bfloat16", "q8_0"]:
         path = folder / f"model-{dtype}.gguf"
         ckpt("export", checkpoint, "-o", path, "--dtype", dtype, "--force")
@@ -230,26 +234,29 @@ def same_text(folder, checkpoint):
         tokenizer = transformers.AutoTokenizer.from_pretrained(again)
         reference = load(again, torch.float32)
         model = llama_cpp_model(path)
-        same, differences = 0, []
+        count, others, widest, same = 0, 0, 0.0, 0
         for prompt in PROMPTS:
             text = tokenizer.apply_chat_template(
                 [{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
             ids = tokenizer(text, add_special_tokens=False)["input_ids"]
             own = model.tokenize(text.encode(), add_bos=False, special=True)
             assert own == ids, f"llama.cpp cuts the prompt into {own}, the tokenizer into {ids}"
-            with torch.no_grad():
-                output = reference.generate(torch.tensor([ids]), max_new_tokens=40, do_sample=False)[0, len(ids) :]
-            expected = tokenizer.decode([i for i in output.tolist() if i != tokenizer.eos_token_id])
-            found = model.create_completion(
-                ids, max_tokens=40, temperature=0.0, top_k=1, repeat_penalty=1.0)["choices"][0]["text"]
-            same += found == expected
-            if found != expected:
-                differences.append(f"{found!r} against {expected!r}")
+            found = []
+            for token in model.generate(ids, top_k=1, temp=0.0, repeat_penalty=1.0):
+                found.append(token)
+                if token == tokenizer.eos_token_id or len(found) == 40:
+                    break
+            rows = logits(reference, ids + found)[len(ids) - 1 : -1]
+            gaps = rows.max(axis=1) - rows[np.arange(len(found)), found]
+            count += len(found)
+            others += int((gaps > 0).sum())
+            widest = max(widest, float(gaps.max()))
+            same += not gaps.any()
         model.close()
-        # llama.cpp rounds activations to 8 bits before a product with q8_0, and to the weights' type with float16 and
-        # bfloat16; near a tie that may change a token.
-        limit = len(PROMPTS) if dtype == "float32" else len(PROMPTS) - 2
-        check(f"greedy text of {dtype} in llama.cpp", same >= limit, "; ".join([f"{same} of {len(PROMPTS)} prompts equal", *differences]))
+        check(
+            f"greedy text of {dtype} in llama.cpp", widest <= (0.5 if dtype == "q8_0" else 0) and others <= count // 20,
+            f"{same} of {len(PROMPTS)} texts the same; of {count} tokens {others} are not transformers' first choice, "
+            f"by at most {widest:.2f} in logits")
         del reference
         gc.collect()
 

@@ -113,6 +113,27 @@ import Testing
         }
     }
 
+    /// Fine as safetensors, but no names for a checkpoint; the file is named all the same.
+    @Test(arguments: [
+        ("../x", "tensor '../x': a tensor name must not contain '/'"),
+        ("a..b", "tensor 'a..b': a tensor name must not have an empty part between dots"),
+        ("a\\u0000", "tensor 'a\\u{0}': a tensor name must not contain a NUL character"),
+        ("a\\u202e", "tensor 'a\\u{202e}': a tensor name must not contain invisible characters"),
+    ])
+    func nameThatNoCheckpointHasIsRefused(name: String, message: String) throws {
+        try ForeignFixtures.withTemporaryFolder { folder in
+            let header = "{\"\(name)\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"
+            var file = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Data($0) }
+            file.append(Data(header.utf8))
+            file.append(Data(count: 8))
+            try file.write(to: folder.appendingPathComponent("model.safetensors"))
+            try Data("{\"model_type\":\"llama\"}".utf8).write(to: folder.appendingPathComponent("config.json"))
+            #expect(
+                ForeignFixtures.message { try ForeignModel.open(path: folder.path) }
+                    == "\(folder.path): \(message)")
+        }
+    }
+
     @Test(arguments: [
         (Data(), "header length: the file ends too early (8 bytes needed, 0 there); download or copy it again"),
         (Data([1, 2]), "header length: the file ends too early (8 bytes needed, 2 there); download or copy it again"),

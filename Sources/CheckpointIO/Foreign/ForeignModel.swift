@@ -18,6 +18,7 @@ public enum ForeignModel {
         } else {
             model = try openFile(path)
         }
+        try checkNames(model, path: path)
         try checkVocabulary(model, path: path)
         return model
     }
@@ -59,6 +60,17 @@ public enum ForeignModel {
                 path: path, what: "one shard of a model alone", remedy: "give the folder, or its index")
         }
         return try directory.open(weightsPath: path)
+    }
+
+    /// Refuses names that no checkpoint can hold while it is still known which file they come from.
+    private static func checkNames(_ model: ImportedModel, path: String) throws {
+        do {
+            try TensorNames.check(
+                model.source.tensors.map { TensorToWrite(description: $0, content: .bytes { _, _ in }) },
+                tied: model.metadata.tiedTensors)
+        } catch CheckpointError.invalid(let name, let problem) {
+            throw ForeignModelError.malformed(path: path, place: name.onOneLine(limit: 120), reason: problem)
+        }
     }
 
     /// Refuses a tokenizer whose tokens have no rows in the embedding: such a model would fail only when it meets one.

@@ -10,10 +10,12 @@ enum TensorNames {
             }
             guard tensor.description.checkedByteCount != nil, tensor.description.shape.count <= 32 else {
                 throw CheckpointError.invalid(
-                    name: name, problem: "the shape \(tensor.description.shape) is not one a tensor can have")
+                    name: "tensor '\(name)'",
+                    problem: "the shape \(tensor.description.shape) is not one a tensor can have")
             }
             guard names[tensor.group, default: []].insert(Array(name.utf8)).inserted else {
-                throw CheckpointError.invalid(name: name, problem: "occurs twice among the tensors of \(tensor.group)")
+                throw CheckpointError.invalid(
+                    name: "tensor '\(name)'", problem: "occurs twice among the tensors of \(tensor.group)")
             }
             if case .copy(_, let source) = tensor.content {
                 guard source.description.elementType == tensor.description.elementType,
@@ -36,7 +38,7 @@ enum TensorNames {
                 let prefix = Array(name[..<index])
                 guard names.contains(prefix) else { continue }
                 throw CheckpointError.invalid(
-                    name: String(decoding: prefix, as: UTF8.self),
+                    name: "tensor '\(String(decoding: prefix, as: UTF8.self))'",
                     problem:
                         "is a tensor, so \(String(decoding: name, as: UTF8.self)) cannot be one beside it; rename one")
             }
