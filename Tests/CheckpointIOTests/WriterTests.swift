@@ -23,8 +23,8 @@ import Testing
 
     @Test func conflictingNamesAreRefused() throws {
         let prefix = try error([scalar("a.b.c"), scalar("a.b")])
-        #expect(prefix == "a.b: is a tensor, so a.b.c cannot be one beside it; rename one")
-        #expect(try error([scalar("a"), scalar("a")]) == "a: occurs twice among the tensors of weights")
+        #expect(prefix == "tensor 'a.b': is a tensor, so a.b.c cannot be one beside it; rename one")
+        #expect(try error([scalar("a"), scalar("a")]) == "tensor 'a': occurs twice among the tensors of weights")
     }
 
     @Test func tiesAreChecked() throws {
