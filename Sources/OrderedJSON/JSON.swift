@@ -75,8 +75,8 @@ extension JSON {
 
 /// The members of a JSON object, in order, with look-up by key in constant time.
 public struct JSONObject: Sendable, Equatable {
-    public private(set) var keys: [String] = []
-    private var values: [Key: JSON] = [:]
+    private var members: [(key: String, value: JSON)] = []
+    private var places: [Key: Int] = [:]
 
     /// Keys are equal when their bytes are. Swift's own equality takes "é" and "e" + accent for the same string,
     /// which two entries of a vocabulary must not be.
@@ -98,35 +98,37 @@ public struct JSONObject: Sendable, Equatable {
         for (key, value) in members { self[key] = value }
     }
 
-    public var count: Int { keys.count }
-    public var isEmpty: Bool { keys.isEmpty }
+    public var keys: [String] { members.map(\.key) }
+    public var count: Int { members.count }
+    public var isEmpty: Bool { members.isEmpty }
 
     /// Reading is O(1), replacing too; removing is O(count).
     public subscript(key: String) -> JSON? {
-        get { values[Key(text: key)] }
+        get { places[Key(text: key)].map { members[$0].value } }
         set {
             let identity = Key(text: key)
-            if let newValue {
-                if values.updateValue(newValue, forKey: identity) == nil { keys.append(key) }
-            } else if values.removeValue(forKey: identity) != nil {
-                keys.removeAll { Key(text: $0) == identity }
+            switch (places[identity], newValue) {
+            case (let place?, let newValue?): members[place].value = newValue
+            case (nil, let newValue?):
+                places[identity] = members.count
+                members.append((key, newValue))
+            case (let place?, nil):
+                members.remove(at: place)
+                places[identity] = nil
+                for later in place..<members.count { places[Key(text: members[later].key)] = later }
+            case (nil, nil): break
             }
         }
     }
 
     /// Two objects are equal when they have the same members, whatever their order.
-    public static func == (left: JSONObject, right: JSONObject) -> Bool { left.values == right.values }
+    public static func == (left: JSONObject, right: JSONObject) -> Bool {
+        left.count == right.count && left.members.allSatisfy { right[$0.key] == $0.value }
+    }
 }
 
 extension JSONObject: Sequence {
-    public func makeIterator() -> AnyIterator<(key: String, value: JSON)> {
-        var index = 0
-        return AnyIterator {
-            guard index < keys.count else { return nil }
-            defer { index += 1 }
-            return (keys[index], values[Key(text: keys[index])]!)
-        }
-    }
+    public func makeIterator() -> IndexingIterator<[(key: String, value: JSON)]> { members.makeIterator() }
 }
 
 extension JSON: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,

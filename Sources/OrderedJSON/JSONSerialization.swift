@@ -22,7 +22,7 @@ extension JSON {
             }
         case .object(let members):
             Self.write(
-                Array(members), open: "{", close: "}", to: &output, indent: indent, level: level
+                members, open: "{", close: "}", to: &output, indent: indent, level: level
             ) { member, output in
                 Self.write(member.key, to: &output)
                 output.append(UInt8(ascii: ":"))
@@ -32,17 +32,19 @@ extension JSON {
         }
     }
 
-    private static func write<Element>(
-        _ elements: [Element], open: Unicode.Scalar, close: Unicode.Scalar, to output: inout [UInt8],
-        indent: Int?, level: Int, body: (Element, inout [UInt8]) -> Void
+    private static func write<Elements: Sequence>(
+        _ elements: Elements, open: Unicode.Scalar, close: Unicode.Scalar, to output: inout [UInt8],
+        indent: Int?, level: Int, body: (Elements.Element, inout [UInt8]) -> Void
     ) {
         output.append(UInt8(ascii: open))
-        for (index, element) in elements.enumerated() {
-            if index > 0 { output.append(UInt8(ascii: ",")) }
+        var isEmpty = true
+        for element in elements {
+            if !isEmpty { output.append(UInt8(ascii: ",")) }
             breakLine(&output, indent: indent, level: level + 1)
             body(element, &output)
+            isEmpty = false
         }
-        if !elements.isEmpty { breakLine(&output, indent: indent, level: level) }
+        if !isEmpty { breakLine(&output, indent: indent, level: level) }
         output.append(UInt8(ascii: close))
     }
 
@@ -53,22 +55,33 @@ extension JSON {
     }
 
     private static func write(_ text: String, to output: inout [UInt8]) {
-        let hexadecimal = Array("0123456789abcdef".utf8)
         output.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): output.append(contentsOf: #"\""#.utf8)
-            case UInt8(ascii: "\\"): output.append(contentsOf: #"\\"#.utf8)
-            case 0x0A: output.append(contentsOf: #"\n"#.utf8)
-            case 0x0D: output.append(contentsOf: #"\r"#.utf8)
-            case 0x09: output.append(contentsOf: #"\t"#.utf8)
-            case 0..<0x20:
-                output.append(contentsOf: #"\u00"#.utf8)
-                output.append(hexadecimal[Int(byte >> 4)])
-                output.append(hexadecimal[Int(byte & 15)])
-            default: output.append(byte)
+        var text = text
+        text.withUTF8 { bytes in
+            // Runs of ordinary bytes go over whole.
+            var start = 0
+            for (index, byte) in bytes.enumerated() where byte < 0x20 || byte == 0x22 || byte == 0x5C {
+                output.append(contentsOf: bytes[start..<index])
+                appendEscape(byte, to: &output)
+                start = index + 1
             }
+            output.append(contentsOf: bytes[start...])
         }
         output.append(UInt8(ascii: "\""))
+    }
+
+    private static func appendEscape(_ byte: UInt8, to output: inout [UInt8]) {
+        switch byte {
+        case UInt8(ascii: "\""): output.append(contentsOf: #"\""#.utf8)
+        case UInt8(ascii: "\\"): output.append(contentsOf: #"\\"#.utf8)
+        case 0x0A: output.append(contentsOf: #"\n"#.utf8)
+        case 0x0D: output.append(contentsOf: #"\r"#.utf8)
+        case 0x09: output.append(contentsOf: #"\t"#.utf8)
+        default:
+            let hexadecimal = Array("0123456789abcdef".utf8)
+            output.append(contentsOf: #"\u00"#.utf8)
+            output.append(hexadecimal[Int(byte >> 4)])
+            output.append(hexadecimal[Int(byte & 15)])
+        }
     }
 }

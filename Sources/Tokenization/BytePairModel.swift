@@ -17,7 +17,7 @@ struct BytePairModel: Sendable {
     /// The id that the merge of each rank makes.
     private let mergedIDs: [UInt32]
     /// Ids that the model makes of their own text, so that no merging is needed for them.
-    private var whole: [Bool] = []
+    private let whole: WholeTokens
     private let isByteLevel: Bool
     private let byteUnits: [Unit]
     /// Ids of `<0x00>` to `<0xFF>`, where the model falls back to bytes.
@@ -81,18 +81,7 @@ struct BytePairModel: Sendable {
         }
         byteUnits = units
 
-        var whole = [Bool](repeating: false, count: tokens.count)
-        var scratch = Scratch()
-        var output: [Int] = []
-        for (id, token) in tokens.enumerated() {
-            guard let token, let key = isByteLevel ? ByteLevelAlphabet.bytes(of: token) : Array(token.utf8) else {
-                continue
-            }
-            output.removeAll(keepingCapacity: true)
-            key.withUnsafeBufferPointer { merge($0, banned: nil, &scratch, into: &output) }
-            whole[id] = output.count == 1 && output[0] == id
-        }
-        self.whole = whole
+        whole = WholeTokens(count: tokens.count)
     }
 
     func id(ofUnit bytes: UnsafeBufferPointer<UInt8>) -> UInt32? { table.id(of: bytes) }
@@ -105,11 +94,24 @@ struct BytePairModel: Sendable {
     func encode(
         _ piece: UnsafeBufferPointer<UInt8>, banned: [Bool]?, _ scratch: inout Scratch, into output: inout [Int]
     ) {
-        if let id = table.id(of: piece), ignoresMerges || whole[Int(id)], !(banned?[Int(id)] ?? false) {
+        if let id = table.id(of: piece), !(banned?[Int(id)] ?? false),
+            ignoresMerges || isWhole(Int(id), piece, &scratch)
+        {
             output.append(Int(id))
             return
         }
         merge(piece, banned: banned, &scratch, into: &output)
+    }
+
+    /// Whether merging the text of a token gives that token; found out once.
+    @inline(__always)
+    private func isWhole(_ id: Int, _ piece: UnsafeBufferPointer<UInt8>, _ scratch: inout Scratch) -> Bool {
+        if let known = whole[id] { return known }
+        var merged: [Int] = []
+        merge(piece, banned: nil, &scratch, into: &merged)
+        let isWhole = merged == [id]
+        whole.set(id, isWhole)
+        return isWhole
     }
 
     /// The memory of `merge`, kept from one pre-token to the next.
