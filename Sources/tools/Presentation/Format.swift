@@ -26,6 +26,9 @@ enum Format {
         return String(format: "%.\(decimals)f", value)
     }
 
+    /// With exactly so many decimals, as columns of a printed table have them.
+    static func decimals(_ value: Double, _ count: Int) -> String { String(format: "%.\(count)f", value) }
+
     static func grouped(_ value: Int) -> String {
         var digits = String(value.magnitude)
         var groups: [String] = []
