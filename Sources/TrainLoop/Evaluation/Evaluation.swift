@@ -70,6 +70,22 @@ public struct Evaluation: Sendable {
         public var tokenCount: Int
         public var text: String
 
+        public init(
+            problem: Int, forced: Mode?, sample: Int, mode: Mode?, outcomes: [AnswerRule: Outcome],
+            found: [AnswerRule: String], isTruncated: Bool, isThinkingCut: Bool, tokenCount: Int, text: String
+        ) {
+            self.problem = problem
+            self.forced = forced
+            self.sample = sample
+            self.mode = mode
+            self.outcomes = outcomes
+            self.found = found
+            self.isTruncated = isTruncated
+            self.isThinkingCut = isThinkingCut
+            self.tokenCount = tokenCount
+            self.text = text
+        }
+
         public func isRight(by rule: AnswerRule) -> Bool { outcomes[rule] == .right }
     }
 

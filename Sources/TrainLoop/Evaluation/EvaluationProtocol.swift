@@ -18,29 +18,29 @@ public struct EvaluationProtocol: Sendable {
         ]
     }
 
-    /// Where this departs from the method, one line each.
+    /// Where this departs from the method, one phrase each.
     public var departures: [String] {
-        var lines: [String] = []
-        if options.prompt != .method {
-            lines.append(
-                options.prompt == .plain
-                    ? "the prompt is the problem alone, without the method's instruction"
-                    : "the prompt is not the method's")
+        var phrases: [String] = []
+        switch options.prompt {
+        case .method: break
+        case .plain: phrases.append("prompt without the instruction")
+        case .template: phrases.append("another prompt")
         }
-        if options.temperature != 0.6 { lines.append("temperature \(options.temperature); the method's is 0.6") }
-        if options.topP != 0.95 { lines.append("top-p \(options.topP); the method's is 0.95") }
+        if options.temperature != 0.6 { phrases.append("temperature \(options.temperature) (method: 0.6)") }
+        if options.topP != 0.95 { phrases.append("top-p \(options.topP) (method: 0.95)") }
         if options.maximumNewTokens != 32768 {
-            lines.append("answers of at most \(options.maximumNewTokens) tokens; the method allows 32768")
+            phrases.append("at most \(options.maximumNewTokens) tokens (method: 32768)")
         }
         if options.samplesPerProblem != 5 {
             let count = options.samplesPerProblem
-            lines.append("\(count) \(count == 1 ? "sample" : "samples") a problem; the method runs 5 times")
+            phrases.append("\(count) \(count == 1 ? "sample" : "samples") a problem (method: 5)")
         }
-        if let budget = options.thinkingBudget { lines.append("thinking is ended after \(budget) tokens") }
-        if options.rule != .any { lines.append("answers by the rule \(options.rule.rawValue), which is stricter") }
-        lines.append("answers inside the thinking do not count, nor do answers cut off; the method takes both")
-        lines.append("equality is exact; the method also takes an equal first number")
-        return lines
+        if let budget = options.thinkingBudget { phrases.append("thinking ended after \(budget) tokens") }
+        if options.rule != .any { phrases.append("answer rule \(options.rule.rawValue)") }
+        return phrases + [
+            "answers inside the thinking and answers cut off do not count (there they do)",
+            "equality is exact (there an equal first number is enough)",
+        ]
     }
 
     public var json: JSON {

@@ -28,6 +28,11 @@ public struct EvaluationHooks {
     public struct PromptFacts: Sendable {
         public var tokenCounts: [Int]
         public var firstToken: [(think: Double, short: Double)]
+
+        public init(tokenCounts: [Int], firstToken: [(think: Double, short: Double)]) {
+            self.tokenCounts = tokenCounts
+            self.firstToken = firstToken
+        }
     }
 
     public init() {}

@@ -62,7 +62,7 @@ extension EvaluationReport {
     }
 
     private func row(_ name: String, _ summary: Evaluation.Summary) -> String {
-        var line = Format.column("  " + name, 18) + right(withError(summary.passAtOne[0].share), 15)
+        var line = Format.column("  " + name, 18) + right(Format.withError(summary.passAtOne[0].share), 15)
         for (_, share) in summary.passAtOne.dropFirst() { line += right(Format.percent(share.mean, decimals: 1), 9) }
         return line + right(Format.number(summary.meanTokens), 9)
             + right(Format.number(summary.promptAndResponse), 10) + right(Format.percent(summary.thinkShare), 8)
@@ -71,18 +71,11 @@ extension EvaluationReport {
 
     private func right(_ text: String, _ width: Int) -> String { Format.column(text, width, alignRight: true) }
 
-    /// A share with its standard error, in percent.
-    func withError(_ share: ClusteredMean) -> String {
-        guard share.mean.isFinite else { return "–" }
-        let error =
-            share.standardError.isFinite
-            ? " ± " + String(Format.percent(share.standardError, decimals: 1).dropLast(2)) : ""
-        return String(Format.percent(share.mean, decimals: 1).dropLast(2)) + error + " %"
-    }
-
     private func signed(_ gain: ClusteredMean) -> String {
-        (gain.mean >= 0 ? "+" : "−")
-            + withError(.init(mean: abs(gain.mean), standardError: gain.standardError, count: gain.count))
+        guard gain.mean.isFinite else { return "–" }
+        var size = gain
+        size.mean = abs(gain.mean)
+        return (gain.mean >= 0 ? "+" : "−") + Format.withError(size)
     }
 
     // MARK: Levels
@@ -133,7 +126,7 @@ extension EvaluationReport {
         ]
         if let accuracy = quality.hybridAccuracy {
             lines.append(
-                "  hybrid accuracy  \(withError(accuracy)): free answers in the better mode (always short "
+                "  hybrid accuracy  \(Format.withError(accuracy)): free answers in the better mode (always short "
                     + "\(Format.percent(1 - quality.thinkBetterShare, decimals: 1)), always think "
                     + "\(Format.percent(quality.thinkBetterShare, decimals: 1)))")
             if quality.hybridAccuracyByLevel.count > 1 {
@@ -145,7 +138,7 @@ extension EvaluationReport {
         }
         let oracle = quality.oracle
         lines.append(
-            "  oracle bound     \(withError(oracle.accuracy)) with \(Format.number(oracle.meanTokens)) tokens, think "
+            "  oracle bound     \(Format.withError(oracle.accuracy)) with \(Format.number(oracle.meanTokens)) tokens, think "
                 + "\(Format.percent(oracle.thinkShare)): the mode chosen on half of the samples, scored on the other half"
         )
         return lines + [""]
@@ -175,7 +168,7 @@ extension EvaluationReport {
         for point in thinned(curve.points) {
             lines.append(
                 "  " + Format.column(point.threshold.isFinite ? Format.number(point.threshold) : "never", 11)
-                    + right(Format.percent(point.thinkShare), 9) + right(withError(point.accuracy), 16)
+                    + right(Format.percent(point.thinkShare), 9) + right(Format.withError(point.accuracy), 16)
                     + right(Format.number(point.meanTokens), 9) + right(Format.number(point.promptAndResponse), 11))
         }
         return lines + [""]
@@ -211,15 +204,23 @@ extension EvaluationReport {
         notes.append(
             "prompt: \(options.prompt.text.replacing("\n", with: "⏎")); temperature \(Format.number(options.temperature)), "
                 + "top-p \(Format.number(options.topP)); ± is one standard error, clustered by problem")
-        let departures = EvaluationProtocol(options).departures
-        return notes + ["against the evaluation of the method (Thinkless):"] + departures.map { "  " + $0 }
+        let departures = EvaluationProtocol(options).departures.joined(separator: "; ")
+        notes.append("not as in the evaluation of the method (Thinkless): " + departures)
+        return notes.flatMap { wrapped($0) }
     }
-}
 
-extension ClusteredMean {
-    fileprivate init(mean: Double, standardError: Double, count: Int) {
-        self.init(values: [mean])
-        self.standardError = standardError
-        self.count = count
+    /// Broken between words, since notes are longer than a line.
+    private func wrapped(_ text: String, width: Int = 110) -> [String] {
+        var lines: [String] = []
+        var line = ""
+        for word in text.split(separator: " ") {
+            if !line.isEmpty, line.count + 1 + word.count > width {
+                lines.append(line)
+                line = "  " + word
+            } else {
+                line += (line.isEmpty ? "" : " ") + word
+            }
+        }
+        return lines + [line]
     }
 }
