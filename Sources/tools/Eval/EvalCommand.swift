@@ -82,7 +82,7 @@ struct EvalCommand: ParsableCommand {
         let title = asking.data.count > 1 ? "\(model.path), \(set.name)" : model.path
         let bar = ProgressBar(
             title, total: set.problems.count * options.conditions.count * options.samplesPerProblem,
-            unit: .count("answers"))
+            unit: .count("answers"), before: kept.count)
         defer { bar.finish() }
         var hooks = EvaluationHooks()
         hooks.progress = { done, _ in bar.update(done) }

@@ -16,7 +16,7 @@ enum ThresholdChoice: ExpressibleByArgument, CustomStringConvertible {
         if argument == "sweep" {
             self = .sweep
         } else {
-            guard let value = Double(argument), (0...1).contains(value) else { return nil }
+            guard let value = Double(argument) else { return nil }
             self = .fixed(value)
         }
     }
@@ -29,8 +29,13 @@ enum ThresholdChoice: ExpressibleByArgument, CustomStringConvertible {
     }
 }
 
-extension EvaluationPrompt: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
+extension EvaluationPrompt {
+    static func parsed(_ text: String) throws -> Self {
+        guard let prompt = Self(text) else {
+            throw ValidationError("give method, plain, or a text with {problem} in it")
+        }
+        return prompt
+    }
 }
 
 /// The problems of one file.
@@ -51,9 +56,10 @@ struct EvaluationArguments: ParsableArguments {
     var samples = 1
 
     @Option(
-        help:
-            "The prompt: method (its instruction, then the problem), plain, or a text with {problem} in it. Default: method; plain with --answer bare."
-    )
+        help: ArgumentHelp(
+            "The prompt: method (its instruction, then the problem), plain, or a text with {problem} in it. Default: method; plain with --answer bare.",
+            valueName: "prompt"),
+        transform: EvaluationPrompt.parsed)
     var prompt: EvaluationPrompt?
 
     @Option(help: "Sampling temperature; 0 takes the likeliest token.")
@@ -159,6 +165,9 @@ struct EvaluationReportArguments: ParsableArguments {
 
     func validate() throws {
         guard !(markdown && json) else { throw ValidationError("--markdown and --json exclude each other") }
+        if case .fixed(let value) = threshold, !(0...1).contains(value) {
+            throw ValidationError("--threshold must lie between 0 and 1")
+        }
         guard (0...2).contains(gamma), margin >= 0, margin.isFinite else {
             throw ValidationError("--gamma must lie between 0 and 2, --margin must not be negative")
         }

@@ -20,7 +20,7 @@ extension EvaluationReport {
             "",
             "Pass@1 ± standard error (clustered by problem) / mean tokens of prompt and response (answers that think). "
                 + "Prompt `\(options.prompt.text.replacing("\n", with: "\\n"))`, temperature "
-                + "\(Format.number(options.temperature)), top-p \(Format.number(options.topP)), \(options.samplesPerProblem) "
+                + "\(options.temperature), top-p \(options.topP), \(options.samplesPerProblem) "
                 + "sample\(options.samplesPerProblem == 1 ? "" : "s") a problem, answer rule \(options.rule.rawValue).",
         ]
         lines += ["", "Against the evaluation of the method:", ""]
@@ -107,8 +107,8 @@ extension EvaluationReport {
         guard let first = results.compactMap(\.quality).first else { return [] }
         var lines = [
             "", "### Choice of mode", "",
-            "Better is the mode with the higher mean reward over \(first.samples) forced samples; γ \(Format.number(gamma)), "
-                + "margin \(Format.number(first.margin)), ties count as short. The oracle chooses on half of the samples and is "
+            "Better is the mode with the higher mean reward over \(first.samples) forced samples; γ \(gamma), "
+                + "margin \(first.margin), ties count as short. The oracle chooses on half of the samples and is "
                 + "scored on the other half.", "",
             "| model | data | think is better | hybrid accuracy | oracle: pass@1 | tokens | think % |",
             "|---|---|---|---|---|---|---|",

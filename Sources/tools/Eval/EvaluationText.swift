@@ -121,7 +121,7 @@ extension EvaluationReport {
         var lines = [
             Style.bold("choice of mode" + (named ? ", \(model.checkpoint)" : "")),
             "  better is the mode with the higher mean reward over \(quality.samples) forced samples; "
-                + "γ \(Format.number(gamma)), margin \(Format.number(quality.margin)), ties count as short",
+                + "γ \(gamma), margin \(quality.margin), ties count as short",
             "  thinking is better on \(Format.percent(quality.thinkBetterShare, decimals: 1)) of the problems",
         ]
         if let accuracy = quality.hybridAccuracy {
@@ -202,8 +202,8 @@ extension EvaluationReport {
                     + "\(ModeChoiceQuality.minimumSamples) for hybrid accuracy and the oracle bound")
         }
         notes.append(
-            "prompt: \(options.prompt.text.replacing("\n", with: "⏎")); temperature \(Format.number(options.temperature)), "
-                + "top-p \(Format.number(options.topP)); ± is one standard error, clustered by problem")
+            "prompt: \(options.prompt.text.replacing("\n", with: "⏎")); temperature \(options.temperature), "
+                + "top-p \(options.topP); ± is one standard error, clustered by problem")
         let departures = EvaluationProtocol(options).departures.joined(separator: "; ")
         notes.append("not as in the evaluation of the method (Thinkless): " + departures)
         return notes.flatMap { wrapped($0) }
