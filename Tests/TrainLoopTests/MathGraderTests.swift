@@ -152,6 +152,31 @@ import TrainLoop
         #expect(rows[3].contains(#""reward":null"#))
     }
 
+    /// Samples of lm-evaluation-harness as it writes them: prompts that force a mode, worked solutions as targets.
+    @Test func samplesOfTheHarness() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.file(
+            "samples.jsonl",
+            #"""
+            {"doc_id":0,"doc":{"question":"q","answer":"5+5
+#### 10"},"target":"5+5
+#### 10","arguments":{"gen_args_0":{"arg_0":"<|user|>q<|assistant|><short>
+","arg_1":{"until":[]}}},"resps":[["so \boxed{10}"]],"filtered_resps":["10"],"filter":"none","doc_hash":"h"}
+            {"doc_id":1,"doc":{"problem":"r","level":"Level 5","solution":"s"},"target":"We get \boxed{\frac{1}{2}}.","arguments":{"gen_args_0":{"arg_0":"r<think>"}},"resps":[["a","b</think>\boxed{0.5}"]]}
+            {"doc_id":2,"doc":{"Problem":"t"},"target":204,"arguments":{"gen_args_0":{"arg_0":"t"}},"resps":[["<think>u</think>\boxed{204}"]]}
+            """#)
+        let responses = try RecordedResponse.read(path: path)
+        #expect(responses.map(\.problem.answer) == ["10", #"\frac{1}{2}"#, #"\frac{1}{2}"#, "204"])
+        #expect(responses.map(\.problem.problem) == ["q", "r", "r", "t"])
+        #expect(responses.map(\.problem.level) == [nil, "Level 5", "Level 5", nil])
+        let grading = try ResponseGrading(responses, reward: ModeReward())
+        #expect(grading.items.map(\.form.mode) == [.short, .think, .think, .think])
+        #expect(grading.items.map(\.verdict.outcome) == [.right, .malformed, .right, .right])
+        #expect(grading.items.map(\.reward) == [1, -1, 0.5, 0.5])
+        // Two repeats of one problem are one cluster.
+        #expect(grading.all.reward.count == 4 && grading.byLevel[0].tally.accuracy.standardError.isNaN)
+    }
+
     @Test(arguments: [
         (#"{"response":"x"}"#, "no answer to grade against; give \"answer\" (or \"target\")"),
         (#"{"answer":"x"}"#, "no response found; give \"response\", \"completion\" or \"resps\""),

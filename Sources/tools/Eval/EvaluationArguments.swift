@@ -90,6 +90,7 @@ struct EvaluationArguments: ParsableArguments {
         guard temperature >= 0, temperature.isFinite, topP > 0, topP <= 1 else {
             throw ValidationError("--temperature must not be negative, --top-p must lie above 0 and at most at 1")
         }
+        guard Set(data).count == data.count else { throw ValidationError("--data names a file twice") }
         guard (1...1_000_000).contains(budget ?? 1) else { throw ValidationError("--budget must be at least 1") }
     }
 
