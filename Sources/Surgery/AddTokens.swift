@@ -17,8 +17,13 @@ public enum AddTokens {
     ) throws -> AddTokensReport {
         guard let record = input.metadata.tokenizer else { throw SurgeryError.noTokenizer(path: input.path) }
         let tensors = try VocabularyTensors(input)
-        let plan = try VocabularyPlan(
-            record, tokens: options.tokens, renames: options.renames, rows: tensors.rows, path: input.path)
+        // A tokenizer of many tokens takes one core longer to read than the other one takes to go through the rows.
+        let (plan, sums) = try bothConcurrently(
+            {
+                try VocabularyPlan(
+                    record, tokens: options.tokens, renames: options.renames, rows: tensors.rows, path: input.path)
+            },
+            { try [tensors.embedding, tensors.head].compactMap(\.self).map { try RowSums(TensorRows(input, $0)) } })
         let checks = try plan.tokens.map { try encodes($0, in: plan.tokenizer) }
         let tokenizerConfig = try parsed(plan.tokenizerConfig, "/tokenizer/config", input)
         let template = try AdjustedTemplate(
@@ -27,10 +32,9 @@ public enum AddTokens {
 
         let config = try parsed(input.metadata.config, "/config", input) ?? [:]
         let source = try copiedRow(input, options, plan, template)
-        let embedding = try EditedMatrix(
-            input, tensors.embedding, plan, options, source: source?.id, config: config, stream: 1)
-        let head = try tensors.head.map {
-            try EditedMatrix(input, $0, plan, options, source: source?.id, config: config, stream: 2)
+        let embedding = try EditedMatrix(sums[0], plan, options, source: source?.id, config: config, stream: 1)
+        let head = try sums.dropFirst().first.map {
+            try EditedMatrix($0, plan, options, source: source?.id, config: config, stream: 2)
         }
 
         let changes = plan.tokens.contains { $0.origin.needsRow } || plan.rowsAfter != plan.rowsBefore

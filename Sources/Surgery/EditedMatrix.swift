@@ -8,11 +8,11 @@ struct EditedMatrix {
     private let norms: [Int: Float]
 
     init(
-        _ input: CheckpointFile, _ tensor: StoredTensor, _ plan: VocabularyPlan, _ options: AddTokensOptions,
-        source: Int?, config: JSON, stream: UInt64
+        _ sums: RowSums, _ plan: VocabularyPlan, _ options: AddTokensOptions, source: Int?, config: JSON,
+        stream: UInt64
     ) throws {
-        let old = TensorRows(input, tensor)
-        statistics = try VocabularyRows(old, used: 0..<min(plan.tokenizerSizeBefore, plan.rowsBefore))
+        let old = sums.matrix
+        statistics = try VocabularyRows(sums, used: 0..<min(plan.tokenizerSizeBefore, plan.rowsBefore))
         let fresh = try NewRows(
             for: plan.tokens.filter { $0.origin.needsRow }.map { ($0.id, $0.content) }, in: old,
             statistics: statistics, initialization: options.initialization, source: source,

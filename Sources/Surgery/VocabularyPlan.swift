@@ -20,8 +20,8 @@ public enum TokenOrigin: String, Sendable {
 }
 
 /// Which tokens get which ids, and the tokenizer files that say so. Nothing here touches a tensor.
-struct VocabularyPlan {
-    struct Token {
+struct VocabularyPlan: Sendable {
+    struct Token: Sendable {
         let content: String
         let id: Int
         let origin: TokenOrigin

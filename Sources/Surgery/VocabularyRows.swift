@@ -1,6 +1,69 @@
 import CheckpointIO
 import Synchronization
 
+/// Sums and squared norms of all rows of a vocabulary matrix, before it is known which of them tokens use.
+struct RowSums: Sendable {
+    /// A block of rows: their sum, `[columns]`, and each one's squared norm.
+    struct Block: Sendable {
+        var sum: [Double]
+        var squares: [Double]
+    }
+
+    let matrix: TensorRows
+    let rows: [Range<Int>]
+    let blocks: [Block]
+
+    init(_ matrix: TensorRows) throws {
+        let rows = matrix.blocks(of: 0..<matrix.rows)
+        let done = Mutex<[Int: Block]>([:])
+        try forEachConcurrently(rows.count) { index in
+            let block = try Self.block(rows[index], of: matrix)
+            done.withLock { $0[index] = block }
+        }
+        let found = done.withLock { $0 }
+        self.matrix = matrix
+        self.rows = rows
+        blocks = rows.indices.compactMap { found[$0] }
+    }
+
+    static func block(_ rows: Range<Int>, of matrix: TensorRows) throws -> Block {
+        let columns = matrix.columns
+        let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: rows.count * columns)
+        defer { values.deallocate() }
+        try matrix.readRows(rows, into: values)
+        var sum = [Double](repeating: 0, count: columns)
+        let squares = sum.withUnsafeMutableBufferPointer { sum in
+            (0..<rows.count).map {
+                add(UnsafeBufferPointer(rebasing: values[$0 * columns..<($0 + 1) * columns]), to: sum)
+            }
+        }
+        return Block(sum: sum, squares: squares)
+    }
+
+    /// Adds a row to `sum`, `[columns]`.
+    /// - Returns: the sum of its squares, in four running sums so that one addition need not wait for the last.
+    private static func add(_ row: UnsafeBufferPointer<Float>, to sum: UnsafeMutableBufferPointer<Double>) -> Double {
+        guard let source = row.baseAddress, let target = sum.baseAddress else { return 0 }
+        var squares = SIMD4<Double>.zero
+        let blocks = row.count / 4
+        for block in 0..<blocks {
+            let place = 4 * block
+            let value = SIMD4<Double>(
+                UnsafeRawPointer(source + place).loadUnaligned(as: SIMD4<Float>.self))
+            let old = UnsafeRawPointer(target + place).loadUnaligned(as: SIMD4<Double>.self)
+            UnsafeMutableRawPointer(target + place).storeBytes(of: old + value, as: SIMD4<Double>.self)
+            squares += value * value
+        }
+        var rest = 0.0
+        for column in 4 * blocks..<row.count {
+            let value = Double(source[column])
+            target[column] += value
+            rest += value * value
+        }
+        return squares.sum() + rest
+    }
+}
+
 /// What the rows of a vocabulary matrix are like: the mean row and the norms of the rows that tokens use.
 struct VocabularyRows: Sendable {
     /// Mean of the used rows, `[columns]`.
@@ -9,36 +72,16 @@ struct VocabularyRows: Sendable {
     let sortedNorms: [Float]
 
     /// - Parameter used: rows that belong to a token; padding rows and rows that are all zero say nothing.
-    init(_ matrix: TensorRows, used: Range<Int>) throws {
-        let columns = matrix.columns
-        let blocks = matrix.blocks(of: used)
-        // Sums are kept by block and added in order, so that the result does not depend on the number of threads.
-        let partial = Mutex<[Int: (sum: [Double], norms: [Float])]>([:])
-        try forEachConcurrently(blocks.count) { block in
-            let rows = blocks[block]
-            let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: rows.count * columns)
-            defer { values.deallocate() }
-            try matrix.readRows(rows, into: values)
-            var sum = [Double](repeating: 0, count: columns)
-            var norms: [Float] = []
-            for row in 0..<rows.count {
-                var square = 0.0
-                for column in 0..<columns {
-                    let value = Double(values[row * columns + column])
-                    sum[column] += value
-                    square += value * value
-                }
-                if square > 0, square.isFinite { norms.append(Float(square.squareRoot())) }
-            }
-            partial.withLock { $0[block] = (sum, norms) }
-        }
-        var total = [Double](repeating: 0, count: columns)
+    init(_ sums: RowSums, used: Range<Int>) throws {
+        var total = [Double](repeating: 0, count: sums.matrix.columns)
         var norms: [Float] = []
-        let sums = partial.withLock { $0 }
-        for block in blocks.indices {
-            guard let part = sums[block] else { continue }
-            for column in 0..<columns { total[column] += part.sum[column] }
-            norms += part.norms
+        // Block after block, so that the result does not depend on the number of threads.
+        for (rows, whole) in zip(sums.rows, sums.blocks) {
+            let part = rows.clamped(to: used)
+            guard !part.isEmpty else { continue }
+            let block = part == rows ? whole : try RowSums.block(part, of: sums.matrix)
+            for column in total.indices { total[column] += block.sum[column] }
+            norms += block.squares.filter { $0 > 0 && $0.isFinite }.map { Float($0.squareRoot()) }
         }
         let count = Double(max(norms.count, 1))
         mean = total.map { Float($0 / count) }

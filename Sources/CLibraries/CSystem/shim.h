@@ -3,9 +3,13 @@
 #include <fcntl.h>
 
 #include <stddef.h>
+#include <sys/types.h>
 
 // Finds bytes in bytes; see memmem(3).
 extern void *memmem(const void *bytes, size_t count, const void *pattern, size_t pattern_count);
+
+// Gives a file blocks before they are written; see fallocate(2).
+extern int fallocate(int file, int mode, off_t start, off_t count);
 
 // In glibc since 2.28; see rename(2).
 extern int renameat2(int old_folder, const char *old_path, int new_folder, const char *new_path, unsigned int flags);

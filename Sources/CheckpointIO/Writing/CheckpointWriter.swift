@@ -7,6 +7,9 @@ public enum TensorContent: Sendable {
     case memory(TensorMemory)
     /// The stored chunks of a tensor of another checkpoint as they are, its sha256 with them: nothing is decompressed.
     case copy(CheckpointFile, StoredTensor)
+    /// A tensor of another checkpoint with some bytes changed or added: chunks without such bytes keep their stored
+    /// form and are hashed only.
+    case edited(TensorEdit)
 }
 
 /// The logical little-endian bytes of a tensor, kept alive by their owner. They must not change while they are written.
@@ -18,6 +21,48 @@ public struct TensorMemory: @unchecked Sendable {
     public init(_ bytes: UnsafeRawBufferPointer, owner: AnyObject) {
         self.bytes = bytes
         self.owner = owner
+    }
+}
+
+/// What becomes of a stored tensor of which a part changes.
+public struct TensorEdit: Sendable {
+    let source: CheckpointFile
+    let stored: StoredTensor
+    private let changed: [Range<Int>]
+    let fill: @Sendable (_ range: Range<Int>, _ into: UnsafeMutableRawBufferPointer) throws -> Void
+
+    /// - Parameters:
+    ///   - changed: logical bytes that may differ from `stored`; those behind its end need not be listed.
+    ///   - fill: gives any range of the new bytes, as `TensorContent.bytes` does.
+    public init(
+        of stored: StoredTensor, in source: CheckpointFile, changed: [Range<Int>],
+        fill: @escaping @Sendable (_ range: Range<Int>, _ into: UnsafeMutableRawBufferPointer) throws -> Void
+    ) {
+        self.source = source
+        self.stored = stored
+        self.changed = changed
+        self.fill = fill
+    }
+
+    /// The cut into chunks that lets the stored ones be kept; nil where the tensor is stored in another way than ours,
+    /// or becomes one whose rows are not those of `stored`.
+    func grid(for description: TensorDescription) -> ChunkGrid? {
+        guard case .chunked(let grid, let filters) = stored.storage, grid.isContiguous,
+            description.elementType == stored.description.elementType,
+            description.shape.dropFirst() == stored.description.shape.dropFirst(),
+            let rows = description.shape.first, let oldRows = stored.description.shape.first, rows >= oldRows,
+            filters.map(\.identifier)
+                == HDF5Filter.shuffleAndZstd(elementSize: grid.elementSize, level: 0).map(\.identifier)
+        else { return nil }
+        return ChunkGrid(shape: description.shape, chunkShape: grid.chunkShape, elementSize: grid.elementSize)
+    }
+
+    /// The stored form of a chunk that covers the bytes `range`, nil where they change.
+    func keptChunk(_ number: Int, covering range: Range<Int>) -> StoredChunk? {
+        guard range.upperBound <= stored.description.byteCount, !changed.contains(where: { $0.overlaps(range) }) else {
+            return nil
+        }
+        return stored.chunks[number]
     }
 }
 

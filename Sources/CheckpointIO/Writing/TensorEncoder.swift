@@ -64,7 +64,8 @@ final class TensorEncoder: Sendable {
             let goesOn: Bool = state.wait { state in
                 if state.failure != nil { return false }
                 let hasPlace = number - state.storedCount < places.count
-                return hasPlace && state.lanePositions[step.lane] == step.position ? true : nil
+                let hasTurn = step.turn.map { state.lanePositions[$0.lane] == $0.position } ?? true
+                return hasPlace && hasTurn ? true : nil
             }
             guard goesOn else { return }
             do {
@@ -76,31 +77,31 @@ final class TensorEncoder: Sendable {
         }
     }
 
-    /// Until it passes the turn on, this thread alone has the lane.
+    /// Until it passes its turn on, this thread alone has the lane.
     private func encode(_ step: EncodingPlan.Step, into place: EncodedChunk, _ workspace: EncodingWorkspace) throws {
         let tensor = tensors[step.tensor]
-        let lane = lanes[step.lane]
-        let passTurn = { self.state.update { $0.lanePositions[step.lane] += 1 } }
+        guard let turn = step.turn else { return try copy(step, of: tensor, into: place) }
+        let lane = lanes[turn.lane]
+        let passTurn = { self.state.update { $0.lanePositions[turn.lane] += 1 } }
         let byteCount: Int
-        if case .copy(let source, let stored) = tensor.content, case .chunked(let grid, _) = stored.storage {
-            passTurn()
-            let chunk = stored.chunks[step.chunk]
-            try source.readStored(chunk, of: stored, into: place.bytes.resized(to: chunk.byteCount))
-            place.filterMask = chunk.filterMask
-            place.sha256 = stored.sha256
-            byteCount = stored.description.byteCount / grid.count
-        } else if let grid = plan.grids[step.tensor] {
+        if let grid = plan.grids[step.tensor] {
             let range = grid.byteRange(ofChunk: step.chunk)
             let raw = try fill(workspace.raw, grid.chunkByteCount, range, of: tensor, lane)
             place.sha256 = step.chunk == grid.count - 1 ? try finishHash(of: tensor, lane) : nil
             if step.chunk == 0 {
-                lane.effort = try workspace.chooseEffort(
-                    for: raw, elementSize: grid.elementSize)
+                lane.effort = try workspace.chooseEffort(for: raw, elementSize: grid.elementSize)
             }
             place.effort = lane.effort
             passTurn()
-            try workspace.compress(raw, elementSize: grid.elementSize, place.effort, into: place.bytes)
-            place.filterMask = 0
+            if case .edited(let edit) = tensor.content, edit.grid(for: tensor.description) != nil,
+                let kept = edit.keptChunk(step.chunk, covering: range)
+            {
+                try edit.source.readStored(kept, of: edit.stored, into: place.bytes.resized(to: kept.byteCount))
+                place.filterMask = kept.filterMask
+            } else {
+                try workspace.compress(raw, elementSize: grid.elementSize, place.effort, into: place.bytes)
+                place.filterMask = 0
+            }
             byteCount = range.count
         } else {
             byteCount = tensor.description.byteCount
@@ -109,6 +110,17 @@ final class TensorEncoder: Sendable {
             place.sha256 = try finishHash(of: tensor, lane)
             passTurn()
         }
+        progress?(done.wrappingAdd(byteCount, ordering: .relaxed).newValue)
+    }
+
+    /// Takes over the stored form of a chunk.
+    private func copy(_ step: EncodingPlan.Step, of tensor: TensorToWrite, into place: EncodedChunk) throws {
+        guard case .copy(let source, let stored) = tensor.content else { return }
+        let chunk = stored.chunks[step.chunk]
+        try source.readStored(chunk, of: stored, into: place.bytes.resized(to: chunk.byteCount))
+        place.filterMask = chunk.filterMask
+        place.sha256 = stored.sha256
+        let byteCount = stored.description.byteCount / stored.chunkCount
         progress?(done.wrappingAdd(byteCount, ordering: .relaxed).newValue)
     }
 
@@ -126,6 +138,7 @@ final class TensorEncoder: Sendable {
         if !range.isEmpty {
             switch tensor.content {
             case .bytes(let fill): try fill(range, content)
+            case .edited(let edit): try edit.fill(range, content)
             case .memory(let memory): content.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
             case .copy(let source, let stored): try source.readContiguous(stored, range: range, into: content)
             }
@@ -206,6 +219,11 @@ final class TensorEncoder: Sendable {
 
     private func filters(of tensor: TensorToWrite, _ effort: ZstdEffort) -> [HDF5Filter] {
         if case .copy(_, let stored) = tensor.content, case .chunked(_, let filters) = stored.storage { return filters }
+        if case .edited(let edit) = tensor.content, edit.grid(for: tensor.description) != nil,
+            case .chunked(_, let filters) = edit.stored.storage
+        {
+            return filters
+        }
         return HDF5Filter.shuffleAndZstd(
             elementSize: tensor.description.elementType.byteCount, level: effort.recordedLevel)
     }

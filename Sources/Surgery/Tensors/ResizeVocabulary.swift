@@ -36,7 +36,8 @@ public enum ResizeVocabulary {
                 let old = TensorRows(input, tensor)
                 var added: [Int: [UInt8]] = [:]
                 if group == .weights {
-                    let mean = try NewRows.stored(VocabularyRows(old, used: 0..<used).mean, as: old.description)
+                    let mean = try NewRows.stored(
+                        VocabularyRows(RowSums(old), used: 0..<used).mean, as: old.description)
                     for row in tensors.rows..<rows { added[row] = mean }
                 }
                 result.tensors.append(
