@@ -88,7 +88,17 @@ let package = Package(
         tests(of: "Tokenization", ["OrderedJSON", "CheckpointIO"], fixtures: true),
         tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"], fixtures: true),
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
-        tests(of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
+        tests(
+            of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer", "HostileAnswers"],
+            fixtures: true),
+        // Answers made to cost time; tests and grading-bench share them.
+        .target(name: "HostileAnswers", path: "Tests/HostileAnswers", swiftSettings: warningsAreErrors),
+
+        // Measures what hostile answers cost the grader; compare.py compares with math-verify.
+        .executableTarget(
+            name: "grading-bench", dependencies: ["TrainLoop", "HostileAnswers"], path: "bench/grading",
+            exclude: ["compare.py"], sources: ["main.swift"], swiftSettings: warningsAreErrors),
+
         .testTarget(
             name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], exclude: ["Fixtures"],
             swiftSettings: warningsAreErrors),

@@ -1,4 +1,5 @@
 import Foundation
+import HostileAnswers
 import Testing
 import TrainLoop
 
@@ -83,50 +84,17 @@ import TrainLoop
     @Test(arguments: unequalPairs)
     func unequal(answer: String, truth: String) { #expect(!MathGrader.areEquivalent(answer, truth)) }
 
-    /// Everything hostile costs far under 50 ms in all, extraction included.
-    @Test func hostileAnswersAreCheap() {
-        func nested(_ open: String, _ count: Int, _ inner: String, _ close: String) -> String {
-            String(repeating: open, count: count) + inner + String(repeating: close, count: count)
-        }
-        func numbered(_ count: Int, _ separator: String, _ before: String, _ after: String) -> String {
-            var terms: [String] = []
-            for index in 1...count { terms.append(before + String(index) + after) }
-            return terms.joined(separator: separator)
-        }
-        var texts: [String] = ["10^{10^{10}}", "10^10^10", "9!!!!!!!!", "(10^{10})!", #"2^{2^{2^{2^{2^{2}}}}}"#]
-        texts.append(nested("{", 1_000_000, "5", "}"))
-        texts.append(nested(#"\boxed{"#, 1_000_000, "", ""))
-        texts.append(nested(#"\boxed{"#, 250_000, "5", "}"))
-        for filler: String in ["#", " ", "answer is ", "1,", "5 ", "\\"] {
-            texts.append(nested(filler, 10_000_000 / filler.count, "", ""))
-        }
-        texts.append(nested("(", 1900, "", ""))
-        texts.append(nested("±(", 600, "1", ")"))
-        texts.append(nested("(1+", 39, "x", ")"))
-        texts.append(nested(#"\sqrt{"#, 200, "2", "}"))
-        texts.append(nested(#"\sqrt{1+"#, 20, "x", "}"))
-        texts.append(numbered(30, "", "(x_{", "}+1)"))
-        texts.append("(" + numbered(40, "+", "x_{", "}") + ")^{40}")
-        texts.append(numbered(300, ",", "", ""))
-        let fillers: [(String, Int)] = [
-            ("|", 1500), (#"\frac"#, 300), ("9", 1800), ("-", 1900), ("\u{0301}", 500), ("±", 900),
-        ]
-        for (filler, count) in fillers { texts.append(nested(filler, count, "1", "")) }
-        texts.append("0." + nested("3", 1500, "", ""))
-        texts.append(#"\sqrt{999999999999999989}"#)
-        texts.append(#"\begin{pmatrix}"# + nested("1&", 500, "", "") + #"\end{pmatrix}"#)
-        let truths: [String] = ["5", "x+1", "1,2", #"\sqrt{2}x"#, numbered(300, ",", "", "")]
-        for text in texts {
-            let start = ContinuousClock.now
-            for rule in AnswerRule.allCases {
-                guard let found = AnswerExtraction.answer(in: text, rule: rule) else { continue }
-                for truth in truths {
-                    _ = MathGrader.areEquivalent(found, truth)
-                }
+    /// None is right, stops the program or goes on for long; grading-bench says for how long.
+    @Test(arguments: HostileAnswers.all.map(\.name)) func hostileAnswersAreWrong(name: String) throws {
+        let text = try #require(HostileAnswers.all.first { $0.name == name }).text
+        for rule in AnswerRule.allCases {
+            guard let found = AnswerExtraction.answer(in: text, rule: rule) else { continue }
+            for truth in HostileAnswers.truths {
+                // A box that holds a five is one, however many follow each other; so is the last number.
+                let mayBeRight =
+                    truth == found || (truth == "5" && found == "5") || (name == "a list of 300" && truth.count > 300)
+                #expect(MathGrader.areEquivalent(found, truth) == mayBeRight, "\(rule), \(truth.prefix(20))")
             }
-            let spent = ContinuousClock.now - start
-            // Fifteen gradings and three extractions; the limit for one is 50 ms, and machines are shared.
-            #expect(spent < .milliseconds(750), "\(text.prefix(30)): \(spent)")
         }
     }
 
@@ -174,6 +142,7 @@ import TrainLoop
             ])
         #expect(grading.byMode.map(\.name) == ["none", "short", "think"] && grading.byLevel.map(\.name) == ["L1"])
         #expect(grading.accuracyByRule.map(\.accuracy) == [0.3, 0.1, 0.5])
+        #expect(grading.all.count == 10 && grading.all.accuracy.mean == 0.3)
         let copy = folder.path("graded.jsonl")
         try grading.write(to: copy, overwrite: false)
         let rows = try String(contentsOfFile: copy, encoding: .utf8).split(separator: "\n")
@@ -181,6 +150,31 @@ import TrainLoop
             rows[1].hasSuffix(
                 #""level":"L1","grade":{"mode":"think","outcome":"wrong","defect":null,"found":"3","reward":-1}}"#))
         #expect(rows[3].contains(#""reward":null"#))
+    }
+
+    /// Samples of lm-evaluation-harness as it writes them: prompts that force a mode, worked solutions as targets.
+    @Test func samplesOfTheHarness() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.file(
+            "samples.jsonl",
+            #"""
+            {"doc_id":0,"doc":{"question":"q","answer":"5+5
+#### 10"},"target":"5+5
+#### 10","arguments":{"gen_args_0":{"arg_0":"<|user|>q<|assistant|><short>
+","arg_1":{"until":[]}}},"resps":[["so \boxed{10}"]],"filtered_resps":["10"],"filter":"none","doc_hash":"h"}
+            {"doc_id":1,"doc":{"problem":"r","level":"Level 5","solution":"s"},"target":"We get \boxed{\frac{1}{2}}.","arguments":{"gen_args_0":{"arg_0":"r<think>"}},"resps":[["a","b</think>\boxed{0.5}"]]}
+            {"doc_id":2,"doc":{"Problem":"t"},"target":204,"arguments":{"gen_args_0":{"arg_0":"t"}},"resps":[["<think>u</think>\boxed{204}"]]}
+            """#)
+        let responses = try RecordedResponse.read(path: path)
+        #expect(responses.map(\.problem.answer) == ["10", #"\frac{1}{2}"#, #"\frac{1}{2}"#, "204"])
+        #expect(responses.map(\.problem.problem) == ["q", "r", "r", "t"])
+        #expect(responses.map(\.problem.level) == [nil, "Level 5", "Level 5", nil])
+        let grading = try ResponseGrading(responses, reward: ModeReward())
+        #expect(grading.items.map(\.form.mode) == [.short, .think, .think, .think])
+        #expect(grading.items.map(\.verdict.outcome) == [.right, .malformed, .right, .right])
+        #expect(grading.items.map(\.reward) == [1, -1, 0.5, 0.5])
+        // Two repeats of one problem are one cluster.
+        #expect(grading.all.reward.count == 4 && grading.byLevel[0].tally.accuracy.standardError.isNaN)
     }
 
     @Test(arguments: [

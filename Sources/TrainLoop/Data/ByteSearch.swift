@@ -28,20 +28,26 @@ extension String {
     }
 
     /// Offset in bytes of the last occurrence.
-    func lastByteOffset(of pattern: String) -> Int? {
+    ///
+    /// - Parameter ignoringCase: letters of ASCII count as equal in either case; the pattern is in lower case.
+    func lastByteOffset(of pattern: String, ignoringCase: Bool = false) -> Int? {
         var text = self
-        let pattern = Array(pattern.utf8)
+        var pattern = pattern
         return text.withUTF8 { text in
-            guard let last = pattern.last, text.count >= pattern.count else { return nil }
-            var end = text.count
-            while end >= pattern.count {
-                if text[end - 1] == last, pattern.indices.allSatisfy({ text[end - pattern.count + $0] == pattern[$0] })
-                {
-                    return end - pattern.count
+            pattern.withUTF8 { pattern in
+                func folded(_ byte: UInt8) -> UInt8 { ignoringCase && byte &- 65 < 26 ? byte | 0x20 : byte }
+                guard let last = pattern.last, text.count >= pattern.count else { return nil }
+                var end = text.count
+                while end >= pattern.count {
+                    if folded(text[end - 1]) == last,
+                        pattern.indices.allSatisfy({ folded(text[end - pattern.count + $0]) == pattern[$0] })
+                    {
+                        return end - pattern.count
+                    }
+                    end -= 1
                 }
-                end -= 1
+                return nil
             }
-            return nil
         }
     }
 

@@ -14,28 +14,46 @@ public struct RecordedResponse: Sendable {
     /// (`answer`, `completion`); samples of lm-evaluation-harness (`target`, `resps`), of which each is a response;
     /// verl's dumps (`gts`, `output`).
     ///
+    /// - Parameter requiresAnswer: a row without ground truth is an error.
     /// - Throws: `DataFileError` naming file and line, also for a file without rows.
-    public static func read(path: String) throws -> [RecordedResponse] {
+    public static func read(path: String, requiresAnswer: Bool = true) throws -> [RecordedResponse] {
         var responses: [RecordedResponse] = []
-        try DataFile.forEachRow(path: path) { responses += try Self.responses(of: $0) }
+        try DataFile.forEachRow(path: path) { row in
+            let found = try Self.responses(of: row)
+            if requiresAnswer, found.contains(where: { $0.problem.answer == nil }) {
+                throw row.error("no answer to grade against; give \"answer\" (or \"target\")")
+            }
+            responses += found
+        }
         return responses
     }
 
     private static func responses(of row: DataRow) throws -> [RecordedResponse] {
-        guard let truth = try row.text(anyOf: ["answer", "target", "gts"]) else {
-            throw row.error("no answer to grade against; give \"answer\" (or \"target\")")
-        }
+        let truth = try row.text(anyOf: ["answer", "target", "gts"])
         let document = row["doc"]
         let text =
             try row.text(anyOf: ["problem", "question", "prompt", "input"])
-            ?? document?["problem"]?.string ?? document?["question"]?.string ?? ""
+            ?? ["problem", "question", "Problem"].lazy.compactMap { document?[$0]?.string }.first ?? ""
+        // lm-eval's target may be a worked solution, as GSM8K's and MATH's are.
+        let isTarget = row["answer"] == nil && row["target"] != nil
+        let boxed = isTarget ? truth.flatMap { AnswerExtraction.answer(in: $0, rule: .boxed) } : nil
         let problem = Problem(
             id: try row.text(anyOf: ["id", "doc_id"]) ?? String(row.number), problem: text,
-            answer: AnswerExtraction.afterHashes(truth)?.text ?? truth, level: try row.text("level"))
+            answer: truth.flatMap(AnswerExtraction.afterHashes)?.text ?? boxed ?? truth,
+            level: try row.text("level") ?? document?["level"]?.plainText)
         let isTruncated = row["truncated"]?.bool ?? false
-        return try texts(of: row).map {
-            RecordedResponse(problem: problem, response: $0, isTruncated: isTruncated, row: .object(row.members))
+        let prefilled = prefilledToken(row)
+        return try texts(of: row).map { text in
+            RecordedResponse(
+                problem: problem, response: text.hasPrefix(prefilled) ? text : prefilled + text,
+                isTruncated: isTruncated, row: .object(row.members))
         }
+    }
+
+    /// The control token with which the prompt of an lm-eval sample ends, where the mode was forced; else nothing.
+    private static func prefilledToken(_ row: DataRow) -> String {
+        guard let prompt = row["arguments"]?["gen_args_0"]?["arg_0"]?.string?.trimmed else { return "" }
+        return ["<think>", "<short>"].first { prompt.utf8.suffix($0.utf8.count).elementsEqual($0.utf8) } ?? ""
     }
 
     private static func texts(of row: DataRow) throws -> [String] {

@@ -66,14 +66,18 @@ public enum AnswerExtraction {
 
     /// Behind the brace of `\boxed {` or `\fbox{` at this place, or nil.
     private static func boxOpening(_ bytes: UnsafeBufferPointer<UInt8>, at start: Int) -> Int? {
-        for command in [StaticString(#"\boxed"#), #"\fbox"#] {
-            let count = command.utf8CodeUnitCount
-            guard start + count < bytes.count, memcmp(bytes.baseAddress! + start, command.utf8Start, count) == 0
-            else { continue }
-            var index = start + count
-            while index < bytes.count, index < start + count + 8, bytes[index] == UInt8(ascii: " ") { index += 1 }
-            if index < bytes.count, bytes[index] == UInt8(ascii: "{") { return index + 1 }
+        guard start + 1 < bytes.count, let base = bytes.baseAddress else { return nil }
+        let command: StaticString
+        switch bytes[start + 1] {
+        case UInt8(ascii: "b"): command = #"\boxed"#
+        case UInt8(ascii: "f"): command = #"\fbox"#
+        default: return nil
         }
+        let count = command.utf8CodeUnitCount
+        guard start + count < bytes.count, memcmp(base + start, command.utf8Start, count) == 0 else { return nil }
+        var index = start + count
+        while index < bytes.count, index < start + count + 8, bytes[index] == UInt8(ascii: " ") { index += 1 }
+        if index < bytes.count, bytes[index] == UInt8(ascii: "{") { return index + 1 }
         return nil
     }
 
@@ -87,7 +91,7 @@ public enum AnswerExtraction {
 
     /// What follows the last "answer is", up to the end of the sentence.
     private static func afterPhrase(_ text: String) -> String? {
-        guard let offset = text.lowercasedASCII.lastByteOffset(of: "answer is") else { return nil }
+        guard let offset = text.lastByteOffset(of: "answer is", ignoringCase: true) else { return nil }
         var rest = text.bytes(offset + "answer is".utf8.count..<text.utf8.count).trimmed
         if rest.hasPrefix(":") { rest = String(rest.dropFirst()).trimmed }
         let line = rest.firstLine
@@ -109,7 +113,7 @@ public enum AnswerExtraction {
             var start = last
             while start > 0 {
                 let before = bytes[start - 1]
-                let joins = [UInt8(ascii: ","), UInt8(ascii: "."), UInt8(ascii: "/")].contains(before)
+                let joins = before == UInt8(ascii: ",") || before == UInt8(ascii: ".") || before == UInt8(ascii: "/")
                 if isDigit(start - 1) || (joins && isDigit(start - 2)) { start -= 1 } else { break }
             }
             if start > 0, bytes[start - 1] == UInt8(ascii: "."), !isDigit(start - 2) { start -= 1 }
@@ -122,19 +126,27 @@ public enum AnswerExtraction {
 extension String {
     /// Without surrounding white space (of ASCII).
     var trimmed: String {
-        func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
-        guard let first = utf8.firstIndex(where: { !isSpace($0) }), let last = utf8.lastIndex(where: { !isSpace($0) })
-        else { return "" }
-        return String(decoding: utf8[first...last], as: UTF8.self)
+        var text = self
+        let range = text.withUTF8 { bytes in
+            func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (byte >= 0x09 && byte <= 0x0D) }
+            var (start, end) = (0, bytes.count)
+            while start < end, isSpace(bytes[start]) { start += 1 }
+            while end > start, isSpace(bytes[end - 1]) { end -= 1 }
+            return start..<end
+        }
+        return range.count == utf8.count ? self : bytes(range)
     }
 
     /// Up to the first line feed.
     var firstLine: String {
-        utf8.firstIndex(of: UInt8(ascii: "\n")).map { String(self[..<$0]) } ?? self
-    }
-
-    /// With A...Z in lower case and every other byte as it is, so that offsets stay.
-    var lowercasedASCII: String {
-        String(decoding: utf8.map { (65...90).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+        var text = self
+        let end = text.withUTF8 { bytes -> Int? in
+            guard let start = bytes.baseAddress, let found = memchr(start, Int32(UInt8(ascii: "\n")), bytes.count)
+            else {
+                return nil
+            }
+            return UnsafeRawPointer(start).distance(to: found)
+        }
+        return end.map { bytes(0..<$0) } ?? self
     }
 }

@@ -15,66 +15,86 @@ public struct ResponseGrading: Sendable {
                 "mode": form.mode.map { .string($0.rawValue) } ?? .null, "outcome": .string(verdict.outcome.rawValue),
                 "defect": verdict.defect.map { .string($0.rawValue) } ?? .null,
                 "found": verdict.answer.map { .string($0) } ?? .null,
-                "reward": form.mode == nil ? .null : .double(verdict.reward),
+                "reward": reward.map { .double($0) } ?? .null,
             ]
             return row
         }
+
+        /// nil where the response has no mode by which it could be paid.
+        public var reward: Double? { form.mode == nil ? nil : verdict.reward }
     }
 
     /// How a set of responses did.
     public struct Tally: Sendable, Equatable {
-        public var count = 0
         public var outcomes: [Outcome: Int] = [:]
-        public var truncated = 0
+        /// The share of right responses, with its error clustered by problem.
+        public var accuracy: ClusteredMean
+        /// Over the responses that have a reward.
+        public var reward: ClusteredMean
 
-        public var accuracy: Double { count == 0 ? .nan : Double(outcomes[.right] ?? 0) / Double(count) }
+        public var count: Int { accuracy.count }
 
-        mutating func add(_ item: Item) {
-            count += 1
-            outcomes[item.verdict.outcome, default: 0] += 1
-            truncated += item.form.isTruncated ? 1 : 0
+        init(_ items: [Item]) {
+            for item in items { outcomes[item.verdict.outcome, default: 0] += 1 }
+            let byProblem = Dictionary(grouping: items) { [$0.response.problem.id, $0.response.problem.problem] }
+                .sorted { $0.key.lexicographicallyPrecedes($1.key) }.map(\.value)
+            accuracy = ClusteredMean(
+                byProblem.map { (sum: Double($0.count { $0.verdict.outcome == .right }), count: $0.count) })
+            reward = ClusteredMean(
+                byProblem.map { $0.compactMap(\.reward) }.map { (sum: $0.reduce(0, +), count: $0.count) })
         }
 
         var json: JSON {
-            var members = JSONObject([("responses", .integer(count)), ("accuracy", .double(accuracy))])
+            var members = JSONObject([
+                ("responses", .integer(count)), ("accuracy", .double(accuracy.mean)),
+                ("accuracy_standard_error", .double(accuracy.standardError)), ("mean_reward", .double(reward.mean)),
+            ])
             for outcome in Outcome.allCases { members[outcome.rawValue] = .integer(outcomes[outcome] ?? 0) }
             return .object(members)
         }
     }
 
     public var items: [Item] = []
-    public var all = Tally()
+    public var all = Tally([])
     /// "think", "short", "none"
     public var byMode: [(name: String, tally: Tally)] = []
     public var byLevel: [(name: String, tally: Tally)] = []
-    /// What the accuracy would be by every answer rule.
+    /// What the accuracy would be by every answer rule; empty where a program judges, which has its own.
     public var accuracyByRule: [(rule: AnswerRule, accuracy: Double)] = []
 
-    /// - Throws: what the reward's grader throws.
-    public init(_ responses: [RecordedResponse], reward: ModeReward) throws {
+    /// Responses that a reward is asked about at once.
+    private static let batch = 256
+
+    /// - Throws: what the reward throws.
+    public init(_ responses: [RecordedResponse], reward: any Reward) throws {
         let forms = responses.map { ResponseForm.ofText($0.response, isTruncated: $0.isTruncated) }
         let queries = zip(responses, forms).map {
-            RewardQuery(problem: $0.problem, form: $1.form, answerText: $1.answer)
+            RewardQuery(problem: $0.problem, form: $1.form, answerText: $1.answer, responseText: $0.response)
         }
+        let verdicts = try Self.verdicts(queries, reward)
+        items = zip(zip(responses, forms), verdicts).map { Item(response: $0.0, form: $0.1.form, verdict: $1) }
         for rule in AnswerRule.allCases {
-            var reward = reward
-            let isAskedFor = rule == reward.rule
-            reward.rule = rule
-            let verdicts = try reward.score(queries)
-            let right = verdicts.count { $0.outcome == .right }
+            guard var other = reward as? ModeReward else { break }
+            let isAskedFor = other.rule == rule
+            other.rule = rule
+            let right = (isAskedFor ? verdicts : try Self.verdicts(queries, other)).count { $0.outcome == .right }
             accuracyByRule.append((rule, responses.isEmpty ? .nan : Double(right) / Double(responses.count)))
-            guard isAskedFor else { continue }
-            items = zip(zip(responses, forms), verdicts).map { Item(response: $0.0, form: $0.1.form, verdict: $1) }
         }
-        for item in items { all.add(item) }
+        all = Tally(items)
         byMode = Self.tallies(items) { $0.form.mode?.rawValue ?? "none" }
         byLevel = Self.tallies(items) { $0.response.problem.level }
     }
 
+    private static func verdicts(_ queries: [RewardQuery], _ reward: any Reward) throws -> [Verdict] {
+        try stride(from: 0, to: queries.count, by: batch).flatMap { start in
+            try reward.score(Array(queries[start..<min(start + batch, queries.count)]))
+        }
+    }
+
     private static func tallies(_ items: [Item], by name: (Item) -> String?) -> [(name: String, tally: Tally)] {
-        var tallies: [String: Tally] = [:]
-        for item in items { if let name = name(item) { tallies[name, default: Tally()].add(item) } }
-        return tallies.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        var members: [String: [Item]] = [:]
+        for item in items { if let name = name(item) { members[name, default: []].append(item) } }
+        return members.sorted { $0.key < $1.key }.map { ($0.key, Tally($0.value)) }
     }
 
     /// The summary; see `schemas/grade.schema.json`.

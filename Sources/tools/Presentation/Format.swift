@@ -1,5 +1,6 @@
 import Foundation
 import OrderedJSON
+import TrainLoop
 
 /// One way to write each kind of number, for all commands.
 enum Format {
@@ -26,6 +27,9 @@ enum Format {
         return String(format: "%.\(decimals)f", value)
     }
 
+    /// With exactly so many decimals, as columns of a printed table have them.
+    static func decimals(_ value: Double, _ count: Int) -> String { String(format: "%.\(count)f", value) }
+
     static func grouped(_ value: Int) -> String {
         var digits = String(value.magnitude)
         var groups: [String] = []
@@ -39,6 +43,13 @@ enum Format {
     /// A share as a percentage; "–" where there is none.
     static func percent(_ fraction: Double, decimals: Int = 0) -> String {
         fraction.isFinite ? String(format: "%.\(decimals)f %%", fraction * 100) : "–"
+    }
+
+    /// A share with its standard error, in percent; the mean alone where there is no error to tell.
+    static func withError(_ share: ClusteredMean) -> String {
+        guard share.mean.isFinite else { return "–" }
+        let error = share.standardError.isFinite ? String(format: " ± %.1f", share.standardError * 100) : ""
+        return String(format: "%.1f", share.mean * 100) + error + " %"
     }
 
     static func duration(_ seconds: Double) -> String {

@@ -9,7 +9,11 @@ final class Interruption: Sendable {
 
     var isRequested: Bool { requested.load(ordering: .relaxed) }
 
-    static func watching<Result>(_ body: (Interruption) throws -> Result) rethrows -> Result {
+    /// - Parameter notice: what is said when the wish arrives.
+    static func watching<Result>(
+        notice: String = "finishing this step, then saving; once more to stop at once",
+        _ body: (Interruption) throws -> Result
+    ) rethrows -> Result {
         let interruption = Interruption()
         let sources = [SIGINT, SIGTERM].map { signal in
             Foundation.signal(signal, SIG_IGN)
@@ -17,7 +21,7 @@ final class Interruption: Sendable {
             source.setEventHandler {
                 if interruption.isRequested { Foundation.exit(128 + signal) }
                 interruption.requested.store(true, ordering: .relaxed)
-                Terminal.writeError("\nfinishing this step, then saving; once more to stop at once")
+                Terminal.writeError("\n" + notice)
             }
             source.resume()
             return source

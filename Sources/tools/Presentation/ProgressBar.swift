@@ -17,12 +17,15 @@ final class ProgressBar: Sendable {
 
     private let title: String
     private let total: Int
+    /// What was done before this piece of work began, which says nothing about its rate.
+    private let before: Int
     private let unit: Unit
     private let start = ContinuousClock.now
     private let isTerminal = Terminal.isTerminal(STDERR_FILENO)
     private let state: Mutex<State>
 
-    init(_ title: String, total: Int, unit: Unit) {
+    init(_ title: String, total: Int, unit: Unit, before: Int = 0) {
+        self.before = before
         self.title = title
         self.total = max(total, 1)
         self.unit = unit
@@ -53,15 +56,15 @@ final class ProgressBar: Sendable {
 
     private func draw(_ done: Int) {
         let seconds = Double((ContinuousClock.now - start) / .seconds(1))
-        let rate = Double(done) / max(seconds, 1e-9)
-        let left = rate > 0 ? Double(total - done) / rate : 0
+        let rate = Double(done - before) / max(seconds, 1e-9)
+        let left = rate > 0 ? ", \(Format.duration(Double(total - done) / rate)) left" : ""
         let fraction = min(Double(done) / Double(total), 1)
         let amount: String
         switch unit {
         case .bytes: amount = "\(Format.bytes(done)) of \(Format.bytes(total)), \(Format.bytes(Int(rate)))/s"
         case .count(let noun): amount = "\(done) of \(total) \(noun), \(Format.number(rate))/s"
         }
-        let line = "\(title) \(TextPlot.bar(fraction, width: 20)) \(amount), \(Format.duration(left)) left"
+        let line = "\(title) \(TextPlot.bar(fraction, width: 20)) \(amount)\(left)"
         if isTerminal {
             FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
         } else {

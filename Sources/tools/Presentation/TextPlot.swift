@@ -35,4 +35,46 @@ enum TextPlot {
             return finite.isEmpty ? .nan : finite.reduce(0, +) / Double(finite.count)
         }
     }
+
+    /// Marks in a plane with its axes, the later ones over the earlier ones, and a straight line of dots under them.
+    ///
+    /// Nothing is drawn where fewer than two different values of x are finite.
+    static func scatter(
+        _ marks: [(x: Double, y: Double, mark: Character)],
+        line: ((x: Double, y: Double), (x: Double, y: Double))? = nil,
+        width: Int, height: Int, xLabel: String, yLabel: (Double) -> String
+    ) -> [String] {
+        let marks = marks.filter { $0.x.isFinite && $0.y.isFinite }
+        let (xs, ys) = (marks.map(\.x), marks.map(\.y))
+        guard let left = xs.min(), let right = xs.max(), let lowest = ys.min(), let highest = ys.max(), right > left
+        else {
+            return []
+        }
+        // All on one height stand in the middle.
+        let (bottom, top) = highest > lowest ? (lowest, highest) : (lowest - 0.01, highest + 0.01)
+        var cells = [[Character]](repeating: [Character](repeating: " ", count: width), count: height)
+        func put(_ x: Double, _ y: Double, _ mark: Character) {
+            let column = Int(((x - left) / (right - left) * Double(width - 1)).rounded())
+            let row = Int(((top - y) / (top - bottom) * Double(height - 1)).rounded())
+            if cells.indices.contains(row), cells[row].indices.contains(column) { cells[row][column] = mark }
+        }
+        if let line {
+            for step in 0..<width {
+                let share = Double(step) / Double(width - 1)
+                put(line.0.x + share * (line.1.x - line.0.x), line.0.y + share * (line.1.y - line.0.y), "·")
+            }
+        }
+        for mark in marks { put(mark.x, mark.y, mark.mark) }
+        var lines = cells.enumerated().map { row, cells in
+            let value = top - Double(row) / Double(height - 1) * (top - bottom)
+            let label = row == 0 || row == height - 1 || row == height / 2 ? yLabel(value) : ""
+            return Format.column(label, 10, alignRight: true) + " │" + String(cells)
+        }
+        lines.append(String(repeating: " ", count: 11) + "└" + String(repeating: "─", count: width))
+        let ends = (Format.number(left), "\(Format.number(right)) \(xLabel)")
+        lines.append(
+            String(repeating: " ", count: 12) + ends.0
+                + Format.column(ends.1, max(0, width - ends.0.count), alignRight: true))
+        return lines
+    }
 }

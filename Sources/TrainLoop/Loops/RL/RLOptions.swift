@@ -320,6 +320,20 @@ extension RLOptions.RewardSource: RawRepresentable {
     }
 }
 
+extension RLOptions {
+    /// What judges the answers; starts the program where there is one.
+    ///
+    /// - Throws: `RewardError.program`.
+    public func makeReward() throws -> any Reward {
+        switch reward {
+        case .math: ModeReward(values: rewards, rule: answerRule)
+        case .exact: ModeReward(values: rewards, rule: answerRule, grader: ExactGrader())
+        case .command(let program):
+            try ProgramReward(command: program, timeout: rewardTimeout, values: rewards, rule: answerRule)
+        }
+    }
+}
+
 extension ModeReward.Values {
     init?(json: JSON) {
         self.init()

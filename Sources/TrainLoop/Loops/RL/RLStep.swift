@@ -155,16 +155,19 @@ extension RLTrainer {
         guard let evaluation else { return [] }
         let start = ContinuousClock.now
         var chosen = Evaluation.Options()
-        chosen.conditions = Evaluation.Condition.allCases
+        chosen.conditions = [.auto, .think, .short]
+        chosen.prompt = .plain
         chosen.temperature = options.temperature
         chosen.topP = 1
         chosen.maximumNewTokens = options.maximumNewTokens
         chosen.rule = options.answerRule
         chosen.seed = options.seed
         let result = try withoutActuallyEscaping(report) { report in
-            try Evaluation(
+            var hooks = EvaluationHooks()
+            hooks.progress = { _ = report(.progress(phase: "evaluation", done: $0, total: $1)) }
+            return try Evaluation(
                 evaluation.problems, encoder: encoder, parameters: state.parameters, options: chosen,
-                reward: reward, progress: { _ = report(.progress(phase: "evaluation", done: $0, total: $1)) })
+                reward: reward, hooks: hooks)
         }
         let (free, think, short) = (result.summary(.auto), result.summary(.think), result.summary(.short))
         _ = report(.evaluation(step: state.step, result))

@@ -114,14 +114,7 @@ public struct RLTrainer {
         if options.reward.needsGroundTruth, let problem = problems.first(where: { $0.answer == nil }) {
             throw RewardError.missingAnswer(problem: problem.id)
         }
-        switch options.reward {
-        case .math: return ModeReward(values: options.rewards, rule: options.answerRule)
-        case .exact:
-            return ModeReward(values: options.rewards, rule: options.answerRule, grader: ExactGrader())
-        case .command(let program):
-            return try ProgramReward(
-                command: program, timeout: options.rewardTimeout, values: options.rewards, rule: options.answerRule)
-        }
+        return try options.makeReward()
     }
 
     /// Runs to the last step, or until `report` answers `.stop`.

@@ -1,0 +1,180 @@
+import ArgumentParser
+import Foundation
+import TrainLoop
+
+/// Who chooses the mode of an answer; `all` stands for each of the three in turn.
+enum EvaluationMode: String, CaseIterable, ExpressibleByArgument {
+    case auto, think, short, all
+}
+
+/// `--threshold` alone, or with a number.
+enum ThresholdChoice: ExpressibleByArgument, CustomStringConvertible {
+    case sweep
+    case fixed(Double)
+
+    init?(argument: String) {
+        if argument == "sweep" {
+            self = .sweep
+        } else {
+            guard let value = Double(argument) else { return nil }
+            self = .fixed(value)
+        }
+    }
+
+    var description: String {
+        switch self {
+        case .sweep: "sweep"
+        case .fixed(let value): String(value)
+        }
+    }
+}
+
+extension EvaluationPrompt {
+    static func parsed(_ text: String) throws -> Self {
+        guard let prompt = Self(text) else {
+            throw ValidationError("give method, plain, or a text with {problem} in it")
+        }
+        return prompt
+    }
+}
+
+/// The problems of one file.
+struct ProblemSet {
+    let name: String
+    let problems: [Problem]
+}
+
+/// Problems, modes and sampling.
+struct EvaluationArguments: ParsableArguments {
+    @Option(help: "Problems with answers, JSON lines or a JSON array; GSM8K, MATH and AIME as published. Repeatable.")
+    var data: [String]
+
+    @Option(help: "Who chooses the mode: auto (the model), think, short, or all three in turn. Repeatable.")
+    var mode: [EvaluationMode] = [.auto]
+
+    @Option(help: "Answers sampled for each problem and mode.")
+    var samples = 1
+
+    @Option(
+        help: ArgumentHelp(
+            "The prompt: method (its instruction, then the problem), plain, or a text with {problem} in it. Default: method; plain with --answer bare.",
+            valueName: "prompt"),
+        transform: EvaluationPrompt.parsed)
+    var prompt: EvaluationPrompt?
+
+    @Option(help: "Sampling temperature; 0 takes the likeliest token.")
+    var temperature = 0.6
+
+    @Option(help: "Sample from the likeliest tokens that hold this much probability.")
+    var topP = 0.95
+
+    @Option(help: "Tokens of an answer at most; a longer one counts as wrong.")
+    var maxNewTokens = 1024
+
+    @Option(help: ArgumentHelp("End thinking after this many tokens of a response.", valueName: "tokens"))
+    var budget: Int?
+
+    @Option(help: "Where the answer stands: any (box, ####, \"answer is\", last number), boxed, bare (the whole text).")
+    var answer = AnswerRule.any
+
+    @Option(help: "Evaluate the first problems only.")
+    var limit: Int?
+
+    @Option(help: "Seed of the samples.")
+    var seed: UInt64 = 0
+
+    func validate() throws {
+        guard (1...4096).contains(samples), (1...1_000_000).contains(maxNewTokens), limit ?? 1 >= 1 else {
+            throw ValidationError("--samples, --max-new-tokens and --limit must be at least 1")
+        }
+        guard temperature >= 0, temperature.isFinite, topP > 0, topP <= 1 else {
+            throw ValidationError("--temperature must not be negative, --top-p must lie above 0 and at most at 1")
+        }
+        guard Set(data).count == data.count else { throw ValidationError("--data names a file twice") }
+        guard (1...1_000_000).contains(budget ?? 1) else { throw ValidationError("--budget must be at least 1") }
+    }
+
+    /// The files' problems, named by the files as far as that tells them apart.
+    func problemSets() throws -> [ProblemSet] {
+        let stems = data.map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent }
+        return try zip(data, stems).map { path, stem in
+            let problems = try ProblemFile.read(path: path, requiresAnswer: true)
+            return ProblemSet(
+                name: stems.count { $0 == stem } > 1 ? path : stem,
+                problems: limit.map { Array(problems.prefix($0)) } ?? problems)
+        }
+    }
+
+    func options(_ reporting: EvaluationReportArguments) throws -> Evaluation.Options {
+        var wanted = Set(mode)
+        if reporting.requireThinkAccuracy != nil { wanted.insert(.think) }
+        if reporting.requireModeShare != nil { wanted.insert(.auto) }
+        if case .sweep = reporting.threshold { wanted.formUnion([.think, .short]) }
+        if wanted.contains(.all) { wanted.formUnion([.auto, .think, .short]) }
+        var options = Evaluation.Options()
+        options.conditions = []
+        if wanted.contains(.auto) { options.conditions.append(.auto) }
+        if wanted.contains(.think) { options.conditions.append(.think) }
+        if wanted.contains(.short) { options.conditions.append(.short) }
+        if case .fixed(let threshold) = reporting.threshold { options.conditions.append(.threshold(threshold)) }
+        options.samplesPerProblem = samples
+        options.prompt = prompt ?? (answer == .bare ? .plain : .method)
+        options.temperature = temperature
+        options.topP = topP
+        options.maximumNewTokens = maxNewTokens
+        options.thinkingBudget = budget
+        options.rule = answer
+        options.seed = seed
+        return options
+    }
+}
+
+/// What is made of the answers.
+struct EvaluationReportArguments: ParsableArguments {
+    @Option(
+        defaultAsFlag: ThresholdChoice.sweep,
+        help: ArgumentHelp(
+            "Alone: the curve of accuracy against tokens over all thresholds of P(<think>). With a number: answers that think where P(<think>) is at least that.",
+            valueName: "p"))
+    var threshold: ThresholdChoice?
+
+    @Option(help: "What thinking costs a right answer, where modes are compared by reward.")
+    var gamma = 0.5
+
+    @Option(help: "By how much more reward thinking must earn to be the better mode.")
+    var margin = 0.0
+
+    @Option(
+        help: ArgumentHelp(
+            "Keep every answer in this file, JSON lines, and go on from those that are in it.", valueName: "file"))
+    var answers: String?
+
+    @Flag(help: "Replace the --answers file instead of going on from it.")
+    var force = false
+
+    @Option(help: "Fail unless forced thinking is right in at least this share.")
+    var requireThinkAccuracy: Double?
+
+    @Option(help: "Fail unless each mode is chosen in at least this share of free answers.")
+    var requireModeShare: Double?
+
+    @Flag(help: "Print tables in Markdown, as the method's paper has them.")
+    var markdown = false
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func validate() throws {
+        guard !(markdown && json) else { throw ValidationError("--markdown and --json exclude each other") }
+        if case .fixed(let value) = threshold, !(0...1).contains(value) {
+            throw ValidationError("--threshold must lie between 0 and 1")
+        }
+        guard (0...2).contains(gamma), margin >= 0, margin.isFinite else {
+            throw ValidationError("--gamma must lie between 0 and 2, --margin must not be negative")
+        }
+    }
+
+    func answerLog(_ options: Evaluation.Options) throws -> AnswerLog? {
+        try answers.map { try AnswerLog(path: $0, options: options, replacing: force) }
+    }
+}

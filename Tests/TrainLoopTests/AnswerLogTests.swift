@@ -1,0 +1,122 @@
+import Foundation
+import OrderedJSON
+import Testing
+import TrainLoop
+
+/// The file that keeps an evaluation's answers.
+@Suite struct AnswerLogTests {
+    private let problems = (0..<3).map { Problem(id: "p\($0)", problem: "\($0)+1=?", answer: "\($0 + 1)", level: "L") }
+    private let subject = AnswerLog.Subject(checkpoint: "a.h5", weightsDigest: "abc", data: "test")
+    private let facts = EvaluationHooks.PromptFacts(
+        tokenCounts: [5, 6, 7], firstToken: [(0.25, 0.5), (0.5, 0.25), (1, 0)])
+    private let answers = (0..<3).flatMap { problem in
+        [nil, Mode.think].map { forced in
+            Evaluation.Answer(
+                problem: problem, forced: forced, sample: problem, mode: problem == 1 ? nil : .think,
+                outcomes: [.any: .right, .boxed: .malformed, .bare: .wrong], found: [.any: "4"],
+                isTruncated: problem == 2, isThinkingCut: forced != nil, tokenCount: 9, text: "<think>\né\n</think>")
+        }
+    }
+
+    private func failure(_ body: () throws -> Void) -> String {
+        do {
+            try body()
+            return "none"
+        } catch { return "\(error)" }
+    }
+
+    private func write(_ path: String, _ options: Evaluation.Options = .init()) throws {
+        let log = try AnswerLog(path: path, options: options, replacing: false)
+        try log.append(Array(answers[..<2]), of: subject, to: problems, facts)
+        try log.append(Array(answers[2...]), of: subject, to: problems, facts)
+    }
+
+    @Test func whatIsKeptComesBack() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("answers.jsonl")
+        try write(path)
+        let log = try AnswerLog(path: path, options: .init(), replacing: false)
+        #expect(try log.answers(of: subject, to: problems) == answers)
+        // Other weights, other data, or fewer problems.
+        #expect(try log.answers(of: .init(checkpoint: "a.h5", weightsDigest: "x", data: "test"), to: problems).isEmpty)
+        #expect(try log.answers(of: .init(checkpoint: "a.h5", weightsDigest: "abc", data: "b"), to: problems).isEmpty)
+        #expect(try log.answers(of: subject, to: [problems[0]]).count == 2)
+    }
+
+    @Test(arguments: [1, 30, 200]) func unfinishedLineIsDropped(_ cut: Int) throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("answers.jsonl")
+        try write(path)
+        let whole = try Data(contentsOf: URL(filePath: path))
+        try whole.dropLast(cut).write(to: URL(filePath: path))
+        do {
+            let log = try AnswerLog(path: path, options: .init(), replacing: false)
+            #expect(try log.answers(of: subject, to: problems) == Array(answers.dropLast()))
+            try log.append([answers[5]], of: subject, to: problems, facts)
+        }
+        #expect(try Data(contentsOf: URL(filePath: path)) == whole)
+    }
+
+    @Test func otherSettingsAreRefused() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("answers.jsonl")
+        try write(path)
+        var options = Evaluation.Options()
+        options.temperature = 1
+        #expect(
+            failure { _ = try AnswerLog(path: path, options: options, replacing: false) }
+                == path
+                + ", line 1: its answers are of another evaluation (temperature 0.6, now 1); give another file, "
+                + "or --force to replace this one")
+        #expect(try AnswerLog(path: path, options: options, replacing: true).rowCount == 0)
+        #expect(try Data(contentsOf: URL(filePath: path)).isEmpty)
+        // What does not change what is sampled may change.
+        try write(path)
+        options = .init()
+        options.rule = .boxed
+        options.conditions = [.short]
+        #expect(try AnswerLog(path: path, options: options, replacing: false).rowCount == 6)
+    }
+
+    @Test func otherProblemsAndOtherFilesAreRefused() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("answers.jsonl")
+        try write(path)
+        do {
+            let log = try AnswerLog(path: path, options: .init(), replacing: false)
+            var others = problems
+            others[1].answer = "9"
+            let message = failure { _ = try log.answers(of: subject, to: others) }
+            #expect(message.hasPrefix(path + ", line 3: answers another problem than test has in place 2"))
+            #expect(
+                failure { _ = try AnswerLog(path: path, options: .init(), replacing: false) }
+                    == path + ": another evaluation is writing to it; give another file")
+        }
+        let data = try folder.file("data.jsonl", "{\"problem\":\"1+1?\",\"answer\":\"2\"}\n")
+        #expect(
+            failure { _ = try AnswerLog(path: data, options: .init(), replacing: false) }
+                .hasPrefix(data + ", line 1: is no answer kept by ckpt eval"))
+        #expect(try String(contentsOfFile: data, encoding: .utf8) == "{\"problem\":\"1+1?\",\"answer\":\"2\"}\n")
+        let nowhere = folder.path("none/answers.jsonl")
+        #expect(
+            failure { _ = try AnswerLog(path: nowhere, options: .init(), replacing: false) }
+                == nowhere + ": cannot write: No such file or directory")
+    }
+
+    @Test func damagedRowsAreNamed() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("answers.jsonl")
+        try write(path)
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let first = try #require(text.split(separator: "\n").first)
+        for (old, new) in [
+            ("\"sample\":0", "\"sample\":-1"), ("\"tokens\":9", "\"tokens\":\"9\""),
+            ("\"any\":\"right\"", "\"any\":\"x\""),
+        ] {
+            let damaged = try folder.file("damaged.jsonl", first.replacing(old, with: new) + "\n")
+            let log = try AnswerLog(path: damaged, options: .init(), replacing: false)
+            #expect(
+                failure { _ = try log.answers(of: subject, to: problems) }.hasPrefix(damaged + ", line 1: "), "\(old)")
+        }
+    }
+}

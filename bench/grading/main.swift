@@ -1,0 +1,40 @@
+import Foundation
+import HostileAnswers
+import TrainLoop
+
+// What hostile answers cost: for each, the slowest of all answer rules and truths to find the answer and compare it.
+//
+//     grading-bench [REPEATS]     default 5; the median of the repeats is printed, and exit status 1 where one is over 50 ms
+
+let repeats = max(1, CommandLine.arguments.dropFirst().first.flatMap(Int.init) ?? 5)
+let limit = 50.0
+
+func milliseconds(_ body: () -> Void) -> Double {
+    let times = (0..<repeats).map { _ in
+        let start = ContinuousClock.now
+        body()
+        return Double((ContinuousClock.now - start) / .milliseconds(1))
+    }
+    return times.sorted()[repeats / 2]
+}
+
+var worst = 0.0
+print("      ms  answer (rule, truth of the slowest)")
+for hostile in HostileAnswers.all {
+    var slowest = (time: 0.0, what: "")
+    for rule in AnswerRule.allCases {
+        for truth in HostileAnswers.truths {
+            let time = milliseconds {
+                guard let found = AnswerExtraction.answer(in: hostile.text, rule: rule) else { return }
+                _ = MathGrader.areEquivalent(found, truth)
+            }
+            if time > slowest.time { slowest = (time, "\(rule.rawValue), \(truth.prefix(12))") }
+        }
+    }
+    // The whole way of a recorded response: tags, rule, comparison.
+    let response = milliseconds { _ = ResponseForm.ofText("<think>" + hostile.text, isTruncated: false) }
+    worst = max(worst, slowest.time, response)
+    print(String(format: "%8.2f  ", max(slowest.time, response)) + "\(hostile.name) (\(slowest.what))")
+}
+print(String(format: "slowest %.2f ms, limit %.0f ms", worst, limit))
+exit(worst < limit ? 0 : 1)
