@@ -8,8 +8,9 @@ struct AddTokensCommand: ParsableCommand {
         commandName: "add-tokens",
         abstract: "Give a model the control tokens <think>, </think> and <short>.",
         discussion: """
-            ckpt add-tokens base.h5 -o tokens.h5
-            ckpt add-tokens base.h5 --init auto --fix-template -o tokens.h5
+            Examples:
+              ckpt add-tokens base.h5 -o tokens.h5
+              ckpt add-tokens base.h5 --init auto --fix-template -o tokens.h5
 
             Tokens that are there already are used as they are; rows that no token uses are taken before the matrix \
             grows, and it never shrinks. Tokenizer, configuration, optimizer moments and chat template are changed \

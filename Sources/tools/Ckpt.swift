@@ -11,15 +11,15 @@ struct Ckpt: AsyncParsableCommand {
         discussion: """
             Every command reads checkpoints and writes new ones; none changes a file in place.
 
-              ckpt import SmolLM2-135M-Instruct.Q4_1.gguf -o base.h5
+              ckpt import SmolLM2-135M-Instruct/ -o base.h5
               ckpt add-tokens base.h5 -o tokens.h5
-              ckpt train-sft tokens.h5 --data pairs.jsonl -o sft/
-              ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/
+              ckpt train-sft tokens.h5 --data pairs.jsonl -o sft/ --steps 20
+              ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/ --steps 5
               ckpt diff rl/
 
             Exit status: 0 done (diff: same), 1 diff found differences or verify found damage, 2 an error.
             """,
-        version: Tool.name,
+        version: BuildDescription.text,
         groupedSubcommands: [
             CommandGroup(name: "In and out", subcommands: [ImportCommand.self, ExportCommand.self, InitCommand.self]),
             CommandGroup(

@@ -11,8 +11,9 @@ struct EvalCommand: ParsableCommand {
         abstract: "Accuracy, tokens and choice of mode on problems, by level; before and after.",
         discussion: """
             Examples:
-              ckpt eval rl/step-000100.h5 --data test.jsonl
-              ckpt eval sft/step-000700.h5 rl/step-000100.h5 --data test.jsonl --mode auto --mode think
+              ckpt eval rl/step-000005.h5 --data test.jsonl
+              ckpt eval sft/step-000020.h5 rl/step-000005.h5 --data test.jsonl \\
+                --mode auto --mode think
 
             With one checkpoint: a row a level for each --mode. With two: how the second differs from the first. \
             --answers keeps every answer as JSON lines. --require-think-accuracy and --require-mode-share turn the \

@@ -7,7 +7,8 @@ struct ExtractCommand: ParsableCommand {
         commandName: "extract",
         abstract: "Keep only some tensors.",
         discussion: """
-            ckpt extract model.h5 --tensor 'model.layers.0.*' -o layer0.h5
+            Example:
+              ckpt extract model.h5 --tensor 'model.layers.0.*' -o layer0.h5
 
             The result opens in every tool but is no whole model; `ckpt graft` puts it into one.
             """)

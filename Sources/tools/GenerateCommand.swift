@@ -19,9 +19,10 @@ struct GenerateCommand: ParsableCommand {
         commandName: "generate",
         abstract: "Ask a model, and see which mode it chose.",
         discussion: """
-            Example:
+            Examples:
               ckpt generate rl/step-000005.h5 --prompt "What is 17+25?"
-              ckpt generate rl/step-000005.h5 --prompt "What is 17+25?" --mode short --temperature 0
+              ckpt generate rl/step-000005.h5 --prompt "What is 17+25?" \\
+                --mode short --temperature 0
 
             The answer streams to stdout, opening with its control token; which mode it chose, with what \
             probability, and how many tokens it took go to stderr.

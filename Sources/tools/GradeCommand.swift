@@ -17,7 +17,7 @@ struct GradeCommand: ParsableCommand {
         abstract: "Grade recorded responses, and say which answer was found in each.",
         discussion: """
             Examples:
-              ckpt grade rl/rollouts/step-000100.jsonl
+              ckpt grade rl/rollouts/step-000005.jsonl
               ckpt grade samples_aime.jsonl --answer any -o graded.jsonl
 
             Reads rows of answer and response, rollout logs, answers kept by eval, and lm-eval samples. The answer is \

@@ -7,7 +7,8 @@ struct GraftCommand: ParsableCommand {
         commandName: "graft",
         abstract: "Put another checkpoint's tensors in place of a model's own.",
         discussion: """
-            ckpt graft model.h5 donor.h5 --tensor 'model.layers.0.*' -o grafted.h5
+            Example:
+              ckpt graft model.h5 donor.h5 --tensor 'model.layers.0.*' -o grafted.h5
 
             Everything but those tensors is the first model's. Shapes must agree; chunks are copied as they are.
             """)

@@ -6,7 +6,8 @@ struct RenameCommand: ParsableCommand {
         commandName: "rename",
         abstract: "Give tensors other names.",
         discussion: """
-            ckpt rename model.h5 'transformer.*=model.*' -o renamed.h5
+            Example:
+              ckpt rename model.h5 'model.*=transformer.*' -o renamed.h5
 
             Each * of the new name is what the * in that place of the pattern stood for. The first rule that matches a \
             tensor counts. Optimizer moments and ties are renamed with their weights; no tensor is read.

@@ -6,7 +6,8 @@ struct ResizeVocabCommand: ParsableCommand {
         commandName: "resize-vocab",
         abstract: "Pad the vocabulary to a multiple of a number.",
         discussion: """
-            ckpt resize-vocab tokens.h5 --pad-to-multiple-of 64 -o padded.h5
+            Example:
+              ckpt resize-vocab tokens.h5 --pad-to-multiple-of 64 -o padded.h5
 
             Rows that no token uses are mean rows, so that they take no more probability than an average token. The \
             matrix never shrinks.

@@ -6,7 +6,8 @@ struct StripCommand: ParsableCommand {
         commandName: "strip",
         abstract: "Drop optimizer and training state.",
         discussion: """
-            ckpt strip sft/step-000020.h5 -o model.h5
+            Example:
+              ckpt strip sft/step-000020.h5 -o model.h5
 
             History, probes and lineage stay. What is left is copied as it is.
             """)

@@ -7,8 +7,9 @@ struct VerifyCommand: ParsableCommand {
         commandName: "verify",
         abstract: "Check checkpoints for damage.",
         discussion: """
-            ckpt verify model.h5
-            ckpt verify --structure rl/*.h5
+            Examples:
+              ckpt verify model.h5
+              ckpt verify --structure rl/*.h5
 
             Decodes every chunk and recomputes the SHA-256 of every tensor; names the tensor, chunk and place of damage. \
             --structure stops after structure, metadata and the list of tensors, which takes milliseconds.

@@ -43,7 +43,8 @@ public struct ComparisonReport: Sendable {
     /// Rows of the vocabulary matrices that moved most.
     public let movedRows: [MovedRow]
     public let optimizer: OptimizerComparison?
-    public let modePreference: ModePreferenceChange?
+    /// From the probes that both files carry, unless both models were asked anew.
+    public var modePreference: ModePreferenceChange?
     public let metrics: [MetricChange]
 
     /// Members of config.json that decide what is computed; the others (paths, versions, dtype) do not.
@@ -109,7 +110,9 @@ public struct ComparisonReport: Sendable {
     }
 
     /// Statistics by layer (nil for what lies outside of layers) and role, roles in the order of a forward pass.
-    public var cells: [Cell] {
+    public var cells: [Cell] { Self.cells(of: tensors) }
+
+    static func cells(of tensors: [TensorComparison]) -> [Cell] {
         struct Key: Hashable {
             let layer: Int?
             let role: TensorRole

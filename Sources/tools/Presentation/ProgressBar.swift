@@ -42,6 +42,14 @@ final class ProgressBar: Sendable {
         }
     }
 
+    /// Shows the bar at once: for work of few long steps.
+    func begin() {
+        state.withLock { state in
+            state.hasDrawn = true
+            draw(0)
+        }
+    }
+
     /// Takes the bar away; what it stood for is over.
     func finish() {
         state.withLock { state in
@@ -59,9 +67,11 @@ final class ProgressBar: Sendable {
         let amount: String
         switch unit {
         case .bytes: amount = "\(Format.bytes(done)) of \(Format.bytes(total)), \(Format.bytes(Int(rate)))/s"
-        case .count(let noun): amount = "\(done) of \(total) \(noun), \(Format.number(rate))/s"
+        case .count(let noun):
+            amount = "\(done) of \(total) \(noun)" + (done > 0 ? ", \(Format.number(rate))/s" : "")
         }
-        let line = "\(title) \(TextPlot.bar(fraction, width: 20)) \(amount), \(Format.duration(left)) left"
+        let rest = done > 0 ? ", \(Format.duration(left)) left" : ""
+        let line = "\(title) \(TextPlot.bar(fraction, width: 20)) \(amount)\(rest)"
         if isTerminal {
             FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
         } else {

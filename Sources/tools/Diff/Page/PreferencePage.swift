@@ -8,7 +8,8 @@ enum PreferencePage {
         var html =
             "<p>P(&lt;think&gt;) \(Format.number(change.meanThinkA)) → \(Format.number(change.meanThinkB)), "
             + "P(&lt;short&gt;) \(Format.number(change.meanShortA)) → \(Format.number(change.meanShortB)), over "
-            + "\(change.prompts.count) probe prompts; \(change.changedSides.count) changed sides.</p>"
+            + "\(change.prompts.count) probe prompts; \(change.changedSides.count) changed sides. Entropy of the choice "
+            + "\(Format.number(change.meanEntropyA)) → \(Format.number(change.meanEntropyB)) nats.</p>"
         html += "<div class=\"grid-of-charts\">"
         html +=
             Histogram(
