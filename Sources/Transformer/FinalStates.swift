@@ -22,11 +22,27 @@ public struct FinalStates: Sendable {
     /// With weights that are at hand: those of `file`.
     public init(_ file: CheckpointFile, _ parameters: ModelParameters, _ sequences: [[Int]]) throws {
         let configuration = parameters.configuration
-        try configuration.check(sequences.flatMap(\.self))
         let name = configuration.tiesWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight"
         guard let head = file.tensor(name) ?? file.metadata.tiedTensors[name].flatMap({ file.tensor($0) }) else {
             throw ParameterError.missing(path: file.path, name: name)
         }
+        let (type, rowWidth) = (head.description.elementType, configuration.hiddenSize)
+        try self.init(parameters, sequences) { rows, destination in
+            let rowBytes = rowWidth * type.byteCount
+            let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: rows.count * rowBytes, alignment: 64)
+            defer { bytes.deallocate() }
+            try file.read(head, range: rows.lowerBound * rowBytes..<rows.upperBound * rowBytes, into: bytes)
+            try ElementConversion.toFloat32(UnsafeRawBufferPointer(bytes), type, into: destination)
+        }
+    }
+
+    /// - Parameter readHead: fills rows of the head.
+    package init(
+        _ parameters: ModelParameters, _ sequences: [[Int]],
+        readHead: @escaping @Sendable (Range<Int>, UnsafeMutableBufferPointer<Float>) throws -> Void
+    ) throws {
+        let configuration = parameters.configuration
+        try configuration.check(sequences.flatMap(\.self))
         let model = Model(parameters)
         width = configuration.hiddenSize
         vocabularySize = configuration.vocabularySize
@@ -44,14 +60,7 @@ public struct FinalStates: Sendable {
             values += model.finalStates(PackedBatch(batch.filter { !$0.isEmpty }))
         }
         self.values = values
-        let (type, rowWidth) = (head.description.elementType, width)
-        readHead = { rows, destination in
-            let rowBytes = rowWidth * type.byteCount
-            let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: rows.count * rowBytes, alignment: 64)
-            defer { bytes.deallocate() }
-            try file.read(head, range: rows.lowerBound * rowBytes..<rows.upperBound * rowBytes, into: bytes)
-            try ElementConversion.toFloat32(UnsafeRawBufferPointer(bytes), type, into: destination)
-        }
+        self.readHead = readHead
     }
 }
 

@@ -17,7 +17,9 @@ struct AddTokensCommand: ParsableCommand {
             together, every new token is checked to encode to one id, and what was done is recorded in the file.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint to start from.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to start from.", valueName: "checkpoint"),
+        completion: .file(extensions: ["h5"]))
     var input: String
 
     @Option(name: .customLong("token"), help: "A token to have afterwards; may be repeated. Without it, the three.")
@@ -93,7 +95,7 @@ struct AddTokensCommand: ParsableCommand {
     private static func rename(_ argument: String) throws -> (old: String, new: String) {
         let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
         guard parts.count == 2 else {
-            throw SurgeryError.badOption(name: "--rename", reason: "\(argument) is not OLD=NEW")
+            throw SurgeryError.badOption(name: "--rename", reason: "\(argument) is no rule; give OLD=NEW")
         }
         return (parts[0], parts[1])
     }

@@ -14,7 +14,9 @@ struct CastCommand: ParsableCommand {
             Rounds to the nearest value, ties to even. A value too large for the type is an error.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint to convert.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to convert.", valueName: "checkpoint"), completion: .file(extensions: ["h5"])
+    )
     var input: String
 
     @Option(name: .customLong("dtype"), help: "float32, float16 or bfloat16.")

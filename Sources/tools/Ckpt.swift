@@ -50,12 +50,24 @@ struct Ckpt: AsyncParsableCommand {
         } catch  where exitCode(for: error).isSuccess {
             print(fullMessage(for: error))
         } catch {
-            Terminal.writeError("ckpt: error: \(oneLine(message(for: error)))")
+            Terminal.writeError("ckpt: error: \(line(for: error))")
             Foundation.exit(2)
         }
     }
 
-    private static func oneLine(_ text: String) -> String {
-        text.split(whereSeparator: \.isNewline).joined(separator: "; ")
+    /// One line, lower-case; what is wrong with the arguments ends with where their help is.
+    private static func line(for error: any Error) -> String {
+        let text = message(for: error).split(whereSeparator: \.isNewline).joined(separator: "; ")
+        guard exitCode(for: error) == .validationFailure else { return text }
+        let verb = CommandLine.arguments.dropFirst().first { name in
+            configuration.groupedSubcommands.contains { group in
+                group.subcommands.contains { $0.configuration.commandName == name }
+            }
+        }
+        let sentence = text.replacing(". Please provide", with: "; give").replacing(
+            ". Did you mean", with: "; did you mean")
+        let first = sentence.prefix(1).lowercased() + sentence.dropFirst()
+        return (first.hasSuffix(".") ? String(first.dropLast()) : first) + "; see ckpt help"
+            + (verb.map { " \($0)" } ?? "")
     }
 }

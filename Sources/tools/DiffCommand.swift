@@ -24,7 +24,9 @@ struct DiffCommand: ParsableCommand {
             Exit status: 0 the same model, 1 different, 2 an error. A curve exits 0.
             """)
 
-    @Argument(help: ArgumentHelp("Two checkpoints, a run's folder, or several checkpoints.", valueName: "path"))
+    @Argument(
+        help: ArgumentHelp("Two checkpoints, a run's folder, or several checkpoints.", valueName: "path"),
+        completion: .file())
     var paths: [String]
 
     @Option(
@@ -35,7 +37,7 @@ struct DiffCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Ask both models about up to 64 of these problems or pairs (JSON lines); the other half of a pair adds its answers.",
-            valueName: "file"))
+            valueName: "file"), completion: .file(extensions: ["jsonl", "json"]))
     var probe: String?
 
     @Flag(help: "Leave out of a curve which layers moved when: that reads every state.")
@@ -45,7 +47,8 @@ struct DiffCommand: ParsableCommand {
     var json = false
 
     @Option(
-        help: ArgumentHelp("Also write the report as one self-contained page with plots.", valueName: "file"))
+        help: ArgumentHelp("Also write the report as one self-contained page with plots.", valueName: "file"),
+        completion: .file(extensions: ["html"]))
     var html: String?
 
     @Flag(help: "Replace the page if it exists.")

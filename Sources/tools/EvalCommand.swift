@@ -20,10 +20,10 @@ struct EvalCommand: ParsableCommand {
             evaluation into a gate: exit status 1, and why, where the model falls short.
             """)
 
-    @Argument(help: "One checkpoint, or two: before and after.")
+    @Argument(help: "One checkpoint, or two: before and after.", completion: .file(extensions: ["h5"]))
     var inputs: [String]
 
-    @Option(help: "Problems with answers, JSON lines.")
+    @Option(help: "Problems with answers, JSON lines.", completion: .file(extensions: ["jsonl", "json"]))
     var data: String
 
     @Option(help: "Who chooses the mode: auto (the model), think or short. May be given several times.")
@@ -107,7 +107,7 @@ struct EvalCommand: ParsableCommand {
         _ path: String, _ problems: [Problem], _ options: Evaluation.Options
     ) throws -> Evaluation {
         let file = try CheckpointFile(path: path)
-        let encoder = try PromptEncoder(file.metadata)
+        let encoder = try PromptEncoder(file)
         let total = problems.count * options.conditions.count * options.samplesPerProblem
         let bar = ProgressBar(path, total: total, unit: .count("answers"))
         defer { bar.finish() }

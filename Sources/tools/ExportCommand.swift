@@ -19,7 +19,9 @@ struct ExportCommand: ParsableCommand {
         case hf, gguf
     }
 
-    @Argument(help: ArgumentHelp("The checkpoint to write out.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to write out.", valueName: "checkpoint"),
+        completion: .file(extensions: ["h5"]))
     var input: String
 
     @Option(help: "hf or gguf. Default: by the output's name.")

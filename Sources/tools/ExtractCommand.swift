@@ -13,7 +13,9 @@ struct ExtractCommand: ParsableCommand {
             The result opens in every tool but is no whole model; `ckpt graft` puts it into one.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint to take tensors from.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to take tensors from.", valueName: "checkpoint"),
+        completion: .file(extensions: ["h5"]))
     var input: String
 
     @Option(name: .customLong("tensor"), help: "Tensors to keep; * stands for anything; may be repeated.")

@@ -28,7 +28,7 @@ struct GenerateCommand: ParsableCommand {
             probability, and how many tokens it took go to stderr.
             """)
 
-    @Argument(help: "The checkpoint to ask.")
+    @Argument(help: "The checkpoint to ask.", completion: .file(extensions: ["h5"]))
     var input: String
 
     @Option(help: "The user's message.")
@@ -74,7 +74,9 @@ struct GenerateCommand: ParsableCommand {
     func run() throws {
         let file = try CheckpointFile(path: input)
         let reader = try FileError.naming(input) { try PromptReader(file.metadata) }
-        if mode != .auto, reader.control == nil { throw PromptEncoder.Failure.noControlTokens }
+        if mode != .auto, reader.control == nil {
+            try FileError.naming(input) { throw PromptEncoder.Failure.noControlTokens }
+        }
         let parameters = try ModelParameters(file)
         let ids = try FileError.naming(input) { try reader.prompt(for: prompt) }
         let options = SamplingOptions(

@@ -25,7 +25,7 @@ struct GradeCommand: ParsableCommand {
             its verdict.
             """)
 
-    @Argument(help: "Responses, JSON lines.")
+    @Argument(help: "Responses, JSON lines.", completion: .file(extensions: ["jsonl", "json"]))
     var input: String
 
     @Option(name: [.short, .customLong("output")], help: "Write every row with its verdict to this file.")

@@ -18,7 +18,9 @@ struct ImportCommand: ParsableCommand {
             run code and are never read.
             """)
 
-    @Argument(help: ArgumentHelp("A folder, a .safetensors file or its index, or a .gguf file.", valueName: "path"))
+    @Argument(
+        help: ArgumentHelp("A folder, a .safetensors file or its index, or a .gguf file.", valueName: "path"),
+        completion: .file())
     var input: String
 
     @Option(help: "Store floating-point tensors as float32, float16 or bfloat16. Default: as they are.")

@@ -20,7 +20,7 @@ struct InspectCommand: ParsableCommand {
             printed as they are.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "checkpoint"))
+    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var file: String
 
     @Argument(help: ArgumentHelp("A tensor, the beginning of several names, a table or a text.", valueName: "path"))

@@ -20,7 +20,7 @@ struct MergeCommand: ParsableCommand {
             weight. Tokenizer, configuration and template are the first model's.
             """)
 
-    @Argument(help: ArgumentHelp("The models.", valueName: "checkpoint"))
+    @Argument(help: ArgumentHelp("The models.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var inputs: [String]
 
     @Option(help: "linear, slerp or task-arithmetic.")

@@ -13,7 +13,8 @@ struct ResizeVocabCommand: ParsableCommand {
             matrix never shrinks.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint to pad.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to pad.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var input: String
 
     @Option(help: "What the number of rows is to be a multiple of.")

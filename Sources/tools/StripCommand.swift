@@ -12,7 +12,8 @@ struct StripCommand: ParsableCommand {
             History, probes and lineage stay. What is left is copied as it is.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint to strip.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to strip.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var input: String
 
     @OptionGroup var options: SurgeryOptions

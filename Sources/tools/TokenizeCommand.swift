@@ -25,7 +25,8 @@ struct TokenizeCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "A checkpoint, a tokenizer.json, or a model as ckpt import reads it.", valueName: "checkpoint"))
+            "A checkpoint, a tokenizer.json, or a model as ckpt import reads it.", valueName: "checkpoint"),
+        completion: .file(extensions: ["h5"]))
     var file: String
 
     @Argument(help: "The text. Default: stdin.")

@@ -18,7 +18,8 @@ struct VerifyCommand: ParsableCommand {
             bears ckpt's marks but is not what ckpt writes counts as damaged.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoints to check.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoints to check.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var paths: [String]
 
     @Flag(help: "Check structure and metadata only.")

@@ -157,20 +157,18 @@ private struct ModelSide {
     private let responses: [[Int]]
 
     init(_ file: CheckpointFile, _ problems: [Problem], _ pairs: [String: Pair]) throws {
-        do {
+        (reader, encoder, prompts) = try UnusableCheckpoint.naming(file) {
             let reader = try PromptReader(file.metadata)
-            self.reader = reader
-            let encoder = reader.control == nil ? nil : try PromptEncoder(file.metadata)
-            self.encoder = encoder
-            let prompts = try problems.map { try reader.prompt(for: $0.problem) }
-            self.prompts = prompts
-            responses = zip(problems, prompts).flatMap { problem, prompt -> [[Int]] in
-                guard let encoder, let pair = pairs[problem.problem] else { return [] }
-                return [pair.think.map { encoder.response($0) }, pair.short.map { encoder.response(short: $0) }]
-                    .compactMap { $0.map { prompt + $0 } }
-            }
-        } catch {
-            throw ProbeError(path: file.path, reason: "\(error)")
+            return (
+                reader, reader.control == nil ? nil : try PromptEncoder(file.metadata),
+                try problems.map { try reader.prompt(for: $0.problem) }
+            )
+        }
+        let encoder = encoder
+        responses = zip(problems, prompts).flatMap { problem, prompt -> [[Int]] in
+            guard let encoder, let pair = pairs[problem.problem] else { return [] }
+            return [pair.think.map { encoder.response($0) }, pair.short.map { encoder.response(short: $0) }]
+                .compactMap { $0.map { prompt + $0 } }
         }
         self.file = file
         self.problems = problems
@@ -191,12 +189,4 @@ private struct ModelSide {
         }
         return (table, try FinalStates(file, parameters, texts))
     }
-}
-
-/// A model that cannot be asked.
-private struct ProbeError: Error, CustomStringConvertible {
-    let path: String
-    let reason: String
-
-    var description: String { "\(path): \(reason)" }
 }

@@ -42,8 +42,9 @@ final class ProgressBar: Sendable {
         }
     }
 
-    /// Shows the bar at once: for work of few long steps.
+    /// Shows the bar at once on a terminal: for work of few long steps.
     func begin() {
+        guard isTerminal else { return }
         state.withLock { state in
             state.hasDrawn = true
             draw(0)

@@ -29,7 +29,9 @@ struct TrainRLCommand: ParsableCommand {
 
     @OptionGroup var arguments: RunArguments
 
-    @Option(help: "Problems with answers, JSON lines (GSM8K, MATH and verl rows are read as they are).")
+    @Option(
+        help: "Problems with answers, JSON lines (GSM8K, MATH and verl rows are read as they are).",
+        completion: .file(extensions: ["jsonl", "json"]))
     var data: String
 
     @Option(help: "Settings of others in place of the defaults: thinkless. Flags that are given win.")

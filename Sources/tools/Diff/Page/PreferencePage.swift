@@ -42,7 +42,7 @@ enum PreferencePage {
                 + "<td>\(prompt.changed ? "yes" : "")</td></tr>"
         }
         return
-            "<div class=\"wide\"><table class=\"sortable\"><caption>Probe prompts, the one that moved furthest first</caption>"
+            "<div class=\"wide\" tabindex=\"0\"><table class=\"sortable\"><caption>Probe prompts, the one that moved furthest first</caption>"
             + "<thead><tr><th scope=\"col\" class=\"text\">prompt</th><th scope=\"col\">level</th>"
             + "<th scope=\"col\">P(&lt;think&gt;) \(HTML.escape(from))</th><th scope=\"col\">\(HTML.escape(to))</th>"
             + "<th scope=\"col\">change</th><th scope=\"col\">other side</th></tr></thead><tbody>\(rows.joined())</tbody>"
