@@ -16,7 +16,10 @@ import Testing
             "export base.h5 -o o --format onnx",
             "the value 'onnx' is invalid for '--format <format>'; give one of 'hf' and 'gguf'; see ckpt help export"
         ),
-        ("init -o o.h5 --hidden-size 30 --heads 4", "--hidden-size must be a multiple of twice --heads"),
+        (
+            "init -o o.h5 --hidden-size 30 --heads 4",
+            "--hidden-size must be a multiple of twice --heads; see ckpt help init"
+        ),
         ("add-tokens missing.h5 -o o.h5", "missing.h5: " + noFile),
         ("add-tokens base.h5 -o there.h5", "there.h5: already exists; give --force to replace it"),
         (

@@ -12,6 +12,10 @@ import Testing
     /// A folder with every file that an example names, made from the tiny run.
     static let prepared = Result { try makeFolder() }
 
+    /// A model whose tokenizer llama.cpp knows, which the tiny run's is not.
+    private static let gguf = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("CheckpointIOTests/Fixtures/foreign/llama-quantised.gguf").path
+
     private static func makeFolder() throws -> Folder {
         let run = try TinyRun.made.get().folder
         let folder = try Folder()
@@ -20,22 +24,22 @@ import Testing
             ("rl", "grpo"), ("sft/step-000006.h5", "sft/step-000020.h5"), ("rl/step-000004.h5", "rl/step-000005.h5"),
             ("sft/step-000006.h5", "model.h5"), ("sft/step-000002.h5", "donor.h5"), ("base.h5", "a.h5"),
             ("base.h5", "b.h5"), ("task/train.jsonl", "pairs.jsonl"), ("task/rl.jsonl", "problems.jsonl"),
-            ("task/test.jsonl", "test.jsonl"), ("task/probe.jsonl", "probe.jsonl"),
+            ("task/probe.jsonl", "probe.jsonl"),
             ("rl/rollouts/step-000004.jsonl", "rl/rollouts/step-000005.jsonl"),
         ]
         for (from, to) in copies {
             try FileManager.default.copyItem(atPath: run.path(from), toPath: folder.path(to))
         }
+        // An untrained model answers at length.
+        let problems = try String(contentsOfFile: run.path("task/test.jsonl"), encoding: .utf8)
+        try folder.write(
+            problems.split(separator: "\n").prefix(3).map { $0 + "\n" }.joined(), to: "test.jsonl")
+        try FileManager.default.copyItem(atPath: gguf, toPath: folder.path("SmolLM2-135M-Instruct.gguf"))
         try folder.write("What is 6*7?", to: "prompt.txt")
         try folder.write(
             #"{"id": "1", "answer": "42", "response": "so \\boxed{42}"}"# + "\n", to: "samples_aime.jsonl")
-        for arguments in [
-            ["export", "base.h5", "-o", "SmolLM2-135M-Instruct"],
-            ["export", "base.h5", "-o", "SmolLM2-135M-Instruct.gguf", "--format", "gguf"],
-        ] {
-            let made = try Command.run(Command.ckptPath, arguments, in: folder)
-            guard made.status == 0 else { throw TinyRun.Failure(arguments: arguments, errors: made.errors) }
-        }
+        let made = try Command.ckpt("export", "base.h5", "-o", "SmolLM2-135M-Instruct", in: folder)
+        guard made.status == 0 else { throw TinyRun.Failure(arguments: ["export"], errors: made.errors) }
         return folder
     }
 
@@ -74,6 +78,9 @@ import Testing
             }
             if example.contains("--resume") {
                 try FileManager.default.removeItem(atPath: folder.path("rl/step-000005.h5"))
+            }
+            if verb == "export", example.contains("gguf") {
+                try Command.ckpt("import", Self.gguf, "-o", "rl/step-000005.h5", "--force", in: folder)
             }
             let tool = URL(fileURLWithPath: Command.ckptPath).deletingLastPathComponent().path
             let result = try Command.run(

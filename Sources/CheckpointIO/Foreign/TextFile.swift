@@ -34,7 +34,7 @@ enum TextFile {
     /// A JSON object with its text.
     static func json(_ path: String, maximumByteCount: Int) throws -> JSON {
         guard let bytes = try bytes(path, maximumByteCount: maximumByteCount) else {
-            throw ForeignModelError.cannotRead(path: path, reason: "no such file or directory; check the path")
+            throw ForeignModelError.cannotRead(path: path, reason: "no such file or directory")
         }
         return try object(bytes, path: path)
     }

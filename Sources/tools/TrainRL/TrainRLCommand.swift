@@ -11,7 +11,8 @@ struct TrainRLCommand: ParsableCommand {
             Examples:
               ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/ --steps 5 \\
                 --max-new-tokens 64 --alpha auto=5
-              ckpt train-rl sft/step-000020.h5 --data problems.jsonl --dry-run
+              ckpt train-rl sft/step-000020.h5 --data problems.jsonl --dry-run \\
+                --max-new-tokens 64
               ckpt train-rl --resume rl/ --data problems.jsonl
 
             Each step samples --samples answers to each of --prompts problems, rewards them (right and short 1, \
