@@ -140,12 +140,18 @@ extension CheckpointFile {
         _ number: Int, of tensor: StoredTensor, _ grid: ChunkGrid, _ filters: [HDF5Filter],
         into destination: UnsafeMutableRawBufferPointer, isWhole: Bool
     ) throws -> Bool {
-        let chunk = tensor.chunks[number]
+        try namingChunk(number, of: tensor) {
+            try reader.decode(number, grid, filters, tensor.chunks[number], into: destination, isWhole: isWhole)
+        }
+    }
+
+    /// Gives what is wrong with a chunk its file and place.
+    func namingChunk<Result>(_ number: Int, of tensor: StoredTensor, _ body: () throws -> Result) throws -> Result {
         do {
-            return try reader.decode(number, grid, filters, chunk, into: destination, isWhole: isWhole)
+            return try body()
         } catch let problem as ZstdProblem {
             throw CheckpointError.damaged(
-                path: path, place: "\(tensor.path), chunk \(number) at byte \(chunk.address)",
+                path: path, place: "\(tensor.path), chunk \(number) at byte \(tensor.chunks[number].address)",
                 problem: problem.description)
         } catch let problem as HDF5Problem {
             throw problem.located(path: path, place: "\(tensor.path), chunk \(number)")

@@ -109,3 +109,8 @@ final class SplitPattern: @unchecked Sendable {
         }
     }
 }
+
+extension Tokenizer {
+    /// The library that matches patterns, with its version.
+    public static var library: String { "PCRE2 \(PCRE2_MAJOR).\(PCRE2_MINOR)" }
+}

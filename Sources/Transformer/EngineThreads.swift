@@ -18,6 +18,13 @@ public enum EngineThreads {
     /// The number of threads in use: what was configured, else one a processor.
     public static var count: Int { WorkerPool.shared.threadCount }
 
+    /// The library that multiplies matrices, with its version and the kind of processor it found.
+    public static var library: String {
+        let words = String(cString: openblas_get_config()).split(separator: " ")
+        let core = String(cString: openblas_get_corename())
+        return words.prefix(2).joined(separator: " ") + " (\(core))"
+    }
+
     fileprivate static func resolved() -> Int {
         requested.withLock { $0 } ?? max(1, min(ProcessInfo.processInfo.activeProcessorCount, 256))
     }

@@ -81,6 +81,11 @@ public final class Model: @unchecked Sendable {
         }
     }
 
+    /// Gives the hidden states of a pass, before the final norm, to `body`.
+    func withForward<Result>(_ batch: PackedBatch, _ body: ([Part]) -> Result) -> Result {
+        turn.withLock { body(runForward(batch, keeping: .nothing)) }
+    }
+
     /// Log-probabilities and entropies at logits / `temperature`.
     public func score(_ batch: PackedBatch, _ positions: [ScoredPosition], temperature: Float = 1) -> PositionScores {
         turn.withLock {

@@ -8,15 +8,18 @@ struct AddTokensCommand: ParsableCommand {
         commandName: "add-tokens",
         abstract: "Give a model the control tokens <think>, </think> and <short>.",
         discussion: """
-            ckpt add-tokens base.h5 -o tokens.h5
-            ckpt add-tokens base.h5 --init auto --fix-template -o tokens.h5
+            Examples:
+              ckpt add-tokens base.h5 -o tokens.h5
+              ckpt add-tokens base.h5 --init auto --fix-template -o tokens.h5
 
             Tokens that are there already are used as they are; rows that no token uses are taken before the matrix \
             grows, and it never shrinks. Tokenizer, configuration, optimizer moments and chat template are changed \
             together, every new token is checked to encode to one id, and what was done is recorded in the file.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint to start from.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to start from.", valueName: "checkpoint"),
+        completion: .file(extensions: ["h5"]))
     var input: String
 
     @Option(name: .customLong("token"), help: "A token to have afterwards; may be repeated. Without it, the three.")
@@ -92,7 +95,7 @@ struct AddTokensCommand: ParsableCommand {
     private static func rename(_ argument: String) throws -> (old: String, new: String) {
         let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
         guard parts.count == 2 else {
-            throw SurgeryError.badOption(name: "--rename", reason: "\(argument) is not OLD=NEW")
+            throw SurgeryError.badOption(name: "--rename", reason: "\(argument) is no rule; give OLD=NEW")
         }
         return (parts[0], parts[1])
     }

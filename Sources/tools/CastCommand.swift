@@ -7,13 +7,16 @@ struct CastCommand: ParsableCommand {
         commandName: "cast",
         abstract: "Store weights in another floating-point type.",
         discussion: """
-            ckpt cast model.h5 --dtype bfloat16 -o half.h5
-            ckpt cast model.h5 --dtype float32 --tensor '*norm*' -o mixed.h5
+            Examples:
+              ckpt cast model.h5 --dtype bfloat16 -o half.h5
+              ckpt cast model.h5 --dtype bfloat16 --tensor '*proj*' -o mixed.h5
 
             Rounds to the nearest value, ties to even. A value too large for the type is an error.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint to convert.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to convert.", valueName: "checkpoint"), completion: .file(extensions: ["h5"])
+    )
     var input: String
 
     @Option(name: .customLong("dtype"), help: "float32, float16 or bfloat16.")

@@ -19,7 +19,7 @@ struct CheckDataCommand: ParsableCommand {
             is on green.
             """)
 
-    @Argument(help: "Pairs or problems, JSON lines.")
+    @Argument(help: "Pairs or problems, JSON lines.", completion: .file(extensions: ["jsonl", "json"]))
     var input: String
 
     @Option(help: "A checkpoint with control tokens, whose tokenizer and chat template are used.")
@@ -35,7 +35,7 @@ struct CheckDataCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let encoder = try model.map { try PromptEncoder(CheckpointFile(path: $0).metadata) }
+        let encoder = try model.map { try PromptEncoder(CheckpointFile(path: $0)) }
         let length = encoder.map { encoder in
             { (text: String) -> Int in encoder.tokenizer.encode(text, parsingAddedTokens: false).count }
         }

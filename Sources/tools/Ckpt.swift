@@ -11,15 +11,15 @@ struct Ckpt: AsyncParsableCommand {
         discussion: """
             Every command reads checkpoints and writes new ones; none changes a file in place.
 
-              ckpt import SmolLM2-135M-Instruct.Q4_1.gguf -o base.h5
+              ckpt import SmolLM2-135M-Instruct/ -o base.h5
               ckpt add-tokens base.h5 -o tokens.h5
-              ckpt train-sft tokens.h5 --data pairs.jsonl -o sft/
-              ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/
+              ckpt train-sft tokens.h5 --data pairs.jsonl -o sft/ --steps 20
+              ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/ --steps 5
               ckpt diff rl/
 
             Exit status: 0 done (diff: same), 1 diff found differences or verify found damage, 2 an error.
             """,
-        version: Tool.name,
+        version: BuildDescription.text,
         groupedSubcommands: [
             CommandGroup(name: "In and out", subcommands: [ImportCommand.self, ExportCommand.self, InitCommand.self]),
             CommandGroup(
@@ -50,12 +50,24 @@ struct Ckpt: AsyncParsableCommand {
         } catch  where exitCode(for: error).isSuccess {
             print(fullMessage(for: error))
         } catch {
-            Terminal.writeError("ckpt: error: \(oneLine(message(for: error)))")
+            Terminal.writeError("ckpt: error: \(line(for: error))")
             Foundation.exit(2)
         }
     }
 
-    private static func oneLine(_ text: String) -> String {
-        text.split(whereSeparator: \.isNewline).joined(separator: "; ")
+    /// One line, lower-case; what is wrong with the arguments ends with where their help is.
+    private static func line(for error: any Error) -> String {
+        let text = message(for: error).split(whereSeparator: \.isNewline).joined(separator: "; ")
+        guard exitCode(for: error) == .validationFailure else { return text }
+        let verb = CommandLine.arguments.dropFirst().first { name in
+            configuration.groupedSubcommands.contains { group in
+                group.subcommands.contains { $0.configuration.commandName == name }
+            }
+        }
+        let sentence = text.replacing(". Please provide", with: "; give").replacing(
+            ". Did you mean", with: "; did you mean")
+        let first = sentence.prefix(1).lowercased() + sentence.dropFirst()
+        return (first.hasSuffix(".") ? String(first.dropLast()) : first) + "; see ckpt help"
+            + (verb.map { " \($0)" } ?? "")
     }
 }

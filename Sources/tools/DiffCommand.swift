@@ -3,23 +3,30 @@ import CheckpointIO
 import Foundation
 import OrderedJSON
 import Surgery
+import TrainLoop
 
 struct DiffCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "diff",
         abstract: "Show what training or surgery changed between checkpoints.",
         discussion: """
-            ckpt diff tokens.h5 sft/step-000020.h5
-            ckpt diff rl/
-            ckpt diff rl/ --html report.html
+            Examples:
+              ckpt diff tokens.h5 sft/step-000020.h5
+              ckpt diff tokens.h5 sft/step-000020.h5 --probe probe.jsonl
+              ckpt diff rl/ --html report.html
+              ckpt diff degrpo/ grpo/
 
             Two files are compared: architecture, tokenizer, lineage, tensors, control tokens, mode preference and what \
-            the run's metrics did in between. A run's folder, or more than two files, shows the whole curve; two folders, two curves side by side.
+            the run's metrics did in between. --probe asks both models now: which mode they prefer, and where their \
+            predictions of the next token part. A run's folder, or more than two files, shows the whole curve and \
+            which layers moved when; two folders, two curves side by side.
 
             Exit status: 0 the same model, 1 different, 2 an error. A curve exits 0.
             """)
 
-    @Argument(help: ArgumentHelp("Two checkpoints, a run's folder, or several checkpoints.", valueName: "path"))
+    @Argument(
+        help: ArgumentHelp("Two checkpoints, a run's folder, or several checkpoints.", valueName: "path"),
+        completion: .file())
     var paths: [String]
 
     @Option(
@@ -27,11 +34,21 @@ struct DiffCommand: ParsableCommand {
         help: ArgumentHelp("Compare only tensors of that name; * stands for anything.", valueName: "pattern"))
     var pattern: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Ask both models about up to 64 of these problems or pairs (JSON lines); the other half of a pair adds its answers.",
+            valueName: "file"), completion: .file(extensions: ["jsonl", "json"]))
+    var probe: String?
+
+    @Flag(help: "Leave out of a curve which layers moved when: that reads every state.")
+    var noWeights = false
+
     @Flag(help: "Print the report as JSON.")
     var json = false
 
     @Option(
-        help: ArgumentHelp("Also write the report as one self-contained page with plots.", valueName: "file"))
+        help: ArgumentHelp("Also write the report as one self-contained page with plots.", valueName: "file"),
+        completion: .file(extensions: ["html"]))
     var html: String?
 
     @Flag(help: "Replace the page if it exists.")
@@ -40,18 +57,20 @@ struct DiffCommand: ParsableCommand {
     mutating func run() throws {
         if let html, !force, FileManager.default.fileExists(atPath: html) { throw OutputError.exists(html) }
         let folders = paths.filter(Self.isFolder)
-        if paths.count == 2, folders.isEmpty {
+        let isPair = paths.count == 2 && folders.isEmpty
+        if !isPair, probe != nil || pattern != nil {
+            throw SurgeryError.badOption(
+                name: probe != nil ? "--probe" : "--tensor", reason: "compares two checkpoints; give two files")
+        }
+        if isPair {
             try compare(paths[0], paths[1])
         } else if paths.count == 1, folders.count == 1 {
-            try show([RunCurve(folder: paths[0])])
+            try show(paths[0], try RunCurve.files(in: paths[0]))
         } else if paths.count == 2, folders.count == 2 {
             try show(paths.map { try RunCurve(folder: $0) })
         } else if paths.count > 2, folders.isEmpty {
-            try show([
-                RunCurve(
-                    files: try paths.map { try CheckpointFile(path: $0) },
-                    path: "\(paths[0]) … \(paths[paths.count - 1])")
-            ])
+            try show(
+                "\(paths[0]) … \(paths[paths.count - 1])", try paths.map { try CheckpointFile(path: $0) })
         } else {
             throw SurgeryError.badOption(
                 name: "diff", reason: "give two checkpoints, one or two run folders, or more than two checkpoints")
@@ -64,18 +83,51 @@ struct DiffCommand: ParsableCommand {
         var options = ComparisonOptions()
         if let pattern {
             let pattern = NamePattern(pattern)
+            guard (a.tensors() + b.tensors()).contains(where: { pattern.matches($0.description.name) }) else {
+                throw SurgeryError.badOption(
+                    name: "--tensor \(self.pattern ?? "")",
+                    reason: "matches no tensor; `ckpt inspect --tensors` lists them")
+            }
             options.includesTensor = { pattern.matches($0) }
         }
         let bar = ProgressBar("comparing", total: CheckpointComparison.byteCount(a, b), unit: .bytes)
-        let report = try CheckpointComparison.compare(a, b, options: options, progress: { bar.update($0) })
+        var report = try CheckpointComparison.compare(a, b, options: options, progress: { bar.update($0) })
         bar.finish()
-        try writePage(ComparisonPage(report: report).html)
+        let behavior = try probe.map { try ask(a, b, $0, &report) }
+        try writePage(ComparisonPage(report: report, behavior: behavior).html)
         if json {
-            print(report.json.serialized(indent: 2))
+            var json = report.json
+            if let behavior { json["behavior"] = behavior.json }
+            print(json.serialized(indent: 2))
         } else {
-            for line in ComparisonText(report: report).lines { print(line) }
+            for line in ComparisonText(report: report, behavior: behavior).lines { print(line) }
         }
         if !report.isSame { throw ExitCode(1) }
+    }
+
+    private func ask(
+        _ a: CheckpointFile, _ b: CheckpointFile, _ path: String, _ report: inout ComparisonReport
+    ) throws -> BehaviorComparison {
+        let bar = ProgressBar("asking", total: 2, unit: .count("models"))
+        bar.begin()
+        defer { bar.finish() }
+        let behavior = try BehaviorComparison(a, b, probe: path, progress: { bar.update($0) })
+        // What was measured now stands, also where it is that one of the two has no preference.
+        report.modePreference = behavior.preferenceA.flatMap { left in
+            behavior.preferenceB.flatMap { ModePreferenceChange(left, $0) }
+        }
+        return behavior
+    }
+
+    /// One curve, with what the weights did between its states.
+    private func show(_ name: String, _ files: [CheckpointFile]) throws {
+        var curve = try RunCurve(files: files, path: name)
+        if !noWeights {
+            let bar = ProgressBar("comparing states", total: WeightCourse.byteCount(files), unit: .bytes)
+            curve.weights = try WeightCourse(files, progress: { bar.update($0) })
+            bar.finish()
+        }
+        try show([curve])
     }
 
     private func show(_ curves: [RunCurve]) throws {

@@ -7,8 +7,9 @@ struct ExportCommand: ParsableCommand {
         commandName: "export",
         abstract: "Write a checkpoint for transformers, vLLM or llama.cpp.",
         discussion: """
-            ckpt export rl/step-000200.h5 -o hybrid/ --dtype bfloat16
-            ckpt export rl/step-000200.h5 -o hybrid.gguf --format gguf --dtype q8_0
+            Examples:
+              ckpt export rl/step-000005.h5 -o hybrid/ --dtype bfloat16
+              ckpt export rl/step-000005.h5 -o hybrid.gguf --format gguf --dtype q8_0
 
             hf writes a folder with safetensors (shards of at most 5 GB), configuration, tokenizer and chat template that \
             transformers 4 and 5 read. gguf writes one file for llama.cpp.
@@ -18,7 +19,9 @@ struct ExportCommand: ParsableCommand {
         case hf, gguf
     }
 
-    @Argument(help: ArgumentHelp("The checkpoint to write out.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to write out.", valueName: "checkpoint"),
+        completion: .file(extensions: ["h5"]))
     var input: String
 
     @Option(help: "hf or gguf. Default: by the output's name.")

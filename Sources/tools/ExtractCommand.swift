@@ -7,12 +7,15 @@ struct ExtractCommand: ParsableCommand {
         commandName: "extract",
         abstract: "Keep only some tensors.",
         discussion: """
-            ckpt extract model.h5 --tensor 'model.layers.0.*' -o layer0.h5
+            Example:
+              ckpt extract model.h5 --tensor 'model.layers.0.*' -o layer0.h5
 
             The result opens in every tool but is no whole model; `ckpt graft` puts it into one.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint to take tensors from.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to take tensors from.", valueName: "checkpoint"),
+        completion: .file(extensions: ["h5"]))
     var input: String
 
     @Option(name: .customLong("tensor"), help: "Tensors to keep; * stands for anything; may be repeated.")

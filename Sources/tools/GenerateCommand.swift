@@ -19,15 +19,16 @@ struct GenerateCommand: ParsableCommand {
         commandName: "generate",
         abstract: "Ask a model, and see which mode it chose.",
         discussion: """
-            Example:
+            Examples:
               ckpt generate rl/step-000005.h5 --prompt "What is 17+25?"
-              ckpt generate rl/step-000005.h5 --prompt "What is 17+25?" --mode short --temperature 0
+              ckpt generate rl/step-000005.h5 --prompt "What is 17+25?" \\
+                --mode short --temperature 0
 
             The answer streams to stdout, opening with its control token; which mode it chose, with what \
             probability, and how many tokens it took go to stderr.
             """)
 
-    @Argument(help: "The checkpoint to ask.")
+    @Argument(help: "The checkpoint to ask.", completion: .file(extensions: ["h5"]))
     var input: String
 
     @Option(help: "The user's message.")
@@ -73,7 +74,9 @@ struct GenerateCommand: ParsableCommand {
     func run() throws {
         let file = try CheckpointFile(path: input)
         let reader = try FileError.naming(input) { try PromptReader(file.metadata) }
-        if mode != .auto, reader.control == nil { throw PromptEncoder.Failure.noControlTokens }
+        if mode != .auto, reader.control == nil {
+            try FileError.naming(input) { throw PromptEncoder.Failure.noControlTokens }
+        }
         let parameters = try ModelParameters(file)
         let ids = try FileError.naming(input) { try reader.prompt(for: prompt) }
         let options = SamplingOptions(

@@ -9,7 +9,7 @@ struct GradeCommand: ParsableCommand {
         abstract: "Grade recorded responses, and say which answer was found in each.",
         discussion: """
             Examples:
-              ckpt grade rl/rollouts/step-000100.jsonl
+              ckpt grade rl/rollouts/step-000005.jsonl
               ckpt grade samples_aime.jsonl --answer any -o graded.jsonl
               ckpt grade responses.jsonl --reward 'command:python3 judge.py'
 
@@ -18,7 +18,7 @@ struct GradeCommand: ParsableCommand {
             thinking. The rewards are those of train-rl. -o writes every row with its verdict.
             """)
 
-    @Argument(help: "Responses, JSON lines.")
+    @Argument(help: "Responses, JSON lines.", completion: .file(extensions: ["jsonl", "json"]))
     var input: String
 
     @Option(name: [.short, .customLong("output")], help: "Write every row with its verdict to this file.")

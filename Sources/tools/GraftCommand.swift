@@ -7,15 +7,18 @@ struct GraftCommand: ParsableCommand {
         commandName: "graft",
         abstract: "Put another checkpoint's tensors in place of a model's own.",
         discussion: """
-            ckpt graft model.h5 donor.h5 --tensor 'model.layers.0.*' -o grafted.h5
+            Example:
+              ckpt graft model.h5 donor.h5 --tensor 'model.layers.0.*' -o grafted.h5
 
             Everything but those tensors is the first model's. Shapes must agree; chunks are copied as they are.
             """)
 
-    @Argument(help: ArgumentHelp("The model to change.", valueName: "model"))
+    @Argument(help: ArgumentHelp("The model to change.", valueName: "model"), completion: .file(extensions: ["h5"]))
     var input: String
 
-    @Argument(help: ArgumentHelp("The checkpoint to take tensors from.", valueName: "donor"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to take tensors from.", valueName: "donor"),
+        completion: .file(extensions: ["h5"]))
     var donor: String
 
     @Option(name: .customLong("tensor"), help: "Tensors to take; * stands for anything; may be repeated.")

@@ -9,15 +9,18 @@ struct ImportCommand: ParsableCommand {
         commandName: "import",
         abstract: "Make a checkpoint from a Hugging Face folder, safetensors or GGUF.",
         discussion: """
-            ckpt import SmolLM2-135M-Instruct/ -o base.h5
-            ckpt import SmolLM2-135M-Instruct.Q4_1.gguf -o base.h5 --dtype bfloat16
+            Examples:
+              ckpt import SmolLM2-135M-Instruct/ -o base.h5
+              ckpt import SmolLM2-135M-Instruct.gguf -o base.h5 --dtype bfloat16
 
             Configuration, tokenizer, chat template and generation settings come along. What the input is, is told by \
             its content. Quantised GGUF tensors become the float32 values they stand for. PyTorch's pickle files can \
             run code and are never read.
             """)
 
-    @Argument(help: ArgumentHelp("A folder, a .safetensors file or its index, or a .gguf file.", valueName: "path"))
+    @Argument(
+        help: ArgumentHelp("A folder, a .safetensors file or its index, or a .gguf file.", valueName: "path"),
+        completion: .file())
     var input: String
 
     @Option(help: "Store floating-point tensors as float32, float16 or bfloat16. Default: as they are.")

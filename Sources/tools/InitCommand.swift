@@ -11,8 +11,9 @@ struct InitCommand: ParsableCommand {
         commandName: "init",
         abstract: "Make a small random model with its tokenizer.",
         discussion: """
-            Example:
-              ckpt init -o base.h5 --hidden-size 128 --layers 3 --heads 4 --intermediate-size 352
+            Examples:
+              ckpt init -o base.h5
+              ckpt init -o base.h5 --hidden-size 128 --layers 3 --heads 4
 
             A Llama-family decoder with tied embeddings, and a byte-level tokenizer whose tokens are single bytes: \
             small enough to train from nothing on a CPU. The chat template passes the user's text through as it is.

@@ -7,10 +7,11 @@ struct InspectCommand: ParsableCommand {
         commandName: "inspect",
         abstract: "Show what is in a checkpoint.",
         discussion: """
-            ckpt inspect rl/step-000100.h5
-            ckpt inspect model.h5 model.layers.0
-            ckpt inspect rl/step-000100.h5 history/rl > curves.tsv
-            ckpt inspect model.h5 chat_template
+            Examples:
+              ckpt inspect rl/step-000005.h5
+              ckpt inspect model.h5 model.layers.0
+              ckpt inspect rl/step-000005.h5 history/rl > curves.tsv
+              ckpt inspect model.h5 chat_template
 
             Without a path: the model, its sizes, tokenizer, lineage, training state, the last of its history and its \
             mode preference, read without touching the tensors. A path is a tensor's name or the beginning of several, \
@@ -19,7 +20,7 @@ struct InspectCommand: ParsableCommand {
             printed as they are.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "checkpoint"))
+    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var file: String
 
     @Argument(help: ArgumentHelp("A tensor, the beginning of several names, a table or a text.", valueName: "path"))

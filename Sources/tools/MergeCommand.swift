@@ -9,16 +9,18 @@ struct MergeCommand: ParsableCommand {
         commandName: "merge",
         abstract: "Mix several models of one architecture into one.",
         discussion: """
-            ckpt merge reasoning.h5 instruct.h5 --method linear --weight 0.5 --weight 0.5 -o merged.h5
-            ckpt merge a.h5 b.h5 --method slerp --weight 0.7 --weight 0.3 -o merged.h5
-            ckpt merge a.h5 b.h5 --method task-arithmetic --base base.h5 --weight 1 --weight 0.5 -o merged.h5
+            Examples:
+              ckpt merge a.h5 b.h5 --method linear --weight 0.5 --weight 0.5 -o c.h5
+              ckpt merge a.h5 b.h5 --method slerp --weight 0.7 --weight 0.3 -o c.h5
+              ckpt merge a.h5 b.h5 --method task-arithmetic --base base.h5 \\
+                --weight 1 --weight 0.5 -o c.h5
 
             One --weight for each model, in their order; PATTERN=W1,W2 sets other weights for the tensors it matches. \
             Weights of linear are divided by their sum; slerp goes from the first model to the second by the second's \
             weight. Tokenizer, configuration and template are the first model's.
             """)
 
-    @Argument(help: ArgumentHelp("The models.", valueName: "checkpoint"))
+    @Argument(help: ArgumentHelp("The models.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var inputs: [String]
 
     @Option(help: "linear, slerp or task-arithmetic.")

@@ -6,13 +6,14 @@ struct RenameCommand: ParsableCommand {
         commandName: "rename",
         abstract: "Give tensors other names.",
         discussion: """
-            ckpt rename model.h5 'transformer.*=model.*' -o renamed.h5
+            Example:
+              ckpt rename model.h5 'model.*=transformer.*' -o renamed.h5
 
             Each * of the new name is what the * in that place of the pattern stood for. The first rule that matches a \
             tensor counts. Optimizer moments and ties are renamed with their weights; no tensor is read.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "checkpoint"))
+    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var input: String
 
     @Argument(help: ArgumentHelp("What to rename to what.", valueName: "old=new"))
@@ -24,7 +25,7 @@ struct RenameCommand: ParsableCommand {
         let rules = try rules.map { rule in
             let parts = rule.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
-                throw SurgeryError.badOption(name: "rename", reason: "\(rule) is not OLD=NEW")
+                throw SurgeryError.badOption(name: "rename", reason: "\(rule) is no rule; give OLD=NEW")
             }
             return try Rename.Rule(parts[0], parts[1])
         }

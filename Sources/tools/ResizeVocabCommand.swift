@@ -6,13 +6,15 @@ struct ResizeVocabCommand: ParsableCommand {
         commandName: "resize-vocab",
         abstract: "Pad the vocabulary to a multiple of a number.",
         discussion: """
-            ckpt resize-vocab tokens.h5 --pad-to-multiple-of 64 -o padded.h5
+            Example:
+              ckpt resize-vocab tokens.h5 --pad-to-multiple-of 64 -o padded.h5
 
             Rows that no token uses are mean rows, so that they take no more probability than an average token. The \
             matrix never shrinks.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint to pad.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to pad.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var input: String
 
     @Option(help: "What the number of rows is to be a multiple of.")

@@ -6,12 +6,14 @@ struct StripCommand: ParsableCommand {
         commandName: "strip",
         abstract: "Drop optimizer and training state.",
         discussion: """
-            ckpt strip sft/step-000020.h5 -o model.h5
+            Example:
+              ckpt strip sft/step-000020.h5 -o model.h5
 
             History, probes and lineage stay. What is left is copied as it is.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint to strip.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to strip.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var input: String
 
     @OptionGroup var options: SurgeryOptions

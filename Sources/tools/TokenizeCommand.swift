@@ -10,10 +10,11 @@ struct TokenizeCommand: ParsableCommand {
         commandName: "tokenize",
         abstract: "Show how a model's tokenizer cuts a text, or what ids stand for.",
         discussion: """
-            ckpt tokenize tokens.h5 "What is 6*7?"
-            ckpt tokenize tokens.h5 "What is 6*7?" --chat
-            ckpt tokenize tokens.h5 --ids 1,2,49152
-            ckpt tokenize tokens.h5 --json < prompt.txt
+            Examples:
+              ckpt tokenize tokens.h5 "What is 6*7?"
+              ckpt tokenize tokens.h5 "What is 6*7?" --chat
+              ckpt tokenize tokens.h5 --ids 1,2,30
+              ckpt tokenize tokens.h5 --json < prompt.txt
 
             Each line is an id and its piece, in quotation marks so that spaces and newlines show; bytes that are only \
             part of a character are written \\xE7, characters that cannot be seen \\u200b. Special, added and control \
@@ -24,7 +25,8 @@ struct TokenizeCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "A checkpoint, a tokenizer.json, or a model as ckpt import reads it.", valueName: "checkpoint"))
+            "A checkpoint, a tokenizer.json, or a model as ckpt import reads it.", valueName: "checkpoint"),
+        completion: .file(extensions: ["h5"]))
     var file: String
 
     @Argument(help: "The text. Default: stdin.")

@@ -23,7 +23,7 @@ struct TrainSFTCommand: ParsableCommand {
 
     @OptionGroup var arguments: RunArguments
 
-    @Option(help: "Pairs, JSON lines: problem, think, short.")
+    @Option(help: "Pairs, JSON lines: problem, think, short.", completion: .file(extensions: ["jsonl", "json"]))
     var data: String
 
     @Option(help: "Updates in all. Default: as many as --epochs takes.")

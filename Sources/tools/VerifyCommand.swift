@@ -7,8 +7,9 @@ struct VerifyCommand: ParsableCommand {
         commandName: "verify",
         abstract: "Check checkpoints for damage.",
         discussion: """
-            ckpt verify model.h5
-            ckpt verify --structure rl/*.h5
+            Examples:
+              ckpt verify model.h5
+              ckpt verify --structure rl/*.h5
 
             Decodes every chunk and recomputes the SHA-256 of every tensor; names the tensor, chunk and place of damage. \
             --structure stops after structure, metadata and the list of tensors, which takes milliseconds.
@@ -17,7 +18,8 @@ struct VerifyCommand: ParsableCommand {
             bears ckpt's marks but is not what ckpt writes counts as damaged.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoints to check.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("The checkpoints to check.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var paths: [String]
 
     @Flag(help: "Check structure and metadata only.")

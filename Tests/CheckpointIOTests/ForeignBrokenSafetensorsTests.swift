@@ -220,7 +220,7 @@ import Testing
                     + "a .safetensors file or a .gguf file")
             #expect(
                 ForeignFixtures.message { try ForeignModel.open(path: folder.path + "/none") }
-                    == "\(folder.path)/none: cannot read: no such file or directory")
+                    == "\(folder.path)/none: cannot read: no such file or directory; check the path")
             mkfifo(folder.appendingPathComponent("pipe").path, 0o600)
             #expect(
                 ForeignFixtures.message { try ForeignModel.open(path: folder.path + "/pipe") }

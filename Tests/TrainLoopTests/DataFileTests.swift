@@ -76,7 +76,8 @@ private func failure(_ body: () throws -> Void) -> String {
     }
 
     @Test(arguments: [
-        ("", ": the file has no rows"), ("\n \n", ": the file has no rows"), ("[]", ": the file has no rows"),
+        ("", ": the file has no rows; give at least one"), ("\n \n", ": the file has no rows; give at least one"),
+        ("[]", ": the file has no rows; give at least one"),
         ("{\"problem\":\"x\"}\n{\"problem\":\n", ", line 2: unexpected end of the JSON text, column 12"),
         ("7", ", line 1: expected a JSON object, found a number"),
         ("[7]", ", element 1: expected a JSON object, found a number"),
@@ -96,7 +97,8 @@ private func failure(_ body: () throws -> Void) -> String {
 
     @Test func unreadableFiles() throws {
         #expect(
-            failure { _ = try ProblemFile.read(path: "/no/such.jsonl") } == "/no/such.jsonl: No such file or directory")
+            failure { _ = try ProblemFile.read(path: "/no/such.jsonl") }
+                == "/no/such.jsonl: no such file or directory; check the path")
         #expect(failure { _ = try ProblemFile.read(path: "/") } == "/: Is a directory")
         #expect(failure { _ = try ProblemFile.read(path: "/dev/zero") }.hasPrefix("/dev/zero, line 1: a line over 64"))
     }

@@ -25,7 +25,8 @@ public enum ForeignModelError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .cannotRead(let path, let reason): "\(path): cannot read: \(reason)"
+        case .cannotRead(let path, let reason):
+            "\(path): cannot read: \(reason)" + (reason == "no such file or directory" ? "; check the path" : "")
         case .cannotWrite(let path, let reason): "\(path): cannot write: \(reason)"
         case .unrecognised(let path):
             "\(path): not a model that ckpt reads; give a Hugging Face folder, a .safetensors file or a .gguf file"

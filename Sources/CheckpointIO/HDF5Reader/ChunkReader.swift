@@ -20,8 +20,22 @@ final class ChunkReader: Sendable {
         _ number: Int, _ grid: ChunkGrid, _ filters: [HDF5Filter], _ chunk: StoredChunk,
         into destination: UnsafeMutableRawBufferPointer, isWhole: Bool
     ) throws -> Bool {
+        try withWorkspace { workspace in
+            try decode(number, grid, filters, chunk, workspace, into: destination, isWhole: isWhole)
+        }
+    }
+
+    /// Lends the buffers of one thread.
+    func withWorkspace<Result>(_ body: (DecodingWorkspace) throws -> Result) rethrows -> Result {
         let workspace = workspaces.withLock { $0.popLast() } ?? DecodingWorkspace()
         defer { workspaces.withLock { $0.append(workspace) } }
+        return try body(workspace)
+    }
+
+    private func decode(
+        _ number: Int, _ grid: ChunkGrid, _ filters: [HDF5Filter], _ chunk: StoredChunk, _ workspace: DecodingWorkspace,
+        into destination: UnsafeMutableRawBufferPointer, isWhole: Bool
+    ) throws -> Bool {
         let stored = workspace.stored.resized(to: chunk.byteCount)
         try source.read(at: chunk.address, into: stored)
         let chunkBytes = grid.chunkByteCount
@@ -49,7 +63,7 @@ final class ChunkReader: Sendable {
 }
 
 /// The buffers and the decompressor of one thread, kept from chunk to chunk.
-private final class DecodingWorkspace: @unchecked Sendable {
+final class DecodingWorkspace: @unchecked Sendable {
     // Sendable because a workspace is lent to one thread at a time.
     let stored = ScratchBuffer()
     let chunk = ScratchBuffer()
@@ -80,6 +94,18 @@ private final class DecodingWorkspace: @unchecked Sendable {
             destination.copyMemory(from: bytes)
         }
         return hasChecksum
+    }
+
+    /// Undoes the compression and leaves the bytes in their planes.
+    /// - Returns: nil where the chunk is not stored as compressed planes.
+    func decodePlanes(
+        _ stored: UnsafeRawBufferPointer, _ filters: [HDF5Filter], _ mask: UInt32, byteCount: Int
+    ) throws -> UnsafeRawBufferPointer? {
+        let applied = filters.indices.filter { mask >> $0 & 1 == 0 }.map { filters[$0].identifier }
+        guard applied == [CheckpointLayout.shuffleFilter, CheckpointLayout.zstdFilter] else { return nil }
+        let target = planes.resized(to: byteCount)
+        _ = try frameDecompressor().decompress(stored, into: target)
+        return UnsafeRawBufferPointer(target)
     }
 
     private func frameDecompressor() throws -> ZstdDecompressor {

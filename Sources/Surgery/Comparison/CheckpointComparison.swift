@@ -12,8 +12,8 @@ public struct ComparisonOptions: Sendable {
     public init() {}
 }
 
-/// Compares two checkpoints, tensor by tensor. Tensors of equal digest are not read; of the others, one pair is in
-/// memory at a time.
+/// Compares two checkpoints, chunk by chunk on all cores. Tensors of equal digest are not read, chunks whose stored bytes
+/// are equal not decoded; of the others, each core has one pair of chunks in memory.
 public enum CheckpointComparison {
     /// - Parameter progress: gets the logical bytes of the tensors done, of both files.
     /// - Throws: an error of reading; a damaged tensor is not compared.
@@ -23,17 +23,12 @@ public enum CheckpointComparison {
     ) throws -> ComparisonReport {
         let controls = controlTokens(a, b)
         let interesting = Set(controls.flatMap { [$0.idA, $0.idB] }.compactMap(\.self))
-        var done = 0
-        var tensors: [TensorComparison] = []
-        for pair in pairs(a, b, in: .weights) where options.includesTensor(pair.name) {
-            let isVocabulary = [VocabularyTensors.embeddingName, VocabularyTensors.headName].contains(pair.name)
-            tensors.append(
-                try TensorComparison(
-                    pair.a.map { (a, $0) }, pair.b.map { (b, $0) }, name: pair.name, keepsRowChanges: isVocabulary,
-                    rowsOfInterest: isVocabulary ? interesting : []))
-            done += (pair.a?.description.byteCount ?? 0) + (pair.b?.description.byteCount ?? 0)
-            progress?(done)
+        let pairings = pairs(a, b, in: .weights).filter { options.includesTensor($0.name) }.map { pair in
+            TensorPairing(
+                pair.a.map { (a, $0) }, pair.b.map { (b, $0) }, name: pair.name,
+                keepsRowChanges: [VocabularyTensors.embeddingName, VocabularyTensors.headName].contains(pair.name))
         }
+        let tensors = try TensorComparison.measure(pairings, rowsOfInterest: interesting, progress: progress)
         // Reading a large tokenizer takes longer than comparing two files that are equal.
         let needsText = tensors.contains { $0.rowChanges != nil }
         let tokenizer = try !needsText ? nil : b.metadata.tokenizer.map { try Tokenizer(json: $0.json) }

@@ -82,7 +82,8 @@ extension ComparisonReport {
 
     static func json(_ statistics: TensorDifference) -> JSON {
         [
-            "elements": .integer(statistics.elementCount), "identical": .double(statistics.identicalFraction),
+            "elements": .integer(statistics.elementCount), "unread": .integer(statistics.unreadCount),
+            "identical": .double(statistics.identicalFraction),
             "relative_change": .double(statistics.relativeChange), "norm_a": .double(statistics.normA),
             "norm_b": .double(statistics.normB), "difference_norm": .double(statistics.differenceNorm),
             "cosine": .double(statistics.cosine),
@@ -147,6 +148,7 @@ extension ComparisonReport {
             "step_a": .integer(change.stepA), "step_b": .integer(change.stepB),
             "p_think_a": .double(change.meanThinkA), "p_think_b": .double(change.meanThinkB),
             "p_short_a": .double(change.meanShortA), "p_short_b": .double(change.meanShortB),
+            "entropy_a": .double(change.meanEntropyA), "entropy_b": .double(change.meanEntropyB),
             "levels": .array(
                 change.levels.map {
                     [

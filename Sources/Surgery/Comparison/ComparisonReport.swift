@@ -43,7 +43,8 @@ public struct ComparisonReport: Sendable {
     /// Rows of the vocabulary matrices that moved most.
     public let movedRows: [MovedRow]
     public let optimizer: OptimizerComparison?
-    public let modePreference: ModePreferenceChange?
+    /// From the probes that both files carry, unless both models were asked anew.
+    public var modePreference: ModePreferenceChange?
     public let metrics: [MetricChange]
 
     /// Members of config.json that decide what is computed; the others (paths, versions, dtype) do not.
@@ -80,18 +81,10 @@ public struct ComparisonReport: Sendable {
     }
 
     /// Statistics over all tensors that were compared; identical ones count as identical elements.
-    public var total: TensorDifference {
-        var total = TensorDifference()
-        for tensor in tensors {
-            if let statistics = tensor.statistics {
-                total.add(statistics)
-            } else if tensor.status == .identical, let shape = tensor.shapeB {
-                let count = shape.reduce(1, *)
-                total.elementCount += count
-                total.identicalCount += count
-            }
-        }
-        return total
+    public var total: TensorDifference { Self.total(of: tensors) }
+
+    static func total(of tensors: [TensorComparison]) -> TensorDifference {
+        tensors.reduce(into: TensorDifference()) { $0.add($1) }
     }
 
     /// An estimate of what B takes beside A if only changed elements are kept: their values, and where they are at the
@@ -117,7 +110,9 @@ public struct ComparisonReport: Sendable {
     }
 
     /// Statistics by layer (nil for what lies outside of layers) and role, roles in the order of a forward pass.
-    public var cells: [Cell] {
+    public var cells: [Cell] { Self.cells(of: tensors) }
+
+    static func cells(of tensors: [TensorComparison]) -> [Cell] {
         struct Key: Hashable {
             let layer: Int?
             let role: TensorRole
@@ -125,17 +120,8 @@ public struct ComparisonReport: Sendable {
         var sums: [Key: TensorDifference] = [:]
         for tensor in tensors {
             let key = Key(layer: tensor.layer, role: tensor.role)
-            var sum = sums[key] ?? TensorDifference()
-            if let statistics = tensor.statistics {
-                sum.add(statistics)
-            } else if tensor.status == .identical {
-                let count = tensor.shapeB?.reduce(1, *) ?? 0
-                sum.elementCount += count
-                sum.identicalCount += count
-            } else {
-                continue
-            }
-            sums[key] = sum
+            guard tensor.statistics != nil || tensor.status == .identical else { continue }
+            sums[key, default: TensorDifference()].add(tensor)
         }
         return sums.map { Cell(layer: $0.key.layer, role: $0.key.role, statistics: $0.value) }.sorted { left, right in
             let order = TensorRole.allCases

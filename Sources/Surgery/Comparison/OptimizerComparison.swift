@@ -21,17 +21,12 @@ public struct OptimizerComparison: Sendable {
     private static func total(_ a: CheckpointFile, _ b: CheckpointFile, _ group: TensorGroup) throws
         -> TensorDifference?
     {
-        var total = TensorDifference()
-        for pair in CheckpointComparison.pairs(a, b, in: group) {
-            guard let left = pair.a, let right = pair.b else { continue }
-            let comparison = try TensorComparison((a, left), (b, right), name: pair.name)
-            if let statistics = comparison.statistics {
-                total.add(statistics)
-            } else if comparison.status == .identical {
-                total.elementCount += left.description.elementCount
-                total.identicalCount += left.description.elementCount
+        let pairings = CheckpointComparison.pairs(a, b, in: group).compactMap { pair in
+            pair.a.flatMap { left in
+                pair.b.map { TensorPairing((a, left), (b, $0), name: pair.name) }
             }
         }
+        let total = ComparisonReport.total(of: try TensorComparison.measure(pairings))
         return total.elementCount > 0 ? total : nil
     }
 }

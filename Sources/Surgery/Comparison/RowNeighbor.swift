@@ -7,11 +7,12 @@ public struct RowNeighbor: Sendable, Equatable {
     public let row: Int
     public let cosine: Float
 
-    /// The nearest rows by cosine to each of `targets`, the row itself left out; zero rows are near nothing.
+    /// The nearest rows by cosine to each of `targets`, the row itself left out; zero rows are near nothing. And the sum
+    /// of the squares of all elements, nil where there was nothing to look for.
     static func nearest(
         to targets: [Int], in matrix: TensorRows, count: Int = 5
-    ) throws -> [Int: [RowNeighbor]] {
-        guard !targets.isEmpty else { return [:] }
+    ) throws -> (neighbors: [Int: [RowNeighbor]], squares: Double?) {
+        guard !targets.isEmpty else { return ([:], nil) }
         let width = matrix.columns
         let directions = try targets.map { target in
             let row = try matrix.row(target)
@@ -20,17 +21,21 @@ public struct RowNeighbor: Sendable, Equatable {
         }
         let blocks = matrix.blocks(of: 0..<matrix.rows)
         let found = Mutex<[[RowNeighbor]]>(targets.map { _ in [] })
-        try forEachConcurrently(blocks.count) { block in
-            let rows = blocks[block]
+        let sums = Mutex<[Double]>([Double](repeating: 0, count: blocks.count))
+        try forEachConcurrently(blocks.count) { number in
+            let rows = blocks[number]
             let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: rows.count * width)
             defer { values.deallocate() }
             try matrix.readRows(rows, into: values)
             guard let base = values.baseAddress else { return }
             var best: [[RowNeighbor]] = targets.map { _ in [] }
+            var squares = 0.0
             for (offset, row) in rows.enumerated() {
                 let pointer = base + offset * width
-                let norm = dotProduct(pointer, pointer, width).squareRoot()
-                guard norm > 0, norm.isFinite else { continue }
+                let square = dotProduct(pointer, pointer, width)
+                guard square > 0, square.isFinite else { continue }
+                squares += Double(square)
+                let norm = square.squareRoot()
                 for (index, direction) in directions.enumerated() where targets[index] != row {
                     let cosine = direction.withUnsafeBufferPointer { direction in
                         direction.baseAddress.map { dotProduct($0, pointer, width) / norm } ?? 0
@@ -41,13 +46,14 @@ public struct RowNeighbor: Sendable, Equatable {
                     }
                 }
             }
-            let block = best
+            let (block, sum) = (best, squares)
+            sums.withLock { $0[number] = sum }
             found.withLock { found in
                 for index in targets.indices { found[index] = leading(found[index] + block[index], count) }
             }
         }
         let all = found.withLock { $0 }
-        return Dictionary(uniqueKeysWithValues: zip(targets, all))
+        return (Dictionary(uniqueKeysWithValues: zip(targets, all)), sums.withLock { $0.reduce(0, +) })
     }
 
     private static func leading(_ rows: [RowNeighbor], _ count: Int) -> [RowNeighbor] {

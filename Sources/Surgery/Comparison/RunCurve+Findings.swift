@@ -63,7 +63,7 @@ extension RunCurve {
                 series.map { ["name": .string($0.name), "values": .array($0.values.map { .double($0) })] }),
             "turn": turn.map { ["step": .integer($0.step), "think_share": .double($0.share)] } ?? .null,
             "collapse": collapse.map { ["step": .integer($0.step), "mode": .string($0.mode)] } ?? .null,
-            "preference": .null,
+            "preference": .null, "weights": weights?.json ?? .null,
         ]
         if let preference {
             json["preference"] = [

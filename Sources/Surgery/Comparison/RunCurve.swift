@@ -54,13 +54,20 @@ public struct RunCurve: Sendable {
     public let lineage: [LineageEntry]
     /// The options the run was started with, where its newest training state has them.
     public let options: JSON?
+    /// Which layers moved when; nil until somebody has the states compared.
+    public var weights: WeightCourse?
 
     public subscript(name: String) -> [Double]? { series.first { $0.name == name }?.values }
 
     /// Reads the curve of a folder of checkpoints.
     ///
     /// - Throws: `SurgeryError.notComparable` where the folder holds no checkpoint with a history or a probe.
-    public init(folder: String) throws {
+    public init(folder: String) throws { try self.init(files: try Self.files(in: folder), path: folder) }
+
+    /// Opens the checkpoints of a run's folder.
+    ///
+    /// - Throws: `SurgeryError.notComparable` where there is none.
+    public static func files(in folder: String) throws -> [CheckpointFile] {
         let entries: [String]
         do {
             entries = try FileManager.default.contentsOfDirectory(atPath: folder)
@@ -73,7 +80,7 @@ public struct RunCurve: Sendable {
         guard !paths.isEmpty else {
             throw SurgeryError.notComparable(path: folder, reason: "holds no .h5 file; name a run's folder")
         }
-        try self.init(files: try paths.map { try CheckpointFile(path: $0) }, path: folder)
+        return try paths.map { try CheckpointFile(path: $0) }
     }
 
     /// Reads the curve of several files of one run, in the order of their steps. Every checkpoint carries the history

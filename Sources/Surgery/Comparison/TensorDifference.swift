@@ -1,11 +1,15 @@
 import CheckpointIO
 import Synchronization
 
-/// How far one tensor moved, element by element. Only finite pairs enter the sums.
+/// How far one tensor moved, element by element. Only finite pairs enter the sums; what both files store alike is
+/// counted as identical and enters none.
 public struct TensorDifference: Sendable, Equatable {
     public internal(set) var elementCount = 0
     /// Elements whose stored bits are equal.
     public internal(set) var identicalCount = 0
+    /// Identical elements that were not read, because both files hold the same bytes of them: norms, cosine and the
+    /// counts of NaN leave them out.
+    public internal(set) var unreadCount = 0
     /// Elements whose sign changed between two values that are not zero.
     public internal(set) var signFlipCount = 0
     /// Elements that are NaN or infinite in A, in B.
@@ -44,6 +48,7 @@ public struct TensorDifference: Sendable, Equatable {
         }
         elementCount += next.elementCount
         identicalCount += next.identicalCount
+        unreadCount += next.unreadCount
         signFlipCount += next.signFlipCount
         nonFiniteA += next.nonFiniteA
         nonFiniteB += next.nonFiniteB
@@ -53,8 +58,32 @@ public struct TensorDifference: Sendable, Equatable {
         squaredDifferences += next.squaredDifferences
     }
 
-    /// Merges with another tensor's for a total; the place of the largest difference loses its meaning.
-    mutating func add(_ other: TensorDifference) { append(other) }
+    /// Adds a tensor for a total; the place of the largest difference loses its meaning.
+    mutating func add(_ tensor: TensorComparison) {
+        if let statistics = tensor.statistics {
+            append(statistics)
+        } else if tensor.status == .identical {
+            append(TensorDifference(alikeCount: tensor.shapeB?.reduce(1, *) ?? 0))
+        }
+    }
+
+    /// Of elements that both files store alike.
+    init(alikeCount: Int) {
+        elementCount = alikeCount
+        identicalCount = alikeCount
+        unreadCount = alikeCount
+    }
+
+    /// Takes the elements that were not read into the norms and the cosine: they are the same on both sides, and make
+    /// up what is missing from the squares of all of B.
+    mutating func include(allSquaresOfB squares: Double) {
+        guard unreadCount > 0 else { return }
+        let missing = max(squares - squaresB, 0)
+        squaresA += missing
+        squaresB += missing
+        products += missing
+        unreadCount = 0
+    }
 
     /// Of `count` pairs of float32.
     package init(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) {
@@ -77,7 +106,8 @@ public struct TensorDifference: Sendable, Equatable {
         var sumB = SIMD8<Float>.zero
         var sumProduct = SIMD8<Float>.zero
         var sumDifference = SIMD8<Float>.zero
-        var largest = SIMD8<Float>.zero
+        // Bit patterns of numbers that are not negative are in the order of the numbers.
+        var largestBits = SIMD8<Int32>.zero
         var flips = SIMD8<Int32>.zero
         let vectors = count / 8
         for index in 0..<vectors {
@@ -89,8 +119,8 @@ public struct TensorDifference: Sendable, Equatable {
             let product = x * y
             sumProduct += product
             sumDifference += difference * difference
-            let magnitude = difference.replacing(with: -difference, where: difference .< 0)
-            largest.replace(with: magnitude, where: magnitude .> largest)
+            let magnitude = unsafeBitCast(difference, to: SIMD8<Int32>.self) & 0x7FFF_FFFF
+            largestBits.replace(with: magnitude, where: magnitude .> largestBits)
             flips.replace(with: flips &+ 1, where: product .< 0)
         }
         let total = (sumA + sumB + sumDifference).sum()
@@ -103,7 +133,7 @@ public struct TensorDifference: Sendable, Equatable {
         products += Double(sumProduct.sum())
         squaredDifferences += Double(sumDifference.sum())
         signFlipCount += (0..<8).reduce(0) { $0 + Int(flips[$1]) }
-        let highest = largest.max()
+        let highest = Float(bitPattern: UInt32(bitPattern: largestBits.max()))
         if highest > largestDifference {
             for index in 0..<vectors * 8 where abs(b[index] - a[index]) == highest {
                 largestDifference = highest

@@ -14,6 +14,11 @@ public struct DataFileError: Error, Equatable, CustomStringConvertible {
         self.reason = reason
     }
 
+    /// What the system says, and what to look at.
+    static func reason(_ code: Int32) -> String {
+        String(cString: strerror(code)).lowercased() + (code == ENOENT ? "; check the path" : "")
+    }
+
     public var description: String { path + (place.map { ", \($0)" } ?? "") + ": " + reason }
 }
 
@@ -92,7 +97,7 @@ enum DataFile {
             }
             try body(row(value, path: path, number: reader.lineNumber, isLine: true))
         }
-        guard rowCount > 0 else { throw DataFileError(path: path, reason: "the file has no rows") }
+        guard rowCount > 0 else { throw DataFileError(path: path, reason: "the file has no rows; give at least one") }
     }
 
     private static func forEachElement(
@@ -115,7 +120,9 @@ enum DataFile {
                 reason: "\(error.reason), column \(error.column)")
         }
         let elements = value.array ?? []
-        guard !elements.isEmpty else { throw DataFileError(path: path, reason: "the file has no rows") }
+        guard !elements.isEmpty else {
+            throw DataFileError(path: path, reason: "the file has no rows; give at least one")
+        }
         for (index, element) in elements.enumerated() {
             try body(row(element, path: path, number: index + 1, isLine: false))
         }
@@ -153,7 +160,7 @@ enum DataFile {
         guard FileManager.default.createFile(atPath: temporary, contents: Data(text.utf8)),
             rename(temporary, path) == 0
         else {
-            let reason = String(cString: strerror(errno))
+            let reason = DataFileError.reason(errno)
             unlink(temporary)
             throw DataFileError(path: path, reason: "cannot write: \(reason)")
         }
@@ -172,7 +179,7 @@ struct LineReader: ~Copyable {
 
     init(path: String) throws {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw DataFileError(path: path, reason: String(cString: strerror(errno))) }
+        guard descriptor >= 0 else { throw DataFileError(path: path, reason: DataFileError.reason(errno)) }
         self.descriptor = descriptor
         self.path = path
     }
@@ -213,7 +220,7 @@ struct LineReader: ~Copyable {
         buffer.removeLast(step - max(0, received))
         if received < 0 {
             if errno == EINTR { return }
-            throw DataFileError(path: path, reason: String(cString: strerror(errno)))
+            throw DataFileError(path: path, reason: DataFileError.reason(errno))
         }
         atEnd = received == 0
     }

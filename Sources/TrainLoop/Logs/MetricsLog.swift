@@ -17,7 +17,7 @@ public final class MetricsLog {
             try DataFile.write(try Self.rows(of: path, upTo: lastStep), to: path, overwrite: true)
         }
         descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw DataFileError(path: path, reason: String(cString: strerror(errno))) }
+        guard descriptor >= 0 else { throw DataFileError(path: path, reason: DataFileError.reason(errno)) }
     }
 
     deinit { close(descriptor) }

@@ -35,7 +35,7 @@ public final class TensorBoardLog {
             descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
             if descriptor >= 0 || errno != EEXIST { break }
         }
-        guard descriptor >= 0 else { throw DataFileError(path: path, reason: String(cString: strerror(errno))) }
+        guard descriptor >= 0 else { throw DataFileError(path: path, reason: DataFileError.reason(errno)) }
         self.path = path
         self.descriptor = descriptor
 

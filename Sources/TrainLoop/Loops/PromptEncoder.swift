@@ -44,6 +44,13 @@ public struct PromptEncoder: Sendable {
         }
     }
 
+    /// Of a checkpoint's file, which errors name.
+    ///
+    /// - Throws: `UnusableCheckpoint`.
+    public init(_ file: CheckpointFile) throws {
+        self = try UnusableCheckpoint.naming(file) { try PromptEncoder(file.metadata) }
+    }
+
     /// The prompt's ids, up to where the model's first token follows.
     public func prompt(for problem: String) throws -> [Int] { try reader.prompt(for: problem) }
 
@@ -67,5 +74,17 @@ public struct PromptEncoder: Sendable {
         return RewardQuery(
             problem: problem, form: form, answerText: tokenizer.decode(response[form.answer]),
             responseText: text(of: response))
+    }
+}
+
+/// A checkpoint that is whole but cannot be used for what was asked.
+public struct UnusableCheckpoint: Error, CustomStringConvertible {
+    public let path: String
+    public let reason: String
+
+    public var description: String { "\(path): \(reason)" }
+
+    static func naming<Result>(_ file: CheckpointFile, _ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch { throw UnusableCheckpoint(path: file.path, reason: "\(error)") }
     }
 }

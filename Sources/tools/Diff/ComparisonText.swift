@@ -2,10 +2,13 @@ import CheckpointIO
 import Foundation
 import OrderedJSON
 import Surgery
+import TrainLoop
 
 /// A comparison of two checkpoints on one screen of 80 columns, most important first.
 struct ComparisonText {
     let report: ComparisonReport
+    /// What both models said when they were asked; nil without --probe.
+    var behavior: BehaviorComparison?
 
     var lines: [String] {
         var lines = verdict
@@ -15,7 +18,11 @@ struct ComparisonText {
             lines += controlTokens
             lines += optimizer
         }
-        lines += report.modePreference.map { ModePreferenceText(change: $0).lines } ?? []
+        lines +=
+            report.modePreference.map {
+                ModePreferenceText(change: $0, isMeasured: behavior?.preferenceB != nil).lines
+            } ?? []
+        lines += behavior.map { BehaviorText(behavior: $0).lines } ?? []
         lines += metrics
         return lines
     }
@@ -112,6 +119,14 @@ struct ComparisonText {
             lines.append(
                 "  largest |Δ| \(Format.number(Double(statistics.largestDifference))) at "
                     + "\(most.name)\(most.largestIndex)")
+        }
+        let partly = report.tensors.compactMap(\.statistics).filter { $0.unreadCount > 0 }
+        if !partly.isEmpty {
+            let share = Double(partly.reduce(0) { $0 + $1.unreadCount }) / Double(total.elementCount)
+            lines.append(
+                "  \(Format.percent(share, decimals: 1)) lie in chunks of \(partly.count) changed tensors that both files store alike;"
+            )
+            lines.append("  norms and cosines leave them out, as they do identical tensors")
         }
         if let bytes = report.deltaByteCount {
             lines.append("  a delta with only the changed elements would take about \(Format.bytes(bytes))")

@@ -12,6 +12,7 @@ struct CurveText {
         }
         lines += findings
         lines += preference
+        lines += weights
         if !curve.series.isEmpty {
             lines += ["", Style.bold("Metrics")]
             var metrics = curve.series.map { ($0.name, $0.values) }
@@ -65,6 +66,47 @@ struct CurveText {
                     + TextPlot.sparkline(last.map(Double.init)))
         }
         return lines
+    }
+
+    /// One line a layer, or a group of neighbouring layers: how far it moved between the saved states.
+    private var weights: [String] {
+        guard let weights = curve.weights else { return [] }
+        let steps = [weights.intervals.first?.from ?? 0] + weights.intervals.map(\.to)
+        let changes = weights.layers.map { ($0, weights.changes(ofLayer: $0)) }
+        guard let highest = changes.flatMap(\.1).filter(\.isFinite).max(), highest > 0 else {
+            return ["", Style.bold("Weights") + "  did not move from step \(steps[0]) to \(steps[steps.count - 1])"]
+        }
+        var lines = [
+            "",
+            Style.bold("Which layers moved when") + "  ‖Δ‖/‖A‖ from each saved state to the next, one scale",
+            Style.faint("  " + Format.column("steps", 24) + " " + Self.intervals(steps)),
+        ]
+        let layers = changes.filter { $0.0 != nil }
+        let size = (layers.count + 11) / 12
+        var rows = changes.filter { $0.0 == nil }.map { ("embeddings, norm, head", $0.1) }
+        for start in stride(from: 0, to: layers.count, by: max(size, 1)) {
+            let group = layers[start..<min(start + size, layers.count)]
+            let first = group.first?.0 ?? 0
+            let name = group.count == 1 ? "layer \(first)" : "layers \(first)–\(first + group.count - 1)"
+            let mean = weights.intervals.indices.map { interval in
+                group.reduce(0) { $0 + $1.1[interval] } / Double(group.count)
+            }
+            rows.append((name, mean))
+        }
+        for (name, values) in rows {
+            let most = values.indices.max { values[$0] < values[$1] } ?? 0
+            lines.append(
+                "  \(Format.column(name, 24)) \(TextPlot.sparkline(values, width: 30, range: 0...highest))"
+                    + String(repeating: " ", count: max(0, 30 - values.count))
+                    + (values[most] > 0
+                        ? "  most \(Format.number(values[most])), step \(steps[most])–\(steps[most + 1])"
+                        : "  did not move"))
+        }
+        return lines
+    }
+
+    private static func intervals(_ steps: [Int]) -> String {
+        steps.count <= 8 ? steps.map(String.init).joined(separator: " ") : "\(steps[0]) to \(steps[steps.count - 1])"
     }
 
     private static func line(_ name: String, _ values: [Double]) -> String {

@@ -21,8 +21,12 @@ enum MetricText {
 
     static func lines(_ metrics: [(name: String, values: [Double])], limit: Int = 16) -> [String] {
         let shown = metrics.filter { $0.values.contains(where: \.isFinite) }
-        let ranks = sorted(shown.map(\.name))
-        let sorted = shown.sorted { (ranks.firstIndex(of: $0.name) ?? 0) < (ranks.firstIndex(of: $1.name) ?? 0) }
+        // What never changed says least.
+        let flat = Set(shown.filter { Set($0.values.filter(\.isFinite)).count == 1 }.map(\.name))
+        let ranks = sorted(shown.map(\.name)).enumerated().reduce(into: [String: Int]()) { ranks, entry in
+            ranks[entry.element] = entry.offset + (flat.contains(entry.element) ? shown.count : 0)
+        }
+        let sorted = shown.sorted { (ranks[$0.name] ?? 0) < (ranks[$1.name] ?? 0) }
         var lines = sorted.prefix(limit).map { metric in
             let finite = metric.values.filter(\.isFinite)
             return "  \(Format.column(metric.name, 24)) \(TextPlot.sparkline(metric.values, width: 30))"

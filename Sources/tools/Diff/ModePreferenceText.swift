@@ -4,16 +4,20 @@ import Surgery
 /// How mode preference moved: means, by level, histogram, the prompts that changed sides.
 struct ModePreferenceText {
     let change: ModePreferenceChange
+    /// Whether both models were asked just now.
+    var isMeasured = false
 
     var lines: [String] {
         var lines = [
             "",
             Style.bold("Mode preference")
-                + "  \(change.prompts.count) probe prompts, snapshot of step \(change.stepA) → \(change.stepB)",
+                + "  \(change.prompts.count) probe prompts, "
+                + (isMeasured ? "both models asked now" : "snapshot of step \(change.stepA) → \(change.stepB)"),
         ]
         lines.append(
             "  P(<think>) \(Self.probability(change.meanThinkA)) → \(Self.probability(change.meanThinkB))    "
-                + "P(<short>) \(Self.probability(change.meanShortA)) → \(Self.probability(change.meanShortB))")
+                + "P(<short>) \(Self.probability(change.meanShortA)) → \(Self.probability(change.meanShortB))    "
+                + "entropy \(Self.probability(change.meanEntropyA)) → \(Self.probability(change.meanEntropyB)) nats")
         if change.levels.count > 1 {
             for level in change.levels {
                 lines.append(

@@ -11,9 +11,10 @@ struct EvalCommand: ParsableCommand {
         abstract: "Accuracy, tokens and choice of mode on problems, by mode and level, of one checkpoint or several.",
         discussion: """
             Examples:
-              ckpt eval rl/step-000100.h5 --data gsm8k.jsonl --answers answers.jsonl
-              ckpt eval sft/step-000700.h5 rl/step-000100.h5 --data math500.jsonl --data aime.jsonl --mode all --markdown
-              ckpt eval rl/step-000100.h5 --data gsm8k.jsonl --mode all --samples 8 --threshold
+              ckpt eval rl/step-000005.h5 --data test.jsonl --answers answers.jsonl
+              ckpt eval sft/step-000020.h5 rl/step-000005.h5 --data test.jsonl --data aime.jsonl \\
+                --mode all --markdown
+              ckpt eval rl/step-000005.h5 --data test.jsonl --mode all --samples 8 --threshold
 
             Pass@1 comes with its standard error, clustered by problem. Prompt, sampling and answers follow the \
             evaluation of the method (Thinkless), and the report says where they do not. With --mode all and 8 samples \
@@ -24,7 +25,9 @@ struct EvalCommand: ParsableCommand {
             where the last checkpoint falls short.
             """)
 
-    @Argument(help: ArgumentHelp("Checkpoints: one, or several for one table.", valueName: "checkpoint"))
+    @Argument(
+        help: ArgumentHelp("Checkpoints: one, or several for one table.", valueName: "checkpoint"),
+        completion: .file(extensions: ["h5"]))
     var inputs: [String]
 
     @OptionGroup(title: "What is asked")
@@ -43,7 +46,7 @@ struct EvalCommand: ParsableCommand {
                 let file = try CheckpointFile(path: path)
                 let model = LoadedModel(
                     path: path, digest: file.weightsDigest,
-                    encoder: try FileError.naming(path) { try PromptEncoder(file.metadata) },
+                    encoder: try PromptEncoder(file),
                     parameters: try ModelParameters(file))
                 for set in sets {
                     let evaluation = try evaluate(model, set, options, log, interruption)

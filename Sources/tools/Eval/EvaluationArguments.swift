@@ -46,7 +46,9 @@ struct ProblemSet {
 
 /// Problems, modes and sampling.
 struct EvaluationArguments: ParsableArguments {
-    @Option(help: "Problems with answers, JSON lines or a JSON array; GSM8K, MATH and AIME as published. Repeatable.")
+    @Option(
+        help: "Problems with answers, JSON lines or a JSON array; GSM8K, MATH and AIME as published. Repeatable.",
+        completion: .file(extensions: ["jsonl", "json"]))
     var data: [String]
 
     @Option(help: "Who chooses the mode: auto (the model), think, short, or all three in turn. Repeatable.")

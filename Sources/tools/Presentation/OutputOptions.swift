@@ -3,7 +3,7 @@ import Foundation
 
 /// `-o` and `--force`, the same for every command that writes a file.
 struct OutputOptions: ParsableArguments {
-    @Option(name: [.short, .customLong("output")], help: "Where to write the result.")
+    @Option(name: [.short, .customLong("output")], help: "Where to write the result.", completion: .file())
     var output: String
 
     @Flag(help: "Replace the output if it exists.")
@@ -29,7 +29,7 @@ enum OutputError: Error, CustomStringConvertible {
     var description: String {
         switch self {
         case .exists(let path): "\(path): already exists; give --force to replace it"
-        case .noFolder(let path, let folder): "\(path): its folder \(folder) does not exist"
+        case .noFolder(let path, let folder): "\(path): its folder \(folder) does not exist; make it first"
         }
     }
 }

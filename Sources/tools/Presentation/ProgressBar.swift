@@ -45,6 +45,15 @@ final class ProgressBar: Sendable {
         }
     }
 
+    /// Shows the bar at once on a terminal: for work of few long steps.
+    func begin() {
+        guard isTerminal else { return }
+        state.withLock { state in
+            state.hasDrawn = true
+            draw(0)
+        }
+    }
+
     /// Takes the bar away; what it stood for is over.
     func finish() {
         state.withLock { state in
@@ -62,7 +71,8 @@ final class ProgressBar: Sendable {
         let amount: String
         switch unit {
         case .bytes: amount = "\(Format.bytes(done)) of \(Format.bytes(total)), \(Format.bytes(Int(rate)))/s"
-        case .count(let noun): amount = "\(done) of \(total) \(noun), \(Format.number(rate))/s"
+        case .count(let noun):
+            amount = "\(done) of \(total) \(noun)" + (done > 0 ? ", \(Format.number(rate))/s" : "")
         }
         let line = "\(title) \(TextPlot.bar(fraction, width: 20)) \(amount)\(left)"
         if isTerminal {

@@ -4,7 +4,7 @@ import TrainLoop
 
 /// Where a training run starts, goes on, and ends up: the same for both stages.
 struct RunArguments: ParsableArguments {
-    @Argument(help: "The checkpoint to start from.")
+    @Argument(help: "The checkpoint to start from.", completion: .file(extensions: ["h5"]))
     var input: String?
 
     @Option(name: [.short, .customLong("output")], help: "The run's folder.")

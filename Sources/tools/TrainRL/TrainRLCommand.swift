@@ -9,8 +9,10 @@ struct TrainRLCommand: ParsableCommand {
         abstract: "Let a warmed-up model learn when to think (DeGRPO).",
         discussion: """
             Examples:
-              ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/ --steps 100 --alpha auto=5
-              ckpt train-rl sft/step-000020.h5 --data problems.jsonl --preset thinkless --dry-run
+              ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/ --steps 5 \\
+                --max-new-tokens 64 --alpha auto=5
+              ckpt train-rl sft/step-000020.h5 --data problems.jsonl --dry-run \\
+                --max-new-tokens 64
               ckpt train-rl --resume rl/ --data problems.jsonl
 
             Each step samples --samples answers to each of --prompts problems, rewards them (right and short 1, \
@@ -28,7 +30,9 @@ struct TrainRLCommand: ParsableCommand {
 
     @OptionGroup var arguments: RunArguments
 
-    @Option(help: "Problems with answers, JSON lines (GSM8K, MATH and verl rows are read as they are).")
+    @Option(
+        help: "Problems with answers, JSON lines (GSM8K, MATH and verl rows are read as they are).",
+        completion: .file(extensions: ["jsonl", "json"]))
     var data: String
 
     @Option(help: "Settings of others in place of the defaults: thinkless. Flags that are given win.")

@@ -40,7 +40,7 @@ public struct RLTrainer {
     /// - Throws: `OptionError`, `TrainingFailure`, `RewardError`, and errors of `PromptEncoder` and `TrainingState`.
     public init(_ file: CheckpointFile, _ inputs: RLInputs, options: RLOptions, resuming: Bool = false) throws {
         try options.check()
-        encoder = try PromptEncoder(file.metadata)
+        encoder = try PromptEncoder(file)
         self.options = options
         dataDigest = inputs.dataDigest
         evaluation = inputs.evaluation

@@ -48,7 +48,7 @@ public struct SFTTrainer {
         resuming: Bool = false
     ) throws {
         try options.check()
-        encoder = try PromptEncoder(file.metadata)
+        encoder = try PromptEncoder(file)
         self.options = options
         let makeOptimizer: (ModelConfiguration) -> AdamW = { configuration in
             AdamW(

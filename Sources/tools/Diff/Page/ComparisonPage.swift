@@ -2,10 +2,13 @@ import CheckpointIO
 import Foundation
 import OrderedJSON
 import Surgery
+import TrainLoop
 
 /// The page of a comparison of two checkpoints: what the terminal shows, with plots.
 struct ComparisonPage {
     let report: ComparisonReport
+    /// What both models said when they were asked; nil without --probe.
+    var behavior: BehaviorComparison?
 
     var html: String {
         let text = ComparisonText(report: report)
@@ -14,6 +17,7 @@ struct ComparisonPage {
             sections: [
                 ("Verdict", verdict(text)), ("Weights", weights), ("Control tokens", controlTokens),
                 ("Mode preference", report.modePreference.map { PreferencePage.html($0) } ?? ""),
+                ("Next token", nextToken),
                 ("The run between them", metrics), ("Lineage", PageLineage.html(report.b.lineage, report.b.digest)),
             ]
         ).html
@@ -63,7 +67,7 @@ struct ComparisonPage {
             "<p>\(changed.count) of \(report.tensors.count) tensors moved; "
             + "\(Format.percent(total.identicalFraction, decimals: 1)) of the elements are bit-identical.</p>"
         guard !changed.isEmpty else { return html }
-        html += HeatMap(report: report).html
+        html += WeightMaps.byLayerAndRole(report)
         html += HTML.table(
             ["tensor", "status", "‖Δ‖/‖A‖", "cosine", "max |Δ|", "bit-identical", "sign flips", "NaN or Inf"],
             changed.prefix(40).map { tensor in
@@ -102,6 +106,35 @@ struct ComparisonPage {
                 }, caption: "Rows that moved most")
         }
         return html
+    }
+
+    private var nextToken: String {
+        guard let behavior else { return "" }
+        var html = behavior.notes.map { "<p>Note: \(HTML.escape($0)).</p>" }.joined()
+        guard let divergence = behavior.divergence else { return html }
+        func top(_ top: (text: String, probability: Double)) -> String {
+            "\(top.text.debugDescription) \(String(format: "%.2f", top.probability))"
+        }
+        html +=
+            "<p>KL(A‖B) over \(Format.grouped(divergence.placeCount)) places in \(divergence.textCount) texts: mean "
+            + "\(Format.number(divergence.mean)), 95 % below \(Format.number(divergence.percentile95)), at most "
+            + "\(Format.number(divergence.largest)) nats; \(Format.number(divergence.meanAtFirstResponse)) where a "
+            + "response begins. The same token is likeliest at \(Format.percent(divergence.topAgreement, decimals: 1)).</p>"
+        html += HTML.table(
+            ["", "A", "B"],
+            [
+                ["loss (nats a token)", Format.number(divergence.lossA), Format.number(divergence.lossB)],
+                ["entropy (nats)", Format.number(divergence.entropyA), Format.number(divergence.entropyB)],
+            ])
+        return html
+            + HTML.table(
+                ["text so far", "what follows", "KL", "likeliest in A", "in B"],
+                divergence.worst.map { place in
+                    [
+                        "…" + place.context, place.following?.debugDescription ?? "(the response)",
+                        Format.number(place.divergence), top(place.topA), top(place.topB),
+                    ]
+                }, caption: "Where they part most")
     }
 
     private var metrics: String {

@@ -11,6 +11,8 @@ struct CurvePage {
         var sections: [(heading: String, html: String)] = [("Verdict", verdict)]
         sections.append(("Modes", grid(modeCharts)))
         sections.append(("P(<think>) on the probe prompts", preference))
+        sections.append(
+            ("Which layers moved when", curves.compactMap(\.weights).map(WeightMaps.byLayerAndTime).joined()))
         sections.append(("All metrics", allMetrics))
         for (index, curve) in curves.enumerated() {
             let suffix = curves.count > 1 ? " of \(label(index))" : ""

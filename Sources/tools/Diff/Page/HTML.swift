@@ -23,20 +23,35 @@ enum HTML {
         "<script type=\"application/json\">\(json.serialized().replacing("<", with: "\\u003c"))</script>"
     }
 
-    /// A table; the first column names the row.
+    /// A table; the first column names the row. Columns of text stand left, columns of numbers right.
     static func table(_ headings: [String], _ rows: [[String]], caption: String? = nil) -> String {
-        var result = "<div class=\"wide\"><table>"
+        let isText = headings.indices.map { column in
+            column == 0 || !rows.allSatisfy { column >= $0.count || isNumber($0[column]) }
+        }
+        func text(_ column: Int) -> String { isText[min(column, isText.count - 1)] ? " class=\"text\"" : "" }
+        var result = "<div class=\"wide\" tabindex=\"0\"><table>"
         if let caption { result += "<caption>\(escape(caption))</caption>" }
-        result +=
-            "<thead><tr>" + headings.map { "<th scope=\"col\">\(escape($0))</th>" }.joined() + "</tr></thead><tbody>"
+        result += "<thead><tr>"
+        for (column, heading) in headings.enumerated() {
+            result += "<th scope=\"col\"\(text(column))>\(escape(heading))</th>"
+        }
+        result += "</tr></thead><tbody>"
         for row in rows {
             result += "<tr>"
-            for (index, cell) in row.enumerated() {
-                result += index == 0 ? "<th scope=\"row\">\(escape(cell))</th>" : "<td>\(escape(cell))</td>"
+            for (column, cell) in row.enumerated() {
+                let name = column == 0 ? "th" : "td"
+                result +=
+                    "<\(name)\(column == 0 ? " scope=\"row\"" : "")\(text(column))>\(escape(cell))</\(name)>"
             }
             result += "</tr>"
         }
         return result + "</tbody></table></div>"
+    }
+
+    /// Whether a cell begins like a number, or is empty or a dash.
+    private static func isNumber(_ cell: String) -> Bool {
+        guard let first = cell.first else { return true }
+        return first.isNumber || (["-", "–", "∞"].contains(first) && !cell.contains { $0.isLetter })
     }
 }
 

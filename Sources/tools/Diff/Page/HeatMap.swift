@@ -1,50 +1,54 @@
-import Surgery
-
-/// Layers against roles, each cell as dark as its tensors moved.
+/// A table of numbers as squares, each as dark as its number is large.
 struct HeatMap {
-    let report: ComparisonReport
+    /// Over the drawing.
+    let title: String
+    let rows: [String]
+    let columns: [String]
+    /// `[rows][columns]`; nil where there is nothing.
+    let values: [[Double?]]
+    /// What a square says when it is pointed at.
+    let text: (_ row: Int, _ column: Int) -> String
+    /// What a person who cannot see the drawing is told.
+    let summary: String
 
     private static let cell = 22.0
-    private static let left = 52.0
     private static let top = 24.0
 
     var html: String {
-        let cells = report.cells.filter { $0.layer != nil }
-        let highest = cells.map(\.statistics.relativeChange).filter(\.isFinite).max() ?? 0
+        let highest = values.flatMap(\.self).compactMap(\.self).filter(\.isFinite).max() ?? 0
         guard highest > 0 else { return "" }
-        let roles = TensorRole.allCases.filter { role in cells.contains { $0.role == role } }
-        let layers = (cells.compactMap(\.layer).max() ?? 0) + 1
+        let left = Double(rows.map(\.count).max() ?? 0) * 7 + 14
         var drawing = ""
-        for (row, role) in roles.enumerated() {
+        for (row, name) in rows.enumerated() {
             let y = Self.top + (Double(row) + 0.5) * Self.cell
             drawing +=
-                "<text class=\"tick\" x=\"\(svg(Self.left - 6))\" y=\"\(svg(y))\" dy=\"0.32em\" text-anchor=\"end\">"
-                + "\(role.rawValue)</text>"
+                "<text class=\"tick\" x=\"\(svg(left - 6))\" y=\"\(svg(y))\" dy=\"0.32em\" text-anchor=\"end\">"
+                + "\(HTML.escape(name))</text>"
         }
-        for layer in 0..<layers where layers <= 12 || layer % 4 == 0 {
-            let x = Self.left + (Double(layer) + 0.5) * Self.cell
-            drawing += "<text class=\"tick\" x=\"\(svg(x))\" y=\"16\" text-anchor=\"middle\">\(layer)</text>"
-        }
-        for cell in cells {
-            guard let layer = cell.layer, let row = roles.firstIndex(of: cell.role) else { continue }
-            let change = cell.statistics.relativeChange
-            let text =
-                "layer \(layer) \(cell.role.rawValue): moved \(Format.number(change)), "
-                + "\(Format.percent(cell.statistics.identicalFraction, decimals: 1)) bit-identical"
+        // Labels must not touch: as many as there is room for.
+        let labelWidth = Double(columns.map(\.count).max() ?? 0) * 7 + 8
+        let every = max(1, Int((labelWidth / Self.cell).rounded(.up)))
+        for column in stride(from: 0, to: columns.count, by: every) {
+            let x = left + (Double(column) + 0.5) * Self.cell
             drawing +=
-                "<rect class=\"cell\" x=\"\(svg(Self.left + Double(layer) * Self.cell + 1))\" "
-                + "y=\"\(svg(Self.top + Double(row) * Self.cell + 1))\" width=\"\(svg(Self.cell - 2))\" "
-                + "height=\"\(svg(Self.cell - 2))\" fill-opacity=\"\(svg(change.isFinite ? max(change / highest, 0.03) : 1))\">"
-                + "<title>\(HTML.escape(text))</title></rect>"
+                "<text class=\"tick\" x=\"\(svg(x))\" y=\"16\" text-anchor=\"middle\">\(HTML.escape(columns[column]))</text>"
         }
-        let width = Self.left + Double(layers) * Self.cell + 4
-        let height = Self.top + Double(roles.count) * Self.cell + 4
-        let most = cells.max { $0.statistics.relativeChange < $1.statistics.relativeChange }
-        let summary =
-            "Change by layer and role. Most: layer \(most?.layer ?? 0) \(most?.role.rawValue ?? ""), "
-            + "\(Format.number(highest)) of its norm"
+        for row in rows.indices {
+            for column in columns.indices {
+                guard let value = values[row][column] else { continue }
+                let shade = value.isFinite ? max(value / highest, 0.03) : 1
+                drawing +=
+                    "<rect class=\"cell\" x=\"\(svg(left + Double(column) * Self.cell + 1))\" "
+                    + "y=\"\(svg(Self.top + Double(row) * Self.cell + 1))\" width=\"\(svg(Self.cell - 2))\" "
+                    + "height=\"\(svg(Self.cell - 2))\" fill-opacity=\"\(svg(shade))\">"
+                    + "<title>\(HTML.escape(text(row, column)))</title></rect>"
+            }
+        }
+        // The last label may reach past its square.
+        let width = left + Double(columns.count) * Self.cell + max(4, labelWidth / 2 - Self.cell / 2)
+        let height = Self.top + Double(rows.count) * Self.cell + 4
         return """
-            <figure class="wide"><figcaption>‖Δ‖/‖A‖ by layer (left to right) and role; darkest \
+            <figure class="wide" tabindex="0"><figcaption>\(HTML.escape(title)); darkest \
             \(HTML.escape(Format.number(highest)))</figcaption><svg class="fixed" viewBox="0 0 \(svg(width)) \(svg(height))" \
             width="\(svg(width))" height="\(svg(height))" role="img" aria-label="\(HTML.escape(summary))">\(drawing)</svg></figure>
             """

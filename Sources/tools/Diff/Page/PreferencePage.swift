@@ -8,7 +8,8 @@ enum PreferencePage {
         var html =
             "<p>P(&lt;think&gt;) \(Format.number(change.meanThinkA)) → \(Format.number(change.meanThinkB)), "
             + "P(&lt;short&gt;) \(Format.number(change.meanShortA)) → \(Format.number(change.meanShortB)), over "
-            + "\(change.prompts.count) probe prompts; \(change.changedSides.count) changed sides.</p>"
+            + "\(change.prompts.count) probe prompts; \(change.changedSides.count) changed sides. Entropy of the choice "
+            + "\(Format.number(change.meanEntropyA)) → \(Format.number(change.meanEntropyB)) nats.</p>"
         html += "<div class=\"grid-of-charts\">"
         html +=
             Histogram(
@@ -41,7 +42,7 @@ enum PreferencePage {
                 + "<td>\(prompt.changed ? "yes" : "")</td></tr>"
         }
         return
-            "<div class=\"wide\"><table class=\"sortable\"><caption>Probe prompts, the one that moved furthest first</caption>"
+            "<div class=\"wide\" tabindex=\"0\"><table class=\"sortable\"><caption>Probe prompts, the one that moved furthest first</caption>"
             + "<thead><tr><th scope=\"col\" class=\"text\">prompt</th><th scope=\"col\">level</th>"
             + "<th scope=\"col\">P(&lt;think&gt;) \(HTML.escape(from))</th><th scope=\"col\">\(HTML.escape(to))</th>"
             + "<th scope=\"col\">change</th><th scope=\"col\">other side</th></tr></thead><tbody>\(rows.joined())</tbody>"

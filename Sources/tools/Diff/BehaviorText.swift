@@ -1,0 +1,52 @@
+import Foundation
+import TrainLoop
+
+/// Where two models' predictions of the next token part.
+struct BehaviorText {
+    let behavior: BehaviorComparison
+
+    var lines: [String] {
+        var lines: [String] = []
+        if let divergence = behavior.divergence { lines += Self.lines(divergence) }
+        lines += behavior.notes.map { "  note: \($0)" }
+        return lines
+    }
+
+    private static func lines(_ divergence: BehaviorComparison.Divergence) -> [String] {
+        var lines = [
+            "",
+            Style.bold("Next token")
+                + "  \(Format.grouped(divergence.placeCount)) places in \(divergence.textCount) texts",
+        ]
+        lines.append(
+            "  KL(A‖B) mean \(Format.number(divergence.mean)), 95 % below \(Format.number(divergence.percentile95)), "
+                + "at most \(Format.number(divergence.largest)) nats")
+        lines.append(
+            "  where a response begins \(Format.number(divergence.meanAtFirstResponse)); same likeliest token at "
+                + Format.percent(divergence.topAgreement, decimals: 1))
+        lines.append(
+            "  loss \(Format.number(divergence.lossA)) → \(Format.number(divergence.lossB)), entropy "
+                + "\(Format.number(divergence.entropyA)) → \(Format.number(divergence.entropyB)) nats")
+        lines.append(Style.faint("  they part most (KL, text so far ▸ what follows; likeliest in A, in B)"))
+        for place in divergence.worst where place.divergence > 0 {
+            lines.append("  " + Self.line(place))
+        }
+        return lines
+    }
+
+    private static func line(_ place: BehaviorComparison.Place) -> String {
+        let tops = [place.topA, place.topB].map { top in
+            "\(Format.column(top.text, 9).trimmingCharacters(in: .whitespaces).debugDescription) "
+                + String(format: "%.2f", top.probability)
+        }
+        let end = "\(tops[0]), \(tops[1])"
+        let following =
+            place.following.map { Format.column($0, 9).trimmingCharacters(in: .whitespaces) }
+            ?? (place.isFirstResponse ? "(response)" : "(end)")
+        let width = max(12, 76 - 7 - 3 - end.count - following.count - 2)
+        let context = place.context.replacing("\n", with: "⏎")
+        let shown = context.count > width ? "…" + context.suffix(width - 1) : context
+        return
+            "\(Format.column(Format.number(place.divergence), 7)) \(Format.column(shown, shown.count)) ▸ \(following)  \(end)"
+    }
+}

@@ -1,0 +1,127 @@
+import CheckpointIO
+import Foundation
+import Surgery
+import Testing
+
+/// Tensors of several chunks, some of which both files store alike.
+@Suite struct ChunkComparisonTests {
+    let folder: TemporaryFolder
+    private static let shape = [3072, 512]
+    /// A chunk is about a mebibyte: 1024 rows of 512 elements of two bytes.
+    private static let chunk = 1024 * 512
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func write(_ values: [Float], _ type: ElementType, _ name: String, tensor: String = "x.weight") throws
+        -> CheckpointFile
+    {
+        let metadata = CheckpointMetadata(
+            kind: .model, step: 0, createdBy: "test", config: "{}", generationConfig: nil, chatTemplate: nil,
+            tokenizer: nil, tiedTensors: [:], optimizer: nil, trainingState: nil, history: [:], probes: [], lineage: [])
+        _ = try CheckpointWriter.write(
+            metadata, tensors: [try TinyModel.tensor(.weights, tensor, Self.shape, values, type)],
+            to: folder.file(name), overwrite: true)
+        return try CheckpointFile(path: folder.file(name))
+    }
+
+    @Test(arguments: [ElementType.bfloat16, .float16, .float32])
+    func leavesAloneWhatBothStoreAlike(type: ElementType) throws {
+        let values = TinyModel.values("a", count: 3072 * 512)
+        var changed = values
+        changed[Self.chunk + 5] = -changed[Self.chunk + 5] + 0.25
+        changed[Self.chunk + 70000] += 1
+        let a = try write(values, type, "a.h5")
+        let b = try write(changed, type, "b.h5")
+        let tensor = try #require(a.tensor("x.weight"))
+        let chunkElements = try #require(tensor.chunkShape).reduce(1, *)
+        let report = try CheckpointComparison.compare(a, b)
+        let statistics = try #require(report.tensors.first?.statistics)
+        #expect(statistics.elementCount == values.count)
+        #expect(statistics.identicalCount == values.count - 2)
+        #expect(statistics.unreadCount == values.count - chunkElements * (type == .float32 ? 2 : 1))
+        #expect(report.tensors.first?.largestIndex == [(Self.chunk + 70000) / 512, (Self.chunk + 70000) % 512])
+        #expect(abs(statistics.largestDifference - 1) < 0.01)
+        // Damage where both are alike is not met, since nothing is decoded there: the bytes are compared as they are.
+        let range = try #require(tensor.chunkRange(0))
+        for name in ["a.h5", "b.h5"] {
+            let file = try FileHandle(forUpdating: URL(fileURLWithPath: folder.file(name)))
+            try file.seek(toOffset: UInt64(range.lowerBound + range.count / 2))
+            try file.write(contentsOf: Data([0x55, 0x55, 0x55, 0x55]))
+            try file.close()
+        }
+        let damagedA = try CheckpointFile(path: folder.file("a.h5"))
+        let damagedB = try CheckpointFile(path: folder.file("b.h5"))
+        #expect(throws: CheckpointError.self) { try damagedA.bytes("x.weight") }
+        let again = try CheckpointComparison.compare(damagedA, damagedB)
+        #expect(again.tensors.first?.statistics == statistics)
+    }
+
+    @Test(arguments: [ElementType.bfloat16, .float16, .float32])
+    func agreesWithTheDefinitionOverWholeTensors(type: ElementType) throws {
+        let a = try write(TinyModel.values("a", count: 3072 * 512), type, "a.h5")
+        let b = try write(TinyModel.values("b", count: 3072 * 512), type, "b.h5")
+        let statistics = try #require(try CheckpointComparison.compare(a, b).tensors.first?.statistics)
+        let (x, y) = (try a.values("x.weight"), try b.values("x.weight"))
+        var (squaresX, squaresY, products, squares, flips, equal) = (0.0, 0.0, 0.0, 0.0, 0, 0)
+        for index in x.indices {
+            let (p, q) = (Double(x[index]), Double(y[index]))
+            squaresX += p * p
+            squaresY += q * q
+            products += p * q
+            squares += (q - p) * (q - p)
+            if p * q < 0 { flips += 1 }
+            if x[index].bitPattern == y[index].bitPattern { equal += 1 }
+        }
+        #expect(abs(statistics.normA / squaresX.squareRoot() - 1) < 1e-6)
+        #expect(abs(statistics.normB / squaresY.squareRoot() - 1) < 1e-6)
+        #expect(abs(statistics.differenceNorm / squares.squareRoot() - 1) < 1e-6)
+        #expect(abs(statistics.cosine - products / (squaresX * squaresY).squareRoot()) < 1e-6)
+        #expect(statistics.signFlipCount == flips)
+        #expect(statistics.identicalCount == equal)
+        #expect(statistics.unreadCount == 0)
+    }
+
+    @Test func namesTheDamagedChunk() throws {
+        let a = try write(TinyModel.values("a", count: 3072 * 512), .bfloat16, "a.h5")
+        _ = try write(TinyModel.values("b", count: 3072 * 512), .bfloat16, "b.h5")
+        let range = try #require(a.tensor("x.weight")?.chunkRange(1))
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: folder.file("a.h5")))
+        try file.seek(toOffset: UInt64(range.lowerBound + range.count - 3))
+        try file.write(contentsOf: Data([1, 2, 3]))
+        try file.close()
+        let damaged = try CheckpointFile(path: folder.file("a.h5"))
+        do {
+            _ = try CheckpointComparison.compare(damaged, try CheckpointFile(path: folder.file("b.h5")))
+            Issue.record("damage was not met")
+        } catch {
+            #expect("\(error)".hasPrefix("\(folder.file("a.h5")): /weights/x/weight, chunk 1 at byte"))
+        }
+    }
+
+    @Test func normsOfAVocabularyMatrixAreWhole() throws {
+        // Looking for a control token's neighbours reads the whole matrix, so what was skipped is known after all.
+        let a = try TinyModel(padding: 40000, specialTokens: ["<|end|>", "<think>", "</think>", "<short>"]).write(
+            to: folder.file("plain.h5"))
+        var options = AddTokensOptions()
+        options.measuresDivergence = false
+        _ = try AddTokens.run(a, options, to: folder.file("a.h5"), overwrite: true)
+        let tokens = try CheckpointFile(path: folder.file("a.h5"))
+        let name = "model.embed_tokens.weight"
+        var values = try tokens.values(name)
+        values[39000 * 16 + 3] += 2
+        let shape = try #require(tokens.tensor(name)).description.shape
+        let changed = try TinyModel.tensor(.weights, name, shape, values, .bfloat16)
+        let rest = tokens.tensors().filter { $0.description.name != name }.map {
+            TensorToWrite(group: .weights, description: $0.description, content: .copy(tokens, $0))
+        }
+        _ = try CheckpointWriter.write(
+            tokens.metadata, tensors: rest + [changed], to: folder.file("b.h5"), overwrite: true)
+        let b = try CheckpointFile(path: folder.file("b.h5"))
+        let statistics = try #require(
+            try CheckpointComparison.compare(tokens, b).tensors.first { $0.name == name }?.statistics)
+        let norm = try tokens.values(name).reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+        #expect(abs(statistics.normA / norm - 1) < 1e-5)
+        #expect(statistics.unreadCount == 0)
+        #expect(abs(statistics.relativeChange * norm - 2) < 0.02)
+    }
+}
