@@ -101,7 +101,7 @@ import Testing
         let place = try Place(["--save-every", "1", "--batch-tokens", "150"])
         var arguments = place.arguments(for: "run")
         for step in 0..<Self.steps {
-            for (phase, call) in [("rollout", 20), ("write", 2), ("save", 0), ("retire", 0)] {
+            for (phase, call) in [("rollout", 20), ("write", 1), ("save", 0), ("retire", 0)] {
                 // The first state has none before it.
                 if step == 0, phase == "retire" { continue }
                 try place.kill(arguments, phase, call: call)

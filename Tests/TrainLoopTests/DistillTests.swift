@@ -78,7 +78,7 @@ import TrainLoop
         #expect(pair(right, short: "41") { $0.keep = .correct } == .dropped(.wrongShort))
         #expect(kept(pair(wrong, short: "42") { $0.keep = .correctShort }) != nil)
         #expect(kept(pair(right, short: "41") { $0.keep = .correctThink }) != nil)
-        #expect(kept(pair("w</think>\\boxed{84/2}", short: "42") { $0.keep = .correct }) == nil)
+        #expect(kept(pair("w</think>\\boxed{41+1}", short: "42") { $0.keep = .correct }) == nil)
         #expect(kept(pair("w</think>\\boxed{42.0}", short: "42") { $0.keep = .correct }) != nil)
         var assembly = PairAssembly()
         assembly.keep = .correct

@@ -16,12 +16,12 @@ public final class ServerTeacher: Teacher {
         public var key: String?
 
         /// - Throws: `OptionError` where the text is no HTTP address.
-        public init(_ text: String, key: String? = nil) throws {
-            var text = text
+        public init(_ given: String, key: String? = nil) throws {
+            var text = given
             while text.hasSuffix("/") { text.removeLast() }
             if text.hasSuffix("/chat/completions") { text.removeLast("/chat/completions".count) }
             guard let url = URL(string: text), ["http", "https"].contains(url.scheme), url.host?.isEmpty == false else {
-                throw OptionError("\(text) is no address of a server; give one like http://127.0.0.1:8000/v1")
+                throw OptionError("\(given) is no address of a server; give one like http://127.0.0.1:8000/v1")
             }
             base = url
             self.key = key

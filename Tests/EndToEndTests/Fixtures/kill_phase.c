@@ -49,8 +49,10 @@ ssize_t pwrite(int file, const void *bytes, size_t count, off_t place)
 {
     ssize_t (*next)(int, const void *, size_t, off_t) = dlsym(RTLD_NEXT, "pwrite");
     if (states >= number("KILL_SKIP") && is_phase("write") &&
-        __atomic_add_fetch(&writes, 1, __ATOMIC_RELAXED) == number("KILL_CALL"))
+        __atomic_add_fetch(&writes, 1, __ATOMIC_RELAXED) == number("KILL_CALL")) {
+        next(file, bytes, count / 2, place);
         kill(getpid(), SIGKILL);
+    }
     return next(file, bytes, count, place);
 }
 
