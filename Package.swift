@@ -25,7 +25,8 @@ let package = Package(
     name: "ckpt",
     products: [.executable(name: "ckpt", targets: ["ckpt"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         systemLibrary("CHDF5", pkgConfig: "hdf5", apt: "libhdf5-dev"),
@@ -45,7 +46,7 @@ let package = Package(
             name: "ckpt",
             dependencies: [
                 "OrderedJSON", "CheckpointIO", "Tokenization", "Transformer", "Surgery", "TrainLoop",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams",
             ],
             path: "Sources/tools",
             swiftSettings: warningsAreErrors),

@@ -40,10 +40,10 @@ public struct AdamW: Sendable {
     }
 
     /// One update. Gradients are multiplied by `gradientScale` first (clipping, averaging). Parameters named in `frozen`
-    /// stay as they are, weight decay included.
+    /// stay as they are, weight decay included; of those in `onlyRows` only these rows, ascending, change.
     public mutating func update(
         _ parameters: ModelParameters, gradients: ModelParameters, learningRate: Float, gradientScale: Float = 1,
-        rowLearningRateScale: [RowScale] = [], frozen: Set<String> = []
+        rowLearningRateScale: [RowScale] = [], frozen: Set<String> = [], onlyRows: [String: [Int]] = [:]
     ) {
         step += 1
         var offset = 0
@@ -57,8 +57,17 @@ public struct AdamW: Sendable {
             for scale in rowLearningRateScale where names(scale.name, description.name, parameters.configuration) {
                 scales[scale.row] = scale.factor
             }
-            // Runs of rows with the same learning rate, in order.
             let rows = description.elementCount / columns
+            if let only = onlyRows[description.name] {
+                for row in only where row >= 0 && row < rows {
+                    update(
+                        parameters, gradients, offset, row * columns, (row + 1) * columns, description,
+                        learningRate * (scales[row] ?? 1), gradientScale)
+                }
+                offset += description.elementCount
+                continue
+            }
+            // Runs of rows with the same learning rate, in order.
             var first = 0
             for row in scales.keys.sorted() where row >= first && row < rows {
                 update(

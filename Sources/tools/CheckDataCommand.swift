@@ -15,8 +15,8 @@ struct CheckDataCommand: ParsableCommand {
 
             Prints counts, lengths and levels, and what to look at before training: pairs that miss a half or are too \
             long, answers that do not grade as right, problems that occur twice. With --model, lengths are tokens of \
-            its tokenizer and the first pair is shown as it is trained, with its ids: the prompt faint, what the loss \
-            is on green.
+            its tokenizer, chat template included, and one pair is shown as it is trained, first as text, then as ids: \
+            the prompt faint, what the loss is on green. Without colour the loss is on what stands between » and «.
             """)
 
     @Argument(help: "Pairs or problems, JSON lines.", completion: .file(extensions: ["jsonl", "json"]))
@@ -25,8 +25,11 @@ struct CheckDataCommand: ParsableCommand {
     @Option(help: "A checkpoint with control tokens, whose tokenizer and chat template are used.")
     var model: String?
 
-    @Option(help: "Tokens (bytes without --model) of a prompt with its response at most.")
+    @Option(help: "Tokens of a prompt with its response at most. Default with --model: 2048, as train-sft has it.")
     var maxLength: Int?
+
+    @Option(help: "Show the pair of this id. Default: the first with both halves.")
+    var show: String?
 
     @Option(help: "Where the answer stands: boxed, bare (the whole text), any (box, ####, last number).")
     var answer = AnswerRule.boxed
@@ -34,20 +37,26 @@ struct CheckDataCommand: ParsableCommand {
     @Flag(help: "Print the report as JSON.")
     var json = false
 
+    func validate() throws {
+        guard maxLength ?? 1 >= 1 else { throw ValidationError("--max-length must be at least 1") }
+        guard model != nil || (maxLength == nil && show == nil) else {
+            throw ValidationError("--max-length and --show need --model, whose tokenizer counts and shows tokens")
+        }
+    }
+
     func run() throws {
         let encoder = try model.map { try PromptEncoder(CheckpointFile(path: $0)) }
-        let length = encoder.map { encoder in
-            { (text: String) -> Int in encoder.tokenizer.encode(text, parsingAddedTokens: false).count }
-        }
+        let limit = encoder.map { _ in maxLength ?? SFTOptions().maximumLength }
         var example: Pair?
         let check: DataCheck
         if try DataCheck.holdsPairs(path: input) {
             let pairs = try PairFile.read(path: input)
-            example = pairs.first(where: \.isComplete) ?? pairs.first
-            check = DataCheck(pairs: pairs, rule: answer, length: length, maximumLength: maxLength)
+            example = try chosen(pairs)
+            check = DataCheck(pairs: pairs, rule: answer, encoder: encoder, maximumLength: limit)
         } else {
+            if let show { throw ValidationError("--show \(show): \(input) holds problems, not pairs") }
             let problems = try ProblemFile.read(path: input)
-            check = DataCheck(problems: problems, length: length, maximumLength: maxLength)
+            check = DataCheck(problems: problems, encoder: encoder, maximumLength: limit)
         }
         if json {
             print(check.json.serialized(indent: 2))
@@ -65,21 +74,37 @@ struct CheckDataCommand: ParsableCommand {
         if check.findings.isEmpty { print("nothing to look at") }
         for finding in check.findings {
             let share = Format.percent(Double(finding.count) / Double(max(1, check.count)), decimals: 1)
-            print(Style.yellow("\(Format.grouped(finding.count)) (\(share)) \(finding.text), first \(finding.example)"))
+            let text = finding.text == DataCheck.overlong ? "\(finding.text) of \(limit ?? 0)" : finding.text
+            print(Style.yellow("\(Format.grouped(finding.count)) (\(share)) \(text), first \(finding.example)"))
         }
-        if let encoder, let example { try show(example, encoder) }
+        if let encoder, let example { try display(example, encoder) }
+    }
+
+    private func chosen(_ pairs: [Pair]) throws -> Pair? {
+        guard let show else { return pairs.first(where: \.isComplete) ?? pairs.first }
+        guard let pair = pairs.first(where: { $0.id == show }) else {
+            throw ValidationError("--show \(show): \(input) has no pair of that id")
+        }
+        return pair
     }
 
     /// The halves of a pair as they are trained: text, then ids.
-    private func show(_ pair: Pair, _ encoder: PromptEncoder) throws {
+    private func display(_ pair: Pair, _ encoder: PromptEncoder) throws {
         let prompt = try encoder.prompt(for: pair.problem)
-        let responses = [pair.think.map(encoder.response(_:)), pair.short.map(encoder.response(short:))]
-        for response in responses.compactMap({ $0 }) {
+        let responses = [
+            ("think", pair.think.map(encoder.response(_:))), ("short", pair.short.map(encoder.response(short:))),
+        ]
+        func marked(_ before: String, _ after: String, _ separator: String) -> String {
+            Terminal.colorsOutput
+                ? Style.faint(before) + separator + Style.green(after) : "\(before)\(separator)»\(after)«"
+        }
+        for case (let name, let response?) in responses {
+            print("\n" + Style.bold("pair \(pair.id), \(name): \(prompt.count) + \(response.count) tokens"))
+            print(marked(encoder.tokenizer.decode(prompt), encoder.tokenizer.decode(response), ""))
             print(
-                "\n" + Style.faint(encoder.tokenizer.decode(prompt)) + Style.green(encoder.tokenizer.decode(response)))
-            print(
-                Style.faint(prompt.map(String.init).joined(separator: " ")) + " "
-                    + Style.green(response.map(String.init).joined(separator: " ")))
+                marked(
+                    prompt.map(String.init).joined(separator: " "), response.map(String.init).joined(separator: " "),
+                    " "))
         }
     }
 }

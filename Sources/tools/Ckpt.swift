@@ -29,17 +29,25 @@ struct Ckpt: AsyncParsableCommand {
                     ExtractCommand.self, GraftCommand.self, MergeCommand.self, StripCommand.self,
                 ]),
             CommandGroup(
-                name: "Data", subcommands: [MakeTaskCommand.self, CheckDataCommand.self, TokenizeCommand.self]),
+                name: "Data",
+                subcommands: [
+                    MakeTaskCommand.self, DistillCommand.self, CheckDataCommand.self, TokenizeCommand.self,
+                ]),
             CommandGroup(name: "Training", subcommands: [TrainSFTCommand.self, TrainRLCommand.self]),
             CommandGroup(name: "Judging", subcommands: [EvalCommand.self, GradeCommand.self, GenerateCommand.self]),
             CommandGroup(name: "Looking", subcommands: [InspectCommand.self, DiffCommand.self, VerifyCommand.self]),
         ]
     )
 
+    /// The subcommand of that name.
+    static func command(named name: String) -> (any ParsableCommand.Type)? {
+        configuration.groupedSubcommands.flatMap(\.subcommands).first { $0.configuration.commandName == name }
+    }
+
     /// Every failure is one line on stderr and exit status 2; help and version go to stdout.
     static func main() async {
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(ConfigFile.expanded(Array(CommandLine.arguments.dropFirst())))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -50,15 +58,19 @@ struct Ckpt: AsyncParsableCommand {
         } catch  where exitCode(for: error).isSuccess {
             print(fullMessage(for: error))
         } catch {
-            Terminal.writeError("ckpt: error: \(line(for: error))")
+            let given = ConfigFile.path(in: Array(CommandLine.arguments.dropFirst()))
+            let source = given.map { isUsageError(error) ? " (flags of \($0) included)" : "" } ?? ""
+            Terminal.writeError("ckpt: error: \(line(for: error))\(source)")
             Foundation.exit(2)
         }
     }
 
+    private static func isUsageError(_ error: any Error) -> Bool { exitCode(for: error) == .validationFailure }
+
     /// One line, lower-case; what is wrong with the arguments ends with where their help is.
     private static func line(for error: any Error) -> String {
         let text = message(for: error).split(whereSeparator: \.isNewline).joined(separator: "; ")
-        guard exitCode(for: error) == .validationFailure else { return text }
+        guard isUsageError(error) else { return text }
         let verb = CommandLine.arguments.dropFirst().first { name in
             configuration.groupedSubcommands.contains { group in
                 group.subcommands.contains { $0.configuration.commandName == name }

@@ -5,7 +5,8 @@ import Testing
 @Suite struct HelpTests {
     static let verbs = [
         "import", "export", "init", "add-tokens", "resize-vocab", "cast", "rename", "extract", "graft", "merge",
-        "strip", "make-task", "check-data", "tokenize", "train-sft", "train-rl", "eval", "grade", "generate", "inspect",
+        "strip", "make-task", "distill", "check-data", "tokenize", "train-sft", "train-rl", "eval", "grade", "generate",
+        "inspect",
         "diff", "verify",
     ]
 
@@ -39,6 +40,10 @@ import Testing
         try folder.write("What is 6*7?", to: "prompt.txt")
         try folder.write(
             #"{"id": "1", "answer": "42", "response": "so \\boxed{42}"}"# + "\n", to: "samples_aime.jsonl")
+        let recorded =
+            #"{"problem": "6*7?", "answer": "42", "response": "<think>\n6*7=42\n</think>\n\nIt is \\boxed{42}."}"#
+        for name in ["r1.jsonl", "openr1.jsonl"] { try folder.write(recorded + "\n", to: name) }
+        try folder.write("steps: 2\ndata: pairs.jsonl\n", to: "warm-up.yaml")
         let made = try Command.ckpt("export", "base.h5", "-o", "SmolLM2-135M-Instruct", in: folder)
         guard made.status == 0 else { throw TinyRun.Failure(arguments: ["export"], errors: made.errors) }
         return folder

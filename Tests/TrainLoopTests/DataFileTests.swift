@@ -180,10 +180,10 @@ private func failure(_ body: () throws -> Void) -> String {
             {"id":"e","problem":"1+4","think":"w</think>\\boxed{5}","short":"\\boxed{6}"}
             """#)
         #expect(try DataCheck.holdsPairs(path: path))
-        let check = DataCheck(pairs: try PairFile.read(path: path), rule: .boxed, maximumLength: 25)
+        let check = DataCheck(pairs: try PairFile.read(path: path), rule: .boxed, maximumLength: 28)
         #expect(check.count == 5 && check.levels.map(\.name) == ["L1", "L2"] && check.levels.map(\.count) == [2, 1])
         #expect(check.lengths.map(\.name) == ["problem", "think", "short"])
-        #expect(check.lengths[2].spread.largest == 12 && check.lengths[1].spread.largest == 21)
+        #expect(check.lengths[2].spread.largest == 9 && check.lengths[1].spread.largest == 25)
         #expect(
             check.findings.map { "\($0.count) \($0.text), first \($0.example)" } == [
                 "1 whose two responses answer differently, first e", "1 with a problem that was there before, first d",
@@ -192,7 +192,7 @@ private func failure(_ body: () throws -> Void) -> String {
                 "1 without a think response, first d",
             ])
         let tight = DataCheck(
-            pairs: try PairFile.read(path: path), rule: .boxed, length: { $0.count }, maximumLength: 20)
+            pairs: try PairFile.read(path: path), rule: .boxed, maximumLength: 20)
         #expect(tight.findings.contains { $0.text == "over the maximum length" && $0.example == "a" })
     }
 

@@ -1,6 +1,6 @@
 import OrderedJSON
 
-/// Dialogues in data files: lists of `{"role", "content"}`.
+/// Dialogues in data files: lists of `{"role", "content"}`, or of `{"from", "value"}` as ShareGPT has them.
 ///
 /// What is trained and sampled here is one user message and one answer, so anything longer is refused rather than
 /// silently cut.
@@ -14,13 +14,16 @@ enum ChatRecord {
         return turns[0].content
     }
 
-    /// The user message and the assistant's answer of a dialogue of two.
-    static func exchange(_ messages: [JSON], of row: DataRow) throws -> (user: String, assistant: String) {
+    /// The user message and the assistant's answer of a dialogue of two; `reasoning` where it came apart.
+    static func exchange(
+        _ messages: [JSON], of row: DataRow
+    ) throws -> (user: String, assistant: String, reasoning: String?) {
         let turns = try turns(messages, of: row)
         guard turns.count == 2, turns[0].role == "user", turns[1].role == "assistant" else {
             throw row.error("the messages must be one of user and one of assistant; they are \(roles(turns))")
         }
-        return (turns[0].content, turns[1].content)
+        let reasoning = messages[1]["reasoning_content"] ?? messages[1]["reasoning"]
+        return (turns[0].content, turns[1].content, reasoning?.string)
     }
 
     /// The one assistant message of a completion.
@@ -34,10 +37,10 @@ enum ChatRecord {
 
     private static func turns(_ messages: [JSON], of row: DataRow) throws -> [(role: String, content: String)] {
         try messages.map { message in
-            guard let role = message["role"]?.string, let content = message["content"]?.string else {
-                throw row.error("a message must have a \"role\" and a \"content\" that are strings")
-            }
-            return (role, content)
+            guard let role = (message["role"] ?? message["from"])?.string,
+                let content = (message["content"] ?? message["value"])?.string
+            else { throw row.error("a message must have a \"role\" and a \"content\" that are strings") }
+            return (["human": "user", "gpt": "assistant"][role] ?? role, content)
         }
     }
 

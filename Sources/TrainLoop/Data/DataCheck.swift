@@ -42,65 +42,70 @@ public struct DataCheck: Sendable {
     public var findings: [Finding] = []
 
     private var found: [String: Finding] = [:]
+    /// The finding of what `maximumLength` keeps out of training.
+    public static let overlong = "over the maximum length"
 
     /// Checks pairs as `train-sft` would use them.
     ///
     /// - Parameters:
     ///   - rule: where the answer of a half stands.
-    ///   - length: of a text, in tokens; nil counts bytes.
+    ///   - encoder: counts the tokens that training would see, chat template and control tokens included; nil: bytes.
     ///   - maximumLength: of a problem with one response; a longer one takes its pair out of training.
-    public init(
-        pairs: [Pair], rule: AnswerRule, length: ((String) -> Int)? = nil, maximumLength: Int? = nil
-    ) {
+    public init(pairs: [Pair], rule: AnswerRule, encoder: PromptEncoder? = nil, maximumLength: Int? = nil) {
         isPairs = true
         count = pairs.count
-        let measure = { (text: String) -> Int in length?(text) ?? text.utf8.count }
         var byName: [String: [Int]] = [:]
         for pair in pairs {
-            let problem = measure(pair.problem)
+            let problem = promptLength(pair.problem, pair.id, encoder)
             byName["problem", default: []].append(problem)
-            if let think = pair.think {
-                // Beside the texts: two control tokens, the line feed and the end token.
-                let length = measure(think.working) + measure(think.answer) + 4
-                byName["think", default: []].append(length)
-                if let maximumLength, problem + length > maximumLength { find("over the maximum length", pair.id) }
-            } else {
-                find("without a think response", pair.id)
+            var isTooLong = false
+            for (name, text) in [("think", pair.think?.text), ("short", pair.short)] {
+                guard let text else {
+                    find("without a \(name) response", pair.id)
+                    continue
+                }
+                let length =
+                    encoder.map { encoder in
+                        (pair.think.flatMap { name == "think" ? encoder.response($0) : nil }
+                            ?? encoder.response(short: text)).count
+                    } ?? text.utf8.count
+                byName[name, default: []].append(length)
+                if let maximumLength, problem + length > maximumLength { isTooLong = true }
             }
-            if let short = pair.short {
-                let length = measure(short) + 3
-                byName["short", default: []].append(length)
-                if let maximumLength, problem + length > maximumLength { find("over the maximum length", pair.id) }
-            } else {
-                find("without a short response", pair.id)
-            }
+            if isTooLong { find(Self.overlong, pair.id) }
             check(pair, rule)
         }
         finish(byName, levels: pairs.map(\.level), texts: pairs.map { ($0.problem, $0.id) })
     }
 
     /// Checks problems as `train-rl` and `eval` would use them.
-    public init(
-        problems: [Problem], length: ((String) -> Int)? = nil, maximumLength: Int? = nil
-    ) {
+    public init(problems: [Problem], encoder: PromptEncoder? = nil, maximumLength: Int? = nil) {
         isPairs = false
         count = problems.count
-        let measure = { (text: String) -> Int in length?(text) ?? text.utf8.count }
         var byName: [String: [Int]] = [:]
         for problem in problems {
-            let length = measure(problem.problem)
+            let length = promptLength(problem.problem, problem.id, encoder)
             byName["problem", default: []].append(length)
-            if let maximumLength, length > maximumLength { find("over the maximum length", problem.id) }
+            if let maximumLength, length > maximumLength { find(Self.overlong, problem.id) }
             guard let answer = problem.answer else {
                 find("without an answer to grade against", problem.id)
                 continue
             }
-            byName["answer", default: []].append(measure(answer))
+            byName["answer", default: []].append(
+                encoder?.tokenizer.encode(answer, parsingAddedTokens: false).count ?? answer.utf8.count)
             if !MathGrader.areEquivalent(answer, answer) || answer.isEmpty {
                 find("with an answer that is not equal to itself", problem.id)
             }
         }
         finish(byName, levels: problems.map(\.level), texts: problems.map { ($0.problem, $0.id) })
+    }
+
+    private mutating func promptLength(_ problem: String, _ id: String, _ encoder: PromptEncoder?) -> Int {
+        guard let encoder else { return problem.utf8.count }
+        do { return try encoder.prompt(for: problem).count } catch {
+            find("that training would stop at: \(error)", id)
+            return 0
+        }
     }
 
     private mutating func check(_ pair: Pair, _ rule: AnswerRule) {

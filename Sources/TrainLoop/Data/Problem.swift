@@ -63,9 +63,9 @@ public enum ProblemFile {
     static func problem(_ row: DataRow) throws -> Problem {
         let text = try text(of: row)
         guard text.contains(where: { !$0.isWhitespace }) else { throw row.error("the problem is empty") }
-        let solution = try row.text(anyOf: ["solution", "Solution"])
+        let solution = try row.text(anyOf: ["solution", "Solution", "ground_truth_solution"])
         var problem = Problem(
-            id: try row.text(anyOf: ["id", "unique_id", "ID"]) ?? String(row.number), problem: text,
+            id: try row.text(anyOf: ["id", "unique_id", "ID", "uuid"]) ?? String(row.number), problem: text,
             level: try row.text(anyOf: ["level", "difficulty"]),
             source: try row.text(anyOf: ["source", "data_source"]), solution: solution)
         problem.answer = try answer(of: row) ?? solution.flatMap { AnswerExtraction.answer(in: $0, rule: .boxed) }
@@ -81,8 +81,13 @@ public enum ProblemFile {
         switch row["prompt"] {
         case .string(let text): return text
         case .array(let messages): return try ChatRecord.userText(messages, of: row)
-        default: throw row.error("no problem found; give \"problem\", \"question\" or \"prompt\"")
+        default: break
         }
+        // Dialogues that were recorded: the question is what the user said.
+        guard let turns = row["conversations"]?.array ?? row["messages"]?.array else {
+            throw row.error("no problem found; give \"problem\", \"question\" or \"prompt\"")
+        }
+        return try ChatRecord.exchange(turns, of: row).user
     }
 
     private static func answer(of row: DataRow) throws -> String? {

@@ -18,10 +18,11 @@ struct FrozenParameters: Sendable {
         }
     }
 
+    /// - Parameter others: names that are frozen beside those that match.
     /// - Throws: `Failure` where a pattern matches no parameter, or all together every one.
-    init(_ patterns: [String], in configuration: ModelConfiguration) throws {
+    init(_ patterns: [String], and others: [String] = [], in configuration: ModelConfiguration) throws {
         let all = configuration.parameters.map(\.name)
-        var names: Set<String> = []
+        var names = Set(others)
         for text in patterns {
             let pattern = NamePattern(text)
             let matches = all.filter(pattern.matches)

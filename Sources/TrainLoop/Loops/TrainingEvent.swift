@@ -12,6 +12,10 @@ public enum TrainingEvent: Sendable {
     case preference([(level: String, pThink: Double, pShort: Double)])
     /// The dev problems were asked; step 0 is before the first update.
     case evaluation(step: Int, Evaluation)
+    /// A warm-up was measured on what it was not trained on; comes before the `step`.
+    case heldOut(step: Int, metrics: [(name: String, value: Double)])
+    /// Whether the warm-up is ready for reinforcement learning; nil where nothing could be measured. Comes last.
+    case readiness(Readiness?)
     /// A state was saved.
     case saved(path: String, byteCount: Int)
     /// Part of a step's work is under way.

@@ -15,21 +15,37 @@ final class Interruption: Sendable {
         _ body: (Interruption) throws -> Result
     ) rethrows -> Result {
         let interruption = Interruption()
-        let sources = [SIGINT, SIGTERM].map { signal in
+        let sources = interruption.listen(notice)
+        defer { Self.ignoreNoMore(sources) }
+        return try body(interruption)
+    }
+
+    /// - Parameter notice: what the first signal says.
+    static func watching<Result>(
+        notice: String, _ body: (Interruption) async throws -> Result
+    ) async rethrows -> Result {
+        let interruption = Interruption()
+        let sources = interruption.listen(notice)
+        defer { Self.ignoreNoMore(sources) }
+        return try await body(interruption)
+    }
+
+    private func listen(_ notice: String) -> [any DispatchSourceSignal] {
+        [SIGINT, SIGTERM].map { signal in
             Foundation.signal(signal, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: signal, queue: .global())
             source.setEventHandler {
-                if interruption.isRequested { Foundation.exit(128 + signal) }
-                interruption.requested.store(true, ordering: .relaxed)
+                if self.isRequested { Foundation.exit(128 + signal) }
+                self.requested.store(true, ordering: .relaxed)
                 Terminal.writeError("\n" + notice)
             }
             source.resume()
             return source
         }
-        defer {
-            for source in sources { source.cancel() }
-            for signal in [SIGINT, SIGTERM] { Foundation.signal(signal, SIG_DFL) }
-        }
-        return try body(interruption)
+    }
+
+    private static func ignoreNoMore(_ sources: [any DispatchSourceSignal]) {
+        for source in sources { source.cancel() }
+        for signal in [SIGINT, SIGTERM] { Foundation.signal(signal, SIG_DFL) }
     }
 }

@@ -9,6 +9,25 @@ enum MetricLine {
         }.joined(separator: "  ")
     }
 
+    /// What a warm-up is on held-out pairs.
+    static func heldOut(_ metrics: Metrics) -> String {
+        func value(_ name: String) -> Double? { metrics.first { $0.name == name }?.value }
+        var parts: [String] = []
+        if let think = value("eval_think_loss"), let short = value("eval_short_loss") {
+            parts.append("loss think \(Format.number(think)), short \(Format.number(short))")
+        }
+        if let think = value("p_think_mean"), let short = value("p_short_mean") {
+            parts.append("P(<think>) \(Format.percent(think)), P(<short>) \(Format.percent(short))")
+        }
+        for mode in ["think", "short"] {
+            guard let tokens = value("eval_tokens_\(mode)"), let formed = value("eval_formed_\(mode)") else { continue }
+            let accuracy = value("eval_acc_\(mode)").map { "right \(Format.percent($0)), " } ?? ""
+            parts.append(
+                "forced \(mode): \(accuracy)well formed \(Format.percent(formed)), \(Format.number(tokens)) tokens")
+        }
+        return parts.isEmpty ? "nothing to measure on" : parts.joined(separator: "; ")
+    }
+
     /// Reinforcement learning: reward and use of the modes first, the loss last.
     static func reinforcement(_ metrics: Metrics) -> String {
         func value(_ name: String) -> Double { metrics.first { $0.name == name }?.value ?? .nan }

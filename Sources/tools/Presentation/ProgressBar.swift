@@ -82,3 +82,25 @@ final class ProgressBar: Sendable {
         }
     }
 }
+
+/// A bar whose total is known only when the work has begun.
+final class LateProgressBar: Sendable {
+    private let title: String
+    private let unit: ProgressBar.Unit
+    private let bar = Mutex<ProgressBar?>(nil)
+
+    init(_ title: String, unit: ProgressBar.Unit) {
+        self.title = title
+        self.unit = unit
+    }
+
+    func update(_ done: Int, of total: Int) {
+        bar.withLock { bar in
+            let made = bar ?? ProgressBar(title, total: total, unit: unit)
+            bar = made
+            made.update(done)
+        }
+    }
+
+    func finish() { bar.withLock { $0?.finish() } }
+}

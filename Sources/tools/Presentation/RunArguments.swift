@@ -10,6 +10,9 @@ struct RunArguments: ParsableArguments {
     @Option(name: [.short, .customLong("output")], help: "The run's folder.")
     var output: String?
 
+    @Option(help: "Flags from a YAML file, by their names without --; those on the command line win.")
+    var config: String?
+
     @Option(help: "Go on with the run in this folder, with the options it was started with.")
     var resume: String?
 

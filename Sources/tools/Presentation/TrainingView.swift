@@ -37,10 +37,23 @@ struct TrainingView {
             if isTerminal { break }
             say("  P(<think>) at step \(step):")
             for row in byLevel { say(Self.bar(row)) }
+        case .heldOut(let step, let metrics):
+            say("  held out, step \(step): " + MetricLine.heldOut(metrics))
+        case .readiness(let readiness): showVerdict(readiness)
         case .evaluation(let step, let result): for line in EvaluationLines.of(result, step: step) { say(line) }
         case .saved(let path, let byteCount): say("  saved \(path) (\(Format.bytes(byteCount)))")
         }
         return stops ? .stop : .more
+    }
+
+    private mutating func showVerdict(_ readiness: Readiness?) {
+        guard let readiness else {
+            return say("whether it is ready for RL was not measured: there is nothing held out")
+        }
+        if readiness.shortcomings.isEmpty {
+            say("ready for RL: both modes are used, and they differ")
+        }
+        for shortcoming in readiness.shortcomings { say("ckpt: warning: not ready for RL: \(shortcoming)") }
     }
 
     /// The bars stay as they were last; what was under way is over.

@@ -11,6 +11,8 @@ package struct SFTBatch {
         package var thinkLoss = 0.0
         package var shortLoss = 0.0
         package var tokenCount = 0
+        /// The first sequence with a log-probability that is not finite.
+        package var firstNotFinite: Int?
     }
 
     package let sequences: [TrainingSequence]
@@ -46,6 +48,9 @@ package struct SFTBatch {
             }
             for (owner, logProbability) in zip(packed.owners, scores.logProbabilities) {
                 let loss = -Double(logProbability)
+                if !loss.isFinite {
+                    totals.firstNotFinite = min(totals.firstNotFinite ?? owner.sequence, owner.sequence)
+                }
                 totals.loss += loss * weight(owner.sequence)
                 if owner.token == 0 { totals.controlLoss += loss / Double(sequences.count) }
                 if owner.sequence % 2 == 0 {

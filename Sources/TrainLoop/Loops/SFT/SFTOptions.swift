@@ -17,6 +17,21 @@ public enum OverlongPolicy: String, Sendable, CaseIterable {
     case clip
 }
 
+/// The order in which pairs are met.
+public enum PairOrder: String, Sendable, CaseIterable {
+    /// Shuffled anew in every epoch.
+    case shuffled
+    /// As they stand in the file.
+    case file
+}
+
+/// What of the model a warm-up changes.
+public enum TrainRows: String, Sendable, CaseIterable {
+    case all
+    /// Only the rows of the control tokens in embedding and head.
+    case control
+}
+
 /// Options of the SFT warm-up, with the defaults of `ckpt train-sft`.
 public struct SFTOptions: Sendable, Equatable {
     /// Updates in all; nil: as many as `epochs` passes over the data take.
@@ -24,6 +39,9 @@ public struct SFTOptions: Sendable, Equatable {
     public var epochs = 1.0
     /// Pairs in one update; each brings both of its halves.
     public var pairsPerStep = 16
+    /// Tokens of prompts and responses in one update, in place of a number of pairs: pairs are taken as long as they
+    /// fit, one at least.
+    public var tokensPerStep: Int?
     /// Tokens in one forward and backward pass; changes memory and speed, never the result beyond rounding.
     public var microBatchTokens = 4096
     /// Tokens of prompt and response together.
@@ -44,11 +62,23 @@ public struct SFTOptions: Sendable, Equatable {
     public var clipNorm = 1.0
     /// Patterns of parameters that are not trained.
     public var freeze: [String] = []
+    public var trainRows = TrainRows.all
+    public var order = PairOrder.shuffled
     public var seed: UInt64 = 0
     /// Steps between saved states; nil: only the last.
     public var saveEvery: Int?
     public var keepLast = 1
     public var probeCount = 64
+    /// Steps between measurements of the probe, beside those at saves and evaluations.
+    public var probeEvery: Int?
+    /// Steps between evaluations on held-out pairs; nil: only at the end.
+    public var evaluateEvery: Int?
+    /// Held-out problems that are sampled with both modes forced; 0: none.
+    public var evaluationProblems = 16
+    /// Tokens of such a sample at most.
+    public var evaluationTokens = 256
+    /// Where the answer of such a sample stands.
+    public var answerRule = AnswerRule.any
 
     public init() {}
 
@@ -89,6 +119,14 @@ extension SFTOptions: RecordedOptions {
         .texts("freeze", "--freeze", \.freeze), .seed("seed", "--seed", \.seed),
         .optionalInt("save_every", "--save-every", \.saveEvery), .int("keep_last", "--keep-last", \.keepLast),
         .int("probe_count", "--probe", \.probeCount),
+        .optionalInt("tokens_per_step", "--batch-tokens", \.tokensPerStep).sinceLater,
+        .choice("train_rows", "--train-rows", \.trainRows).sinceLater,
+        .choice("order", "--order", \.order).sinceLater,
+        .optionalInt("probe_every", "--probe-every", \.probeEvery).sinceLater,
+        .optionalInt("eval_every", "--eval-every", \.evaluateEvery).sinceLater,
+        .int("eval_problems", "--eval-problems", \.evaluationProblems).sinceLater,
+        .int("eval_max_new_tokens", "--eval-max-new-tokens", \.evaluationTokens).sinceLater,
+        .choice("answer_rule", "--answer", \.answerRule).sinceLater,
     ]
 
     /// - Throws: `OptionError` naming the flag.
@@ -98,6 +136,9 @@ extension SFTOptions: RecordedOptions {
             ("--steps", steps ?? 1, 1), ("--batch-pairs", pairsPerStep, 1),
             ("--micro-batch-tokens", microBatchTokens, 1), ("--max-length", maximumLength, 8),
             ("--save-every", saveEvery ?? 1, 1), ("--keep-last", keepLast, 1),
+            ("--batch-tokens", tokensPerStep ?? 1, 1), ("--eval-every", evaluateEvery ?? 1, 1),
+            ("--probe-every", probeEvery ?? 1, 1),
+            ("--eval-problems", evaluationProblems, 0), ("--eval-max-new-tokens", evaluationTokens, 1),
         ] {
             try require(value >= least, "\(flag) must be at least \(least)")
             try require(value <= 1 << 40, "\(flag) must be at most \(1 << 40)")

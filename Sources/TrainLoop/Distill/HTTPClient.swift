@@ -1,0 +1,129 @@
+import Foundation
+import FoundationNetworking
+
+/// What a server answered.
+struct HTTPReply: Sendable {
+    var status: Int
+    var retryAfter: String?
+    var location: String?
+    var body: [UInt8]
+}
+
+/// Requests over HTTP with a bound on the size of replies and on their time; redirects are not followed, since a key
+/// would go with them.
+final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
+    enum Failure: Error, CustomStringConvertible {
+        case timeout(seconds: Double)
+        case tooLong
+        case connection(String)
+
+        var description: String {
+            switch self {
+            case .timeout(let seconds): "no answer within \(Int(seconds.rounded(.up))) s"
+            case .tooLong: "the reply is over 64 MiB"
+            case .connection(let reason): reason
+            }
+        }
+    }
+
+    private struct Exchange {
+        var continuation: CheckedContinuation<HTTPReply, any Error>
+        var body: [UInt8] = []
+    }
+
+    private static let maximumBody = 64 << 20
+    private let lock = NSLock()
+    private var exchanges: [Int: Exchange] = [:]
+    /// Tasks that were cancelled before anyone waited for them.
+    private var cancelled: Set<Int> = []
+    // Set once in init, after self can be named as the delegate.
+    private var session: URLSession?
+
+    /// - Parameter connections: to one server at once.
+    init(connections: Int) {
+        super.init()
+        let configuration = URLSessionConfiguration.ephemeral
+        configuration.httpMaximumConnectionsPerHost = connections
+        configuration.urlCache = nil
+        configuration.httpCookieStorage = nil
+        session = URLSession(configuration: configuration, delegate: self, delegateQueue: nil)
+    }
+
+    /// Lets go of the session, which holds its delegate.
+    func close() { session?.invalidateAndCancel() }
+
+    /// - Parameter timeout: seconds for the whole exchange.
+    /// - Throws: `Failure`, or `CancellationError`.
+    func send(_ request: URLRequest, timeout: Double) async throws -> HTTPReply {
+        var request = request
+        // The session's own clock counts silence, ours the whole exchange.
+        request.timeoutInterval = timeout + 5
+        guard let task = session?.dataTask(with: request) else { throw CancellationError() }
+        let watch = Task {
+            try await Task.sleep(for: .seconds(timeout))
+            self.end(task, with: Failure.timeout(seconds: timeout))
+        }
+        defer { watch.cancel() }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let isOver = lock.withLock {
+                    if cancelled.remove(task.taskIdentifier) != nil { return true }
+                    exchanges[task.taskIdentifier] = Exchange(continuation: continuation)
+                    return false
+                }
+                if isOver { continuation.resume(throwing: CancellationError()) } else { task.resume() }
+            }
+        } onCancel: {
+            let isWaitedFor = lock.withLock {
+                if exchanges[task.taskIdentifier] != nil { return true }
+                cancelled.insert(task.taskIdentifier)
+                return false
+            }
+            if isWaitedFor { end(task, with: CancellationError()) }
+        }
+    }
+
+    /// Whoever ends an exchange first has the say; the session's own word of the end comes too late then.
+    private func end(_ task: URLSessionTask, with error: any Error) {
+        take(task)?.continuation.resume(throwing: error)
+        task.cancel()
+    }
+
+    private func take(_ task: URLSessionTask) -> Exchange? {
+        lock.withLock { exchanges.removeValue(forKey: task.taskIdentifier) }
+    }
+
+    func urlSession(_ session: URLSession, dataTask: URLSessionDataTask, didReceive data: Data) {
+        let isTooLong = lock.withLock {
+            guard let count = exchanges[dataTask.taskIdentifier]?.body.count else { return false }
+            if count + data.count > Self.maximumBody { return true }
+            exchanges[dataTask.taskIdentifier]?.body.append(contentsOf: data)
+            return false
+        }
+        if isTooLong { end(dataTask, with: Failure.tooLong) }
+    }
+
+    func urlSession(
+        _ session: URLSession, task: URLSessionTask, willPerformHTTPRedirection response: HTTPURLResponse,
+        newRequest request: URLRequest, completionHandler: @escaping (URLRequest?) -> Void
+    ) { completionHandler(nil) }
+
+    func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
+        guard let exchange = take(task) else { return }
+        if let error {
+            let reason = (error as NSError).localizedDescription.lowercasedStart
+            exchange.continuation.resume(throwing: Failure.connection(reason))
+        } else if let response = task.response as? HTTPURLResponse {
+            exchange.continuation.resume(
+                returning: HTTPReply(
+                    status: response.statusCode, retryAfter: response.value(forHTTPHeaderField: "Retry-After"),
+                    location: response.value(forHTTPHeaderField: "Location"), body: exchange.body))
+        } else {
+            exchange.continuation.resume(throwing: Failure.connection("the answer is no HTTP"))
+        }
+    }
+}
+
+extension String {
+    fileprivate var lowercasedStart: String { prefix(1).lowercased() + dropFirst() }
+}

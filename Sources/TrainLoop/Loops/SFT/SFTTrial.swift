@@ -1,0 +1,72 @@
+import Transformer
+
+/// What a warm-up will take, by a short trial of its first update that changes nothing on disk.
+public struct SFTTrial: Sendable {
+    /// Bytes of memory by what for.
+    public var memory: [(what: String, bytes: Int)]
+    /// Bytes of tensors in the folder at the end, before compression.
+    public var diskBytes: Int
+    public var savedStates: Int
+    /// Tokens of the whole run, prompts counted once a pair.
+    public var tokens: Int
+    public var longestSample: Int
+    public var tokensPerSecond: Double
+    public var secondsPerOptimizerUpdate: Double
+    public var seconds: Double
+}
+
+extension SFTTrainer {
+    /// Trains on a micro-batch of the first update, without keeping what comes of it.
+    public func trial() -> SFTTrial {
+        var plan = self.plan
+        let first = plan.pairs(of: 0).flatMap { pairs[$0].sequences }
+        let indices =
+            PackedSequences.microBatches(
+                first, indices: Array(first.indices), tokenBudget: min(options.microBatchTokens, 2048)
+            ).first ?? []
+        let packed = PackedSequences(first, indices: indices)
+        func train() -> Double {
+            let start = ContinuousClock.now
+            model.accumulateGradients(packed.batch, packed.positions, into: gradients) { range, _ in
+                (logProbability: range.map { _ in 1e-3 }, entropy: [])
+            }
+            return Double((ContinuousClock.now - start) / .seconds(1))
+        }
+        var trainSeconds = train()
+        // The first pass gets its memory from the system; where it is quick, that is most of it.
+        if trainSeconds < 3 { trainSeconds = train() }
+        gradients.clear()
+        let updateStart = ContinuousClock.now
+        var optimizer = AdamW(state.parameters.configuration)
+        optimizer.update(ModelParameters(state.parameters.configuration), gradients: gradients, learningRate: 0)
+        let updateSeconds = Double((ContinuousClock.now - updateStart) / .seconds(1))
+
+        // Both halves share their prompt.
+        func computed(_ pair: TrainingPair) -> Int {
+            pair.sequences.reduce(pair.sequences[0].prompt.count) { $0 + $1.response.count }
+        }
+        let tokens = (0..<totalSteps).reduce(0) { sum, step in
+            plan.pairs(of: step).reduce(sum) { $0 + computed(pairs[$1]) }
+        }
+        let rate = Double(packed.batch.tokens.count) / max(trainSeconds, 1e-9)
+        let configuration = state.parameters.configuration
+        let parameters = configuration.parameterCount
+        let longest = pairs.flatMap(\.sequences).reduce(0) { max($0, $1.count) }
+        // One sample at least is run at once.
+        let batchTokens = max(
+            longest,
+            min(options.microBatchTokens, (plan.pairs(of: 0).reduce(0) { $0 + computed(pairs[$1]) })))
+        let states = options.saveEvery.map { (totalSteps + $0 - 1) / $0 } ?? 1
+        let full = min(options.keepLast, states)
+        return SFTTrial(
+            memory: [
+                ("weights, gradient and two moments", 16 * parameters),
+                (
+                    "activations of \(batchTokens) tokens",
+                    MemoryEstimate.training(configuration, tokens: batchTokens) - 16 * parameters
+                ),
+            ], diskBytes: parameters * (12 * full + 4 * (states - full)), savedStates: states, tokens: tokens,
+            longestSample: longest, tokensPerSecond: rate, secondsPerOptimizerUpdate: updateSeconds,
+            seconds: Double(tokens) / rate + Double(totalSteps) * updateSeconds)
+    }
+}

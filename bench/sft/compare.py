@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""The loss of the warm-up by ckpt train-sft and by TRL's SFTTrainer: same model, same batches in the same order, fp32, same
+AdamW. Prints both losses at every step, their largest relative difference, and tokens a second.
+
+    swift build -c release --product ckpt
+    python3 bench/sft/compare.py MODEL.h5 [--data gsm8k-train.jsonl] [--steps 50] [--pairs 2] [--max-length 128]
+
+MODEL.h5 is an imported model without control tokens, such as SmolLM2-135M-Instruct (scripts/real-model imports it). The
+data are GSM8K rows, of which pairs are made by scripts/gsm8k-pairs.py; without any, scripts/word-problems.py makes some.
+Both sides get the same ids: this script encodes prompts and responses with transformers, and checks the first pair
+against `ckpt check-data`. Loss on control token, response and end token, mean over the tokens of the update.
+
+TRL runs in the Python that runs this script if it has trl, else in .build/bench-sft/venv, which is made (torch,
+transformers and trl from PyPI: some gigabytes, once). Exit status 1 if the losses differ by more than 1 %.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORK = ROOT / ".build" / "bench-sft"
+CKPT = ROOT / ".build" / "release" / "ckpt"
+TOLERANCE = 0.01
+RATE, BETAS, DECAY, CLIP = 5e-5, (0.9, 0.95), 0.1, 1.0
+
+
+def run(*command, quiet=True):
+    result = subprocess.run([str(part) for part in command], capture_output=quiet, text=True)
+    if result.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\n{result.stderr or ''}")
+    return result.stdout or ""
+
+
+def prepare(options):
+    """Pairs that fit, as many as the steps take, and one problem for the probe."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    run(CKPT, "add-tokens", options.model, "--init", "auto", "-o", WORK / "tokens.h5", "--force")
+    run(CKPT, "export", WORK / "tokens.h5", "-o", WORK / "hf", "--force")
+    wanted = options.steps * options.pairs
+    if options.data:
+        lines = pathlib.Path(options.data).read_text(encoding="utf-8").splitlines()
+    else:
+        lines = run(sys.executable, ROOT / "scripts" / "word-problems.py", wanted + 1, 1).splitlines()
+    (WORK / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    pairs = run(sys.executable, ROOT / "scripts" / "gsm8k-pairs.py", WORK / "rows.jsonl").splitlines()
+    # Short ones, so that fifty steps take minutes: about four characters a token.
+    limit = 3 * (options.max_length - 40)
+    pairs = [line for line in pairs if len(json.loads(line)["problem"] + json.loads(line)["think"]) < limit]
+    if len(pairs) <= wanted:
+        sys.exit(f"{options.data}: {len(pairs)} pairs of at most {options.max_length} tokens; {wanted + 1} are needed")
+    (WORK / "pairs.jsonl").write_text("\n".join(pairs[:wanted]) + "\n", encoding="utf-8")
+    (WORK / "probe.jsonl").write_text(pairs[wanted] + "\n", encoding="utf-8")
+
+
+def train_ckpt(options):
+    run(
+        CKPT, "train-sft", WORK / "tokens.h5", "--data", WORK / "pairs.jsonl", "--probe", WORK / "probe.jsonl",
+        "-o", WORK / "run", "--force", "--steps", options.steps, "--batch-pairs", options.pairs, "--order", "file",
+        "--lr", RATE, "--control-lr-scale", 1, "--schedule", "constant", "--warmup", 0, "--beta1", BETAS[0],
+        "--beta2", BETAS[1], "--weight-decay", DECAY, "--clip-norm", CLIP, "--eval-problems", 0)
+    rows = [json.loads(line) for line in (WORK / "run" / "metrics.jsonl").read_text().splitlines()]
+    return {
+        "loss": [row["loss"] for row in rows], "grad_norm": [row["grad_norm"] for row in rows],
+        "tokens_per_second": sum(row["tokens"] for row in rows) / sum(row["tokens"] / row["tokens_per_second"] for row in rows),
+    }
+
+
+def python_with_trl():
+    if importlib.util.find_spec("trl") and importlib.util.find_spec("torch"):
+        return sys.executable
+    python = WORK / "venv" / "bin" / "python"
+    if not python.exists():
+        run(sys.executable, "-m", "venv", WORK / "venv")
+        run(python, "-m", "pip", "install", "torch", "transformers", "trl", quiet=False)
+    return python
+
+
+def train_trl(options):
+    request = {"folder": str(WORK), "steps": options.steps, "pairs": options.pairs}
+    environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    result = subprocess.run(
+        [str(python_with_trl()), __file__, "--trl", json.dumps(request)], capture_output=True, text=True,
+        env=environment)
+    if result.returncode != 0:
+        sys.exit(f"TRL failed:\n{result.stderr[-3000:]}")
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def encoded(tokenizer, pair):
+    """Ids of a pair's halves: prompt, and response with control token and end token."""
+    # As ckpt has it, text of the data never becomes a token, and the response is encoded apart from the prompt.
+    def plain(text):
+        return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+
+    def token(text):
+        (only,) = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return only
+
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": pair["problem"]}], add_generation_prompt=True, return_dict=True)["input_ids"]
+    working, answer = pair["think"].split("</think>")
+    end = tokenizer.eos_token_id
+    think = [token("<think>"), *plain("\n" + working), token("</think>"), *plain(answer), end]
+    short = [token("<short>"), *plain("\n" + pair["short"]), end]
+    return prompt, [think, short]
+
+
+def trl_child(request):
+    """Runs in the Python that has trl; the last line of its output is what was measured."""
+    import time
+
+    import datasets
+    import torch
+    import transformers
+    import trl
+
+    folder = pathlib.Path(request["folder"])
+    torch.set_num_threads(os.cpu_count())
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "hf")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder / "hf", dtype=torch.float32)
+    pairs = [json.loads(line) for line in (folder / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows, first = [], None
+    for pair in pairs:
+        prompt, responses = encoded(tokenizer, pair)
+        first = first or [prompt + response for response in responses]
+        rows += [{"input_ids": prompt + ids, "labels": [-100] * len(prompt) + ids} for ids in responses]
+
+    class Trainer(trl.SFTTrainer):
+        def _get_train_sampler(self, *_, **__):
+            return torch.utils.data.SequentialSampler(self.train_dataset)
+
+    class Log(transformers.TrainerCallback):
+        def __init__(self):
+            self.loss, self.norm, self.seconds = [], [], 0.0
+
+        def on_step_begin(self, *_, **__):
+            self.start = time.perf_counter()
+
+        def on_step_end(self, *_, **__):
+            self.seconds += time.perf_counter() - self.start
+
+        def on_log(self, args, state, control, logs=None, **_):
+            if "loss" in logs:
+                self.loss.append(logs["loss"])
+                self.norm.append(logs["grad_norm"])
+
+    log = Log()
+    config = trl.SFTConfig(
+        output_dir=str(folder / "trl"), use_cpu=True, bf16=False, fp16=False, gradient_checkpointing=False,
+        per_device_train_batch_size=2 * request["pairs"], gradient_accumulation_steps=1, max_steps=request["steps"],
+        learning_rate=RATE, lr_scheduler_type="constant", optim="adamw_torch", adam_beta1=BETAS[0],
+        adam_beta2=BETAS[1], weight_decay=DECAY, max_grad_norm=CLIP, max_length=None, packing=False, report_to=[],
+        save_strategy="no", logging_steps=1, disable_tqdm=True)
+    trainer = Trainer(
+        model=model, args=config, train_dataset=datasets.Dataset.from_list(rows), processing_class=tokenizer,
+        callbacks=[log])
+    trainer.train()
+    print(json.dumps({
+        "loss": log.loss, "grad_norm": log.norm, "first": first,
+        "tokens_per_second": sum(len(row["input_ids"]) for row in rows) / log.seconds,
+        "version": f"TRL {trl.__version__}, torch {torch.__version__}, transformers {transformers.__version__}",
+    }))
+
+
+def check_ids(first):
+    """The first pair's ids as ckpt trains them."""
+    text = run(CKPT, "check-data", WORK / "pairs.jsonl", "--model", WORK / "tokens.h5")
+    shown = [re.sub("[»«]", "", line) for line in text.splitlines() if re.fullmatch(r"[\d »«]+", line)]
+    found = [[int(number) for number in line.split()] for line in shown]
+    if found != first:
+        sys.exit(f"the ids differ:\nckpt {found}\nTRL  {first}")
+
+
+def main():
+    if len(sys.argv) == 3 and sys.argv[1] == "--trl":
+        return trl_child(json.loads(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--data")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--pairs", type=int, default=2)
+    parser.add_argument("--max-length", type=int, default=128)
+    options = parser.parse_args()
+    prepare(options)
+    theirs = train_trl(options)
+    check_ids(theirs["first"])
+    ours = train_ckpt(options)
+    worst = 0.0
+    print(f"step  ckpt loss  TRL loss  difference   ckpt |g|   TRL |g|   ({theirs['version']})")
+    for step, (a, b) in enumerate(zip(ours["loss"], theirs["loss"], strict=True)):
+        worst = max(worst, abs(a - b) / b)
+        print(
+            f"{step + 1:4}  {a:9.5f}  {b:8.5f}  {100 * (a - b) / b:+9.4f} %  {ours['grad_norm'][step]:9.4f} "
+            f"{theirs['grad_norm'][step]:9.4f}")
+    print(f"tokens a second: ckpt {ours['tokens_per_second']:.0f}, TRL {theirs['tokens_per_second']:.0f} (prompts counted twice)")
+    print(f"largest difference {100 * worst:.4f} % over {len(ours['loss'])} steps")
+    sys.exit(1 if worst > TOLERANCE else 0)
+
+
+main()
