@@ -11,12 +11,14 @@ struct MakeTaskCommand: ParsableCommand {
             Examples:
               ckpt make-task -o task
               ckpt make-task -o hard --rl-mix L1=1,L2=1,L6=6,D6=1 --seed 2
+              ckpt make-task -o graded --levels graded
 
             Writes train.jsonl (pairs for train-sft), rl.jsonl (problems for train-rl), dev-pairs.jsonl, dev.jsonl, \
             test.jsonl, probe.jsonl and task.json. No problem of dev, test or probe is in another split. A problem is \
             a chain modulo 10, worked from left to right: 7+9*3-8?. Levels L1, L2 and L6 have that many operations; \
-            D6 is as long as L6 but multiplies by 0 just before its end, so that a short answer can be right. The \
-            answer is the bare last digit: use --answer bare.
+            D6 is as long as L6 but multiplies by 0 just before its end, so that a short answer can be right. With \
+            --levels graded there is also M6, which multiplies by 0 at any place, so that a short answer is right on \
+            some of its problems. The answer is the bare last digit: use --answer bare.
             """)
 
     @Option(name: [.short, .customLong("output")], help: "The folder to write into; it is made.")
@@ -24,6 +26,9 @@ struct MakeTaskCommand: ParsableCommand {
 
     @Flag(help: "Replace files that are there.")
     var force = false
+
+    @Option(help: "basic: L1, L2, L6 and D6; graded: and M6.")
+    var levels = EmbeddedTask.Kind.basic
 
     @Option(help: "Seed of the problems.")
     var seed: UInt64 = 0
@@ -62,7 +67,7 @@ struct MakeTaskCommand: ParsableCommand {
                 throw OutputError.exists(output + "/" + name)
             }
         }
-        let data = try EmbeddedTaskData(sizes: sizes, seed: seed)
+        let data = try EmbeddedTaskData(EmbeddedTask(levels), sizes: sizes, seed: seed)
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
         try data.write(to: output, overwrite: true)
         if json {
@@ -87,6 +92,8 @@ struct MakeTaskCommand: ParsableCommand {
         print("\nWrote \(EmbeddedTaskData.fileNames.joined(separator: ", ")) to \(output).")
     }
 }
+
+extension EmbeddedTask.Kind: ExpressibleByArgument {}
 
 /// Shares of levels as they are written on the command line: `L1=2,L6=0.5`.
 struct LevelMix: ExpressibleByArgument {

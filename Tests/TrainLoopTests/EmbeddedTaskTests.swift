@@ -67,6 +67,32 @@ import TrainLoop
         for pair in data.test where pair.level!.hasPrefix("L") { #expect(!pair.problem.contains("*0")) }
     }
 
+    /// M6 multiplies by 0 once, anywhere, and shares problems with D6, which no two splits may.
+    @Test func mixedLevelHasItsZeroAnywhere() throws {
+        let data = try EmbeddedTaskData(EmbeddedTask(.graded), sizes: Self.sizes, seed: 2)
+        let mixed = data.test.filter { $0.level == "M6" }.map(\.problem)
+        #expect(mixed.count == 100 && Set(mixed.map(\.count)) == [14])
+        let places = mixed.map { $0.distance(from: $0.startIndex, to: $0.range(of: "*0")!.lowerBound) }
+        #expect(Set(places) == [1, 3, 5, 7, 9, 11])
+        #expect(mixed.allSatisfy { $0.components(separatedBy: "*0").count == 2 })
+        for pair in data.trainPairs + data.test { #expect(try pair.short == solve(pair.problem).answer) }
+
+        // On a task so small that the two meet all the time.
+        var small = EmbeddedTask()
+        small.addends = 1...2
+        small.levels = [
+            .init("D2", operationCount: 2, zero: .beforeLast), .init("M2", operationCount: 2, zero: .anywhere),
+        ]
+        var sizes = Self.sizes
+        (sizes.test, sizes.dev, sizes.probe) = (20, 8, 2)
+        let tiny = try EmbeddedTaskData(small, sizes: sizes, seed: 1)
+        let heldOut = (tiny.test + tiny.dev).map(\.problem) + tiny.probe.map(\.problem)
+        #expect(Set(heldOut).count == 60)
+        #expect(Set(heldOut).isDisjoint(with: tiny.trainPairs.map(\.problem)))
+        // What the other levels hold does not depend on whether there is an M6.
+        #expect(try EmbeddedTaskData(sizes: Self.sizes, seed: 2).test == data.test.filter { $0.level != "M6" })
+    }
+
     @Test func levelsAreWeighedAndSeeded() throws {
         var sizes = Self.sizes
         sizes.trainProblems = 320
@@ -101,8 +127,10 @@ import TrainLoop
         #expect(data.test.count == 20 && data.dev.count == 8 && data.probe.count == 1)
         #expect(data.levels[0].isSmallerThanTest && data.levels[0].distinctTrainProblems == 13)
         #expect(data.trainPairs.count == 600)
-        let decoy = EmbeddedTask.Level("D", operationCount: 40, isDecoy: true)
+        let decoy = EmbeddedTask.Level("D", operationCount: 40, zero: .beforeLast)
         #expect(task.problemCount(decoy) == .max)
+        let mixed = EmbeddedTask.Level("M", operationCount: 2, zero: .anywhere)
+        #expect(task.problemCount(mixed) == 9 * 2 * 21)
     }
 
     @Test func twoDigitValues() {

@@ -9,27 +9,43 @@
 /// which also stands in every step of the working, learning to choose would change how the working is read (measured:
 /// the first layer's attention at `=` learns to look for `*0`, and forced thinking falls from 1.00 to 0.5).
 public struct EmbeddedTask: Sendable, Equatable {
+    /// Where a chain multiplies by 0. What comes before that need not be worked out.
+    public enum Zero: String, Sendable {
+        case none
+        /// The last operation but one: a decoy, which short mode can answer.
+        case beforeLast = "before-last"
+        /// One operation, each as likely: short mode can answer where few operations come behind it.
+        case anywhere
+    }
+
+    /// Which levels there are. The raw value is the name on the command line.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// L1, L2, L6, D6.
+        case basic
+        /// And M6, of the length of L6 and D6, which short mode can answer in part.
+        case graded
+    }
+
     /// One kind of problem.
     public struct Level: Sendable, Equatable {
         public var name: String
         public var operationCount: Int
         /// The number a chain begins with.
         public var start: ClosedRange<Int>
-        /// The last operation but one is `*0`.
-        public var isDecoy: Bool
+        public var zero: Zero
         /// Its share in the warm-up, relative to the other levels.
         public var warmUpWeight: Double
         /// Its share in reinforcement learning.
         public var learningWeight: Double
 
         public init(
-            _ name: String, operationCount: Int, start: ClosedRange<Int> = 1...9, isDecoy: Bool = false,
+            _ name: String, operationCount: Int, start: ClosedRange<Int> = 1...9, zero: Zero = .none,
             warmUpWeight: Double = 1, learningWeight: Double = 1
         ) {
             self.name = name
             self.operationCount = operationCount
             self.start = start
-            self.isDecoy = isDecoy
+            self.zero = zero
             self.warmUpWeight = warmUpWeight
             self.learningWeight = learningWeight
         }
@@ -48,10 +64,14 @@ public struct EmbeddedTask: Sendable, Equatable {
         Level("L1", operationCount: 1, start: 10...99, warmUpWeight: 2.5, learningWeight: 10),
         Level("L2", operationCount: 2, warmUpWeight: 1.5, learningWeight: 5),
         Level("L6", operationCount: 6, warmUpWeight: 3, learningWeight: 6),
-        Level("D6", operationCount: 6, isDecoy: true, warmUpWeight: 2, learningWeight: 11),
+        Level("D6", operationCount: 6, zero: .beforeLast, warmUpWeight: 2, learningWeight: 11),
     ]
 
-    public init() {}
+    public init(_ kind: Kind = .basic) {
+        if kind == .graded {
+            levels.append(Level("M6", operationCount: 6, zero: .anywhere, warmUpWeight: 2, learningWeight: 6))
+        }
+    }
 
     /// Every character that a problem or a response of the task can have, the line feed after the control token
     /// included: the vocabulary that `ckpt init` needs.
@@ -60,17 +80,23 @@ public struct EmbeddedTask: Sendable, Equatable {
     /// How many different problems a level has; `Int.max` where that does not fit.
     public func problemCount(_ level: Level) -> Int {
         let choices = 2 * addends.count + factors.count
-        var count = level.start.count
-        for index in 0..<level.operationCount where !isForgetting(index, level) {
-            let (product, overflow) = count.multipliedReportingOverflow(by: choices)
+        let places = level.zero == .anywhere ? max(1, level.operationCount) : 1
+        var (count, overflow) = level.start.count.multipliedReportingOverflow(by: places)
+        if overflow { return .max }
+        for _ in 0..<(level.operationCount - (level.zero == .none ? 0 : 1)) {
+            (count, overflow) = count.multipliedReportingOverflow(by: choices)
             if overflow { return .max }
-            count = product
         }
         return count
     }
 
-    private func isForgetting(_ index: Int, _ level: Level) -> Bool {
-        level.isDecoy && index == max(0, level.operationCount - 2)
+    /// Which operation multiplies by 0.
+    private func zeroPlace(_ level: Level, using generator: inout some RandomNumberGenerator) -> Int? {
+        switch level.zero {
+        case .none: nil
+        case .beforeLast: max(0, level.operationCount - 2)
+        case .anywhere: (0..<level.operationCount).randomElement(using: &generator)
+        }
     }
 }
 
@@ -100,11 +126,12 @@ extension EmbeddedTask {
     /// One random example of a level.
     public func example(_ level: Level, using generator: inout some RandomNumberGenerator) -> Example {
         let start = Int.random(in: level.start, using: &generator)
+        let zeroIndex = zeroPlace(level, using: &generator)
         var problem = String(start)
         var steps: [String] = []
         var value = start
         for index in 0..<level.operationCount {
-            let (symbol, operand) = operation(isForgetting: isForgetting(index, level), using: &generator)
+            let (symbol, operand) = operation(isForgetting: index == zeroIndex, using: &generator)
             let result = apply(symbol, value, operand)
             // The first number stands as it is in the problem; what comes out of a step has the width of a value.
             let left = index == 0 ? String(start) : text(value)

@@ -74,18 +74,20 @@ public struct EmbeddedTaskData: Sendable, Equatable {
         let problemCounts = try Self.shares(of: sizes.trainProblems, task, \.learningWeight, sizes.problemWeights)
 
         var heldOut: Set<String> = []
+        // A level's problems depend on the seed and on the level alone, not on how many others were made.
+        var generators = task.levels.indices.map { SplitMix(seed: seed &* 0x1_0000 &+ UInt64($0)) }
+        var testCounts: [Int] = []
+        // Everything that is held out comes first: a problem of one level can be one of another level too.
         for (index, level) in task.levels.enumerated() {
-            // A level's problems depend on the seed and on the level alone, not on how many others were made.
-            var generator = SplitMix(seed: seed &* 0x1_0000 &+ UInt64(index))
             let space = task.problemCount(level)
             let room = space / 4 * 3
             let wanted = sizes.test + sizes.dev + sizes.probe
             func heldOutExamples(_ size: Int, _ split: String) -> [Pair] {
                 let count = wanted <= room ? size : Int(Double(size) * Double(room) / Double(wanted))
                 return (0..<count).map { number in
-                    var example = task.example(level, using: &generator)
+                    var example = task.example(level, using: &generators[index])
                     while !heldOut.insert(example.problem).inserted {
-                        example = task.example(level, using: &generator)
+                        example = task.example(level, using: &generators[index])
                     }
                     return example.pair(id: "\(split)-\(level.name)-\(number)")
                 }
@@ -94,10 +96,12 @@ public struct EmbeddedTaskData: Sendable, Equatable {
             self.test += test
             dev += heldOutExamples(sizes.dev, "dev")
             probe += heldOutExamples(sizes.probe, "probe").map(\.asProblem)
-
+            testCounts.append(test.count)
+        }
+        for (index, level) in task.levels.enumerated() {
             func trainExample() -> EmbeddedTask.Example {
-                var example = task.example(level, using: &generator)
-                while heldOut.contains(example.problem) { example = task.example(level, using: &generator) }
+                var example = task.example(level, using: &generators[index])
+                while heldOut.contains(example.problem) { example = task.example(level, using: &generators[index]) }
                 return example
             }
             let pairs = (0..<pairCounts[index]).map { trainExample().pair(id: "train-\(level.name)-\($0)") }
@@ -105,8 +109,8 @@ public struct EmbeddedTaskData: Sendable, Equatable {
             trainProblems += (0..<problemCounts[index]).map { trainExample().problem(id: "rl-\(level.name)-\($0)") }
             levels.append(
                 LevelReport(
-                    name: level.name, problemCount: space, test: test.count,
-                    isSmallerThanTest: test.count < sizes.test,
+                    name: level.name, problemCount: task.problemCount(level), test: testCounts[index],
+                    isSmallerThanTest: testCounts[index] < sizes.test,
                     distinctTrainProblems: Set(pairs.map(\.problem)).count))
         }
         // Levels mixed, so that the first rows of a file are a fair sample of it.
@@ -175,7 +179,7 @@ extension EmbeddedTaskData {
                 zip(task.levels, levels).map { level, report in
                     [
                         "name": .string(level.name), "operations": .integer(level.operationCount),
-                        "decoy": .bool(level.isDecoy), "problems": .integer(report.problemCount),
+                        "zero": .string(level.zero.rawValue), "problems": .integer(report.problemCount),
                         "warm_up_weight": .double(level.warmUpWeight),
                         "learning_weight": .double(level.learningWeight), "test": .integer(report.test),
                         "smaller_than_test": .bool(report.isSmallerThanTest),

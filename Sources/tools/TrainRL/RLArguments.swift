@@ -120,7 +120,7 @@ struct RLLossArguments: ParsableArguments {
 
     @Option(
         help:
-            "Weight of the control token in the degrpo losses: a number, auto=K, or linear:FROM:TO:STEPS. Default: 0.001.",
+            "Weight of the control token in the degrpo losses: a number, auto=K, linear:FROM:TO:STEPS, or length=K. Default: 0.001.",
         transform: RLOptions.Alpha.parsed
     )
     var alpha: RLOptions.Alpha?
@@ -268,7 +268,8 @@ extension RLOptions.Preset: ExpressibleByArgument {}
 extension RLOptions.Alpha {
     static func parsed(_ text: String) throws -> Self {
         guard let value = Self(text) else {
-            throw ValidationError("give a number that is not negative, auto=K with K > 0, or linear:FROM:TO:STEPS")
+            throw ValidationError(
+                "give a number that is not negative, auto=K or length=K with K > 0, or linear:FROM:TO:STEPS")
         }
         return value
     }

@@ -10,6 +10,8 @@ public struct RLOptions: Sendable, Equatable {
         case auto(Double)
         /// From one value at the first step in a straight line to another, reached after `steps` steps and then kept.
         case linear(from: Double, to: Double, steps: Int)
+        /// K/(T_i+1), each sample by its own length: as large as a constant but still coupled, for ablations.
+        case length(Double)
     }
 
     /// Where answers are judged.
@@ -235,12 +237,14 @@ extension RLOptions: RecordedOptions {
 }
 
 extension RLOptions.Alpha {
-    /// `0.001`, `auto=K` or `linear:FROM:TO:STEPS`; nil for any other text.
+    /// `0.001`, `auto=K`, `linear:FROM:TO:STEPS` or `length=K`; nil for any other text.
     public init?(_ text: String) {
         if let value = Double(text) {
             self = .fixed(value)
         } else if text.hasPrefix("auto="), let factor = Double(text.dropFirst(5)) {
             self = .auto(factor)
+        } else if text.hasPrefix("length="), let scale = Double(text.dropFirst(7)) {
+            self = .length(scale)
         } else {
             let parts = text.split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count == 4, parts[0] == "linear", let from = Double(parts[1]), let to = Double(parts[2]),
@@ -256,6 +260,7 @@ extension RLOptions.Alpha {
         case .fixed(let value): "\(value)"
         case .auto(let factor): "auto=\(factor)"
         case .linear(let from, let to, let steps): "linear:\(from):\(to):\(steps)"
+        case .length(let scale): "length=\(scale)"
         }
     }
 
@@ -273,20 +278,23 @@ extension RLOptions.Alpha {
         let isValid =
             switch self {
             case .fixed(let value): value >= 0 && value.isFinite
-            case .auto(let factor): factor > 0 && factor.isFinite
+            case .auto(let factor), .length(let factor): factor > 0 && factor.isFinite
             case .linear(let from, let to, let steps):
                 from >= 0 && from.isFinite && to >= 0 && to.isFinite && (1...1 << 40).contains(steps)
             }
         try OptionError.require(
-            isValid, "--alpha must be a number that is not negative, auto=K with K > 0, or linear:FROM:TO:STEPS")
+            isValid,
+            "--alpha must be a number that is not negative, auto=K or length=K with K > 0, or linear:FROM:TO:STEPS")
     }
 
-    /// α of a step, counted from 1; nil while `auto` has not seen rollouts.
-    func value(step: Int) -> Double? {
+    /// The control token's weight at a step, counted from 1; nil while `auto` has not seen rollouts.
+    func weight(step: Int) -> PolicyLoss.ControlWeight? {
         switch self {
-        case .fixed(let value): value
+        case .fixed(let value): .constant(value)
         case .auto: nil
-        case .linear(let from, let to, let steps): from + (to - from) * min(1, Double(step - 1) / Double(steps))
+        case .linear(let from, let to, let steps):
+            .constant(from + (to - from) * min(1, Double(step - 1) / Double(steps)))
+        case .length(let scale): .inverseLength(scale)
         }
     }
 }

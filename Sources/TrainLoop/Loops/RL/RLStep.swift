@@ -12,18 +12,18 @@ extension RLTrainer {
         var clock = PhaseClock()
         let (all, kept) = try collect(step: next, lastGood: lastGood, clock: &clock, report: report)
         try writeRollouts(all, step: next, folder: folder)
-        let alpha = resolveAlpha(kept, step: next, report)
+        let weight = resolveAlpha(kept, step: next, report)
         clock.mark("reward")
 
         let rate = schedule.rate(at: state.step + (schedule.warmUpSteps > 0 ? 1 : 0))
         let summary = try makeUpdates(
-            kept, alpha: alpha, rate: rate, step: next, lastGood: lastGood, clock: &clock, report: report)
+            kept, controlWeight: weight, rate: rate, step: next, lastGood: lastGood, clock: &clock, report: report)
         if next == 1 { try checkFirstStep(summary, report) }
         state.step = next
 
         let rollouts = RolloutMetrics(groups: all)
         var metrics = [(name: "step", value: Double(next))] + rollouts.rows + summary.metrics
-        metrics += [("lr", rate), ("alpha", alpha)]
+        metrics += [("lr", rate), ("alpha", meanWeight(weight, kept))]
         metrics += alarm(metrics, report)
         _ = report(.preference(rollouts.preferenceByLevel))
         return metrics + rollouts.sharesByLevel + clock.metrics
@@ -70,15 +70,22 @@ extension RLTrainer {
 
     private mutating func resolveAlpha(
         _ groups: [RolloutGroup], step: Int, _ report: (TrainingEvent) -> TrainingDisposition
-    ) -> Double {
-        if let alpha = options.alpha.value(step: step) ?? automaticAlpha { return alpha }
-        guard case .auto(let factor) = options.alpha else { return 0 }
+    ) -> PolicyLoss.ControlWeight {
+        if let weight = options.alpha.weight(step: step) ?? automaticAlpha.map({ .constant($0) }) { return weight }
+        guard case .auto(let factor) = options.alpha else { return .constant(0) }
         let rollouts = groups.flatMap(\.rollouts)
         let mean = Double(rollouts.reduce(0) { $0 + $1.tokenCount }) / Double(rollouts.count)
         let alpha = factor / mean
         automaticAlpha = alpha
         _ = report(.note("alpha set to \(alpha) = \(factor) / \(mean) mean response tokens, and kept"))
-        return alpha
+        return .constant(alpha)
+    }
+
+    /// α as it was used, the mean over samples where it depends on their lengths.
+    private func meanWeight(_ weight: PolicyLoss.ControlWeight, _ groups: [RolloutGroup]) -> Double {
+        if case .constant(let alpha) = weight { return alpha }
+        let rollouts = groups.flatMap(\.rollouts)
+        return rollouts.reduce(0) { $0 + weight.value(tokenCount: $1.tokenCount) } / Double(rollouts.count)
     }
 
     /// What must hold at the first step, and what a person should know about it.

@@ -36,11 +36,11 @@ extension RLTrainer {
     /// Makes the updates of a step from the groups that are in its loss.
     ///
     /// - Parameters:
-    ///   - alpha: the weight of the control token.
+    ///   - controlWeight: the weight of the control token.
     ///   - rate: the learning rate.
     mutating func makeUpdates(
-        _ groups: [RolloutGroup], alpha: Double, rate: Double, step: Int, lastGood: String, clock: inout PhaseClock,
-        report: (TrainingEvent) -> TrainingDisposition
+        _ groups: [RolloutGroup], controlWeight: PolicyLoss.ControlWeight, rate: Double, step: Int, lastGood: String,
+        clock: inout PhaseClock, report: (TrainingEvent) -> TrainingDisposition
     ) throws -> UpdateSummary {
         let references = reference.map { reference in
             defer { clock.mark("reference") }
@@ -58,7 +58,7 @@ extension RLTrainer {
             let range = (groups.count * part / parts)..<(groups.count * (part + 1) / parts)
             // The first update trains the very policy that sampled: its ratio is 1 by construction.
             let batch = try miniBatch(
-                groups, range, alpha: alpha, old: update == 0 ? nil : old, references: references)
+                groups, range, controlWeight: controlWeight, old: update == 0 ? nil : old, references: references)
             if update == 0 { summary.controlWeight = batch.loss.relativeControlWeight }
 
             let outcome = accumulate(batch, update: update, &summary, report)
@@ -115,10 +115,11 @@ extension RLTrainer {
     }
 
     private func miniBatch(
-        _ groups: [RolloutGroup], _ range: Range<Int>, alpha: Double, old: [[[Double]]]?, references: [[[Double]]]?
+        _ groups: [RolloutGroup], _ range: Range<Int>, controlWeight: PolicyLoss.ControlWeight, old: [[[Double]]]?,
+        references: [[[Double]]]?
     ) throws -> MiniBatch {
         let loss = PolicyLoss(
-            kind: options.loss, controlWeight: .constant(alpha), epsilonLow: options.epsilonLow,
+            kind: options.loss, controlWeight: controlWeight, epsilonLow: options.epsilonLow,
             epsilonHigh: options.epsilonHigh, klCoefficient: options.klCoefficient,
             klEstimator: options.klEstimator, klReduction: options.klReduction, klLimit: options.klLimit,
             entropyCoefficient: options.entropyCoefficient, maximumNewTokens: options.maximumNewTokens)
