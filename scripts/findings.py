@@ -8,7 +8,7 @@ import json
 import os
 import sys
 
-LEVELS = ["L1", "L2", "L6", "D6", "M6"]
+LEVELS = ["L1", "L2", "L4", "D4", "M4"]
 
 
 def read_answers(path):
@@ -73,9 +73,9 @@ def summary(answers):
             **{f"right_{name}": mean(map(is_right, rows)) for name, rows in pick.items()},
             **{f"tokens_{name}": mean(row["tokens"] for row in rows) for name, rows in pick.items()},
         }
-    mixed = [row for row in answers["auto"] if row["level"] == "M6"]
-    short = [row for row in answers["short"] if row["level"] == "M6"]
-    out["auc_short_fails_M6"] = auc([row["p_think"] for row in mixed], [not is_right(row) for row in short])
+    mixed = [row for row in answers["auto"] if row["level"] == "M4"]
+    short = [row for row in answers["short"] if row["level"] == "M4"]
+    out["auc_short_fails_M4"] = auc([row["p_think"] for row in mixed], [not is_right(row) for row in short])
     return out
 
 
@@ -122,7 +122,7 @@ def collect(phase, name, seed, mix, steps, flags, run, answers):
     print(
         f"{name:10} {mix:9} {flags:50} think {shares}  reward {overall['reward']:+.3f}  "
         f"right {overall['right_auto']:.3f} (forced think {overall['right_think']:.3f})  "
-        f"tokens {overall['tokens_auto']:.1f}  auc {row['auc_short_fails_M6']:.2f}",
+        f"tokens {overall['tokens_auto']:.1f}  auc {row['auc_short_fails_M4']:.2f}",
         flush=True,
     )
 

@@ -22,7 +22,7 @@ public struct EmbeddedTask: Sendable, Equatable {
     public enum Kind: String, Sendable, CaseIterable {
         /// L1, L2, L6, D6.
         case basic
-        /// And M6, of the length of L6 and D6, which short mode can answer in part.
+        /// L1, L2, L4, D4, and M4, of the length of L4 and D4, which short mode can answer in part.
         case graded
     }
 
@@ -68,9 +68,14 @@ public struct EmbeddedTask: Sendable, Equatable {
     ]
 
     public init(_ kind: Kind = .basic) {
-        if kind == .graded {
-            levels.append(Level("M6", operationCount: 6, zero: .anywhere, warmUpWeight: 2, learningWeight: 6))
-        }
+        guard kind == .graded else { return }
+        levels = [
+            Level("L1", operationCount: 1, start: 10...99, warmUpWeight: 2.5, learningWeight: 12),
+            Level("L2", operationCount: 2, warmUpWeight: 1.5, learningWeight: 3),
+            Level("L4", operationCount: 4, warmUpWeight: 3, learningWeight: 5),
+            Level("D4", operationCount: 4, zero: .beforeLast, warmUpWeight: 2, learningWeight: 12),
+            Level("M4", operationCount: 4, zero: .anywhere, warmUpWeight: 2, learningWeight: 5),
+        ]
     }
 
     /// Every character that a problem or a response of the task can have, the line feed after the control token
