@@ -22,7 +22,8 @@ public struct EmbeddedTask: Sendable, Equatable {
     public enum Kind: String, Sendable, CaseIterable {
         /// L1, L2, L6, D6.
         case basic
-        /// L1, L2, L4, D4, and M4, of the length of L4 and D4, which short mode can answer in part.
+        /// L1, as long as L2 by its larger start, L2, and, of one length, L4, D4, and M4, which short mode can answer in
+        /// part.
         case graded
     }
 
@@ -70,7 +71,7 @@ public struct EmbeddedTask: Sendable, Equatable {
     public init(_ kind: Kind = .basic) {
         guard kind == .graded else { return }
         levels = [
-            Level("L1", operationCount: 1, start: 10...99, warmUpWeight: 2.5, learningWeight: 12),
+            Level("L1", operationCount: 1, start: 100...999, warmUpWeight: 2.5, learningWeight: 12),
             Level("L2", operationCount: 2, warmUpWeight: 1.5, learningWeight: 3),
             Level("L4", operationCount: 4, warmUpWeight: 3, learningWeight: 5),
             Level("D4", operationCount: 4, zero: .beforeLast, warmUpWeight: 2, learningWeight: 12),
