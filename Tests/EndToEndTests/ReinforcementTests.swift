@@ -97,6 +97,22 @@ import Testing
         #expect(row["pg_clipfrac"]?.double ?? 0 > 0)
     }
 
+    /// K/(T+1) for each response: K times the weight under GRPO whatever the length, which no constant is.
+    @Test func controlWeightByLength() throws {
+        let folder = try TinyRun.made.get().folder
+        let run = unique("length")
+        let result = try train(
+            Self.spread + ["--balance", "1", "--alpha", "length=4", "--steps", "1"], to: run, in: folder)
+        #expect(result.status == 0, "\(result.errors)")
+        let row = try #require(try metrics(run, in: folder).first)
+        let lengths = try String(contentsOfFile: folder.path(run + "/rollouts/step-000001.jsonl"), encoding: .utf8)
+            .split(separator: "\n").map { try #require(try JSON.parse(Array($0.utf8))["tokens"]?.double) }
+        #expect(Set(lengths).count > 1)
+        let mean = lengths.reduce(0) { $0 + 4 / $1 } / Double(lengths.count)
+        #expect(abs((row["alpha"]?.double ?? 0) - mean) < 1e-12)
+        #expect(abs((row["control_weight_relative"]?.double ?? 0) - 4) < 1e-9)
+    }
+
     @Test func refillReplacesGroupsWithoutSpread() throws {
         let folder = try TinyRun.made.get().folder
         let run = unique("refill")
