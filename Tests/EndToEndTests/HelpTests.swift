@@ -24,7 +24,7 @@ import Testing
             ("base.h5", "base.h5"), ("tokens.h5", "tokens.h5"), ("sft", "sft"), ("rl", "rl"), ("rl", "degrpo"),
             ("rl", "grpo"), ("sft/step-000006.h5", "sft/step-000020.h5"), ("rl/step-000004.h5", "rl/step-000005.h5"),
             ("sft/step-000006.h5", "model.h5"), ("sft/step-000002.h5", "donor.h5"), ("base.h5", "a.h5"),
-            ("base.h5", "b.h5"), ("task/train.jsonl", "pairs.jsonl"),
+            ("base.h5", "b.h5"), ("task/train.jsonl", "pairs.jsonl"), ("task/rl.jsonl", "problems.jsonl"),
             ("task/probe.jsonl", "probe.jsonl"),
             ("rl/rollouts/step-000004.jsonl", "rl/rollouts/step-000005.jsonl"),
         ]
@@ -32,10 +32,8 @@ import Testing
             try FileManager.default.copyItem(atPath: run.path(from), toPath: folder.path(to))
         }
         // An untrained model answers at length.
-        for (from, to, count) in [("test", "test.jsonl", 3), ("rl", "problems.jsonl", 64)] {
-            let problems = try String(contentsOfFile: run.path("task/\(from).jsonl"), encoding: .utf8)
-            try folder.write(problems.split(separator: "\n").prefix(count).map { $0 + "\n" }.joined(), to: to)
-        }
+        let problems = try String(contentsOfFile: run.path("task/test.jsonl"), encoding: .utf8)
+        try folder.write(problems.split(separator: "\n").prefix(3).map { $0 + "\n" }.joined(), to: "test.jsonl")
         try FileManager.default.copyItem(atPath: folder.path("test.jsonl"), toPath: folder.path("aime.jsonl"))
         try FileManager.default.copyItem(atPath: gguf, toPath: folder.path("SmolLM2-135M-Instruct.gguf"))
         try folder.write("What is 6*7?", to: "prompt.txt")

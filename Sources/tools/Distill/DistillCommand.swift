@@ -11,7 +11,7 @@ struct DistillCommand: AsyncParsableCommand {
         discussion: """
             Examples:
               ckpt distill problems.jsonl -o new.jsonl --think-teacher r1.jsonl \\
-                --short-teacher base.h5
+                --short-teacher base.h5 --limit 100
               ckpt distill openr1.jsonl -o new.jsonl --think-teacher openr1.jsonl \\
                 --keep correct-think
 
