@@ -2,6 +2,8 @@
 """Figures of the runs that scripts/findings makes, from the answers of `ckpt eval` and the metrics of `ckpt train-rl`.
 
 findings.py collect PHASE NAME WARM-UP MIX STEPS FLAGS RUN ANSWERS   appends one line to results.jsonl
+findings.py gate ANSWERS                                             fails unless a warm-up is what the task wants
+findings.py choose RECIPE                                            writes the flags that dev chooses for each loss
 Python's standard library is enough.
 """
 import json
@@ -127,7 +129,40 @@ def collect(phase, name, seed, mix, steps, flags, run, answers):
     )
 
 
+def gate(path):
+    """Thinking right nearly always, short right on the easy levels, in part on M4, and not on the hard ones."""
+    figures = summary(read_answers(path))
+    wanted = [("forced think", figures["all"]["right_think"], 0.95, 1)]
+    for level, low, high in (("L1", 0.9, 1), ("D4", 0.9, 1), ("M4", 0.2, 0.8), ("L2", 0, 0.3), ("L4", 0, 0.3)):
+        wanted.append((f"forced short on {level}", figures[level]["right_short"], low, high))
+    for what, found, low, high in wanted:
+        if not low <= found <= high:
+            sys.exit(f"{path}: {what} is right in {found:.3f}, which is not in {low}...{high}; take another seed")
+
+
+def choose(recipe):
+    """For each loss the flags of the dev run with the highest mean reward, levels equally weighted."""
+    best = {}
+    with open("results.jsonl") as file:
+        for row in map(json.loads, file):
+            if row["phase"] != "dev" or row["steps"] == 0:
+                continue
+            loss = row["flags"].split()[1]
+            if loss not in best or row["all"]["reward"] > best[loss]["all"]["reward"]:
+                best[loss] = row
+    with open(recipe, "w") as file:
+        for loss in ("degrpo", "grpo"):
+            file.write(f"{loss}\t{best[loss]['flags']}\n")
+            print(f"{loss}: {best[loss]['name']}, {best[loss]['flags']}, reward {best[loss]['all']['reward']:+.3f}")
+
+
 if __name__ == "__main__":
+    if len(sys.argv) == 3 and sys.argv[1] == "choose":
+        choose(sys.argv[2])
+        sys.exit()
+    if len(sys.argv) == 3 and sys.argv[1] == "gate":
+        gate(sys.argv[2])
+        sys.exit()
     if len(sys.argv) == 10 and sys.argv[1] == "collect":
         collect(*sys.argv[2:])
     else:

@@ -153,8 +153,8 @@ def draw_levels(rows, path):
     figure.dot(56, 284, COLORS["degrpo"])
     figure.text(66, 288, "DeGRPO", "start")
     figure.dot(136, 284, COLORS["grpo"], hollow=True)
-    figure.text(146, 288, "GRPO. A dot is one warm-up and its RL run; 1,000 test problems a level. L4, D4 and M4 have "
-                "prompts of the same length.", "start")
+    figure.text(146, 288, "GRPO. A dot is one warm-up and its RL run. Prompts of L1 and L2 are equally long, and "
+                "those of D4, M4 and L4.", "start")
     figure.write(path)
 
 
@@ -194,7 +194,7 @@ def draw_tradeoff(path, warm, trained, title):
     """Accuracy against tokens, unweighted: the trained models and what can be had without RL."""
     figure = Figure(620, 380, title)
     left, top, width, height = 60, 36, 530, 270
-    low_tokens, high_tokens = 0.0, 32.0
+    low_tokens, high_tokens = 0.0, 26.0
     low, high = 0.45, 1.0
 
     def at(tokens, right):
@@ -205,7 +205,7 @@ def draw_tradeoff(path, warm, trained, title):
 
     figure.axes(left, top, width, height, [((v - low) / (high - low), v) for v in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)],
                 lambda value: f"{100 * value:.0f} %")
-    for tokens in range(0, 33, 8):
+    for tokens in range(0, 25, 4):
         figure.text(at(tokens, low)[0], top + height + 16, str(tokens), size=11, color="#555555")
     figure.text(left + width / 2, top + height + 34, "tokens of an answer (mean over levels)")
     figure.text(left, 20, "accuracy on the test", "start")
@@ -219,17 +219,18 @@ def draw_tradeoff(path, warm, trained, title):
     for loss, points in trained.items():
         for point in points:
             figure.dot(*at(*point), COLORS[loss], 5.5, hollow=loss == "grpo")
-    figure.text(*(lambda p: (p[0] - 4, p[1] - 10))(at(29.4, 0.998)), "always think", size=11)
-    figure.text(*(lambda p: (p[0] + 10, p[1] + 16))(at(4, 0.52)), "never", "start", 11)
+        if answers is warm[0]:
+            figure.text(at(*ends[0])[0] + 10, at(*ends[0])[1] + 4, "never", "start", 11)
+            figure.text(at(*ends[1])[0] + 8, at(*ends[1])[1] + 4, "always", "start", 11)
     y = 366
-    figure.dot(70, y - 4, COLORS["degrpo"], 5)
-    figure.text(80, y, "DeGRPO, balanced", "start", 11)
-    figure.dot(190, y - 4, COLORS["grpo"], 5, True)
-    figure.text(200, y, "GRPO, balanced", "start", 11)
-    figure.line([(300, y - 4), (322, y - 4)], COLORS["warm"], 1, "2 4")
-    figure.text(328, y, "mode by chance", "start", 11)
-    figure.line([(420, y - 4), (442, y - 4)], "#e9a03b", 1.4)
-    figure.text(448, y, "threshold on the warm-up's P", "start", 11)
+    figure.dot(66, y - 4, COLORS["degrpo"], 5)
+    figure.text(76, y, "DeGRPO, balanced mix", "start", 11)
+    figure.dot(214, y - 4, COLORS["grpo"], 5, True)
+    figure.text(224, y, "GRPO, the same", "start", 11)
+    figure.line([(324, y - 4), (346, y - 4)], COLORS["warm"], 1, "2 4")
+    figure.text(352, y, "by chance", "start", 11)
+    figure.line([(424, y - 4), (446, y - 4)], "#e9a03b", 1.4)
+    figure.text(452, y, "threshold on warm-up's P", "start", 11)
     figure.write(path)
 
 
