@@ -7,6 +7,7 @@ findings.py choose RECIPE                                            writes the 
 Python's standard library is enough.
 """
 import json
+import math
 import os
 import sys
 
@@ -102,7 +103,9 @@ def curve(path, window=10):
 def rounded(value):
     if isinstance(value, dict):
         return {key: rounded(part) for key, part in value.items()}
-    return round(value, 4) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 4)
+    return value
 
 
 def collect(phase, name, seed, mix, steps, flags, run, answers):
@@ -124,7 +127,7 @@ def collect(phase, name, seed, mix, steps, flags, run, answers):
     print(
         f"{name:10} {mix:9} {flags:50} think {shares}  reward {overall['reward']:+.3f}  "
         f"right {overall['right_auto']:.3f} (forced think {overall['right_think']:.3f})  "
-        f"tokens {overall['tokens_auto']:.1f}  auc {row['auc_short_fails_M4']:.2f}",
+        f"tokens {overall['tokens_auto']:.1f}  auc {row['auc_short_fails_M4'] or 0:.2f}",
         flush=True,
     )
 

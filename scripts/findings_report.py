@@ -317,7 +317,7 @@ def report(folder, out):
             for row in runs(loss, mix):
                 rows.append([mix, name, str(row["warm_up"]),
                              *[percent(row[level]["think_share"]) for level in ORDER],
-                             f"{row['auc_short_fails_M4']:.2f}"])
+                             "–" if row["auc_short_fails_M4"] is None else f"{row['auc_short_fails_M4']:.2f}"])
     table(["mix", "loss", "warm-up", *ORDER, "AUC in M4"], rows)
 
     print("### Without RL, or with RL that only thinks (balanced mix, levels equally weighted)\n")
@@ -395,7 +395,7 @@ def compare(made, committed):
         with open(path) as file:
             return {(row["phase"], row["name"]): row for row in map(json.loads, file)}
 
-    old = read(committed)
+    old = read(committed) if os.path.exists(committed) else {}
     for key, row in sorted(read(made).items()):
         if key not in old:
             print(f"{key[1]}: not among the committed runs")
