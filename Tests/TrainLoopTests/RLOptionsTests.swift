@@ -39,7 +39,10 @@ import TrainLoop
         for alpha in [RLOptions.Alpha.fixed(1e-3), .auto(5), .linear(from: 0.5, to: 0.001, steps: 40), .length(2.5)] {
             #expect(RLOptions.Alpha(alpha.text) == alpha)
         }
-        for text in ["", "many", "-1", "nan", "auto=0", "auto=", "length=", "length=0", "linear:1:2", "linear:1:2:0", "linear:1:x:3"] {
+        for text in [
+            "", "many", "-1", "nan", "auto=0", "auto=", "length=", "length=0", "linear:1:2", "linear:1:2:0",
+            "linear:1:x:3",
+        ] {
             #expect(RLOptions.Alpha(text) == nil, "\(text)")
         }
     }
