@@ -102,7 +102,8 @@ import Testing
         let folder = try TinyRun.made.get().folder
         let run = unique("length")
         let result = try train(
-            Self.spread + ["--balance", "1", "--alpha", "length=4", "--steps", "1"], to: run, in: folder)
+            Self.spread + ["--balance", "1", "--alpha", "length=4", "--max-short-tokens", "3", "--steps", "1"],
+            to: run, in: folder)
         #expect(result.status == 0, "\(result.errors)")
         let row = try #require(try metrics(run, in: folder).first)
         let lengths = try String(contentsOfFile: folder.path(run + "/rollouts/step-000001.jsonl"), encoding: .utf8)
