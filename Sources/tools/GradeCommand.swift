@@ -11,7 +11,7 @@ struct GradeCommand: ParsableCommand {
             Examples:
               ckpt grade rl/rollouts/step-000005.jsonl
               ckpt grade samples_aime.jsonl --answer any -o graded.jsonl
-              ckpt grade responses.jsonl --reward 'command:python3 judge.py'
+              ckpt grade samples_aime.jsonl --reward command:./judge
 
             Reads rows of answer and response (and problem), rollout logs, answers kept by eval, and lm-eval samples, \
             as they are. The answer is looked for after </think>, or in the short response, never inside the \

@@ -217,7 +217,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--think-teacher", "nowhere.jsonl"], "nowhere.jsonl: No such file"),
+        (["--think-teacher", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
         (["--think-teacher", "http://"], "http:// is no address of a server"),
         (["--think-teacher", "http://127.0.0.1:9/v1", "--retries", "1", "--retry-delay", "0.01"], "127.0.0.1:9"),
         (["--think-teacher", "problems.jsonl"], "problems.jsonl, line 1: no recorded answer found"),

@@ -33,8 +33,7 @@ import Testing
         }
         // An untrained model answers at length.
         let problems = try String(contentsOfFile: run.path("task/test.jsonl"), encoding: .utf8)
-        try folder.write(
-            problems.split(separator: "\n").prefix(3).map { $0 + "\n" }.joined(), to: "test.jsonl")
+        try folder.write(problems.split(separator: "\n").prefix(3).map { $0 + "\n" }.joined(), to: "test.jsonl")
         try FileManager.default.copyItem(atPath: folder.path("test.jsonl"), toPath: folder.path("aime.jsonl"))
         try FileManager.default.copyItem(atPath: gguf, toPath: folder.path("SmolLM2-135M-Instruct.gguf"))
         try folder.write("What is 6*7?", to: "prompt.txt")
@@ -43,6 +42,15 @@ import Testing
         let recorded =
             #"{"problem": "6*7?", "answer": "42", "response": "<think>\n6*7=42\n</think>\n\nIt is \\boxed{42}."}"#
         for name in ["r1.jsonl", "openr1.jsonl"] { try folder.write(recorded + "\n", to: name) }
+        try folder.write(
+            """
+            #!/bin/sh
+            while read -r batch; do
+                case $batch in *'"responses":[]'*) echo '{"results": []}' ;; *) echo '{"results": [true]}' ;; esac
+            done
+
+            """, to: "judge")
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder.path("judge"))
         try folder.write("steps: 2\ndata: pairs.jsonl\n", to: "warm-up.yaml")
         let made = try Command.ckpt("export", "base.h5", "-o", "SmolLM2-135M-Instruct", in: folder)
         guard made.status == 0 else { throw TinyRun.Failure(arguments: ["export"], errors: made.errors) }
@@ -101,7 +109,7 @@ import Testing
         let help = try Command.ckpt("--help", in: try Self.prepared.get()).output
         let listed = help.split(separator: "\n").filter { $0.hasPrefix("  ") && !$0.hasPrefix("   ") }
             .compactMap { $0.split(separator: " ").first.map(String.init) }
-        for verb in listed where !verb.hasPrefix("-") && !["ckpt", "help"].contains(verb) {
+        for verb in listed where !verb.hasPrefix("-") && !["ckpt", "help", "See"].contains(verb) {
             #expect(Self.verbs.contains(verb), "\(verb) has no tested example")
         }
     }

@@ -51,7 +51,7 @@ import Testing
         ("\nlr: [1, {a: 2}]", "run.yaml, line 2: \"lr\" must be a text, a number"), ("lr: ~", "line 1: \"lr\" must be"),
         ("force: 1", "line 1: \"force\" is a switch: true or false"), ("- lr", "must be a mapping of flags"),
         ("lr: 1\nlr: 2", "run.yaml: is no YAML"), ("lr: [", "run.yaml: is no YAML"),
-        ("lr: much", "'much' is invalid for '--lr <lr>' (flags of run.yaml included)"),
+        ("lr: much", "'much' is invalid for '--lr <lr>'; see ckpt help train-sft (flags of run.yaml included)"),
         ("config: other.yaml", "\"config\" is no flag"), ("lr: -1", "--lr must be above 0"),
     ])
     func aFileThatMakesNoSense(text: String, message: String) throws {

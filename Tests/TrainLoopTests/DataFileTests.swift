@@ -99,7 +99,7 @@ private func failure(_ body: () throws -> Void) -> String {
         #expect(
             failure { _ = try ProblemFile.read(path: "/no/such.jsonl") }
                 == "/no/such.jsonl: no such file or directory; check the path")
-        #expect(failure { _ = try ProblemFile.read(path: "/") } == "/: Is a directory")
+        #expect(failure { _ = try ProblemFile.read(path: "/") } == "/: is a directory")
         #expect(failure { _ = try ProblemFile.read(path: "/dev/zero") }.hasPrefix("/dev/zero, line 1: a line over 64"))
     }
 

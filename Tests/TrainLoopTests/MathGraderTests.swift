@@ -158,9 +158,9 @@ import TrainLoop
         let path = try folder.file(
             "samples.jsonl",
             #"""
-            {"doc_id":0,"doc":{"question":"q","answer":"5+5\n#### 10"},"target":"5+5\n#### 10","arguments":{"gen_args_0":{"arg_0":"<|user|>q<|assistant|><short>\n","arg_1":{"until":[]}}},"resps":[["so \boxed{10}"]],"filtered_resps":["10"],"filter":"none","doc_hash":"h"}
-            {"doc_id":1,"doc":{"problem":"r","level":"Level 5","solution":"s"},"target":"We get \boxed{\frac{1}{2}}.","arguments":{"gen_args_0":{"arg_0":"r<think>"}},"resps":[["a","b</think>\boxed{0.5}"]]}
-            {"doc_id":2,"doc":{"Problem":"t"},"target":204,"arguments":{"gen_args_0":{"arg_0":"t"}},"resps":[["<think>u</think>\boxed{204}"]]}
+            {"doc_id":0,"doc":{"question":"q","answer":"5+5\n#### 10"},"target":"5+5\n#### 10","arguments":{"gen_args_0":{"arg_0":"<|user|>q<|assistant|><short>\n","arg_1":{"until":[]}}},"resps":[["so \\boxed{10}"]],"filtered_resps":["10"],"filter":"none","doc_hash":"h"}
+            {"doc_id":1,"doc":{"problem":"r","level":"Level 5","solution":"s"},"target":"We get \\boxed{\\frac{1}{2}}.","arguments":{"gen_args_0":{"arg_0":"r<think>"}},"resps":[["a","b</think>\\boxed{0.5}"]]}
+            {"doc_id":2,"doc":{"Problem":"t"},"target":204,"arguments":{"gen_args_0":{"arg_0":"t"}},"resps":[["<think>u</think>\\boxed{204}"]]}
             """#)
         let responses = try RecordedResponse.read(path: path)
         #expect(responses.map(\.problem.answer) == ["10", #"\frac{1}{2}"#, #"\frac{1}{2}"#, "204"])

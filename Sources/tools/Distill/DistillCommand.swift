@@ -10,8 +10,10 @@ struct DistillCommand: AsyncParsableCommand {
         abstract: "Make pairs for the warm-up by asking a teacher that thinks and one that answers at once.",
         discussion: """
             Examples:
-              ckpt distill problems.jsonl -o new.jsonl --think-teacher r1.jsonl --short-teacher base.h5
-              ckpt distill openr1.jsonl -o new.jsonl --think-teacher openr1.jsonl --keep correct-think
+              ckpt distill problems.jsonl -o new.jsonl --think-teacher r1.jsonl \\
+                --short-teacher base.h5 --limit 100
+              ckpt distill openr1.jsonl -o new.jsonl --think-teacher openr1.jsonl \\
+                --keep correct-think
 
             A teacher is a server that speaks OpenAI's chat completions (vLLM, SGLang, llama-server; give \
             http://127.0.0.1:8000/v1), a checkpoint (its mode is forced where it has control tokens), or a file of recorded answers (<think>…</think> texts, \

@@ -12,9 +12,10 @@ struct EvalCommand: ParsableCommand {
         discussion: """
             Examples:
               ckpt eval rl/step-000005.h5 --data test.jsonl --answers answers.jsonl
-              ckpt eval sft/step-000020.h5 rl/step-000005.h5 --data test.jsonl --data aime.jsonl \\
-                --mode all --markdown
-              ckpt eval rl/step-000005.h5 --data test.jsonl --mode all --samples 8 --threshold
+              ckpt eval sft/step-000020.h5 rl/step-000005.h5 --data test.jsonl \\
+                --data aime.jsonl --mode all --markdown
+              ckpt eval rl/step-000005.h5 --data test.jsonl --mode all --samples 8 \\
+                --threshold sweep
 
             Pass@1 comes with its standard error, clustered by problem. Prompt, sampling and answers follow the \
             evaluation of the method (Thinkless), and the report says where they do not. With --mode all and 8 samples \
