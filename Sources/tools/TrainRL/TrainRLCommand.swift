@@ -55,7 +55,8 @@ struct TrainRLCommand: ParsableCommand {
     }
 
     func run() throws {
-        let source = try arguments.source()
+        let resumed = try arguments.resumedFolder()
+        let source = try arguments.source(resumed)
         let stored = arguments.isResuming ? try RLOptions(storedIn: source) : RLOptions()
         let options = given(stored)
         if arguments.isResuming { try stored.refuse(differing: options) }
@@ -74,7 +75,7 @@ struct TrainRLCommand: ParsableCommand {
         describe(trainer)
         if dryRun { return print(TrialText(trainer.trial(), steps: options.steps).text, terminator: "") }
 
-        let folder = try arguments.folder()
+        let folder = try resumed ?? arguments.newFolder()
         var view = TrainingView(metrics: MetricLine.reinforcement)
         let last = try Interruption.watching { interruption in
             defer { view.finish() }

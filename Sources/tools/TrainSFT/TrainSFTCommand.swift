@@ -41,7 +41,8 @@ struct TrainSFTCommand: ParsableCommand {
     }
 
     func run() throws {
-        let source = try arguments.source()
+        let resumed = try arguments.resumedFolder()
+        let source = try arguments.source(resumed)
         let stored = arguments.isResuming ? try SFTOptions(storedIn: source) : SFTOptions()
         let options = given(stored)
         if arguments.isResuming { try stored.refuse(differing: options) }
@@ -56,7 +57,7 @@ struct TrainSFTCommand: ParsableCommand {
         describe(trainer)
         if dryRun { return print(SFTTrialText(trainer.trial(), steps: trainer.totalSteps).text, terminator: "") }
 
-        let folder = try arguments.folder()
+        let folder = try resumed ?? arguments.newFolder()
         var view = TrainingView(metrics: { MetricLine.named(["loss", "control_loss", "tokens_per_second"], $0) })
         let last = try Interruption.watching { interruption in
             defer { view.finish() }
