@@ -94,8 +94,8 @@ def unequal_forms(answer, generator):
     if spots:
         spot = generator.choice(spots)
         value = int(spot[0])
-        # In \frac\pi 2 the digits behind the first belong to no fraction.
-        if re.search(r"\\frac\\|\\frac\w|\\sqrt\w|\}\d", answer):
+        # In \frac\pi 2 the digits behind the first belong to no fraction, in \sqrt 31 the 1 to no root.
+        if re.search(r"\\frac\\|\\frac\w|\\sqrt ?\w|\}\d", answer):
             return
         for kind, other in (("off by one", value + 1), ("digit appended", value * 10 + generator.randint(1, 9))):
             # Roots and powers of 0 and 1 hide a change; two changes of a fraction may cancel, one cannot.

@@ -32,9 +32,10 @@ for hostile in HostileAnswers.all {
         }
     }
     // The whole way of a recorded response: tags, rule, comparison.
-    let response = milliseconds { _ = ResponseForm.ofText("<think>" + hostile.text, isTruncated: false) }
-    worst = max(worst, slowest.time, response)
-    print(String(format: "%8.2f  ", max(slowest.time, response)) + "\(hostile.name) (\(slowest.what))")
+    let response = "<think>" + hostile.text
+    let whole = milliseconds { _ = ResponseForm.ofText(response, isTruncated: false) }
+    worst = max(worst, slowest.time, whole)
+    print(String(format: "%8.2f  ", max(slowest.time, whole)) + "\(hostile.name) (\(slowest.what))")
 }
 print(String(format: "slowest %.2f ms, limit %.0f ms", worst, limit))
 exit(worst < limit ? 0 : 1)

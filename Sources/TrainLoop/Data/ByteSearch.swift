@@ -1,3 +1,4 @@
+import CSystem
 import Foundation
 
 /// Search in text byte by byte: linear, and blind to combining characters, which would hide a tag from Swift's own
@@ -13,14 +14,12 @@ extension String {
                 var offsets: [Int] = []
                 guard let text = text.baseAddress, let pattern = pattern.baseAddress else { return offsets }
                 var start = 0
-                // The patterns are tags of a few bytes, so looking for their first byte is all it takes.
-                while offsets.count < limit, start + count.pattern <= count.text,
-                    let found = memchr(text + start, Int32(pattern[0]), count.text - count.pattern - start + 1)
+                while offsets.count < limit,
+                    let found = memmem(text + start, count.text - start, pattern, count.pattern)
                 {
                     let offset = UnsafeRawPointer(text).distance(to: found)
-                    let matches = memcmp(found, pattern, count.pattern) == 0
-                    if matches { offsets.append(offset) }
-                    start = offset + (matches ? count.pattern : 1)
+                    offsets.append(offset)
+                    start = offset + max(1, count.pattern)
                 }
                 return offsets
             }
@@ -35,16 +34,20 @@ extension String {
         var pattern = pattern
         return text.withUTF8 { text in
             pattern.withUTF8 { pattern in
+                let count = pattern.count
+                guard count > 0, text.count >= count, let bytes = text.baseAddress else { return nil }
+                // Sets the bit in which the cases of a letter differ; what agrees so is looked at in full.
+                let mask: UInt8 = ignoringCase ? 0x20 : 0
+                let last = pattern[count - 1] | mask
                 func folded(_ byte: UInt8) -> UInt8 { ignoringCase && byte &- 65 < 26 ? byte | 0x20 : byte }
-                guard let last = pattern.last, text.count >= pattern.count else { return nil }
-                var end = text.count
-                while end >= pattern.count {
-                    if folded(text[end - 1]) == last,
-                        pattern.indices.allSatisfy({ folded(text[end - pattern.count + $0]) == pattern[$0] })
+                var start = text.count - count
+                while start >= 0 {
+                    if bytes[start + count - 1] | mask == last,
+                        (0..<count).allSatisfy({ folded(bytes[start + $0]) == pattern[$0] })
                     {
-                        return end - pattern.count
+                        return start
                     }
-                    end -= 1
+                    start -= 1
                 }
                 return nil
             }

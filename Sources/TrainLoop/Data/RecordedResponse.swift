@@ -74,14 +74,18 @@ extension ResponseForm {
     /// tokens write such responses. Where it has one `</think>` all the same (a template may have opened the thinking
     /// in the prompt), it is a think response.
     public static func ofText(_ text: String, isTruncated: Bool) -> (form: ResponseForm, answer: String) {
-        let start = text.utf8.prefix { $0 == 0x20 || (0x09...0x0D).contains($0) }.count
-        let body = text.bytes(start..<text.utf8.count)
-        let ends = body.byteOffsets(of: "</think>", limit: 2)
-        let opening = ["<think>", "<short>"].first { body.utf8.starts(with: $0.utf8) }
+        let ends = text.byteOffsets(of: "</think>", limit: 2)
+        let marks = ["<think>", "<short>"].map { (mark: $0, offsets: text.byteOffsets(of: $0, limit: 2)) }
+        // White space may stand before the mark that opens a response.
+        let opening = marks.first { found in
+            found.offsets.first.map { text.utf8.prefix($0).allSatisfy { $0 == 0x20 || (0x09...0x0D).contains($0) } }
+                ?? false
+        }
         var form = ResponseForm(
-            mode: opening == "<think>" || (opening == nil && !ends.isEmpty) ? .think : opening == nil ? nil : .short,
+            mode: opening?.mark == "<think>" || (opening == nil && !ends.isEmpty)
+                ? .think : opening == nil ? nil : .short,
             isTruncated: isTruncated)
-        let repeats = ["<think>", "<short>"].reduce(0) { $0 + body.byteOffsets(of: $1, limit: 2).count }
+        let repeats = marks.reduce(0) { $0 + $1.offsets.count }
         if repeats > (opening == nil ? 0 : 1) {
             form.defect = .secondControlToken
         } else if ends.count > (form.mode == .think ? 1 : 0) {
@@ -89,8 +93,9 @@ extension ResponseForm {
         } else if form.mode == .think, ends.isEmpty, !isTruncated {
             form.defect = .missingThinkEnd
         }
-        let answerStart = form.mode == .think ? ends.first.map { $0 + "</think>".utf8.count } : opening?.utf8.count ?? 0
-        return (form, answerStart.map { body.bytes($0..<body.utf8.count) } ?? "")
+        let afterMark = opening.map { $0.offsets[0] + $0.mark.utf8.count } ?? 0
+        let answerStart = form.mode == .think ? ends.first.map { $0 + "</think>".utf8.count } : afterMark
+        return (form, answerStart.map { text.bytes($0..<text.utf8.count) } ?? "")
     }
 
     private init(mode: Mode?, isTruncated: Bool) {

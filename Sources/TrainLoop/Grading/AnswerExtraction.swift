@@ -31,6 +31,7 @@ public enum AnswerExtraction {
 
     /// The content of the box that closes last.
     static func boxed(_ text: String) -> String? {
+        guard text.containsBytes(of: #"\boxed"#) || text.containsBytes(of: #"\fbox"#) else { return nil }
         var text = text
         return text.withUTF8 { bytes in
             // Braces that are open, and of the boxes among them where their content starts and at which depth.
@@ -109,9 +110,12 @@ public enum AnswerExtraction {
         var text = text
         return text.withUTF8 { bytes in
             func isDigit(_ index: Int) -> Bool { index >= 0 && index < bytes.count && bytes[index] &- 48 < 10 }
-            guard let last = bytes.indices.last(where: isDigit) else { return nil }
+            var last = bytes.count - 1
+            while last >= 0, !isDigit(last) { last -= 1 }
+            guard last >= 0 else { return nil }
             var start = last
-            while start > 0 {
+            // A longer number is equal to nothing but itself, so there is no need to walk back through all of it.
+            while start > 0, last - start <= MathGrader.maximumByteCount {
                 let before = bytes[start - 1]
                 let joins = before == UInt8(ascii: ",") || before == UInt8(ascii: ".") || before == UInt8(ascii: "/")
                 if isDigit(start - 1) || (joins && isDigit(start - 2)) { start -= 1 } else { break }
