@@ -14,6 +14,12 @@ enum ModeChoice: String, CaseIterable, ExpressibleByArgument {
     var forced: Mode? { Mode(rawValue: rawValue) }
 }
 
+/// How weights are held while a model generates; arithmetic is in float32 in either case.
+enum WeightPrecision: String, CaseIterable, ExpressibleByArgument {
+    case fp32
+    case bf16
+}
+
 struct GenerateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate",
@@ -49,6 +55,15 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: "Sample from this many likeliest tokens; 0: all.")
     var topK = 0
 
+    @Option(
+        help: ArgumentHelp(
+            "End thinking after this many tokens of a response: </think> is put in and the answer follows.",
+            valueName: "tokens"))
+    var budget: Int?
+
+    @Option(help: "How weights are held: fp32, or bf16 for half the memory; arithmetic is fp32.")
+    var weights = WeightPrecision.fp32
+
     @Option(help: "Answers to sample.")
     var samples = 1
 
@@ -69,6 +84,7 @@ struct GenerateCommand: ParsableCommand {
         guard topK >= 0, (1...4096).contains(samples) else {
             throw ValidationError("--top-k or --samples is out of range")
         }
+        guard (1...1_000_000).contains(budget ?? 1) else { throw ValidationError("--budget must be at least 1") }
     }
 
     func run() throws {
@@ -77,17 +93,26 @@ struct GenerateCommand: ParsableCommand {
         if mode != .auto, reader.control == nil {
             try FileError.naming(input) { throw PromptEncoder.Failure.noControlTokens }
         }
-        let parameters = try ModelParameters(file)
+        if budget != nil, reader.control == nil {
+            try FileError.naming(input) { throw PromptEncoder.Failure.noControlTokens }
+        }
         let ids = try FileError.naming(input) { try reader.prompt(for: prompt) }
+        let generator = try generator(file)
         let options = SamplingOptions(
             temperature: Float(temperature), topP: Float(topP), topK: topK, maximumNewTokens: maxNewTokens,
-            stopTokens: reader.stopTokens, seed: seed)
+            stopTokens: reader.stopTokens,
+            thinkingBudget: reader.control.flatMap { control in
+                budget.map {
+                    ThinkingBudget(
+                        startToken: control.think, endToken: control.thinkEnd, maximumTokens: $0,
+                        inserted: [control.thinkEnd])
+                }
+            }, seed: seed)
         let forced = reader.control.flatMap { control in mode.forced.map { control[$0] } }
         let request = GenerationRequest(
             prompt: ids, promptKey: 0, sampleCount: samples,
             forcedFirstToken: forced)
 
-        let generator = Generator(parameters)
         let streams = samples == 1 && !json
         var stream = reader.tokenizer.streamingDecoder(skippingSpecialTokens: false)
         let start = ContinuousClock.now
@@ -126,7 +151,21 @@ struct GenerateCommand: ParsableCommand {
         if let chosen {
             summary = "P(<think>) \(Format.percent(chosen[0])), P(<short>) \(Format.percent(chosen[1])); " + summary
         }
+        if completions.contains(where: { $0.inserted != nil }) { summary += "; thinking ended by --budget" }
         if completions.contains(where: { $0.finish == .length }) { summary += "; cut off at --max-new-tokens" }
         Terminal.writeError(summary)
+    }
+
+    private func generator(_ file: CheckpointFile) throws -> Generator {
+        let configuration = try ModelConfiguration(json: file.metadata.config)
+        switch weights {
+        case .fp32:
+            try MemoryFit.check(
+                weightsOf: configuration, bytesPerParameter: 4, remedy: "--weights bf16 needs half of it")
+            return Generator(try ModelParameters(file))
+        case .bf16:
+            try MemoryFit.check(weightsOf: configuration, bytesPerParameter: 2, remedy: "use a larger machine")
+            return Generator(try CompactParameters(file))
+        }
     }
 }

@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import OrderedJSON
 import Testing
 
 /// A tiny model taken along the whole road once, shared by the tests that look at parts of it.
@@ -97,6 +98,24 @@ struct TinyRun {
             #expect(result.output.hasPrefix("<\(mode)>"))
             #expect(result.errors.contains("P(<think>)"))
         }
+    }
+
+    @Test func theBudgetEndsThinkingAndWeightsMayBeHalfAsLarge() throws {
+        let folder = try TinyRun.made.get().folder
+        func generate(_ flags: String...) throws -> CommandResult {
+            let arguments = ["generate", "rl/step-000004.h5", "--prompt", "1+1=", "--mode", "think", "--seed", "3"]
+            return try Command.run(Command.ckptPath, arguments + flags, in: folder)
+        }
+        let cut = try generate("--budget", "3", "--max-new-tokens", "12")
+        // The control token and two more, then the end of thinking.
+        #expect(cut.output.hasPrefix("<think>") && cut.output.contains("</think>"), "\(cut.output)")
+        #expect(cut.output.components(separatedBy: "</think>")[0].count <= "<think>".count + 2)
+        #expect(cut.errors.contains("thinking ended by --budget"))
+        let half = try generate("--weights", "bf16", "--max-new-tokens", "5", "--json")
+        #expect(half.status == 0, "\(half.errors)")
+        let whole = try generate("--max-new-tokens", "5", "--json")
+        let probabilities = try [half, whole].map { try JSON.parse(Array($0.output.utf8))["p_think"]?.double ?? -1 }
+        #expect(probabilities[0] != probabilities[1] && abs(probabilities[0] - probabilities[1]) < 0.02)
     }
 
     @Test func exportIsAFolderThatImportTakesBack() throws {

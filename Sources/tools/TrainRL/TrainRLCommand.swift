@@ -2,6 +2,7 @@ import ArgumentParser
 import CheckpointIO
 import Foundation
 import TrainLoop
+import Transformer
 
 struct TrainRLCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -57,6 +58,10 @@ struct TrainRLCommand: ParsableCommand {
     func run() throws {
         let resumed = try arguments.resumedFolder()
         let source = try arguments.source(resumed)
+        try MemoryFit.check(
+            weightsOf: try ModelConfiguration(json: source.metadata.config), bytesPerParameter: 16,
+            remedy:
+                "training holds weights, gradients and two moments in fp32; take a smaller model or a larger machine")
         let stored = arguments.isResuming ? try RLOptions(storedIn: source) : RLOptions()
         let options = given(stored)
         if arguments.isResuming { try stored.refuse(differing: options) }
@@ -73,6 +78,7 @@ struct TrainRLCommand: ParsableCommand {
         inputs.reference = try loss.reference.map { try CheckpointFile(path: $0) }
         var trainer = try RLTrainer(source, inputs, options: options, resuming: arguments.isResuming)
         describe(trainer)
+        try MemoryFit.announce(trainer.memory)
         if dryRun { return print(TrialText(trainer.trial(), steps: options.steps).text, terminator: "") }
 
         let folder = try resumed ?? arguments.newFolder()

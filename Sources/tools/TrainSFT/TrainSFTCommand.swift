@@ -2,6 +2,7 @@ import ArgumentParser
 import CheckpointIO
 import Foundation
 import TrainLoop
+import Transformer
 
 struct TrainSFTCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -43,6 +44,10 @@ struct TrainSFTCommand: ParsableCommand {
     func run() throws {
         let resumed = try arguments.resumedFolder()
         let source = try arguments.source(resumed)
+        try MemoryFit.check(
+            weightsOf: try ModelConfiguration(json: source.metadata.config), bytesPerParameter: 16,
+            remedy:
+                "training holds weights, gradients and two moments in fp32; take a smaller model or a larger machine")
         let stored = arguments.isResuming ? try SFTOptions(storedIn: source) : SFTOptions()
         let options = given(stored)
         if arguments.isResuming { try stored.refuse(differing: options) }
@@ -55,6 +60,7 @@ struct TrainSFTCommand: ParsableCommand {
             source, pairs: pairs, evaluation: heldOut, probe: problems, dataDigest: try FileDigest.sha256(path: data),
             options: options, resuming: arguments.isResuming)
         describe(trainer)
+        try MemoryFit.announce(trainer.memory)
         if dryRun { return print(SFTTrialText(trainer.trial(), steps: trainer.totalSteps).text, terminator: "") }
 
         let folder = try resumed ?? arguments.newFolder()

@@ -89,14 +89,15 @@ extension RLTrainer {
         let full = min(options.keepLast, states)
         let parameters = state.parameters.configuration.parameterCount
         return RLTrial(
-            memory: memoryParts(), diskBytes: parameters * (12 * full + 4 * (states - full)), savedStates: states,
+            memory: memory, diskBytes: parameters * (12 * full + 4 * (states - full)), savedStates: states,
             samplesPerStep: samples, meanPromptTokens: promptTokens, meanResponseTokens: length,
             unfinished: completions.count { $0.finish == .cancelled }, sampledTokensPerSecond: sampleRate,
             trainedTokensPerSecond: trainRate, secondsPerOptimizerUpdate: updateSeconds,
             secondsPerStep: (stepSeconds(length), stepSeconds(Double(options.maximumNewTokens))))
     }
 
-    private func memoryParts() -> [(what: String, bytes: Int)] {
+    /// Bytes of memory that the run will take, by what for.
+    public var memory: [(what: String, bytes: Int)] {
         let configuration = state.parameters.configuration
         let parameters = configuration.parameterCount
         let longestPrompt = data.problems.reduce(0) { max($0, $1.prompt.count) }

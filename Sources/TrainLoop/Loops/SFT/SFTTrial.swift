@@ -46,32 +46,41 @@ extension SFTTrainer {
             updateSeconds = Double((ContinuousClock.now - start) / .seconds(1))
         }
 
-        // Both halves share their prompt.
-        func computed(_ pair: TrainingPair) -> Int {
-            pair.sequences.reduce(pair.sequences[0].prompt.count) { $0 + $1.response.count }
-        }
         let tokens = (0..<totalSteps).reduce(0) { sum, step in
-            plan.pairs(of: step).reduce(sum) { $0 + computed(pairs[$1]) }
+            plan.pairs(of: step).reduce(sum) { $0 + Self.computedTokens(pairs[$1]) }
         }
         let rate = Double(packed.batch.tokens.count) / max(trainSeconds, 1e-9)
-        let configuration = state.parameters.configuration
-        let parameters = configuration.parameterCount
-        let longest = pairs.flatMap(\.sequences).reduce(0) { max($0, $1.count) }
-        // One sample at least is run at once.
-        let batchTokens = max(
-            longest,
-            min(options.microBatchTokens, (plan.pairs(of: 0).reduce(0) { $0 + computed(pairs[$1]) })))
+        let parameters = state.parameters.configuration.parameterCount
         let states = options.saveEvery.map { (totalSteps + $0 - 1) / $0 } ?? 1
         let full = min(options.keepLast, states)
         return SFTTrial(
-            memory: [
-                ("weights, gradient and two moments", 16 * parameters),
-                (
-                    "activations of \(batchTokens) tokens",
-                    MemoryEstimate.training(configuration, tokens: batchTokens) - 16 * parameters
-                ),
-            ], diskBytes: parameters * (12 * full + 4 * (states - full)), savedStates: states, tokens: tokens,
-            longestSample: longest, tokensPerSecond: rate, secondsPerOptimizerUpdate: updateSeconds,
+            memory: memory, diskBytes: parameters * (12 * full + 4 * (states - full)), savedStates: states,
+            tokens: tokens,
+            longestSample: longestSample, tokensPerSecond: rate, secondsPerOptimizerUpdate: updateSeconds,
             seconds: Double(tokens) / rate + Double(totalSteps) * updateSeconds)
+    }
+
+    /// Bytes of memory that the run will take, by what for.
+    public var memory: [(what: String, bytes: Int)] {
+        var plan = self.plan
+        let configuration = state.parameters.configuration
+        let parameters = configuration.parameterCount
+        let update = plan.pairs(of: 0).reduce(0) { $0 + Self.computedTokens(pairs[$1]) }
+        // One sample at least is run at once.
+        let tokens = max(longestSample, min(options.microBatchTokens, update))
+        return [
+            ("weights, gradient and two moments", 16 * parameters),
+            (
+                "activations of \(tokens) tokens",
+                MemoryEstimate.training(configuration, tokens: tokens) - 16 * parameters
+            ),
+        ]
+    }
+
+    private var longestSample: Int { pairs.flatMap(\.sequences).reduce(0) { max($0, $1.count) } }
+
+    /// Both halves share their prompt.
+    private static func computedTokens(_ pair: TrainingPair) -> Int {
+        pair.sequences.reduce(pair.sequences[0].prompt.count) { $0 + $1.response.count }
     }
 }
