@@ -2,12 +2,13 @@
 """Judges a warm-up on GSM8K pairs by what scripts/warm-up-smollm2 left: both modes likely over held-out prompts, and what
 forced modes write. Exits with 1 where anything falls short.
 
-Usage: check-warm-up.py AUTO_METRICS MEAN_METRICS ANSWERS
+Usage: check-warm-up.py AUTO_HISTORY MEAN_HISTORY ANSWERS       (HISTORY: ckpt inspect STEP.h5 history/sft)
 
 A long answer writes steps when something is worked out in it: an equals sign with a number on either side, or two
 sentences. A short one does not when it is the result and nothing else: one line of at most 24 characters beside the box.
 """
 
+import csv
 import json
 import re
 import sys
@@ -27,10 +28,12 @@ def rows(path):
 
 
 def curve(name, path):
-    points = [row for row in rows(path) if row.get("p_think_mean") is not None]
+    with open(path, encoding="utf-8", newline="") as file:
+        table = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file, delimiter="\t")]
+    points = [row for row in table if row["p_think_mean"] >= 0]
     print(f"\nP(<think>) and P(<short>) over held-out problems, --init {name}")
     for row in points:
-        print(f"  step {row['step']:4}  {row['p_think_mean']:9.2e}  {row['p_short_mean']:9.2e}")
+        print(f"  step {row['step']:4.0f}  {row['p_think_mean']:9.2e}  {row['p_short_mean']:9.2e}")
     return points[-1]
 
 

@@ -2,23 +2,38 @@
 """Turns GSM8K rows into pairs for `ckpt train-sft`: the worked solution is the long answer, the bare result the short
 one, and both end in the same form, \\boxed{result}. Calculator annotations (<<48/2=24>>) are taken out.
 
-Usage: gsm8k-pairs.py rows.jsonl > pairs.jsonl
+Usage: gsm8k-pairs.py rows.jsonl [--count N] [--characters N] > pairs.jsonl
+
+--count stops after N pairs; --characters leaves out those whose problem and working come to more than N characters.
 """
 
+import argparse
 import json
+import math
 import re
 import sys
 
 
 def main():
-    with open(sys.argv[1], encoding="utf-8") as rows:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows")
+    parser.add_argument("--count", type=int, default=math.inf)
+    parser.add_argument("--characters", type=int, default=math.inf)
+    options = parser.parse_args()
+    written = 0
+    with open(options.rows, encoding="utf-8") as rows:
         for number, line in enumerate(rows, start=1):
             row = json.loads(line)
             working, mark, result = row["answer"].rpartition("####")
             if not mark:
-                sys.exit(f"{sys.argv[1]}, line {number}: the answer has no ####")
+                sys.exit(f"{options.rows}, line {number}: the answer has no ####")
             result = result.strip().replace(",", "")
             working = re.sub(r"<<[^>]*>>", "", working).strip()
+            if len(row["question"]) + len(working) > options.characters:
+                continue
+            if written == options.count:
+                break
+            written += 1
             boxed = f"\\boxed{{{result}}}"
             pair = {
                 "id": str(number),

@@ -20,6 +20,11 @@ parameters.hostnames = ["127.0.0.1"]
 parameters.port = 0
 parameters.n_parallel = 2
 parameters.n_ctx = 4096
+# Threads that wait for each other by spinning would crawl on a machine that does something else besides.
+parameters.cpuparams.n_threads = 1
+parameters.cpuparams.poll = 0
+parameters.cpuparams_batch.n_threads = 1
+parameters.cpuparams_batch.poll = 0
 server = xllamacpp.Server(parameters)
 
 temporary = sys.argv[1] + ".tmp"

@@ -50,7 +50,7 @@ def prepare(options):
     run(CKPT, "add-tokens", options.model, "--init", "auto", "-o", WORK / "tokens.h5", "--force")
     wanted = 2 * options.prompts + 1
     if options.data:
-        lines = pathlib.Path(options.data).read_text(encoding="utf-8").splitlines()[:wanted]
+        lines = pathlib.Path(options.data).read_text(encoding="utf-8").split("\n")[:wanted]
     else:
         lines = run(sys.executable, ROOT / "scripts" / "word-problems.py", wanted, 1).splitlines()
     if len(lines) < wanted:

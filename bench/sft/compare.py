@@ -37,6 +37,11 @@ def run(*command, quiet=True):
     return result.stdout or ""
 
 
+def rows_of(text):
+    """Lines of JSON; splitlines() would also cut at the line separators that may stand in a text."""
+    return text.rstrip("\n").split("\n")
+
+
 def prepare(options):
     """Pairs that fit, as many as the steps take, and one problem for the probe."""
     WORK.mkdir(parents=True, exist_ok=True)
@@ -44,11 +49,11 @@ def prepare(options):
     run(CKPT, "export", WORK / "tokens.h5", "-o", WORK / "hf", "--force")
     wanted = options.steps * options.pairs
     if options.data:
-        lines = pathlib.Path(options.data).read_text(encoding="utf-8").splitlines()
+        lines = rows_of(pathlib.Path(options.data).read_text(encoding="utf-8"))
     else:
-        lines = run(sys.executable, ROOT / "scripts" / "word-problems.py", wanted + 1, 1).splitlines()
+        lines = rows_of(run(sys.executable, ROOT / "scripts" / "word-problems.py", wanted + 1, 1))
     (WORK / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    pairs = run(sys.executable, ROOT / "scripts" / "gsm8k-pairs.py", WORK / "rows.jsonl").splitlines()
+    pairs = rows_of(run(sys.executable, ROOT / "scripts" / "gsm8k-pairs.py", WORK / "rows.jsonl"))
     # Short ones, so that fifty steps take minutes: about four characters a token.
     limit = 3 * (options.max_length - 40)
     pairs = [line for line in pairs if len(json.loads(line)["problem"] + json.loads(line)["think"]) < limit]
@@ -64,7 +69,7 @@ def train_ckpt(options):
         "-o", WORK / "run", "--force", "--steps", options.steps, "--batch-pairs", options.pairs, "--order", "file",
         "--lr", RATE, "--control-lr-scale", 1, "--schedule", "constant", "--warmup", 0, "--beta1", BETAS[0],
         "--beta2", BETAS[1], "--weight-decay", DECAY, "--clip-norm", CLIP, "--eval-problems", 0)
-    rows = [json.loads(line) for line in (WORK / "run" / "metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in rows_of((WORK / "run" / "metrics.jsonl").read_text())]
     return {
         "loss": [row["loss"] for row in rows], "grad_norm": [row["grad_norm"] for row in rows],
         "tokens_per_second": sum(row["tokens"] for row in rows) / sum(row["tokens"] / row["tokens_per_second"] for row in rows),
@@ -126,7 +131,7 @@ def trl_child(request):
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     model = transformers.AutoModelForCausalLM.from_pretrained(folder / "hf", dtype=torch.float32)
-    pairs = [json.loads(line) for line in (folder / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]
+    pairs = [json.loads(line) for line in rows_of((folder / "pairs.jsonl").read_text(encoding="utf-8"))]
     rows, first = [], None
     for pair in pairs:
         prompt, responses = encoded(tokenizer, pair)

@@ -31,7 +31,10 @@ public enum CheckpointComparison {
         let tensors = try TensorComparison.measure(pairings, rowsOfInterest: interesting, progress: progress)
         // Reading a large tokenizer takes longer than comparing two files that are equal.
         let needsText = tensors.contains { $0.rowChanges != nil }
-        let tokenizer = try !needsText ? nil : b.metadata.tokenizer.map { try Tokenizer(json: $0.json) }
+        let tokenizers = try TokenizerComparison(a, b)
+        let tokenizer =
+            try !needsText
+            ? nil : tokenizers.tokenizerB ?? b.metadata.tokenizer.map { try Tokenizer(json: $0.json) }
         func text(_ id: Int) -> String { tokenizer?.token(of: id) == nil ? "id \(id)" : tokenizer?.decode([id]) ?? "" }
         var optimizer: OptimizerComparison?
         if options.includesOptimizer { optimizer = try OptimizerComparison(a, b) }
@@ -40,7 +43,7 @@ public enum CheckpointComparison {
             config: KeyDifference.between(text: a.metadata.config, b.metadata.config),
             generationConfig: KeyDifference.between(text: a.metadata.generationConfig, b.metadata.generationConfig),
             sameChatTemplate: a.metadata.chatTemplate == b.metadata.chatTemplate,
-            tokenizer: try TokenizerComparison(a, b), sameTies: a.metadata.tiedTensors == b.metadata.tiedTensors,
+            tokenizer: tokenizers, sameTies: a.metadata.tiedTensors == b.metadata.tiedTensors,
             tensors: tensors, controlTokens: controls.map { $0.withRows(from: tensors, tokenText: text) },
             movedRows: MovedRow.largest(in: tensors, tokenText: text), optimizer: optimizer,
             modePreference: ModePreferenceChange(a.metadata, b.metadata),

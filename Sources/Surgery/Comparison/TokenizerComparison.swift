@@ -23,6 +23,8 @@ public struct TokenizerComparison: Sendable {
     public let config: [KeyDifference]
     /// `think`, `think_end`, `short` where their ids differ.
     public let controlTokens: [ChangedToken]
+    /// B's tokenizer where it had to be read.
+    let tokenizerB: Tokenizer?
 
     init(_ a: CheckpointFile, _ b: CheckpointFile) throws {
         let left = a.metadata.tokenizer
@@ -38,10 +40,14 @@ public struct TokenizerComparison: Sendable {
             sizeB = nil
             tokens = []
             parts = []
+            tokenizerB = nil
             return
         }
-        let tokenizerA = try left.map { try Tokenizer(json: $0.json) }
-        let tokenizerB = try right.map { try Tokenizer(json: $0.json) }
+        // A large tokenizer takes the better part of a second to read.
+        let ((tokenizerA, jsonA), (tokenizerB, jsonB)) = try bothConcurrently(
+            { (try left.map { try Tokenizer(json: $0.json) }, left.flatMap { try? JSON.parse($0.json) }) },
+            { (try right.map { try Tokenizer(json: $0.json) }, right.flatMap { try? JSON.parse($0.json) }) })
+        self.tokenizerB = tokenizerB
         sizeA = tokenizerA?.vocabularySize
         sizeB = tokenizerB?.vocabularySize
         let idsA = Self.ids(tokenizerA)
@@ -49,8 +55,6 @@ public struct TokenizerComparison: Sendable {
         tokens = Set(idsA.keys).union(idsB.keys).filter { idsA[$0] != idsB[$0] }
             .map { ChangedToken(content: $0, idA: idsA[$0], idB: idsB[$0]) }
             .sorted { ($0.idB ?? $0.idA ?? 0, $0.content) < ($1.idB ?? $1.idA ?? 0, $1.content) }
-        let jsonA = left.flatMap { try? JSON.parse($0.json) }
-        let jsonB = right.flatMap { try? JSON.parse($0.json) }
         let keys = (jsonA?.object?.keys ?? []) + (jsonB?.object?.keys ?? []).filter { jsonA?[$0] == nil }
         parts = keys.filter { $0 != "added_tokens" && jsonA?[$0] != jsonB?[$0] }
     }

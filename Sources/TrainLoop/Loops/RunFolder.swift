@@ -4,11 +4,13 @@ import Foundation
 /// The folder of one training run: `step-000000.h5` …, `metrics.jsonl`, `tensorboard/`, `rollouts/`.
 public struct RunFolder: Sendable {
     public let path: String
+    private let claim: RunClaim?
 
     public enum Failure: Error, CustomStringConvertible {
         case notEmpty(String)
         case nothingToResume(String)
         case cannotCreate(String, reason: String)
+        case inUse(String)
 
         public var description: String {
             switch self {
@@ -16,17 +18,29 @@ public struct RunFolder: Sendable {
                 "\(path): already holds a run; give another folder, --resume \(path) to go on, or --force to replace it"
             case .nothingToResume(let path): "\(path): holds no complete checkpoint of a training state to resume from"
             case .cannotCreate(let path, let reason): "\(path): cannot create the folder: \(reason)"
+            case .inUse(let path): "\(path): another process is training in this folder; wait until it has ended"
             }
         }
     }
 
     /// An existing folder, as it is.
-    public init(existing path: String) { self.path = Self.withoutTrailingSlash(path) }
+    public init(existing path: String) {
+        self.path = Self.withoutTrailingSlash(path)
+        claim = nil
+    }
 
-    /// A folder for a new run.
+    /// An existing folder to go on in. Nobody else may train in it while this value or a copy is there.
+    ///
+    /// - Throws: `Failure.inUse`.
+    public init(resuming path: String) throws {
+        self.path = Self.withoutTrailingSlash(path)
+        claim = try RunClaim(self.path)
+    }
+
+    /// A folder for a new run, which nobody else may train in while this value or a copy is there.
     ///
     /// - Parameter replacing: removes the checkpoints and logs of an earlier run; nothing else in the folder.
-    /// - Throws: `Failure.notEmpty` where a run is there and is not to be replaced.
+    /// - Throws: `Failure.notEmpty` where a run is there and is not to be replaced, `Failure.inUse`.
     public init(creating path: String, replacing: Bool) throws {
         let path = Self.withoutTrailingSlash(path)
         self.path = path
@@ -35,6 +49,7 @@ public struct RunFolder: Sendable {
         } catch {
             throw Failure.cannotCreate(path, reason: (error as NSError).localizedDescription)
         }
+        claim = try RunClaim(path)
         let earlier =
             steps().map(checkpointPath)
             + [metricsPath, rolloutsPath, tensorBoardPath].filter(FileManager.default.fileExists)

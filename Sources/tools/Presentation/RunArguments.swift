@@ -53,17 +53,18 @@ struct RunArguments: ParsableArguments {
 
     var isResuming: Bool { resume != nil }
 
-    /// The checkpoint that the run starts from, or the newest state to go on from.
-    func source() throws -> CheckpointFile {
-        if let resume { return try RunFolder(existing: resume).latestTrainingState() }
-        return try CheckpointFile(path: input ?? "")
+    /// The folder to go on in; nil for a new run.
+    func resumedFolder() throws -> RunFolder? { try resume.map { try RunFolder(resuming: $0) } }
+
+    /// The newest state of the run to go on with, or the checkpoint that a new one starts from.
+    func source(_ resumed: RunFolder?) throws -> CheckpointFile {
+        try resumed?.latestTrainingState() ?? CheckpointFile(path: input ?? "")
     }
 
     func probeProblems() throws -> [Problem]? { try probe.map { try ProblemFile.read(path: $0) } }
 
-    /// The run's folder; a new one is made. Called when nothing else can fail any more.
-    func folder() throws -> RunFolder {
-        if let resume { return RunFolder(existing: resume) }
+    /// Makes the folder of a new run. Called when nothing else can fail any more.
+    func newFolder() throws -> RunFolder {
         guard let output else { throw ValidationError("give -o RUN, the folder for the run") }
         return try RunFolder(creating: output, replacing: force)
     }

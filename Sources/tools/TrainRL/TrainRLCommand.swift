@@ -56,7 +56,8 @@ struct TrainRLCommand: ParsableCommand {
     }
 
     func run() throws {
-        let source = try arguments.source()
+        let resumed = try arguments.resumedFolder()
+        let source = try arguments.source(resumed)
         try MemoryFit.check(
             weightsOf: try ModelConfiguration(json: source.metadata.config), bytesPerParameter: 16,
             remedy:
@@ -80,7 +81,7 @@ struct TrainRLCommand: ParsableCommand {
         try MemoryFit.announce(trainer.memory)
         if dryRun { return print(TrialText(trainer.trial(), steps: options.steps).text, terminator: "") }
 
-        let folder = try arguments.folder()
+        let folder = try resumed ?? arguments.newFolder()
         var view = TrainingView(metrics: MetricLine.reinforcement)
         let last = try Interruption.watching { interruption in
             defer { view.finish() }

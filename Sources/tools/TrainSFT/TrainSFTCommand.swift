@@ -42,7 +42,8 @@ struct TrainSFTCommand: ParsableCommand {
     }
 
     func run() throws {
-        let source = try arguments.source()
+        let resumed = try arguments.resumedFolder()
+        let source = try arguments.source(resumed)
         try MemoryFit.check(
             weightsOf: try ModelConfiguration(json: source.metadata.config), bytesPerParameter: 16,
             remedy:
@@ -62,7 +63,7 @@ struct TrainSFTCommand: ParsableCommand {
         try MemoryFit.announce(trainer.memory)
         if dryRun { return print(SFTTrialText(trainer.trial(), steps: trainer.totalSteps).text, terminator: "") }
 
-        let folder = try arguments.folder()
+        let folder = try resumed ?? arguments.newFolder()
         var view = TrainingView(metrics: { MetricLine.named(["loss", "control_loss", "tokens_per_second"], $0) })
         let last = try Interruption.watching { interruption in
             defer { view.finish() }
