@@ -56,7 +56,7 @@ for mode in ("think", "short"):
     check(f"P(<{mode}>) between 35 % and 65 %", 0.35 <= share <= 0.65, f"{100 * share:.1f} %")
 answers = rows(sys.argv[3])
 for mode, holds in (("think", writes_steps), ("short", is_bare)):
-    texts = [row["completion"] for row in answers if row["condition"] == mode]
+    texts = [row["completion"] for row in answers if row["forced"] == mode]
     good = [holds(text) for text in texts]
     share = sum(good) / max(1, len(good))
     wording = "writes steps" if mode == "think" else "writes none"

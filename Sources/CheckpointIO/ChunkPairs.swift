@@ -1,9 +1,10 @@
 import Glibc
 
-/// Two stored tensors of one type and shape, cut into the same chunks: gone through chunk by chunk, and without
-/// decoding where both files hold the same bytes. Several threads may read at once.
+/// Two stored tensors of one type, cut into the same chunks: gone through chunk by chunk, and without decoding where both
+/// files hold the same bytes. Where one has more rows, the chunks of the rows that both have. Several threads may read at
+/// once.
 public struct ChunkPairs: Sendable {
-    /// The elements of a chunk, in both tensors.
+    /// The elements of a chunk that both tensors have.
     public enum Content {
         /// The stored bytes are equal, so the elements are.
         case alike
@@ -22,6 +23,7 @@ public struct ChunkPairs: Sendable {
 
     private let a: (file: CheckpointFile, tensor: StoredTensor)
     private let b: (file: CheckpointFile, tensor: StoredTensor)
+    /// Of the tensor with fewer rows. Chunks are numbered in row-major order, so a number means the same rows in both.
     private let grid: ChunkGrid
     private let filters: [HDF5Filter]
 
@@ -31,12 +33,13 @@ public struct ChunkPairs: Sendable {
     ) {
         guard a.tensor.description.elementType == b.tensor.description.elementType,
             case .chunked(let grid, let filters) = a.tensor.storage,
-            case .chunked(let other, let otherFilters) = b.tensor.storage, grid == other, grid.isContiguous,
+            case .chunked(let other, let otherFilters) = b.tensor.storage, grid.chunkShape == other.chunkShape,
+            grid.shape.dropFirst() == other.shape.dropFirst(), grid.isContiguous,
             filters.map(\.identifier) == otherFilters.map(\.identifier)
         else { return nil }
         self.a = a
         self.b = b
-        self.grid = grid
+        self.grid = grid.count <= other.count ? grid : other
         self.filters = filters
     }
 

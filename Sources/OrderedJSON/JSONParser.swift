@@ -36,7 +36,7 @@ extension JSON {
     }
 }
 
-private struct Parser {
+struct Parser {
     let bytes: UnsafeBufferPointer<UInt8>
     var position = 0
     var remainingDepth: Int

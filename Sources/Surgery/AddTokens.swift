@@ -1,5 +1,6 @@
 import CheckpointIO
 import OrderedJSON
+import Synchronization
 import Tokenization
 import Transformer
 
@@ -15,15 +16,43 @@ public enum AddTokens {
         _ input: CheckpointFile, _ options: AddTokensOptions, to output: String, overwrite: Bool,
         progress: (@Sendable (Int) -> Void)? = nil
     ) throws -> AddTokensReport {
-        guard let record = input.metadata.tokenizer else { throw SurgeryError.noTokenizer(path: input.path) }
         let tensors = try VocabularyTensors(input)
+        let vocabulary = Set(tensors.all.map(\.description.name))
+        let stored = [TensorGroup.weights, .optimizerM, .optimizerV].flatMap { input.tensors(in: $0) }
+        let copies = stored.filter { !vocabulary.contains($0.description.name) }.map { Self.copy($0, of: input) }
+        // The disk takes longer over the copies than the cores over the rest.
+        let made = Mutex<AddTokensReport?>(nil)
+        let written = try CheckpointWriter.write(
+            copying: copies, to: output, overwrite: overwrite, progress: progress,
+            while: {
+                let edit = try Self.edit(
+                    input, options, tensors, stored.filter { vocabulary.contains($0.description.name) }, copies.count)
+                made.withLock { $0 = edit.report }
+                return (edit.metadata, edit.tensors)
+            })
+        guard var report = made.withLock({ $0 }) else { preconditionFailure("written without a report") }
+        report.digest = written.digest
+        report.fileByteCount = written.fileByteCount
+        return report
+    }
+
+    private static func copy(_ tensor: StoredTensor, of input: CheckpointFile) -> TensorToWrite {
+        TensorToWrite(group: tensor.group, description: tensor.description, content: .copy(input, tensor))
+    }
+
+    /// What becomes of the metadata and of `stored`, the tensors with a vocabulary dimension.
+    private static func edit(
+        _ input: CheckpointFile, _ options: AddTokensOptions, _ tensors: VocabularyTensors, _ stored: [StoredTensor],
+        _ copyCount: Int
+    ) throws -> (metadata: CheckpointMetadata, tensors: [TensorToWrite], report: AddTokensReport) {
+        guard let record = input.metadata.tokenizer else { throw SurgeryError.noTokenizer(path: input.path) }
         // A tokenizer of many tokens takes one core longer to read than the other one takes to go through the rows.
-        let (plan, sums) = try bothConcurrently(
-            {
+        let (sums, plan) = try RowSums.all(
+            [tensors.embedding, tensors.head].compactMap(\.self).map { TensorRows(input, $0) },
+            beside: {
                 try VocabularyPlan(
                     record, tokens: options.tokens, renames: options.renames, rows: tensors.rows, path: input.path)
-            },
-            { try [tensors.embedding, tensors.head].compactMap(\.self).map { try RowSums(TensorRows(input, $0)) } })
+            })
         let checks = try plan.tokens.map { try encodes($0, in: plan.tokenizer) }
         let tokenizerConfig = try parsed(plan.tokenizerConfig, "/tokenizer/config", input)
         let template = try AdjustedTemplate(
@@ -39,37 +68,31 @@ public enum AddTokens {
 
         let changes = plan.tokens.contains { $0.origin.needsRow } || plan.rowsAfter != plan.rowsBefore
         var toWrite: [TensorToWrite] = []
-        var copied = 0
         var extendsOptimizer = false
-        for group in [TensorGroup.weights, .optimizerM, .optimizerV] {
-            for tensor in input.tensors(in: group) {
-                let name = tensor.description.name
-                guard changes, tensors.all.contains(where: { $0.description.name == name }) else {
-                    toWrite.append(
-                        TensorToWrite(group: group, description: tensor.description, content: .copy(input, tensor)))
-                    copied += 1
-                    continue
-                }
-                let edited: EditedRows
-                switch (group, name) {
-                case (.weights, VocabularyTensors.embeddingName): edited = embedding.rows
-                case (.weights, VocabularyTensors.headName):
-                    guard let head else { continue }
-                    edited = head.rows
-                case (.weights, _):
-                    edited = try biasRows(input, tensor, plan, source: source?.id)
-                default:
-                    // Moments of a fresh row are zero, whatever a reserved row's were.
-                    let old = TensorRows(input, tensor)
-                    let zero = [UInt8](repeating: 0, count: old.rowByteCount)
-                    let fresh = plan.tokens.filter { $0.origin.needsRow }
-                    edited = EditedRows(
-                        old: old, replacements: Dictionary(uniqueKeysWithValues: fresh.map { ($0.id, zero) }),
-                        rowCount: plan.rowsAfter)
-                    extendsOptimizer = true
-                }
-                toWrite.append(edited.tensorToWrite(in: group))
+        for tensor in stored {
+            guard changes else {
+                toWrite.append(copy(tensor, of: input))
+                continue
             }
+            let edited: EditedRows
+            switch (tensor.group, tensor.description.name) {
+            case (.weights, VocabularyTensors.embeddingName): edited = embedding.rows
+            case (.weights, VocabularyTensors.headName):
+                guard let head else { continue }
+                edited = head.rows
+            case (.weights, _):
+                edited = try biasRows(input, tensor, plan, source: source?.id)
+            default:
+                // Moments of a fresh row are zero, whatever a reserved row's were.
+                let old = TensorRows(input, tensor)
+                let zero = [UInt8](repeating: 0, count: old.rowByteCount)
+                let fresh = plan.tokens.filter { $0.origin.needsRow }
+                edited = EditedRows(
+                    old: old, replacements: Dictionary(uniqueKeysWithValues: fresh.map { ($0.id, zero) }),
+                    rowCount: plan.rowsAfter)
+                extendsOptimizer = true
+            }
+            toWrite.append(edited.tensorToWrite(in: tensor.group))
         }
 
         var report = AddTokensReport(
@@ -83,7 +106,9 @@ public enum AddTokens {
             tokenizerSizeAfter: plan.tokenizerSizeAfter, isTied: head == nil,
             initialization: options.initialization.argument, source: source,
             norms: [embedding.summary, head?.summary].compactMap(\.self), extendsOptimizer: extendsOptimizer,
-            copiedTensorCount: copied, writtenTensorCount: toWrite.count - copied, templatePrefill: template.prefill,
+            copiedTensorCount: copyCount + (changes ? 0 : toWrite.count),
+            writtenTensorCount: changes ? toWrite.count : 0,
+            templatePrefill: template.prefill,
             templateWasFixed: template.wasFixed,
             endTokens: try endTokens(input, config: config, tokenizer: plan.tokenizer),
             notes: plan.notes + checks.compactMap(\.self) + template.notes)
@@ -97,11 +122,7 @@ public enum AddTokens {
             }
         }
         let metadata = try metadata(of: input, plan, options, template: template, config: config, report: report)
-        let written = try CheckpointWriter.write(
-            metadata, tensors: toWrite, to: output, overwrite: overwrite, progress: progress)
-        report.digest = written.digest
-        report.fileByteCount = written.fileByteCount
-        return report
+        return (metadata, toWrite, report)
     }
 
     /// - Returns: nil, or what is wrong with a token that was there before.

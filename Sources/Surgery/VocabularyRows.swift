@@ -14,16 +14,37 @@ struct RowSums: Sendable {
     let blocks: [Block]
 
     init(_ matrix: TensorRows) throws {
-        let rows = matrix.blocks(of: 0..<matrix.rows)
-        let done = Mutex<[Int: Block]>([:])
-        try forEachConcurrently(rows.count) { index in
-            let block = try Self.block(rows[index], of: matrix)
-            done.withLock { $0[index] = block }
-        }
-        let found = done.withLock { $0 }
+        self = try Self.all([matrix], beside: {}).sums[0]
+    }
+
+    private init(_ matrix: TensorRows, _ rows: [Range<Int>], _ blocks: [Block]) {
         self.matrix = matrix
         self.rows = rows
-        blocks = rows.indices.compactMap { found[$0] }
+        self.blocks = blocks
+    }
+
+    /// Goes through the matrices on all cores but the one that `work` takes, and on that one too when it is done.
+    static func all<Result: Sendable>(
+        _ matrices: [TensorRows], beside work: @Sendable () throws -> Result
+    ) throws -> (sums: [RowSums], result: Result) {
+        let rows = matrices.map { $0.blocks(of: 0..<$0.rows) }
+        let places = rows.indices.flatMap { matrix in rows[matrix].indices.map { (matrix: matrix, block: $0) } }
+        let done = Mutex<[[Int: Block]]>(matrices.map { _ in [:] })
+        let other = Mutex<Result?>(nil)
+        try forEachConcurrently(places.count + 1) { item in
+            guard item > 0 else {
+                let result = try work()
+                return other.withLock { $0 = result }
+            }
+            let place = places[item - 1]
+            let block = try Self.block(rows[place.matrix][place.block], of: matrices[place.matrix])
+            done.withLock { $0[place.matrix][place.block] = block }
+        }
+        let found = done.withLock { $0 }
+        let sums = matrices.indices.map { matrix in
+            RowSums(matrices[matrix], rows[matrix], rows[matrix].indices.compactMap { found[matrix][$0] })
+        }
+        return (sums, other.withLock { $0! })
     }
 
     static func block(_ rows: Range<Int>, of matrix: TensorRows) throws -> Block {

@@ -148,7 +148,7 @@ extension Tokenizer {
             banned = Self.bannedIDs(added, model)
         }
 
-        private static func readAddedTokens(_ list: [JSON]) throws -> [AddedToken] {
+        static func readAddedTokens(_ list: [JSON]) throws -> [AddedToken] {
             try list.enumerated().map { index, json in
                 var component = try Component(json, at: "added_tokens[\(index)]")
                 let token = AddedToken(

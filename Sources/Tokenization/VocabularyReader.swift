@@ -17,10 +17,7 @@ struct VocabularyReader {
         var ids = TokenTable(capacity: vocabulary.count)
         var table = TokenTable(capacity: vocabulary.count)
         for (token, value) in vocabulary {
-            guard let id = value.int, id >= 0, id <= Self.highestID else {
-                throw TokenizerError.malformed(
-                    place: "model.vocab", reason: "the id of \"\(token.prefix(60))\" is not a number from 0 to 2^21")
-            }
+            let id = try Self.id(of: token, value)
             if id >= tokens.count {
                 tokens.append(contentsOf: repeatElement(nil, count: id + 1 - tokens.count))
             }
@@ -40,6 +37,15 @@ struct VocabularyReader {
         self.tokens = tokens
         self.ids = ids
         self.table = table
+    }
+
+    /// The id that `model.vocab` gives a token.
+    static func id(of token: String, _ value: JSON) throws -> Int {
+        guard let id = value.int, id >= 0, id <= highestID else {
+            throw TokenizerError.malformed(
+                place: "model.vocab", reason: "the id of \"\(token.prefix(60))\" is not a number from 0 to 2^21")
+        }
+        return id
     }
 
     /// Merges as `"left right"` or as `["left", "right"]`, in order of rank.

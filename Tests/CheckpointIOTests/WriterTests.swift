@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import Synchronization
 import Testing
 
 @Suite struct WriterTests {
@@ -67,6 +68,44 @@ import Testing
             }
             let left = try FileManager.default.contentsOfDirectory(atPath: folder)
             #expect(left.isEmpty)
+        }
+    }
+
+    @Test func copiesWhileTheRestIsWorkedOut() throws {
+        try Samples.withFolder { folder in
+            let source = try CheckpointFile(path: Samples.write(to: folder))
+            let stored = TensorGroup.allCases.flatMap { source.tensors(in: $0) }
+            let copies = stored.map {
+                TensorToWrite(group: $0.group, description: $0.description, content: .copy(source, $0))
+            }
+            let new = Samples.tensor("new", .bfloat16, [300, 40], Samples.weights(.bfloat16, 12000, seed: 5))
+            let path = folder + "/copied.h5"
+            let done = Mutex(0)
+            let written = try CheckpointWriter.write(
+                copying: copies, to: path, overwrite: false,
+                progress: { bytes in done.withLock { $0 = max($0, bytes) } },
+                while: { (source.metadata, [new]) })
+            let whole = try CheckpointWriter.write(
+                source.metadata, tensors: copies + [new], to: folder + "/whole.h5", overwrite: false)
+            #expect(written.digest == whole.digest)
+            #expect(written.logicalByteCount == whole.logicalByteCount)
+            #expect(done.withLock { $0 } == written.logicalByteCount)
+            #expect(try CheckpointFile(path: path).verify().isEmpty)
+
+            // What goes wrong beside the copying leaves nothing, and is what the caller gets.
+            let before = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+            for rest in [[Samples.tensor("a", .int8, [-1], [])], [copies[0]]] {
+                #expect(throws: CheckpointError.self) {
+                    try CheckpointWriter.write(
+                        copying: copies, to: folder + "/bad.h5", overwrite: false, while: { (source.metadata, rest) })
+                }
+            }
+            #expect(throws: CocoaError.self) {
+                try CheckpointWriter.write(
+                    copying: copies, to: folder + "/bad.h5", overwrite: false,
+                    while: { throw CocoaError(.fileNoSuchFile) })
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == before)
         }
     }
 

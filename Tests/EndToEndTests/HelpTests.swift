@@ -136,7 +136,7 @@ import Testing
             "ckpt --generate-completion-script fish | source; and complete -C 'ckpt di'"
         ),
     ]) func completionsLoad(shell: String, script: String) throws {
-        guard FileManager.default.isExecutableFile(atPath: shell) else { return }
+        try #require(FileManager.default.isExecutableFile(atPath: shell), "scripts/test installs \(shell)")
         let tool = URL(fileURLWithPath: Command.ckptPath).deletingLastPathComponent().path
         let folder = try Folder()
         let result = try Command.run(

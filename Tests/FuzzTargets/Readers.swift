@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import OrderedJSON
 import Tokenization
 import Transformer
 
@@ -90,6 +91,11 @@ extension FuzzTarget {
             }
         }
         _ = tokenizer.decode([-1, Int.max, tokenizer.vocabularySize, 0])
+        let texts = try TokenTexts(try JSONMembers(bytes[...]))
+        guard texts.vocabularySize == tokenizer.vocabularySize, texts.addedTokens == tokenizer.addedTokens else {
+            throw FuzzFinding("the vocabulary is another one where merges are not read")
+        }
+        _ = texts.text(of: 0)
         var editor = try TokenizerEditor(json: bytes)
         do {
             try editor.add(AddedToken(id: editor.nextID, content: "<fuzz>"))

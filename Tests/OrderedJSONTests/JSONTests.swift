@@ -59,4 +59,45 @@ import Testing
         }
         #expect(JSON.double(.nan) == .null)
     }
+
+    @Test func membersAreCutOutAsTheyAreWritten() throws {
+        let text = #" { "a" : [1, "]}\"", {"b": []}] ,"\u0062":-0.50, "X": {}, "Y":"x" } "#
+            .replacing("X", with: "\u{E9}").replacing("Y", with: "e\u{301}")
+        let bytes = Array(text.utf8)
+        // A slice has indices of its own.
+        let members = try JSONMembers(([0] + bytes)[1...])
+        #expect(members.keys == ["a", "b", "\u{E9}", "e\u{301}"])
+        #expect(members["a"].map { String(decoding: $0, as: UTF8.self) } == #"[1, "]}\"", {"b": []}]"#)
+        #expect(members["b"].map { String(decoding: $0, as: UTF8.self) } == "-0.50")
+        #expect(try members.value("\u{E9}") == .object(JSONObject()))
+        #expect(try members.value("e\u{301}")?.string == "x")
+        #expect(try members.value("c") == nil)
+        let whole = try JSON.parse(bytes)
+        for key in members.keys { #expect(try members.value(key) == whole[key]) }
+        #expect(try JSONMembers(Array("{}".utf8)[...]).keys.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("[1]", "expected an object at line 1, column 1"),
+        (#"{"a":1,"a":2}"#, "duplicate key at line 1, column 8"),
+        (#"{"a":[}]}"#, "unexpected character in JSON at line 1, column 7"),
+        (#"{"a":["b"#, "unterminated string at line 1, column 7"),
+        (#"{"a":["b\"#, "unterminated string at line 1, column 7"),
+        (#"{"a":[1"#, "unexpected end of the JSON text at line 1, column 8"),
+        (#"{"a":1} 2"#, "unexpected text after the JSON value at line 1, column 9"),
+        (#"{"a":1 2}"#, "expected ',' or '}' in an object at line 1, column 8"),
+        (#"{"a":1,}"#, "expected a key in quotation marks at line 1, column 8"),
+    ])
+    func membersRefuse(text: String, message: String) {
+        #expect { try JSONMembers(Array(text.utf8)[...]) } throws: { "\($0)" == message }
+    }
+
+    @Test func depthOfMembersIsBounded() {
+        let deep = #"{"a":"# + String(repeating: "[", count: 1_000_000)
+        #expect {
+            try JSONMembers(Array(deep.utf8)[...])
+        } throws: {
+            "\($0)".hasPrefix("JSON is nested too deeply")
+        }
+    }
 }

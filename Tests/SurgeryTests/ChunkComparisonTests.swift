@@ -12,15 +12,18 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    private func write(_ values: [Float], _ type: ElementType, _ name: String, tensor: String = "x.weight") throws
+    private func write(_ values: [Float], _ type: ElementType, _ name: String, shape: [Int] = Self.shape) throws
         -> CheckpointFile
     {
+        try write(TinyModel.tensor(.weights, "x.weight", shape, values, type), name)
+    }
+
+    private func write(_ tensor: TensorToWrite, _ name: String) throws -> CheckpointFile {
         let metadata = CheckpointMetadata(
             kind: .model, step: 0, createdBy: "test", config: "{}", generationConfig: nil, chatTemplate: nil,
             tokenizer: nil, tiedTensors: [:], optimizer: nil, trainingState: nil, history: [:], probes: [], lineage: [])
         _ = try CheckpointWriter.write(
-            metadata, tensors: [try TinyModel.tensor(.weights, tensor, Self.shape, values, type)],
-            to: folder.file(name), overwrite: true)
+            metadata, tensors: [tensor], to: folder.file(name), overwrite: true)
         return try CheckpointFile(path: folder.file(name))
     }
 
@@ -79,6 +82,40 @@ import Testing
         #expect(statistics.signFlipCount == flips)
         #expect(statistics.identicalCount == equal)
         #expect(statistics.unreadCount == 0)
+    }
+
+    @Test(arguments: [ElementType.bfloat16, .float32])
+    func leavesAloneWhatBothStoreAlikeInFrontOfNewRows(type: ElementType) throws {
+        // In B a row of A's last chunk is another one, that chunk goes on, and there are more behind it.
+        let (rowsA, rowsB) = (2500, 3584)
+        let values = TinyModel.values("a", count: rowsB * 512)
+        var changed = values
+        changed[2400 * 512 + 7] += 3
+        let a = try write(Array(values[..<(rowsA * 512)]), type, "a.h5", shape: [rowsA, 512])
+        let stored = try #require(a.tensor("x.weight"))
+        let anew = try write(changed, type, "anew.h5", shape: [rowsB, 512])
+        let tensor = try #require(anew.tensor("x.weight"))
+        let rowBytes = 512 * type.byteCount
+        let edit = TensorEdit(
+            of: stored, in: a, changed: [2400 * rowBytes..<2401 * rowBytes],
+            fill: { try anew.read(tensor, range: $0, into: $1) })
+        let b = try write(TensorToWrite(description: tensor.description, content: .edited(edit)), "b.h5")
+        let rowsPerChunk = try #require(stored.chunkShape)[0]
+        #expect(b.tensor("x.weight")?.chunkShape == stored.chunkShape)
+        for (one, other) in [(a, b), (b, a)] {
+            let comparison = try #require(try CheckpointComparison.compare(one, other).tensors.first)
+            #expect(comparison.status == .resized)
+            let statistics = try #require(comparison.statistics)
+            #expect(statistics.elementCount == rowsA * 512)
+            #expect(statistics.identicalCount == rowsA * 512 - 1)
+            #expect(statistics.unreadCount == 2400 / rowsPerChunk * rowsPerChunk * 512)
+            #expect(statistics.unreadCount > 0)
+            #expect(comparison.largestIndex == [2400, 7])
+            #expect(abs(statistics.largestDifference - 3) < 0.02)
+        }
+        // Cut otherwise, the same rows are gone through one by one.
+        let whole = try #require(try CheckpointComparison.compare(a, anew).tensors.first?.statistics)
+        #expect(whole.identicalCount == rowsA * 512 - 1)
     }
 
     @Test func namesTheDamagedChunk() throws {

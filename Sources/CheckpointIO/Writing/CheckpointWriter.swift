@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Where a tensor's bytes come from while it is written.
 public enum TensorContent: Sendable {
     /// Fills the given range of logical little-endian bytes; may be called from several threads, ranges of one tensor
@@ -103,42 +105,81 @@ public enum CheckpointWriter {
         _ metadata: CheckpointMetadata, tensors: [TensorToWrite], to path: String, overwrite: Bool,
         progress: (@Sendable (Int) -> Void)? = nil
     ) throws -> WrittenCheckpoint {
-        try TensorNames.check(tensors, tied: metadata.tiedTensors)
-        for tensor in tensors {
-            guard case .memory(let memory) = tensor.content, memory.bytes.count != tensor.description.byteCount else {
-                continue
-            }
-            throw CheckpointError.invalid(
-                name: tensor.description.name,
-                problem: "has \(tensor.description.byteCount) bytes, its memory \(memory.bytes.count)")
+        let content = try Content(metadata, tensors)
+        let count = tensors.count + content.records.records.count
+        return try write([], to: path, overwrite: overwrite, datasetCount: count, progress) { content }
+    }
+
+    /// Writes `copies`, tensors that are taken over from another checkpoint as they are stored, while `rest` works out
+    /// what else the checkpoint has; then that. Else like `write`.
+    ///
+    /// - Parameter rest: runs on a thread of its own; where it throws, copying ends.
+    /// - Throws: `CheckpointError`, or what `rest` or a content throws; the temporary file is removed.
+    public static func write(
+        copying copies: [TensorToWrite], to path: String, overwrite: Bool, progress: (@Sendable (Int) -> Void)? = nil,
+        while rest: @escaping @Sendable () throws -> (CheckpointMetadata, [TensorToWrite])
+    ) throws -> WrittenCheckpoint {
+        try TensorNames.check(copies, tied: [:])
+        // Some two dozen records, and a few tensors.
+        return try write(copies, to: path, overwrite: overwrite, datasetCount: copies.count + 32, progress) {
+            let (metadata, tensors) = try rest()
+            return try Content(metadata, tensors, copies: copies)
         }
-        let records = try CheckpointRecords(metadata)
+    }
+
+    /// What there is to write, checked.
+    private struct Content: Sendable {
+        let records: CheckpointRecords
+        /// Without those that are copied while this is made.
+        let tensors: [TensorToWrite]
+
+        init(_ metadata: CheckpointMetadata, _ tensors: [TensorToWrite], copies: [TensorToWrite] = []) throws {
+            try TensorNames.check(copies + tensors, tied: metadata.tiedTensors)
+            for tensor in tensors {
+                guard case .memory(let memory) = tensor.content, memory.bytes.count != tensor.description.byteCount
+                else { continue }
+                throw CheckpointError.invalid(
+                    name: tensor.description.name,
+                    problem: "has \(tensor.description.byteCount) bytes, its memory \(memory.bytes.count)")
+            }
+            records = try CheckpointRecords(metadata)
+            self.tensors = tensors
+        }
+    }
+
+    private static func write(
+        _ copies: [TensorToWrite], to path: String, overwrite: Bool, datasetCount: Int,
+        _ progress: (@Sendable (Int) -> Void)?, _ content: @escaping @Sendable () throws -> Content
+    ) throws -> WrittenCheckpoint {
         let file = try AtomicFile(path, overwrite: overwrite)
+        let temporaryPath = file.temporaryPath
         do {
-            let digest = try write(records, tensors, to: file.temporaryPath, reportedAs: path, progress)
+            let output = try HDF5Thread.shared.run {
+                try HDF5Output(creating: temporaryPath, reportedAs: path, datasetCount: datasetCount)
+            }
+            let (digest, logicalByteCount) = try writeAll(copies, into: output, progress, content)
             let size = try file.byteCount()
             try file.commit()
-            return WrittenCheckpoint(
-                digest: digest, logicalByteCount: tensors.reduce(0) { $0 + $1.description.byteCount },
-                fileByteCount: size)
+            return WrittenCheckpoint(digest: digest, logicalByteCount: logicalByteCount, fileByteCount: size)
         } catch {
             file.discard()
             throw error
         }
     }
 
-    private static func write(
-        _ records: CheckpointRecords, _ tensors: [TensorToWrite], to temporaryPath: String,
-        reportedAs path: String, _ progress: (@Sendable (Int) -> Void)?
-    ) throws -> String {
+    private static func writeAll(
+        _ copies: [TensorToWrite], into output: HDF5Output, _ progress: (@Sendable (Int) -> Void)?,
+        _ makeContent: @escaping @Sendable () throws -> Content
+    ) throws -> (digest: String, logicalByteCount: Int) {
         let thread = HDF5Thread.shared
-        let datasetCount = tensors.count + records.records.count
-        let output = try thread.run {
-            try HDF5Output(creating: temporaryPath, reportedAs: path, datasetCount: datasetCount)
-        }
         do {
+            let (content, copyHashes) = try encode(copies, into: output, progress, while: makeContent)
+            let records = content.records
+            let copied = copies.reduce(0) { $0 + $1.description.byteCount }
             try thread.run { for group in records.groups { try output.createGroup(group) } }
-            let hashes = try TensorEncoder(output, tensors, progress).encode()
+            let rest = TensorEncoder(output, content.tensors) { progress?(copied + $0) }
+            let hashes = try copyHashes + rest.encode()
+            let tensors = copies + content.tensors
             let (digest, attributes) = digests(records, tensors, hashes)
             try thread.run {
                 for record in records.records where record.attribute == nil { try write(record, to: output) }
@@ -148,11 +189,29 @@ public enum CheckpointWriter {
                 }
                 try output.close()
             }
-            return digest
+            return (digest, tensors.reduce(0) { $0 + $1.description.byteCount })
         } catch {
             try? thread.run { try output.close() }
             throw error
         }
+    }
+
+    /// Writes the copies while the rest is worked out.
+    private static func encode(
+        _ copies: [TensorToWrite], into output: HDF5Output, _ progress: (@Sendable (Int) -> Void)?,
+        while makeContent: @escaping @Sendable () throws -> Content
+    ) throws -> (content: Content, hashes: [String]) {
+        guard !copies.isEmpty else { return (try makeContent(), []) }
+        let encoder = TensorEncoder(output, copies, progress)
+        let made = Mutex<Result<Content, any Error>?>(nil)
+        let thread = try WorkerThread {
+            let result = Result { try makeContent() }
+            if case .failure(let error) = result { encoder.stop(error) }
+            made.withLock { $0 = result }
+        }
+        let hashes = Result { try encoder.encode() }
+        thread.join()
+        return (try made.withLock { try $0!.get() }, try hashes.get())
     }
 
     /// Writes a dataset that is no tensor. On libhdf5's thread.

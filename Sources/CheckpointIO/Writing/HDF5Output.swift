@@ -60,8 +60,9 @@ final class HDF5Output: @unchecked Sendable {
         try driver.output.finish(byteCount: Int(driver.allocated))
     }
 
-    /// Creates a group, and those above it that are missing.
+    /// Creates a group where it is missing, and those above it.
     func createGroup(_ name: String) throws {
+        if H5Lexists(file, name, ckpt_h5p_default()) > 0 { return }
         H5Gclose(try opened(H5Gcreate2(file, name, linkProperties, ckpt_h5p_default(), ckpt_h5p_default()), name))
     }
 

@@ -53,6 +53,9 @@ final class TensorEncoder: Sendable {
         return hashes
     }
 
+    /// Ends `encode`, which then throws `error`. From any thread.
+    func stop(_ error: any Error) { state.update { $0.fail(error) } }
+
     // MARK: - On all cores
 
     private func encodeSteps() {

@@ -29,13 +29,13 @@ public enum CheckpointComparison {
                 keepsRowChanges: [VocabularyTensors.embeddingName, VocabularyTensors.headName].contains(pair.name))
         }
         let tensors = try TensorComparison.measure(pairings, rowsOfInterest: interesting, progress: progress)
-        // Reading a large tokenizer takes longer than comparing two files that are equal.
+        // Reading a large vocabulary takes longer than comparing two files that are equal.
         let needsText = tensors.contains { $0.rowChanges != nil }
         let tokenizers = try TokenizerComparison(a, b)
-        let tokenizer =
+        let texts =
             try !needsText
-            ? nil : tokenizers.tokenizerB ?? b.metadata.tokenizer.map { try Tokenizer(json: $0.json) }
-        func text(_ id: Int) -> String { tokenizer?.token(of: id) == nil ? "id \(id)" : tokenizer?.decode([id]) ?? "" }
+            ? nil : tokenizers.textsB ?? b.metadata.tokenizer.map { try TokenTexts(JSONMembers($0.json[...])) }
+        func text(_ id: Int) -> String { texts?.text(of: id) ?? "id \(id)" }
         var optimizer: OptimizerComparison?
         if options.includesOptimizer { optimizer = try OptimizerComparison(a, b) }
         return ComparisonReport(

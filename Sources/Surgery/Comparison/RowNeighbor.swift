@@ -8,9 +8,9 @@ public struct RowNeighbor: Sendable, Equatable {
     public let cosine: Float
 
     /// The nearest rows by cosine to each of `targets`, the row itself left out; zero rows are near nothing. And the sum
-    /// of the squares of all elements, nil where there was nothing to look for.
+    /// of the squares of the first `summedRows` rows, nil where there was nothing to look for.
     static func nearest(
-        to targets: [Int], in matrix: TensorRows, count: Int = 5
+        to targets: [Int], in matrix: TensorRows, summedRows: Int, count: Int = 5
     ) throws -> (neighbors: [Int: [RowNeighbor]], squares: Double?) {
         guard !targets.isEmpty else { return ([:], nil) }
         let width = matrix.columns
@@ -34,7 +34,7 @@ public struct RowNeighbor: Sendable, Equatable {
                 let pointer = base + offset * width
                 let square = dotProduct(pointer, pointer, width)
                 guard square > 0, square.isFinite else { continue }
-                squares += Double(square)
+                if row < summedRows { squares += Double(square) }
                 let norm = square.squareRoot()
                 for (index, direction) in directions.enumerated() where targets[index] != row {
                     let cosine = direction.withUnsafeBufferPointer { direction in

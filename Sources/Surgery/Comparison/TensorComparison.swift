@@ -87,10 +87,11 @@ public struct TensorComparison: Sendable {
             uniqueKeysWithValues: rowsOfInterest.map { row in
                 (row, (row < a.rows ? try a.row(row) : nil, row < b.rows ? try b.row(row) : nil))
             })
-        let found = try RowNeighbor.nearest(to: rowsOfInterest.filter { $0 < b.rows }.sorted(), in: b)
+        let found = try RowNeighbor.nearest(
+            to: rowsOfInterest.filter { $0 < b.rows }.sorted(), in: b, summedRows: min(a.rows, b.rows))
         neighbors = found.neighbors
         // Looking for neighbours read all of B, so the norms need not leave out what is stored alike.
-        if let squares = found.squares, pairing.status == .changed { statistics.include(allSquaresOfB: squares) }
+        if let squares = found.squares { statistics.include(allSquaresOfB: squares) }
         self.statistics = statistics
     }
 }

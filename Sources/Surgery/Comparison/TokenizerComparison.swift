@@ -23,8 +23,8 @@ public struct TokenizerComparison: Sendable {
     public let config: [KeyDifference]
     /// `think`, `think_end`, `short` where their ids differ.
     public let controlTokens: [ChangedToken]
-    /// B's tokenizer where it had to be read.
-    let tokenizerB: Tokenizer?
+    /// B's tokens where they had to be read.
+    let textsB: TokenTexts?
 
     init(_ a: CheckpointFile, _ b: CheckpointFile) throws {
         let left = a.metadata.tokenizer
@@ -40,27 +40,38 @@ public struct TokenizerComparison: Sendable {
             sizeB = nil
             tokens = []
             parts = []
-            tokenizerB = nil
+            textsB = nil
             return
         }
-        // A large tokenizer takes the better part of a second to read.
-        let ((tokenizerA, jsonA), (tokenizerB, jsonB)) = try bothConcurrently(
-            { (try left.map { try Tokenizer(json: $0.json) }, left.flatMap { try? JSON.parse($0.json) }) },
-            { (try right.map { try Tokenizer(json: $0.json) }, right.flatMap { try? JSON.parse($0.json) }) })
-        self.tokenizerB = tokenizerB
-        sizeA = tokenizerA?.vocabularySize
-        sizeB = tokenizerB?.vocabularySize
-        let idsA = Self.ids(tokenizerA)
-        let idsB = Self.ids(tokenizerB)
-        tokens = Set(idsA.keys).union(idsB.keys).filter { idsA[$0] != idsB[$0] }
-            .map { ChangedToken(content: $0, idA: idsA[$0], idB: idsB[$0]) }
+        let ((textsA, membersA), (textsB, membersB)) = try bothConcurrently(
+            { try Self.read(left) }, { try Self.read(right) })
+        self.textsB = textsB
+        sizeA = textsA?.vocabularySize
+        sizeB = textsB?.vocabularySize
+        let idsA = Self.ids(textsA)
+        let idsB = Self.ids(textsB)
+        let changed = Set(idsA.keys).union(idsB.keys).filter { idsA[$0] != idsB[$0] }
+        tokens = changed.map { ChangedToken(content: $0, idA: idsA[$0], idB: idsB[$0]) }
             .sorted { ($0.idB ?? $0.idA ?? 0, $0.content) < ($1.idB ?? $1.idA ?? 0, $1.content) }
-        let keys = (jsonA?.object?.keys ?? []) + (jsonB?.object?.keys ?? []).filter { jsonA?[$0] == nil }
-        parts = keys.filter { $0 != "added_tokens" && jsonA?[$0] != jsonB?[$0] }
+        let keys = (membersA?.keys ?? []) + (membersB?.keys ?? []).filter { membersA?[$0] == nil }
+        parts = try keys.filter { key in
+            guard key != "added_tokens", membersA?[key] != membersB?[key] else { return false }
+            return try membersA?.value(key) != membersB?.value(key)
+        }
     }
 
-    private static func ids(_ tokenizer: Tokenizer?) -> [String: Int] {
-        Dictionary(tokenizer?.addedTokens.map { ($0.content, $0.id) } ?? [], uniquingKeysWith: { first, _ in first })
+    private static func read(_ tokenizer: TokenizerRecord?) throws -> (TokenTexts?, JSONMembers?) {
+        guard let tokenizer else { return (nil, nil) }
+        do {
+            let members = try JSONMembers(tokenizer.json[...])
+            return (try TokenTexts(members), members)
+        } catch let error as JSONError {
+            throw TokenizerError.notJSON(reason: "\(error)")
+        }
+    }
+
+    private static func ids(_ texts: TokenTexts?) -> [String: Int] {
+        Dictionary(texts?.addedTokens.map { ($0.content, $0.id) } ?? [], uniquingKeysWith: { first, _ in first })
     }
 
     public var isSame: Bool { isIdentical && config.isEmpty && controlTokens.isEmpty }

@@ -1,0 +1,44 @@
+import OrderedJSON
+
+/// What the ids of a `tokenizer.json` stand for, and no more: a tokenizer that encodes needs its merges read, which for
+/// 128k tokens takes ten times as long.
+public struct TokenTexts: Sendable {
+    /// In order of id.
+    public let addedTokens: [AddedToken]
+    /// The highest id + 1.
+    public let vocabularySize: Int
+    private let tokens: [String?]
+    private let decoders: [TokenDecoder]
+
+    /// - Parameter json: the members of a `tokenizer.json`. A model without a table from texts to ids gives no texts.
+    /// - Throws: `TokenizerError`.
+    public init(_ json: JSONMembers) throws {
+        do {
+            addedTokens = try Tokenizer.Storage.readAddedTokens(json.value("added_tokens")?.array ?? [])
+                .sorted { $0.id < $1.id }
+            let decoder = try json.value("decoder") ?? .null
+            decoders = decoder.isNull ? [] : try TokenDecoder.read(decoder, at: "decoder")
+            let vocabulary = try json["model"].map { try JSONMembers($0).value("vocab") }??.object ?? JSONObject()
+            var tokens: [String?] = []
+            tokens.reserveCapacity(vocabulary.count)
+            for (token, value) in vocabulary {
+                let id = try VocabularyReader.id(of: token, value)
+                if id >= tokens.count { tokens += repeatElement(nil, count: id + 1 - tokens.count) }
+                tokens[id] = token
+            }
+            for added in addedTokens where tokens.indices.contains(added.id) { tokens[added.id] = nil }
+            self.tokens = tokens
+            vocabularySize = max(tokens.count, (addedTokens.last?.id ?? -1) + 1)
+        } catch let error as JSONError {
+            throw TokenizerError.notJSON(reason: "\(error)")
+        }
+    }
+
+    /// The text that one token adds; nil where the id has no token.
+    public func text(of id: Int) -> String? {
+        if let token = tokens.indices.contains(id) ? tokens[id] : nil {
+            return decoders.reduce([token]) { $1.apply(to: $0) }.joined()
+        }
+        return addedTokens.first { $0.id == id }?.content
+    }
+}
