@@ -57,7 +57,8 @@ struct SFTData {
             throw TrainingFailure.emptyData(
                 data.isEmpty
                     ? "the data holds no pairs"
-                    : "no pair is left to train on: \(summary.incomplete) miss a half, \(summary.droppedOverlong) of "
+                    : "no pair is left to train on: \(summary.incomplete) miss a half (two rows of one prompt make a "
+                        + "pair, one answer beginning with <think> and one with <short>), \(summary.droppedOverlong) of "
                         + "\(data.count) are longer than \(options.maximumLength) tokens (--max-length), "
                         + "\(summary.heldOutForProbe) are kept for the probe, \(summary.heldOutForEvaluation) for evaluation"
             )
