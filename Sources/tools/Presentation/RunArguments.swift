@@ -51,6 +51,14 @@ struct RunArguments: ParsableArguments {
         }
     }
 
+    func apply(to options: inout some TrainingOptions) {
+        take(microBatchTokens, into: &options.microBatchTokens)
+        take(clipNorm, into: &options.clipNorm)
+        if !freeze.isEmpty { options.freeze = freeze }
+        take(seed, into: &options.seed)
+        take(keepLast, into: &options.keepLast)
+    }
+
     var isResuming: Bool { resume != nil }
 
     /// The folder to go on in; nil for a new run.

@@ -16,6 +16,9 @@ struct RLRunArguments: ParsableArguments {
     @Option(help: "Answers sampled for each prompt. Default: \(standard.samplesPerPrompt).")
     var samples: Int?
 
+    @Option(help: "Steps of linear warm-up of the learning rate. Default: \(standard.warmupSteps).")
+    var warmup: Int?
+
     @Option(help: "Steps between saved states. Default: \(standard.saveEvery).")
     var saveEvery: Int?
 
@@ -36,6 +39,7 @@ struct RLRunArguments: ParsableArguments {
         take(steps, into: &options.steps)
         take(prompts, into: &options.promptsPerStep)
         take(samples, into: &options.samplesPerPrompt)
+        take(warmup, into: &options.warmupSteps)
         take(saveEvery, into: &options.saveEvery)
         take(probeEvery, into: &options.probeEvery)
         if logProbabilities { options.logsProbabilities = true }
@@ -220,39 +224,6 @@ struct RLGuardArguments: ParsableArguments {
         take(alarmShare, into: &options.alarmShare)
         take(alarmSteps, into: &options.alarmSteps)
         take(evalEvery, into: &options.evaluateEvery)
-    }
-}
-
-struct RLOptimizerArguments: ParsableArguments {
-    @Option(name: .customLong("lr"), help: "Peak learning rate. Default: \(standard.learningRate).")
-    var learningRate: Double?
-
-    @Option(help: "Shape behind the warm-up. Default: \(standard.schedule.rawValue).")
-    var schedule: LearningRateSchedule.Shape?
-
-    @Option(help: "Steps of linear warm-up. Default: \(standard.warmupSteps).")
-    var warmup: Int?
-
-    @Option(help: "Where the schedule ends, as a share of the peak. Default: \(standard.finalLearningRateShare).")
-    var finalLrShare: Double?
-
-    @Option(help: "AdamW's beta 1. Default: \(standard.beta1).")
-    var beta1: Double?
-
-    @Option(help: "AdamW's beta 2. Default: \(standard.beta2).")
-    var beta2: Double?
-
-    @Option(help: "AdamW's weight decay, on matrices. Default: \(standard.weightDecay).")
-    var weightDecay: Double?
-
-    func apply(to options: inout RLOptions) {
-        take(learningRate, into: &options.learningRate)
-        take(schedule, into: &options.schedule)
-        take(warmup, into: &options.warmupSteps)
-        take(finalLrShare, into: &options.finalLearningRateShare)
-        take(beta1, into: &options.beta1)
-        take(beta2, into: &options.beta2)
-        take(weightDecay, into: &options.weightDecay)
     }
 }
 

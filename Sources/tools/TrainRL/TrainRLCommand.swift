@@ -47,7 +47,7 @@ struct TrainRLCommand: ParsableCommand {
     @OptionGroup(title: "Reward") var reward: RLRewardArguments
     @OptionGroup(title: "Loss") var loss: RLLossArguments
     @OptionGroup(title: "Guards") var guards: RLGuardArguments
-    @OptionGroup(title: "Optimizer") var optimizer: RLOptimizerArguments
+    @OptionGroup(title: "Optimizer") var optimizer: OptimizerArguments<RLOptions>
 
     func validate() throws {
         guard arguments.isResuming || arguments.output != nil || dryRun else {
@@ -97,11 +97,7 @@ struct TrainRLCommand: ParsableCommand {
     private func given(_ base: RLOptions) -> RLOptions {
         var options = base
         if let preset { options.apply(preset) }
-        take(arguments.microBatchTokens, into: &options.microBatchTokens)
-        take(arguments.clipNorm, into: &options.clipNorm)
-        if !arguments.freeze.isEmpty { options.freeze = arguments.freeze }
-        take(arguments.seed, into: &options.seed)
-        take(arguments.keepLast, into: &options.keepLast)
+        arguments.apply(to: &options)
         schedule.apply(to: &options)
         sampling.apply(to: &options)
         reward.apply(to: &options)

@@ -17,6 +17,9 @@ struct SFTRunArguments: ParsableArguments {
     @Option(help: "Tokens in one update instead: pairs are taken as long as they fit.")
     var batchTokens: Int?
 
+    @Option(help: "Updates of linear warm-up of the learning rate. Default: 5 % of the steps.")
+    var warmup: Int?
+
     @Option(help: "Updates between saved states. Default: only the last.")
     var saveEvery: Int?
 
@@ -25,11 +28,12 @@ struct SFTRunArguments: ParsableArguments {
         take(epochs, into: &options.epochs)
         take(batchPairs, into: &options.pairsPerStep)
         takeOptional(batchTokens, into: &options.tokensPerStep)
+        takeOptional(warmup, into: &options.warmupSteps)
         takeOptional(saveEvery, into: &options.saveEvery)
     }
 }
 
-/// What is trained on, and what the loss is.
+/// What is trained, on what, and what the loss is.
 struct SFTLossArguments: ParsableArguments {
     @Option(help: "The order of the pairs: shuffled (anew in every epoch; the default), or file.")
     var order: PairOrder?
@@ -46,12 +50,18 @@ struct SFTLossArguments: ParsableArguments {
     @Option(help: "What is trained: all (the default), or control: the rows of the control tokens alone.")
     var trainRows: TrainRows?
 
+    @Option(
+        name: .customLong("control-lr-scale"),
+        help: "Factor on the learning rate of the control tokens' rows. Default: \(standard.controlLearningRateScale).")
+    var controlLearningRateScale: Double?
+
     func apply(to options: inout SFTOptions) {
         take(order, into: &options.order)
         take(maxLength, into: &options.maximumLength)
         take(overlong, into: &options.overlong)
         take(lossReduction, into: &options.reduction)
         take(trainRows, into: &options.trainRows)
+        take(controlLearningRateScale, into: &options.controlLearningRateScale)
     }
 }
 
@@ -85,48 +95,7 @@ struct SFTEvaluationArguments: ParsableArguments {
     }
 }
 
-/// AdamW and its learning rate.
-struct SFTOptimizerArguments: ParsableArguments {
-    @Option(name: .customLong("lr"), help: "Peak learning rate. Default: \(standard.learningRate).")
-    var learningRate: Double?
-
-    @Option(
-        name: .customLong("control-lr-scale"),
-        help: "Factor on the learning rate of the control tokens' rows. Default: \(standard.controlLearningRateScale).")
-    var controlLearningRateScale: Double?
-
-    @Option(help: "constant, linear or cosine. Default: \(standard.schedule.rawValue).")
-    var schedule: LearningRateSchedule.Shape?
-
-    @Option(help: "Updates of linear warm-up. Default: 5 % of the steps.")
-    var warmup: Int?
-
-    @Option(help: "Where the schedule ends, as a share of the peak. Default: \(standard.finalLearningRateShare).")
-    var finalLrShare: Double?
-
-    @Option(help: "AdamW's beta 1. Default: \(standard.beta1).")
-    var beta1: Double?
-
-    @Option(help: "AdamW's beta 2. Default: \(standard.beta2).")
-    var beta2: Double?
-
-    @Option(help: "AdamW's weight decay, on matrices. Default: \(standard.weightDecay).")
-    var weightDecay: Double?
-
-    func apply(to options: inout SFTOptions) {
-        take(learningRate, into: &options.learningRate)
-        take(controlLearningRateScale, into: &options.controlLearningRateScale)
-        take(schedule, into: &options.schedule)
-        takeOptional(warmup, into: &options.warmupSteps)
-        take(finalLrShare, into: &options.finalLearningRateShare)
-        take(beta1, into: &options.beta1)
-        take(beta2, into: &options.beta2)
-        take(weightDecay, into: &options.weightDecay)
-    }
-}
-
 extension TrainRows: ExpressibleByArgument {}
 extension PairOrder: ExpressibleByArgument {}
 extension OverlongPolicy: ExpressibleByArgument {}
 extension LossReduction: ExpressibleByArgument {}
-extension LearningRateSchedule.Shape: ExpressibleByArgument {}

@@ -33,7 +33,7 @@ struct TrainSFTCommand: ParsableCommand {
     @OptionGroup(title: "Run") var schedule: SFTRunArguments
     @OptionGroup(title: "Data and loss") var loss: SFTLossArguments
     @OptionGroup(title: "Evaluation") var evaluation: SFTEvaluationArguments
-    @OptionGroup(title: "Optimizer") var optimizer: SFTOptimizerArguments
+    @OptionGroup(title: "Optimizer") var optimizer: OptimizerArguments<SFTOptions>
 
     func validate() throws {
         guard arguments.isResuming || arguments.output != nil || dryRun else {
@@ -92,11 +92,7 @@ struct TrainSFTCommand: ParsableCommand {
     /// The options with the flags that were given in place.
     private func given(_ base: SFTOptions) -> SFTOptions {
         var options = base
-        take(arguments.microBatchTokens, into: &options.microBatchTokens)
-        take(arguments.clipNorm, into: &options.clipNorm)
-        if !arguments.freeze.isEmpty { options.freeze = arguments.freeze }
-        take(arguments.seed, into: &options.seed)
-        take(arguments.keepLast, into: &options.keepLast)
+        arguments.apply(to: &options)
         schedule.apply(to: &options)
         loss.apply(to: &options)
         evaluation.apply(to: &options)

@@ -2,7 +2,7 @@ import CheckpointIO
 import OrderedJSON
 
 /// Options of the reinforcement learning stage, with the defaults of `ckpt train-rl`.
-public struct RLOptions: Sendable, Equatable {
+public struct RLOptions: TrainingOptions, Sendable, Equatable {
     /// How the weight of the control token is set.
     public enum Alpha: Sendable, Equatable {
         case fixed(Double)
@@ -182,13 +182,13 @@ extension RLOptions: RecordedOptions {
     /// - Throws: `OptionError` naming the flag.
     public func check() throws {
         let require = OptionError.require
+        try checkTraining()
         let counts: [(flag: String, value: Int, most: Int)] = [
             ("--steps", steps, 1 << 40), ("--prompts", promptsPerStep, 1 << 20),
             ("--samples", samplesPerPrompt, 1 << 16), ("--max-prompt-tokens", maximumPromptTokens, 1 << 24),
             ("--max-new-tokens", maximumNewTokens, 1 << 24), ("--max-short-tokens", maximumShortTokens ?? 1, 1 << 24),
             ("--updates-per-batch", updatesPerBatch, 1 << 16), ("--mini-batches", miniBatches ?? 1, 1 << 16),
-            ("--micro-batch-tokens", microBatchTokens, 1 << 40), ("--save-every", saveEvery, 1 << 40),
-            ("--keep-last", keepLast, 1 << 40), ("--probe-every", probeEvery, 1 << 40),
+            ("--save-every", saveEvery, 1 << 40), ("--probe-every", probeEvery, 1 << 40),
             ("--eval-every", evaluateEvery, 1 << 40),
         ]
         for (flag, value, most) in counts {
@@ -201,23 +201,18 @@ extension RLOptions: RecordedOptions {
             try require((0...1 << 40).contains(value), "\(flag) must not be negative")
         }
         for (flag, value) in [
-            ("--temperature", temperature), ("--lr", learningRate), ("--reward-timeout", rewardTimeout),
-            ("--balance-cap", balanceCap), ("--kl-limit", klLimit ?? 1), ("--adam-epsilon", epsilon),
+            ("--temperature", temperature), ("--reward-timeout", rewardTimeout), ("--balance-cap", balanceCap),
+            ("--kl-limit", klLimit ?? 1),
         ] {
             try require(value > 0 && value.isFinite, "\(flag) must be above 0")
         }
         for (flag, value) in [
             ("--epsilon-high", epsilonHigh), ("--entropy-coefficient", entropyCoefficient),
-            ("--kl-coefficient", klCoefficient), ("--weight-decay", weightDecay), ("--clip-norm", clipNorm),
+            ("--kl-coefficient", klCoefficient),
         ] {
             try require(value >= 0 && value.isFinite, "\(flag) must not be negative")
         }
-        for (flag, value) in [("--epsilon-low", epsilonLow), ("--final-lr-share", finalLearningRateShare)] {
-            try require((0...1).contains(value), "\(flag) must lie in 0...1")
-        }
-        for (flag, value) in [("--beta1", beta1), ("--beta2", beta2)] {
-            try require(value >= 0 && value < 1, "\(flag) must lie in 0..<1")
-        }
+        try require((0...1).contains(epsilonLow), "--epsilon-low must lie in 0...1")
         try require((0..<0.5).contains(alarmShare), "--alarm-share must lie in 0..<0.5")
         for value in [
             rewards.shortRight, rewards.thinkRight, rewards.shortWrong, rewards.thinkWrong, rewards.malformed,

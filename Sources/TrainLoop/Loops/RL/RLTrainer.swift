@@ -58,14 +58,10 @@ public struct RLTrainer {
             shape: options.schedule, peak: options.learningRate, warmUpSteps: options.warmupSteps,
             totalSteps: options.steps, floorRatio: options.finalLearningRateShare)
 
-        let makeOptimizer: (ModelConfiguration) -> AdamW = { configuration in
-            AdamW(
-                configuration, beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon,
-                weightDecay: options.weightDecay)
-        }
         var stored = JSON.null
         if resuming {
-            (state, stored) = try TrainingState.resuming(file, command: Self.command, optimizer: makeOptimizer)
+            (state, stored) = try TrainingState.resuming(
+                file, command: Self.command, optimizer: options.optimizer(for:))
             guard stored["data_sha256"]?.string == dataDigest else { throw TrainingFailure.dataChanged("--data") }
             guard stored["eval_data_sha256"]?.string == evaluation?.digest else {
                 throw TrainingFailure.dataChanged("--eval-data")
@@ -74,7 +70,7 @@ public struct RLTrainer {
             dataPosition = stored["data_position"]?.int ?? state.step * options.promptsPerStep
             try OptionError.require(dataPosition >= 0, "\(file.path): its data_position is negative")
         } else {
-            state = try TrainingState(starting: file, optimizer: makeOptimizer)
+            state = try TrainingState(starting: file, optimizer: options.optimizer(for:))
             dataPosition = 0
             state.metadata.lineage.append(
                 LineageEntry(

@@ -45,36 +45,12 @@ extension RLTrainer {
             chosen.flatMap { Array(repeating: $0.prompt, count: options.samplesPerPrompt) }, completions
         )
         .filter { !$1.tokens.isEmpty }.map { TrainingSequence(prompt: $0, response: $1.tokens) }
-        let batch =
-            PackedSequences.microBatches(
-                sequences, indices: Array(sequences.indices), tokenBudget: min(options.microBatchTokens, 2048)
-            ).first ?? []
-        let packed = PackedSequences(sequences, indices: batch)
-        func train() -> Double {
-            let start = ContinuousClock.now
-            model.accumulateGradients(packed.batch, packed.positions, into: gradients) { range, _ in
-                (logProbability: range.map { _ in 1e-3 }, entropy: [])
-            }
-            return Double((ContinuousClock.now - start) / .seconds(1))
-        }
-        var trainSeconds = train()
-        // The first pass gets its memory from the system; where it is quick, that is most of it.
-        if trainSeconds < 3 { trainSeconds = train() }
-        gradients.clear()
-        // On a copy without moments of its own, so that the state stays as it is.
-        var optimizer = AdamW(state.parameters.configuration)
-        let scratch = ModelParameters(state.parameters.configuration)
-        var updateSeconds = 0.0
-        for _ in 0..<2 {
-            let start = ContinuousClock.now
-            optimizer.update(scratch, gradients: gradients, learningRate: 0)
-            updateSeconds = Double((ContinuousClock.now - start) / .seconds(1))
-        }
+        let speed = TrainingSpeed(
+            model, sequences, microBatchTokens: options.microBatchTokens, gradients: gradients)
 
         let samples = options.promptsPerStep * options.samplesPerPrompt
         let promptTokens = Double(chosen.reduce(0) { $0 + $1.prompt.count }) / Double(chosen.count)
         let length = Double(sampled) / Double(max(1, completions.count))
-        let trainRate = Double(packed.batch.tokens.count) / max(trainSeconds, 1e-9)
         let sampleRate = Double(sampled) / max(sampleSeconds, 1e-9)
         func stepSeconds(_ length: Double) -> Double {
             let tokens = Double(samples) * length + Double(options.promptsPerStep) * promptTokens
@@ -82,17 +58,17 @@ extension RLTrainer {
             // A forward pass alone is about a third of forward and backward.
             let recomputes = options.updatesPerBatch > 1 && options.oldLogProbabilities == .recomputed
             let scorings = (reference == nil ? 0.0 : 1) + (recomputes ? 1 : 0)
-            return Double(samples) * length / sampleRate + tokens / trainRate * (passes + scorings / 3)
-                + Double(options.updatesPerBatch) * updateSeconds
+            return Double(samples) * length / sampleRate + tokens / speed.tokensPerSecond * (passes + scorings / 3)
+                + Double(options.updatesPerBatch) * speed.secondsPerOptimizerUpdate
         }
         let states = 2 + (options.steps - 1) / options.saveEvery
-        let full = min(options.keepLast, states)
-        let parameters = state.parameters.configuration.parameterCount
         return RLTrial(
-            memory: memory, diskBytes: parameters * (12 * full + 4 * (states - full)), savedStates: states,
+            memory: memory,
+            diskBytes: options.diskBytes(ofStates: states, parameters: state.parameters.configuration.parameterCount),
+            savedStates: states,
             samplesPerStep: samples, meanPromptTokens: promptTokens, meanResponseTokens: length,
             unfinished: completions.count { $0.finish == .cancelled }, sampledTokensPerSecond: sampleRate,
-            trainedTokensPerSecond: trainRate, secondsPerOptimizerUpdate: updateSeconds,
+            trainedTokensPerSecond: speed.tokensPerSecond, secondsPerOptimizerUpdate: speed.secondsPerOptimizerUpdate,
             secondsPerStep: (stepSeconds(length), stepSeconds(Double(options.maximumNewTokens))))
     }
 

@@ -33,7 +33,7 @@ public enum TrainRows: String, Sendable, CaseIterable {
 }
 
 /// Options of the SFT warm-up, with the defaults of `ckpt train-sft`.
-public struct SFTOptions: Sendable, Equatable {
+public struct SFTOptions: TrainingOptions, Sendable, Equatable {
     /// Updates in all; nil: as many as `epochs` passes over the data take.
     public var steps: Int?
     public var epochs = 1.0
@@ -132,10 +132,10 @@ extension SFTOptions: RecordedOptions {
     /// - Throws: `OptionError` naming the flag.
     public func check() throws {
         let require = OptionError.require
+        try checkTraining()
         for (flag, value, least) in [
             ("--steps", steps ?? 1, 1), ("--batch-pairs", pairsPerStep, 1),
-            ("--micro-batch-tokens", microBatchTokens, 1), ("--max-length", maximumLength, 8),
-            ("--save-every", saveEvery ?? 1, 1), ("--keep-last", keepLast, 1),
+            ("--max-length", maximumLength, 8), ("--save-every", saveEvery ?? 1, 1),
             ("--batch-tokens", tokensPerStep ?? 1, 1), ("--eval-every", evaluateEvery ?? 1, 1),
             ("--probe-every", probeEvery ?? 1, 1),
             ("--eval-problems", evaluationProblems, 0), ("--eval-max-new-tokens", evaluationTokens, 1),
@@ -145,18 +145,9 @@ extension SFTOptions: RecordedOptions {
         }
         try require(warmupSteps ?? 0 >= 0 && warmupSteps ?? 0 <= 1 << 40, "--warmup must not be negative")
         try require((0...1 << 20).contains(probeCount), "the number of probe prompts must not be negative")
-        for (flag, value) in [("--lr", learningRate), ("--epochs", epochs), ("--adam-epsilon", epsilon)] {
-            try require(value > 0 && value.isFinite, "\(flag) must be above 0")
-        }
-        for (flag, value) in [
-            ("--control-lr-scale", controlLearningRateScale), ("--weight-decay", weightDecay),
-            ("--clip-norm", clipNorm),
-        ] {
-            try require(value >= 0 && value.isFinite, "\(flag) must not be negative")
-        }
-        try require((0...1).contains(finalLearningRateShare), "--final-lr-share must lie in 0...1")
-        for (flag, value) in [("--beta1", beta1), ("--beta2", beta2)] {
-            try require(value >= 0 && value < 1, "\(flag) must lie in 0..<1")
-        }
+        try require(epochs > 0 && epochs.isFinite, "--epochs must be above 0")
+        try require(
+            controlLearningRateScale >= 0 && controlLearningRateScale.isFinite,
+            "--control-lr-scale must not be negative")
     }
 }

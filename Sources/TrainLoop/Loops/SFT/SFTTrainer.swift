@@ -43,11 +43,6 @@ public struct SFTTrainer {
         try options.check()
         encoder = try PromptEncoder(file)
         self.options = options
-        let makeOptimizer: (ModelConfiguration) -> AdamW = { configuration in
-            AdamW(
-                configuration, beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon,
-                weightDecay: options.weightDecay)
-        }
 
         // A resumed run must leave out the prompts that it left out before, which its own table names.
         let carried = probe == nil ? file.metadata.probes.last : nil
@@ -81,14 +76,15 @@ public struct SFTTrainer {
         ]
 
         if resuming {
-            let (resumed, stored) = try TrainingState.resuming(file, command: Self.command, optimizer: makeOptimizer)
+            let (resumed, stored) = try TrainingState.resuming(
+                file, command: Self.command, optimizer: options.optimizer(for:))
             guard stored["data_sha256"]?.string == dataDigest else { throw TrainingFailure.dataChanged("--data") }
             guard stored["eval_data_sha256"]?.string == evaluation?.digest else {
                 throw TrainingFailure.dataChanged("--eval-data")
             }
             state = resumed
         } else {
-            state = try TrainingState(starting: file, optimizer: makeOptimizer)
+            state = try TrainingState(starting: file, optimizer: options.optimizer(for:))
             state.metadata.lineage.append(
                 LineageEntry(
                     operation: Self.command, arguments: options.json(totalSteps: total), parent: file.digest,
