@@ -35,11 +35,13 @@ let package = Package(
         systemLibrary("CPCRE2", pkgConfig: "libpcre2-8", apt: "libpcre2-dev"),
         systemLibrary("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
         .systemLibrary(name: "CSystem", path: "Sources/CLibraries/CSystem"),
+        // Kernels for instructions that are found at run time; see docs/engine.md.
+        .target(name: "WideVectors"),
 
         library("OrderedJSON", []),
         library("CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd", "CCrypto", "CSystem"]),
         library("Tokenization", ["OrderedJSON", "CPCRE2"]),
-        library("Transformer", ["OrderedJSON", "CheckpointIO", "COpenBLAS"]),
+        library("Transformer", ["OrderedJSON", "CheckpointIO", "COpenBLAS", "WideVectors"]),
         library("Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
         library("TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
         .executableTarget(

@@ -31,7 +31,9 @@ public final class CompactParameters: @unchecked Sendable, ParameterStore {
             }
         }
         self.places = places
-        halves = .allocate(capacity: max(1, matrixCount))
+        // Huge pages: a step of decoding goes through all of it.
+        halves = LargeAllocation.allocate(byteCount: 2 * max(1, matrixCount))
+            .bindMemory(to: UInt16.self).baseAddress!
         floats = .allocate(capacity: max(1, vectorCount))
         floats.initialize(repeating: 0, count: vectorCount)
         let wide = UnsafeMutableBufferPointer<Float>.allocate(capacity: largest)

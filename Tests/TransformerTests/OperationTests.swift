@@ -26,6 +26,47 @@ import Transformer
         }
     }
 
+    /// Enough weights, and rows and columns that no tile divides.
+    @Test(arguments: [(1, 700, 203), (2, 641, 256), (3, 515, 257), (7, 400, 333), (64, 259, 520), (65, 259, 520)])
+    func productsOfAFewRows(_ m: Int, _ n: Int, _ k: Int) {
+        let a = noise(m * k)
+        let b = noise(n * k, seed: 2)
+        let halves = b.map { UInt16($0.bitPattern >> 16) }
+        let cut = halves.map { Float(bitPattern: UInt32($0) << 16) }
+        let expected = MatrixProduct.naiveTimesTransposed(a, b, m: m, n: n, k: k)
+        let expectedOfHalves = MatrixProduct.naiveTimesTransposed(a, cut, m: m, n: n, k: k)
+        for team in Self.teams {
+            var c = [Float](repeating: 1, count: m * n)
+            MatrixProduct.timesTransposed(team, m, n, k, a, k, b, k, &c, n)
+            #expect(relativeError(c, expected) < 1e-5)
+            MatrixProduct.timesTransposed(team, m, n, k, a, k, b, k, &c, n, adding: true)
+            #expect(relativeError(c, expected.map { 2 * $0 }) < 1e-5)
+            BFloat16Product.timesTransposed(team, m, n, k, a, k, halves, &c, n)
+            #expect(relativeError(c, expectedOfHalves) < 1e-5)
+            BFloat16Product.timesTransposed(team, m, n, k, a, k, halves, &c, n, adding: true)
+            #expect(relativeError(c, expectedOfHalves.map { 2 * $0 }) < 1e-5)
+        }
+    }
+
+    /// Where the processor has the instructions, a row's product does not depend on the rows beside it.
+    @Test func productsOfAFewRowsHaveOneOrder() {
+        let (n, k) = (515, 259)
+        let a = noise(9 * k)
+        let b = noise(n * k, seed: 2)
+        func product(_ team: Team, _ rows: Range<Int>) -> [Float] {
+            var c = [Float](repeating: 0, count: rows.count * n)
+            MatrixProduct.timesTransposed(
+                team, rows.count, n, k, Array(a[rows.lowerBound * k..<rows.upperBound * k]), k, b, k, &c, n)
+            return c
+        }
+        guard FewRowsProduct.suits(9, n, k) else { return }
+        let whole = product(.alone, 0..<9)
+        for team in Self.teams {
+            #expect(product(team, 0..<9) == whole)
+            for row in 0..<9 { #expect(product(team, row..<row + 1) == Array(whole[row * n..<(row + 1) * n])) }
+        }
+    }
+
     @Test(arguments: [6, 16, 29]) func rmsNorm(_ width: Int) {
         let rows = 3
         let x = noise(rows * width)

@@ -17,6 +17,9 @@ package enum BFloat16Product {
         _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool = false
     ) {
         guard m > 0, n > 0 else { return }
+        if FewRowsProduct.suitsCompact(m, n, k) {
+            return FewRowsProduct.timesTransposed(team, m, n, k, a, lda, b, k, c, ldc, adding: adding)
+        }
         if m <= directRows {
             team.split(n, grain: max(1, 65_536 / k)) { columns, _ in
                 for column in columns {

@@ -1,6 +1,7 @@
 import COpenBLAS
 
-/// Products of row-major matrices; OpenBLAS does the arithmetic, the team shares out columns or rows of the result.
+/// Products of row-major matrices; OpenBLAS does the arithmetic (`FewRowsProduct` that of a few rows), the team
+/// shares out columns or rows of the result.
 package enum MatrixProduct {
     /// Below this many multiplications handing work to another thread costs more than it saves.
     private static let sharedFrom = 100_000
@@ -11,6 +12,9 @@ package enum MatrixProduct {
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false
     ) {
         guard m > 0, n > 0 else { return }
+        if scale == 1, FewRowsProduct.suits(m, n, k) {
+            return FewRowsProduct.timesTransposed(team, m, n, k, a, lda, b, ldb, c, ldc, adding: adding)
+        }
         let beta: Float = adding ? 1 : 0
         cut(team, m, n, k) { rows, columns in
             if rows.count == 1 {

@@ -1,0 +1,46 @@
+import WideVectors
+
+/// c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0) for a few rows and many weights, as decoding multiplies.
+///
+/// OpenBLAS packs all weights before it multiplies, which for eight rows takes longer than the products; here they go
+/// from memory straight into registers. A sum has its terms in one order, however rows and columns are cut.
+package enum FewRowsProduct {
+    /// For more rows packing pays (docs/engine.md has the rates).
+    private static let rowLimit = 64
+    /// Numbers of a that stay in the second cache.
+    private static let cachedNumbers = 1 << 16
+    /// Fewer weights stay in cache, where OpenBLAS is as fast.
+    private static let leastWeights = 1 << 17
+    private static let isAvailable = ckpt_has_wide_vectors() != 0
+
+    /// Whether the processor has the instructions and the sizes are such that it pays.
+    package static func suits(_ m: Int, _ n: Int, _ k: Int) -> Bool { suitsCompact(m, n, k) && m * k <= cachedNumbers }
+
+    /// The same for weights in bfloat16, which would have to be widened first.
+    package static func suitsCompact(_ m: Int, _ n: Int, _ k: Int) -> Bool {
+        isAvailable && m <= rowLimit && n * k >= leastWeights
+    }
+
+    static func timesTransposed(
+        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
+        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool
+    ) {
+        team.split(n, grain: 64) { columns, _ in
+            ckpt_rows_times_transposed(
+                m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
+                adding ? 1 : 0)
+        }
+    }
+
+    /// The same with weights in bfloat16.
+    static func timesTransposed(
+        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<UInt16>,
+        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool
+    ) {
+        team.split(n, grain: 64) { columns, _ in
+            ckpt_rows_times_transposed_bf16(
+                m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
+                adding ? 1 : 0)
+        }
+    }
+}

@@ -1,0 +1,120 @@
+#include "wide_vectors.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <string.h>
+
+#define WIDE __attribute__((target("avx2,fma")))
+// Everything is inlined into the two functions at the end, where `bf16`, `rows` and `columns` are constants.
+#define PART static inline __attribute__((always_inline)) WIDE
+
+int ckpt_has_wide_vectors(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+PART __m256 weights(const void *b, long index, int bf16) {
+    if (!bf16) return _mm256_loadu_ps((const float *)b + index);
+    __m128i halves = _mm_loadu_si128((const __m128i *)((const uint16_t *)b + index));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+
+PART float weight(const void *b, long index, int bf16) {
+    if (!bf16) return ((const float *)b)[index];
+    uint32_t bits = (uint32_t)((const uint16_t *)b)[index] << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+PART float sum(__m256 v) {
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+PART void fetch(const void *b, long index, int bf16) {
+    _mm_prefetch(bf16 ? (const char *)((const uint16_t *)b + index) : (const char *)((const float *)b + index), _MM_HINT_T0);
+}
+
+/// A tile of the result, of at most 12 sums: with the weights and one vector of a they fill the 16 registers.
+///
+/// The rows of b are too short for the processor to see where they lead, so those that come next are asked for: each of
+/// the `blocks` tiles that need the same weights asks for its share, lest all wait for memory in the first.
+PART void tile(
+    int rows, int columns, long k, const float *a, long lda, const void *b, long at, long ldb, float *c, long ldc,
+    int adding, int bf16, long block, long blocks) {
+    __m256 sums[4][8];
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++) sums[i][j] = _mm256_setzero_ps();
+    const long line = bf16 ? 32 : 16;
+    long next = block * line, l = 0;
+    for (; l + 8 <= k; l += 8) {
+        __m256 w[8];
+        for (int j = 0; j < columns; j++) w[j] = weights(b, at + j * ldb + l, bf16);
+        if (l == next) {
+            for (int j = 0; j < columns; j++) fetch(b, at + (2 * columns + j) * ldb + l, bf16);
+            next += blocks * line;
+        }
+        for (int i = 0; i < rows; i++) {
+            __m256 x = _mm256_loadu_ps(a + i * lda + l);
+            for (int j = 0; j < columns; j++) sums[i][j] = _mm256_fmadd_ps(x, w[j], sums[i][j]);
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++) {
+            float total = sum(sums[i][j]);
+            for (long rest = l; rest < k; rest++) total += a[i * lda + rest] * weight(b, at + j * ldb + rest, bf16);
+            c[i * ldc + j] = adding ? c[i * ldc + j] + total : total;
+        }
+}
+
+/// Some columns of the result for all rows of a: the weights stay in the first cache meanwhile.
+PART void columns_of(
+    int columns, long m, long k, const float *a, long lda, const void *b, long at, long ldb, float *c, long ldc,
+    int adding, int bf16) {
+    const long blocks = (m + 3) / 4;
+    for (long block = 0; block < blocks; block++, a += 4 * lda, c += 4 * ldc) switch (m - 4 * block) {
+        case 1: tile(1, columns, k, a, lda, b, at, ldb, c, ldc, adding, bf16, block, blocks); break;
+        case 2: tile(2, columns, k, a, lda, b, at, ldb, c, ldc, adding, bf16, block, blocks); break;
+        case 3: tile(3, columns, k, a, lda, b, at, ldb, c, ldc, adding, bf16, block, blocks); break;
+        default: tile(4, columns, k, a, lda, b, at, ldb, c, ldc, adding, bf16, block, blocks);
+        }
+}
+
+PART void product(
+    long m, long n, long k, const float *a, long lda, const void *b, long ldb, float *c, long ldc, int adding,
+    int bf16) {
+    long j = 0;
+    if (m == 1)
+        // One sum would wait for the last; eight at a time do not.
+        for (; j + 8 <= n; j += 8) tile(1, 8, k, a, lda, b, j * ldb, ldb, c + j, ldc, adding, bf16, 0, 1);
+    for (; j + 3 <= n; j += 3) columns_of(3, m, k, a, lda, b, j * ldb, ldb, c + j, ldc, adding, bf16);
+    for (; j < n; j++) columns_of(1, m, k, a, lda, b, j * ldb, ldb, c + j, ldc, adding, bf16);
+}
+
+WIDE void ckpt_rows_times_transposed(
+    long m, long n, long k, const float *a, long lda, const float *b, long ldb, float *c, long ldc, int adding) {
+    if (adding) product(m, n, k, a, lda, b, ldb, c, ldc, 1, 0);
+    else product(m, n, k, a, lda, b, ldb, c, ldc, 0, 0);
+}
+
+WIDE void ckpt_rows_times_transposed_bf16(
+    long m, long n, long k, const float *a, long lda, const uint16_t *b, long ldb, float *c, long ldc, int adding) {
+    if (adding) product(m, n, k, a, lda, b, ldb, c, ldc, 1, 1);
+    else product(m, n, k, a, lda, b, ldb, c, ldc, 0, 1);
+}
+
+#else
+
+int ckpt_has_wide_vectors(void) { return 0; }
+
+void ckpt_rows_times_transposed(
+    long m, long n, long k, const float *a, long lda, const float *b, long ldb, float *c, long ldc, int adding) {
+    __builtin_trap();
+}
+
+void ckpt_rows_times_transposed_bf16(
+    long m, long n, long k, const float *a, long lda, const uint16_t *b, long ldb, float *c, long ldc, int adding) {
+    __builtin_trap();
+}
+
+#endif
