@@ -4,6 +4,7 @@
 //   engine-bench train   --shape tiny|smol|… --batch 64 --length 40 [--repeats 5] [--recompute]
 //   engine-bench decode  --shape tiny|smol|… --rows 256 --prompt 20 --new 40 [--groups 8] [--bfloat16]
 //   engine-bench score   --shape … --batch 1 --length 4096 [--bfloat16]
+//   engine-bench products                       few rows with weights [3072, 576] that come from memory, one thread
 //   engine-bench limits
 //
 // --file model.h5 takes a checkpoint's weights in place of a shape, --threads N sets the threads, and --json prints the
@@ -253,12 +254,50 @@ func logits() throws {
         .write(to: URL(fileURLWithPath: output))
 }
 
+/// OpenBLAS, our products, and ours with weights in bfloat16, over so many matrices that none stays in a cache.
+func products() {
+    let (n, k, count) = (3072, 576, 60)
+    let weights = LargeAllocation.allocate(byteCount: 4 * n * k * count).bindMemory(to: Float.self)
+    let halves = LargeAllocation.allocate(byteCount: 2 * n * k * count).bindMemory(to: UInt16.self)
+    for index in weights.indices {
+        weights[index] = Float(index &* 7919 % 1000 - 500) / 5000
+        halves[index] = UInt16(weights[index].bitPattern >> 16)
+    }
+    let (w, h) = (weights.baseAddress!, halves.baseAddress!)
+    print("GFLOP/s on one thread:  rows  OpenBLAS  ours  ours, bfloat16")
+    for m in [1, 2, 4, 8, 16, 32, 64, 128] {
+        let a = (0..<m * k).map { Float($0 &* 104_729 % 1000 - 500) / 500 }
+        var c = [Float](repeating: 0, count: m * n)
+        let products: [(UnsafeMutablePointer<Float>, Int) -> Void] = [
+            { c, index in
+                cblas_sgemm(
+                    CblasRowMajor, CblasNoTrans, CblasTrans, blasint(m), blasint(n), blasint(k), 1, a, blasint(k),
+                    w + index * n * k, blasint(k), 0, c, blasint(n))
+            },
+            { c, index in MatrixProduct.timesTransposed(.alone, m, n, k, a, k, w + index * n * k, k, c, n) },
+            { c, index in BFloat16Product.timesTransposed(.alone, m, n, k, a, k, h + index * n * k, c, n) },
+        ]
+        let rates = products.map { product in
+            let times = (0..<3).map { _ in
+                seconds {
+                    c.withUnsafeMutableBufferPointer { c in (0..<count).forEach { product(c.baseAddress!, $0) } }
+                }
+            }
+            return Int(2e-9 * Double(m * n * k * count) / median(times))
+        }
+        print("\(m)  \(rates.map(String.init).joined(separator: "  "))")
+    }
+}
+
 if let threads = option("threads").flatMap(Int.init) { EngineThreads.configure(count: threads) }
 switch arguments.first {
 case "train": try train()
 case "decode": try decode()
 case "score": try score()
 case "logits": try logits()
+case "products":
+    EngineThreads.configure(count: 1)
+    products()
 default:
     print(
         "sgemm \(Int(sgemmRate() * 1e-9)) GFLOP/s on \(EngineThreads.count) threads, copy \(Int(copyRate() * 1e-9)) GB/s"
