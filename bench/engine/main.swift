@@ -280,7 +280,9 @@ func products() {
         let rates = products.map { product in
             let times = (0..<3).map { _ in
                 seconds {
-                    c.withUnsafeMutableBufferPointer { c in (0..<count).forEach { product(c.baseAddress!, $0) } }
+                    c.withUnsafeMutableBufferPointer { c in
+                        for index in 0..<count { product(c.baseAddress!, index) }
+                    }
                 }
             }
             return Int(2e-9 * Double(m * n * k * count) / median(times))
