@@ -299,6 +299,7 @@ case "score": try score()
 case "logits": try logits()
 case "products":
     EngineThreads.configure(count: 1)
+    openblas_set_num_threads(1)
     products()
 default:
     print(
