@@ -2,9 +2,10 @@
 """Turns GSM8K rows into pairs for `ckpt train-sft`: the worked solution is the long answer, the bare result the short
 one, and both end in the same form, \\boxed{result}. Calculator annotations (<<48/2=24>>) are taken out.
 
-Usage: gsm8k-pairs.py rows.jsonl [--count N] [--characters N] > pairs.jsonl
+Usage: gsm8k-pairs.py rows.jsonl [--count N] [--characters N] [--calculations] > pairs.jsonl
 
---count stops after N pairs; --characters leaves out those whose problem and working come to more than N characters.
+--count stops after N pairs; --characters leaves out those whose problem and working come to more than N characters,
+--calculations those whose working has a line without an equals sign.
 """
 
 import argparse
@@ -19,6 +20,7 @@ def main():
     parser.add_argument("rows")
     parser.add_argument("--count", type=int, default=math.inf)
     parser.add_argument("--characters", type=int, default=math.inf)
+    parser.add_argument("--calculations", action="store_true")
     options = parser.parse_args()
     written = 0
     with open(options.rows, encoding="utf-8") as rows:
@@ -30,6 +32,8 @@ def main():
             result = result.strip().replace(",", "")
             working = re.sub(r"<<[^>]*>>", "", working).strip()
             if len(row["question"]) + len(working) > options.characters:
+                continue
+            if options.calculations and not all("=" in line for line in working.split("\n")):
                 continue
             if written == options.count:
                 break
