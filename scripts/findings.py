@@ -11,7 +11,7 @@ import math
 import os
 import sys
 
-LEVELS = ["L1", "L2", "L4", "D4", "M4"]
+LEVELS = ["L1", "L3", "L4", "D4", "M4"]
 
 
 def read_answers(path):
@@ -136,7 +136,7 @@ def gate(path):
     """Thinking right nearly always, short right on the easy levels, in part on M4, and not on the hard ones."""
     figures = summary(read_answers(path))
     wanted = [("forced think", figures["all"]["right_think"], 0.95, 1)]
-    for level, low, high in (("L1", 0.9, 1), ("D4", 0.9, 1), ("M4", 0.2, 0.8), ("L2", 0, 0.3), ("L4", 0, 0.3)):
+    for level, low, high in (("L1", 0.9, 1), ("D4", 0.9, 1), ("M4", 0.2, 0.8), ("L3", 0, 0.3), ("L4", 0, 0.3)):
         wanted.append((f"forced short on {level}", figures[level]["right_short"], low, high))
     for what, found, low, high in wanted:
         if not low <= found <= high:
@@ -144,19 +144,29 @@ def gate(path):
 
 
 def choose(recipe):
-    """For each loss the flags of the dev run with the highest mean reward, levels equally weighted."""
-    best = {}
+    """For each loss the flags with the highest reward on dev: mean over the mixes, levels equally weighted. Beside them
+    the chosen DeGRPO with a weight of the control token that is coupled to the length and has the same mean over the
+    warm-up's own answers."""
+    rewards, mixes, warm_up = {}, set(), None
     with open("results.jsonl") as file:
         for row in map(json.loads, file):
-            if row["phase"] != "dev" or row["steps"] == 0:
-                continue
-            loss = row["flags"].split()[1]
-            if loss not in best or row["all"]["reward"] > best[loss]["all"]["reward"]:
-                best[loss] = row
+            if row["phase"] == "dev" and row["steps"] > 0:
+                rewards.setdefault(row["flags"], {})[row["mix"]] = row["all"]["reward"]
+                mixes.add(row["mix"])
+                warm_up = row["warm_up"]
+    complete = {flags: mean(of.values()) for flags, of in rewards.items() if set(of) == mixes}
     with open(recipe, "w") as file:
         for loss in ("degrpo", "grpo"):
-            file.write(f"{loss}\t{best[loss]['flags']}\n")
-            print(f"{loss}: {best[loss]['name']}, {best[loss]['flags']}, reward {best[loss]['all']['reward']:+.3f}")
+            ranked = sorted((flags for flags in complete if flags.split()[1] == loss), key=complete.get, reverse=True)
+            for flags in ranked:
+                print(f"{complete[flags]:+.3f}  {flags}")
+            file.write(f"{loss}\t{ranked[0]}\n")
+            if loss == "degrpo":
+                words = ranked[0].split()
+                place = words.index("--alpha") + 1
+                answers = read_answers(f"dev/w{warm_up}/answers-dev.jsonl")["auto"]
+                words[place] = f"length={float(words[place]) / mean(1 / row['tokens'] for row in answers):.3g}"
+                file.write(f"coupled\t{' '.join(words)}\n")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from findings import LEVELS, is_right, mean, read_answers, reward, rounded
 
 MIXES = ["easy", "balanced", "hard"]
 # Shares of the levels in the mix called balanced.
-WEIGHTS = {"L1": 12, "L2": 3, "L4": 5, "D4": 12, "M4": 5}
+WEIGHTS = {"L1": 12, "L3": 3, "L4": 5, "D4": 12, "M4": 5}
 EQUAL = {level: 1 for level in LEVELS}
-ORDER = ["L1", "D4", "M4", "L2", "L4"]
+ORDER = ["L1", "D4", "M4", "L3", "L4"]
 COLORS = {"degrpo": "#1b6ca8", "grpo": "#d1495b", "warm": "#666666"}
 
 
@@ -153,12 +153,12 @@ def draw_levels(rows, path):
     figure.dot(56, 284, COLORS["degrpo"])
     figure.text(66, 288, "DeGRPO", "start")
     figure.dot(136, 284, COLORS["grpo"], hollow=True)
-    figure.text(146, 288, "GRPO. A dot is one warm-up and its RL run. Prompts of L1 and L2 are equally long, and "
+    figure.text(146, 288, "GRPO. A dot is one warm-up and its RL run. Prompts of L1 and L3 are equally long, and "
                 "those of D4, M4 and L4.", "start")
     figure.write(path)
 
 
-LEVEL_COLORS = {"L1": "#2a9d8f", "D4": "#8ab17d", "M4": "#e9a03b", "L2": "#c8553d", "L4": "#7b2d8b"}
+LEVEL_COLORS = {"L1": "#2a9d8f", "D4": "#8ab17d", "M4": "#e9a03b", "L3": "#c8553d", "L4": "#7b2d8b"}
 
 
 def draw_curves(rows, path):
@@ -194,7 +194,7 @@ def draw_tradeoff(path, warm, trained, title):
     """Accuracy against tokens, unweighted: the trained models and what can be had without RL."""
     figure = Figure(620, 380, title)
     left, top, width, height = 60, 36, 530, 270
-    low_tokens, high_tokens = 0.0, 26.0
+    low_tokens, high_tokens = 0.0, 38.0
     low, high = 0.45, 1.0
 
     def at(tokens, right):
@@ -205,7 +205,7 @@ def draw_tradeoff(path, warm, trained, title):
 
     figure.axes(left, top, width, height, [((v - low) / (high - low), v) for v in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)],
                 lambda value: f"{100 * value:.0f} %")
-    for tokens in range(0, 25, 4):
+    for tokens in range(0, 37, 6):
         figure.text(at(tokens, low)[0], top + height + 16, str(tokens), size=11, color="#555555")
     figure.text(left + width / 2, top + height + 34, "tokens of an answer (mean over levels)")
     figure.text(left, 20, "accuracy on the test", "start")

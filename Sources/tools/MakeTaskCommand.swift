@@ -17,8 +17,8 @@ struct MakeTaskCommand: ParsableCommand {
             test.jsonl, probe.jsonl and task.json. No problem of dev, test or probe is in another split. A problem is \
             a chain modulo 10, worked from left to right: 7+9*3-8?. Levels L1, L2 and L6 have that many operations; \
             D6 is as long as L6 but multiplies by 0 just before its end, so that a short answer can be right. With \
-            --levels graded the long ones have four operations, L1 is as long as L2, and M4 multiplies by 0 at any place, so that a short \
-            answer is right on some of its problems. The answer is the bare last digit: use --answer bare.
+            --levels graded the long ones have four operations, L1 is as long as L3, M4 multiplies by 0 at any place, so that \
+            a short answer is right on some of its problems, and workings are more detailed. The answer is the bare last digit: use --answer bare.
             """)
 
     @Option(name: [.short, .customLong("output")], help: "The folder to write into; it is made.")
@@ -27,7 +27,7 @@ struct MakeTaskCommand: ParsableCommand {
     @Flag(help: "Replace files that are there.")
     var force = false
 
-    @Option(help: "basic: L1, L2, L6 and D6; graded: L1, L2, L4, D4 and M4.")
+    @Option(help: "basic: L1, L2, L6 and D6; graded: L1, L3, L4, D4 and M4.")
     var levels = EmbeddedTask.Kind.basic
 
     @Option(help: "Seed of the problems.")

@@ -11,7 +11,7 @@ import TrainLoop
     }()
 
     /// Works a problem out from its text alone, unlike the generator.
-    private func solve(_ problem: String) throws -> (working: String, answer: String) {
+    private func solve(_ problem: String, detailed: Bool = false) throws -> (working: String, answer: String) {
         var rest = try #require(problem.hasSuffix("?") ? problem.dropLast()[...] : nil)
         func number() -> Int {
             let digits = rest.prefix(while: \.isNumber)
@@ -20,11 +20,15 @@ import TrainLoop
         }
         var value = number()
         var steps: [String] = []
+        if detailed, value > 9 {
+            steps.append("\(value)=\(value % 10)")
+            value %= 10
+        }
         while let symbol = rest.popFirst() {
             let operand = number()
             let result = symbol == "+" ? value + operand : symbol == "-" ? value - operand : value * operand
             let wrapped = ((result % 10) + 10) % 10
-            steps.append("\(value)\(symbol)\(operand)=\(wrapped)")
+            steps.append("\(value)\(symbol)\(operand)\(detailed ? "=\(result)" : "")=\(wrapped)")
             value = wrapped
         }
         return (steps.joined(separator: ","), String(value))
@@ -75,7 +79,13 @@ import TrainLoop
         let places = mixed.map { $0.distance(from: $0.startIndex, to: $0.range(of: "*0")!.lowerBound) }
         #expect(Set(places) == [1, 3, 5, 7])
         #expect(mixed.allSatisfy { $0.components(separatedBy: "*0").count == 2 })
-        for pair in data.trainPairs + data.test { #expect(try pair.short == solve(pair.problem).answer) }
+        for pair in data.trainPairs + data.test {
+            let solution = try solve(pair.problem, detailed: true)
+            #expect(pair.think == .init(working: solution.working, answer: solution.answer))
+            #expect(pair.short == solution.answer)
+        }
+        let lengths = Dictionary(grouping: data.test, by: { $0.level! }).mapValues { Set($0.map(\.problem.count)) }
+        #expect(lengths == ["L1": [8], "L3": [8], "L4": [10], "D4": [10], "M4": [10]])
 
         // On a task so small that the two meet all the time.
         var small = EmbeddedTask()

@@ -1,7 +1,7 @@
 /// A task small enough for a model of half a million parameters, on which thinking pays at some levels only.
 ///
 /// A problem is a chain of operations, worked from left to right modulo `modulus` with no precedence: `7+9*3-8?`.
-/// The working writes every step (`7+9=6,6*3=8,8-8=0`), the answer is the last value. Short mode can learn one or two
+/// The working writes every step (`7+9=6,6*3=8,8-8=0`; see `WorkingDetail`), the answer is the last value. Short mode can learn one or two
 /// steps at once and not many. A decoy is as long as the hard level it belongs to, but its last operation but one
 /// multiplies by 0, so that short mode can answer it: who chooses by the length of the prompt chooses wrongly there.
 ///
@@ -22,9 +22,18 @@ public struct EmbeddedTask: Sendable, Equatable {
     public enum Kind: String, Sendable, CaseIterable {
         /// L1, L2, L6, D6.
         case basic
-        /// L1, as long as L2 by its larger start, L2, and, of one length, L4, D4, and M4, which short mode can answer in
-        /// part.
+        /// L1, as long as L3 by its larger start, L3, and, of one length, L4, D4, and M4, which short mode can answer in
+        /// part. Workings are detailed, which makes responses with thinking 5 to 10 times as long as short ones.
         case graded
+    }
+
+    /// How a working writes its steps.
+    public enum WorkingDetail: Sendable {
+        /// Each with its result alone: `7+9=6,6*3=8`.
+        case brief
+        /// Each with its result before and after it is taken modulo the modulus, behind a step that does this to a start
+        /// of several digits: `417=7,7+9=16=6,6*3=18=8`.
+        case detailed
     }
 
     /// One kind of problem.
@@ -59,6 +68,7 @@ public struct EmbeddedTask: Sendable, Equatable {
     public var factors = [3, 7, 9]
     /// What a problem ends in; nothing that the working contains.
     public var ending = "?"
+    public var workingDetail = WorkingDetail.brief
     /// The shares in reinforcement learning are such that, before anything is learned, what pulls towards thinking and
     /// what pulls away from it cancel; a lopsided mix makes all levels go one way first.
     public var levels = [
@@ -70,9 +80,10 @@ public struct EmbeddedTask: Sendable, Equatable {
 
     public init(_ kind: Kind = .basic) {
         guard kind == .graded else { return }
+        workingDetail = .detailed
         levels = [
-            Level("L1", operationCount: 1, start: 100...999, warmUpWeight: 2.5, learningWeight: 12),
-            Level("L2", operationCount: 2, warmUpWeight: 1.5, learningWeight: 3),
+            Level("L1", operationCount: 1, start: 10000...99999, warmUpWeight: 5, learningWeight: 12),
+            Level("L3", operationCount: 3, warmUpWeight: 1.5, learningWeight: 3),
             Level("L4", operationCount: 4, warmUpWeight: 3, learningWeight: 5),
             Level("D4", operationCount: 4, zero: .beforeLast, warmUpWeight: 2, learningWeight: 12),
             Level("M4", operationCount: 4, zero: .anywhere, warmUpWeight: 2, learningWeight: 5),
@@ -136,14 +147,19 @@ extension EmbeddedTask {
         var problem = String(start)
         var steps: [String] = []
         var value = start
+        if workingDetail == .detailed, start >= modulus {
+            value = wrapped(start)
+            steps.append("\(start)=\(text(value))")
+        }
         for index in 0..<level.operationCount {
             let (symbol, operand) = operation(isForgetting: index == zeroIndex, using: &generator)
             let result = apply(symbol, value, operand)
             // The first number stands as it is in the problem; what comes out of a step has the width of a value.
-            let left = index == 0 ? String(start) : text(value)
-            steps.append("\(left)\(symbol)\(operand)=\(text(result))")
+            let left = index == 0 && value == start ? String(start) : text(value)
+            let whole = workingDetail == .detailed ? "=\(result)" : ""
+            value = wrapped(result)
+            steps.append("\(left)\(symbol)\(operand)\(whole)=\(text(value))")
             problem += "\(symbol)\(operand)"
-            value = result
         }
         return Example(
             level: level.name, problem: problem + ending, working: steps.joined(separator: ","), answer: text(value))
@@ -159,9 +175,10 @@ extension EmbeddedTask {
     }
 
     private func apply(_ symbol: Character, _ value: Int, _ operand: Int) -> Int {
-        let result = symbol == "+" ? value + operand : symbol == "-" ? value - operand : value * operand
-        return (result % modulus + modulus) % modulus
+        symbol == "+" ? value + operand : symbol == "-" ? value - operand : value * operand
     }
+
+    private func wrapped(_ value: Int) -> Int { (value % modulus + modulus) % modulus }
 
     /// A value with as many digits as the largest one.
     private func text(_ value: Int) -> String {
