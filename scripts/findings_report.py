@@ -179,9 +179,9 @@ def draw_curves(rows, path):
                         for point in row["curve"] if point[level] is not None
                     ]
                     figure.line(points, LEVEL_COLORS[level], 1.2, opacity=0.75)
-                if line == 1:
-                    figure.text(left, top + height + 16, "0", size=11, color="#555555")
-                    figure.text(left + width, top + height + 16, f"{last} steps", "end", 11, "#555555")
+            if line == 1 and runs:
+                figure.text(left, top + height + 16, "0", size=11, color="#555555")
+                figure.text(left + width, top + height + 16, f"{last} steps", "end", 11, "#555555")
     for place, level in enumerate(ORDER):
         x = 60 + place * 70
         figure.line([(x, 466), (x + 22, 466)], LEVEL_COLORS[level], 3)
@@ -216,19 +216,19 @@ def draw_tradeoff(path, warm, trained, title):
         figure.line([at(*point) for point in threshold_curve(answers)], "#e9a03b", 1.4)
         for end in ends:
             figure.dot(*at(*end), COLORS["warm"], 4)
+        if answers is warm[0]:
+            figure.text(at(*ends[0])[0] + 12, at(*ends[0])[1] + 14, "never think", "start", 11)
+            figure.text(at(*ends[1])[0] + 8, at(*ends[1])[1] + 18, "always", "middle", 11)
     for loss, points in trained.items():
         for point in points:
             figure.dot(*at(*point), COLORS[loss], 5.5, hollow=loss == "grpo")
-        if answers is warm[0]:
-            figure.text(at(*ends[0])[0] + 10, at(*ends[0])[1] + 4, "never", "start", 11)
-            figure.text(at(*ends[1])[0] + 8, at(*ends[1])[1] + 4, "always", "start", 11)
     y = 366
     figure.dot(66, y - 4, COLORS["degrpo"], 5)
     figure.text(76, y, "DeGRPO, balanced mix", "start", 11)
-    figure.dot(214, y - 4, COLORS["grpo"], 5, True)
-    figure.text(224, y, "GRPO, the same", "start", 11)
-    figure.line([(324, y - 4), (346, y - 4)], COLORS["warm"], 1, "2 4")
-    figure.text(352, y, "by chance", "start", 11)
+    figure.dot(222, y - 4, COLORS["grpo"], 5, True)
+    figure.text(232, y, "GRPO, the same", "start", 11)
+    figure.line([(334, y - 4), (354, y - 4)], COLORS["warm"], 1, "2 4")
+    figure.text(360, y, "by chance", "start", 11)
     figure.line([(424, y - 4), (446, y - 4)], "#e9a03b", 1.4)
     figure.text(452, y, "threshold on warm-up's P", "start", 11)
     figure.write(path)
@@ -370,8 +370,16 @@ def report(folder, out):
                          *[percent(row[level]["think_share"]) for level in ORDER],
                          percent(row["all"]["right_auto"], 1), percent(row["all"]["right_think"], 1),
                          f"{row['all']['reward']:+.3f}"])
-    rows.sort(key=lambda cells: (cells[0][0] == "x", cells[0]))
+    rows.sort(key=lambda cells: cells[0])
     table(["run", "mix", "steps", "flags", *ORDER, "accuracy", "forced think", "reward"], rows)
+    by_flags = {}
+    for (phase, _), row in results.items():
+        if phase == "dev" and row["steps"] > 0:
+            by_flags.setdefault(row["flags"], {})[row["mix"]] = row["all"]["reward"]
+    ranked = sorted(by_flags.items(), key=lambda item: -mean(item[1].values()))
+    table(["flags", *MIXES, "mean reward on dev"],
+          [[f"`{flags}`", *[f"{of[mix]:+.3f}" if mix in of else "–" for mix in MIXES], f"{mean(of.values()):+.3f}"]
+           for flags, of in ranked])
 
     os.makedirs(out, exist_ok=True)
     if matrix:
