@@ -14,12 +14,6 @@ enum ModeChoice: String, CaseIterable, ExpressibleByArgument {
     var forced: Mode? { Mode(rawValue: rawValue) }
 }
 
-/// How weights are held while a model generates; arithmetic is in float32 in either case.
-enum WeightPrecision: String, CaseIterable, ExpressibleByArgument {
-    case fp32
-    case bf16
-}
-
 struct GenerateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate",
@@ -157,15 +151,7 @@ struct GenerateCommand: ParsableCommand {
     }
 
     private func generator(_ file: CheckpointFile) throws -> Generator {
-        let configuration = try ModelConfiguration(json: file.metadata.config)
-        switch weights {
-        case .fp32:
-            try MemoryFit.check(
-                weightsOf: configuration, bytesPerParameter: 4, remedy: "--weights bf16 needs half of it")
-            return Generator(try ModelParameters(file))
-        case .bf16:
-            try MemoryFit.check(weightsOf: configuration, bytesPerParameter: 2, remedy: "use a larger machine")
-            return Generator(try CompactParameters(file))
-        }
+        try MemoryFit.check(weightsOf: file, weights)
+        return Generator(try weights.model(file))
     }
 }

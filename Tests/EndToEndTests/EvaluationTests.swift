@@ -96,6 +96,23 @@ import Testing
         }
     }
 
+    @Test func weightsInBFloat16() throws {
+        let folder = try TinyRun.made.get().folder
+        let answers = unique("halves") + ".jsonl"
+        let arguments = ["rl/step-000004.h5", "--data", "task/test.jsonl", "--answers"]
+        func preference(_ report: JSON) throws -> Double {
+            try #require(report["results"]?.array?.first?["rows"]?.array?.first?["p_think"]?.double)
+        }
+        let whole = try report(arguments + [unique("whole") + ".jsonl"], in: folder)
+        let half = try report(arguments + [answers, "--weights", "bf16"], in: folder)
+        #expect(half["protocol"]?["weights"]?.string == "bf16" && whole["protocol"]?["weights"] == nil)
+        let (before, after) = (try preference(whole), try preference(half))
+        #expect(before != after && abs(before - after) < 0.02)
+        // Answers of one do not go on from those of the other.
+        let mixed = try eval(arguments + [answers], in: folder)
+        #expect(mixed.status == 2 && mixed.errors.contains("weights"), "\(mixed.errors)")
+    }
+
     @Test func budgetCutsThinking() throws {
         let folder = try TinyRun.made.get().folder
         let answers = unique("budget") + ".jsonl"

@@ -1,5 +1,6 @@
 import Foundation
 import OrderedJSON
+import Transformer
 
 /// The file in which an evaluation keeps its answers, one a line, and from which it goes on after an interruption.
 ///
@@ -65,10 +66,14 @@ public final class AnswerLog {
         guard let found = row["settings"]?.object, let wanted = settings.object, row["digest"] != nil else {
             throw row.error("is no answer kept by ckpt eval; give another file, or --force to replace this one")
         }
-        for (key, value) in wanted where found[key] != value {
-            let other = found[key] ?? .null
+        func value(_ key: String, in settings: JSONObject) -> JSON {
+            settings[key] ?? (key == "weights" ? .string(WeightPrecision.fp32.rawValue) : .null)
+        }
+        for key in wanted.keys + found.keys {
+            let (other, own) = (value(key, in: found), value(key, in: wanted))
+            guard other != own else { continue }
             throw row.error(
-                "its answers are of another evaluation (\(key) \(other.serialized()), now \(value.serialized())); "
+                "its answers are of another evaluation (\(key) \(other.serialized()), now \(own.serialized())); "
                     + "give another file, or --force to replace this one")
         }
     }

@@ -35,6 +35,8 @@ public struct Evaluation: Sendable {
         public var maximumNewTokens = 1024
         /// Thinking is ended after this many tokens of a response.
         public var thinkingBudget: Int?
+        /// How the weights are held that the answers are sampled with.
+        public var weightPrecision = WeightPrecision.fp32
         /// The rule that decides; others are reported beside it.
         public var rule = AnswerRule.any
         public var seed: UInt64 = 0

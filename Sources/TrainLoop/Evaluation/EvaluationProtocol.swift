@@ -9,13 +9,17 @@ public struct EvaluationProtocol: Sendable {
 
     /// What decides which tokens are sampled: answers under equal settings may stand in one table and one file.
     public var settings: JSON {
-        [
+        let common: JSON = [
             "prompt": .string(options.prompt.text), "samples": .integer(options.samplesPerProblem),
             "temperature": .double(options.temperature), "top_p": .double(options.topP),
             "max_new_tokens": .integer(options.maximumNewTokens),
             "thinking_budget": options.thinkingBudget.map { .integer($0) } ?? .null,
             "seed": .string(String(options.seed)),
         ]
+        // Answer files from before there was a choice say nothing.
+        guard options.weightPrecision != .fp32, case .object(var members) = common else { return common }
+        members["weights"] = .string(options.weightPrecision.rawValue)
+        return .object(members)
     }
 
     /// Where this departs from the method, one phrase each.
@@ -36,6 +40,7 @@ public struct EvaluationProtocol: Sendable {
             phrases.append("\(count) \(count == 1 ? "sample" : "samples") a problem (method: 5)")
         }
         if let budget = options.thinkingBudget { phrases.append("thinking ended after \(budget) tokens") }
+        if options.weightPrecision == .bf16 { phrases.append("weights held in bfloat16, arithmetic in float32") }
         if options.rule != .any { phrases.append("answer rule \(options.rule.rawValue)") }
         return phrases + [
             "answers inside the thinking and answers cut off do not count (there they do)",

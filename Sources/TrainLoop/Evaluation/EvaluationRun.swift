@@ -48,19 +48,20 @@ extension Evaluation {
     ///
     /// - Parameters:
     ///   - problems: all with an answer.
+    ///   - model: with its weights held as the options say.
     ///   - reward: what judges the answers, by the options' rule alone; nil: mathematical equivalence of what each rule
     ///     finds.
     ///   - kept: answers of an earlier, interrupted evaluation with the same options; they are not asked for again.
     /// - Throws: `EvaluationFailure`; errors of the prompt, of the reward and of the hooks.
     public init(
-        _ problems: [Problem], encoder: PromptEncoder, parameters: ModelParameters, options: Options,
+        _ problems: [Problem], encoder: PromptEncoder, model: Model, options: Options,
         reward: (any Reward)? = nil, kept: [Answer] = [], hooks: EvaluationHooks = EvaluationHooks()
     ) throws {
         let instruction = options.prompt.text.replacing("{problem}", with: "")
         let spelled = encoder.tokenizer.decode(encoder.tokenizer.encode(instruction, parsingAddedTokens: false))
         guard spelled == instruction else { throw EvaluationFailure.instructionNotSpelled(instruction.trimmed) }
         let prompts = try problems.map { try encoder.prompt(for: options.prompt.message(for: $0.problem)) }
-        let generator = Generator(parameters)
+        let generator = Generator(model)
         let firstToken = generator.firstTokenProbabilities(prompts, of: [encoder.control.think, encoder.control.short])
             .map { (think: $0[0], short: $0[1]) }
         var run = EvaluationRun(

@@ -45,10 +45,11 @@ struct EvalCommand: ParsableCommand {
         try Interruption.watching(notice: "stopping; once more to stop at once") { interruption in
             for path in inputs {
                 let file = try CheckpointFile(path: path)
+                try MemoryFit.check(weightsOf: file, options.weightPrecision)
                 let model = LoadedModel(
                     path: path, digest: file.weightsDigest,
                     encoder: try PromptEncoder(file),
-                    parameters: try ModelParameters(file))
+                    weights: try options.weightPrecision.model(file))
                 for set in sets {
                     let evaluation = try evaluate(model, set, options, log, interruption)
                     results.append(
@@ -71,7 +72,7 @@ struct EvalCommand: ParsableCommand {
         let path: String
         let digest: String
         let encoder: PromptEncoder
-        let parameters: ModelParameters
+        let weights: Model
     }
 
     private func evaluate(
@@ -95,7 +96,7 @@ struct EvalCommand: ParsableCommand {
         do {
             return try FileError.naming(model.path) {
                 try Evaluation(
-                    set.problems, encoder: model.encoder, parameters: model.parameters, options: options, kept: kept,
+                    set.problems, encoder: model.encoder, model: model.weights, options: options, kept: kept,
                     hooks: hooks)
             }
         } catch let error as FileError where interruption.isRequested {

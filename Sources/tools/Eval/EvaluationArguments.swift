@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import TrainLoop
+import Transformer
 
 /// Who chooses the mode of an answer; `all` stands for each of the three in turn.
 enum EvaluationMode: String, CaseIterable, ExpressibleByArgument {
@@ -79,6 +80,9 @@ struct EvaluationArguments: ParsableArguments {
     @Option(help: "Where the answer stands: any (box, ####, \"answer is\", last number), boxed, bare (the whole text).")
     var answer = AnswerRule.any
 
+    @Option(help: "How weights are held: fp32, or bf16 for half the memory; arithmetic is fp32.")
+    var weights = WeightPrecision.fp32
+
     @Option(help: "Evaluate the first problems only.")
     var limit: Int?
 
@@ -125,6 +129,7 @@ struct EvaluationArguments: ParsableArguments {
         options.topP = topP
         options.maximumNewTokens = maxNewTokens
         options.thinkingBudget = budget
+        options.weightPrecision = weights
         options.rule = answer
         options.seed = seed
         return options

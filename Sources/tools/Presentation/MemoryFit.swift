@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 import Transformer
 
@@ -39,6 +40,14 @@ enum MemoryFit {
         try check(
             bytesPerParameter * count,
             for: "\(Format.grouped(count)) parameters at \(bytesPerParameter) bytes each", remedy: remedy)
+    }
+
+    /// The same of a checkpoint for inference.
+    static func check(weightsOf file: CheckpointFile, _ precision: WeightPrecision) throws {
+        try check(
+            weightsOf: try ModelConfiguration(json: file.metadata.config),
+            bytesPerParameter: precision.bytesPerParameter,
+            remedy: precision == .fp32 ? "--weights bf16 needs half of it" : "use a larger machine")
     }
 
     /// Says what a run will take, and refuses where that is more than there is.

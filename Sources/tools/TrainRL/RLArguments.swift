@@ -1,5 +1,6 @@
 import ArgumentParser
 import TrainLoop
+import Transformer
 
 // The flags of train-rl by purpose. All are optional, so that what was given can be told from what was not: a flag that
 // was given goes before a preset, and a resumed run refuses one that differs from its own.
@@ -166,7 +167,7 @@ struct RLLossArguments: ParsableArguments {
     var reference: String?
 
     @Option(help: "How the reference is held: bf16 (the default) or fp32.")
-    var referencePrecision: RLOptions.ReferencePrecision?
+    var referencePrecision: WeightPrecision?
 
     func apply(to options: inout RLOptions) {
         take(loss, into: &options.loss)
@@ -233,7 +234,7 @@ extension PolicyLoss.KLReduction: ExpressibleByArgument {}
 extension AnswerRule: ExpressibleByArgument {}
 extension Advantages.Scale: ExpressibleByArgument {}
 extension RLOptions.OldLogProbabilities: ExpressibleByArgument {}
-extension RLOptions.ReferencePrecision: ExpressibleByArgument {}
+extension WeightPrecision: ExpressibleByArgument {}
 extension RLOptions.BalanceWeight: ExpressibleByArgument {}
 extension RLOptions.Preset: ExpressibleByArgument {}
 extension RLOptions.Alpha {

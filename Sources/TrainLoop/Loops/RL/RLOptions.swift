@@ -1,5 +1,6 @@
 import CheckpointIO
 import OrderedJSON
+import Transformer
 
 /// Options of the reinforcement learning stage, with the defaults of `ckpt train-rl`.
 public struct RLOptions: TrainingOptions, Sendable, Equatable {
@@ -30,11 +31,6 @@ public struct RLOptions: TrainingOptions, Sendable, Equatable {
         case sampled
         /// Scored again, once a step, before the first update (as verl and the released code do).
         case recomputed
-    }
-
-    /// How the reference policy is held in memory.
-    public enum ReferencePrecision: String, Sendable, CaseIterable {
-        case bf16, fp32
     }
 
     /// What forced control tokens are in the control loss, where some are.
@@ -71,7 +67,8 @@ public struct RLOptions: TrainingOptions, Sendable, Equatable {
     public var klEstimator = PolicyLoss.KLEstimator.k3
     public var klReduction = PolicyLoss.KLReduction.mean
     public var klLimit: Double?
-    public var referencePrecision = ReferencePrecision.bf16
+    /// How the reference policy is held in memory.
+    public var referencePrecision = WeightPrecision.bf16
 
     public var reward = RewardSource.math
     /// Seconds that a reward program may take for one batch.

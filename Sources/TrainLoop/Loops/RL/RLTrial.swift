@@ -95,7 +95,7 @@ extension RLTrainer {
         ]
         if options.splitsGradientNorm { parts.append(("gradient of the control tokens", 4 * parameters)) }
         if reference != nil {
-            parts.append(("reference policy", (options.referencePrecision == .bf16 ? 2 : 4) * parameters))
+            parts.append(("reference policy", options.referencePrecision.bytesPerParameter * parameters))
         }
         return parts
     }

@@ -33,18 +33,14 @@ struct ReferencePolicy {
 
     /// - Throws: `Failure.otherArchitecture`, and what loading throws.
     init(
-        _ file: CheckpointFile, path: String?, precision: RLOptions.ReferencePrecision,
+        _ file: CheckpointFile, path: String?, precision: WeightPrecision,
         for configuration: ModelConfiguration
     ) throws {
         let own = try ModelConfiguration(json: file.metadata.config)
         guard own.parameters == configuration.parameters else { throw Failure.otherArchitecture(file.path) }
         weightsDigest = file.weightsDigest
         self.path = path
-        model =
-            switch precision {
-            case .bf16: Model(try CompactParameters(file))
-            case .fp32: Model(try ModelParameters(file))
-            }
+        model = try precision.model(file)
     }
 
     /// Finds the reference of a run that `state` belongs to.
@@ -54,7 +50,7 @@ struct ReferencePolicy {
     ///   - stored: what the state says about it: `path` (null: the start) and `weights_digest`.
     static func resuming(
         _ state: CheckpointFile, step: Int, given: CheckpointFile?, stored: JSON,
-        precision: RLOptions.ReferencePrecision, for configuration: ModelConfiguration
+        precision: WeightPrecision, for configuration: ModelConfiguration
     ) throws -> ReferencePolicy {
         let path = stored["path"]?.string
         let digest = stored["weights_digest"]?.string
