@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws P(<think>) and P(<short>) of warm-up runs against the step, as one SVG with a logarithmic axis.
+"""Draws P(<think>) and P(<short>) of warm-up runs against the step, as one SVG with logarithmic axes.
 
 Usage: plot-warm-up.py NAME=HISTORY.tsv… > modes.svg        (HISTORY: ckpt inspect STEP.h5 history/sft)
 """
@@ -35,7 +35,7 @@ def main():
     decades = max(1, math.ceil(-math.log10(lowest)))
 
     def x(step):
-        return LEFT + (WIDTH - LEFT - RIGHT) * step / last
+        return LEFT + (WIDTH - LEFT - RIGHT) * math.log(step) / math.log(max(2, last))
 
     def y(value):
         return TOP + (HEIGHT - TOP - BOTTOM) * -math.log10(value) / decades
@@ -50,10 +50,9 @@ def main():
         out.append(f'<path d="M{LEFT} {y(value):.1f}H{WIDTH - RIGHT}" stroke="#d0d7de"/>')
         if label != "0.5" or decades < 4:
             out.append(f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end" fill="#24292f">{label}</text>')
-    stride = next(size for size in (1, 5, 10, 25, 50, 100, 250, 1000, 10**9) if last <= 6 * size)
-    for step in range(0, last + 1, stride):
+    for step in (base * 10**power for power in range(7) for base in (1, 2, 5) if base * 10**power <= last):
         out.append(f'<text x="{x(step):.1f}" y="{HEIGHT - 22}" text-anchor="middle" fill="#24292f">{step}</text>')
-    out.append(f'<text x="{x(last / 2):.1f}" y="{HEIGHT - 5}" text-anchor="middle" fill="#24292f">update</text>')
+    out.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.1f}" y="{HEIGHT - 5}" text-anchor="middle" fill="#24292f">update</text>')
     for row, ((name, run), dash) in enumerate(zip(runs, DASHES)):
         for column, (mode, color) in enumerate(COLORS.items()):
             line = " ".join(f"{x(step):.1f},{y(values[mode]):.1f}" for step, values in run)
