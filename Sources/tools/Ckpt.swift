@@ -67,9 +67,20 @@ struct Ckpt: AsyncParsableCommand {
 
     private static func isUsageError(_ error: any Error) -> Bool { exitCode(for: error) == .validationFailure }
 
+    /// Foundation's errors about files would print as dictionaries.
+    private static func text(of error: any Error) -> String {
+        let failure = error as NSError
+        guard failure.domain == NSCocoaErrorDomain, let path = failure.userInfo[NSFilePathErrorKey] as? String else {
+            return message(for: error)
+        }
+        let cause = (failure.userInfo[NSUnderlyingErrorKey] as? any Error).map { $0 as NSError }
+        let reason = cause.map { String(cString: strerror(Int32($0.code))) } ?? failure.localizedDescription
+        return "\(path): \(reason.prefix(1).lowercased() + reason.dropFirst())"
+    }
+
     /// One line, lower-case; what is wrong with the arguments ends with where their help is.
     private static func line(for error: any Error) -> String {
-        let text = message(for: error).split(whereSeparator: \.isNewline).joined(separator: "; ")
+        let text = text(of: error).split(whereSeparator: \.isNewline).joined(separator: "; ")
         guard isUsageError(error) else { return text }
         let verb = CommandLine.arguments.dropFirst().first { name in
             configuration.groupedSubcommands.contains { group in

@@ -54,6 +54,7 @@ import Testing
         ),
         ("strip missing.h5 -o o.h5", "missing.h5: " + noFile),
         ("make-task -o task", "task/train.jsonl: already exists; give --force to replace it"),
+        ("make-task -o /proc/o", "/proc/o: no such file or directory"),
         ("make-task -o o --rl-mix L9=1", "the embedded task has no level \"L9\"; its levels are L1, L2, L6, D6"),
         (
             "distill missing.jsonl -o o.jsonl --think-teacher empty.jsonl",
