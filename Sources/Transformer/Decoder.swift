@@ -71,7 +71,7 @@ final class DecoderPass {
         normed = workspace.floats(tokenCount * hidden)
         wide = workspace.floats(tokenCount * configuration.intermediateSize)
         attentionScratch = workspace.floats(
-            team.size * attention.scratchCount(layout) * (keeping == .nothing ? 1 : 2))
+            attention.scratchCount(team, layout, backward: keeping != .nothing))
 
         var x = workspace.floats(tokenCount * hidden)
         tokens.withUnsafeBufferPointer {

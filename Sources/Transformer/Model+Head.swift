@@ -10,9 +10,10 @@ extension Model {
         var logits: Floats
     }
 
-    /// As many rows as keep a chunk of logits about as large as the last-level cache.
+    /// As many rows as 128 MB of logits are: for fewer, going through the head's weights and their gradient would cost
+    /// more than it does.
     static func rowsInChunk(_ configuration: ModelConfiguration) -> Int {
-        max(16, min(1024, (8 << 20) / configuration.vocabularySize))
+        max(16, min(1024, (32 << 20) / configuration.vocabularySize))
     }
 
     func forEachChunk(_ count: Int, _ body: (Range<Int>) -> Void) {

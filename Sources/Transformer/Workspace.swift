@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 
 typealias Floats = UnsafeMutablePointer<Float>
@@ -20,7 +21,7 @@ final class Workspace {
             return (last.baseAddress! + used).assumingMemoryBound(to: Float.self)
         }
         let size = max(bytes, 1 << 20, (blocks.last?.count ?? 0) * 2)
-        blocks.append(.allocate(byteCount: min(size, max(bytes, 1 << 28)), alignment: Self.alignment))
+        blocks.append(LargeAllocation.allocate(byteCount: min(size, max(bytes, 1 << 28))))
         used = bytes
         return blocks.last!.baseAddress!.assumingMemoryBound(to: Float.self)
     }
@@ -37,7 +38,7 @@ final class Workspace {
         guard blocks.count > 1 else { return }
         let total = blocks.reduce(0) { $0 + $1.count }
         for block in blocks { block.deallocate() }
-        blocks = [.allocate(byteCount: total, alignment: Self.alignment)]
+        blocks = [LargeAllocation.allocate(byteCount: total)]
     }
 
     /// Frees the memory itself.

@@ -2,12 +2,10 @@
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
+#include "tiles.h"
 #include <string.h>
 
-#define WIDE __attribute__((target("avx2,fma")))
 // Everything is inlined into the two functions at the end, where `bf16`, `rows` and `columns` are constants.
-#define PART static inline __attribute__((always_inline)) WIDE
 
 int ckpt_has_wide_vectors(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
@@ -42,13 +40,13 @@ PART void fetch(const void *b, long index, int bf16) {
 PART void tile(
     int rows, int columns, long k, const float *a, long lda, const void *b, long at, long ldb, float *c, long ldc,
     int adding, int bf16, long block, long blocks) {
-    __m256 sums[4][8];
+    __m256 sums[4][3];
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++) sums[i][j] = _mm256_setzero_ps();
     const long line = bf16 ? 32 : 16;
     long next = block * line, l = 0;
     for (; l + 8 <= k; l += 8) {
-        __m256 w[8];
+        __m256 w[3];
         for (int j = 0; j < columns; j++) w[j] = weights(b, at + j * ldb + l, bf16);
         if (l == next) {
             for (int j = 0; j < columns; j++) fetch(b, at + (2 * columns + j) * ldb + l, bf16);
@@ -65,6 +63,27 @@ PART void tile(
             for (long rest = l; rest < k; rest++) total += a[i * lda + rest] * weight(b, at + j * ldb + rest, bf16);
             c[i * ldc + j] = adding ? c[i * ldc + j] + total : total;
         }
+}
+
+/// One sum of one row of a. The weights go by only once, so what counts is that memory is read in its order and asked for
+/// early; four parts of the sum keep the additions from waiting for each other.
+PART float alone(long k, const float *a, const void *b, long at, int bf16) {
+    const long ahead = bf16 ? 2048 : 1024;
+    __m256 sums[4];
+#pragma unroll
+    for (int part = 0; part < 4; part++) sums[part] = _mm256_setzero_ps();
+    long l = 0;
+    for (; l + 32 <= k; l += 32) {
+        fetch(b, at + l + ahead, bf16);
+        if (!bf16) fetch(b, at + l + 16 + ahead, bf16);
+#pragma unroll
+        for (int part = 0; part < 4; part++)
+            sums[part] = _mm256_fmadd_ps(
+                _mm256_loadu_ps(a + l + 8 * part), weights(b, at + l + 8 * part, bf16), sums[part]);
+    }
+    float total = sum(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
+    for (; l < k; l++) total += a[l] * weight(b, at + l, bf16);
+    return total;
 }
 
 /// Some columns of the result for all rows of a: the weights stay in the first cache meanwhile.
@@ -85,8 +104,10 @@ PART void product(
     int bf16) {
     long j = 0;
     if (m == 1)
-        // One sum would wait for the last; eight at a time do not.
-        for (; j + 8 <= n; j += 8) tile(1, 8, k, a, lda, b, j * ldb, ldb, c + j, ldc, adding, bf16, 0, 1);
+        for (; j < n; j++) {
+            const float total = alone(k, a, b, j * ldb, bf16);
+            c[j] = adding ? c[j] + total : total;
+        }
     for (; j + 3 <= n; j += 3) columns_of(3, m, k, a, lda, b, j * ldb, ldb, c + j, ldc, adding, bf16);
     for (; j < n; j++) columns_of(1, m, k, a, lda, b, j * ldb, ldb, c + j, ldc, adding, bf16);
 }

@@ -3,7 +3,7 @@ import Transformer
 
 /// How work is cut changes nothing.
 @Suite struct BatchingTests {
-    @Test(arguments: ["llama", "llama-biases-untied", "qwen3", "llama-dynamic", "llama-yarn"])
+    @Test(arguments: ["llama", "llama-biases-untied", "qwen3", "llama-dynamic", "llama-yarn", "qwen3-wide-heads"])
     func packedEqualsAlone(_ name: String) throws {
         let fixture = Fixture.named(name)
         let model = Model(try fixture.parameters())
@@ -16,7 +16,9 @@ import Transformer
         }
     }
 
-    @Test(arguments: ["llama", "qwen2-untied", "qwen3"]) func gradientsDoNotDependOnTheCut(_ name: String) throws {
+    @Test(arguments: ["llama", "qwen2-untied", "qwen3", "llama-wide-heads"]) func gradientsDoNotDependOnTheCut(
+        _ name: String
+    ) throws {
         let fixture = Fixture.named(name)
         let parameters = try fixture.parameters()
         let model = Model(parameters)
@@ -38,7 +40,9 @@ import Transformer
         }
     }
 
-    @Test(arguments: ["llama", "llama-biases-untied", "qwen2-tied", "qwen3"])
+    @Test(arguments: [
+        "llama", "llama-biases-untied", "qwen2-tied", "qwen3", "llama-wide-heads", "qwen3-wide-heads",
+    ])
     func sharedPrefixEqualsRepeatedPrefix(_ name: String) throws {
         let fixture = Fixture.named(name)
         let parameters = try fixture.parameters()

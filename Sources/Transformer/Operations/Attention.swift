@@ -15,16 +15,23 @@ struct Attention {
         dimension = configuration.headDimension
     }
 
-    private var group: Int { heads / keyValueHeads }
-    private var width: Int { heads * dimension }
-    private var stride: Int { (heads + 2 * keyValueHeads) * dimension }
-    private var scale: Float { 1 / Float(dimension).squareRoot() }
+    var group: Int { heads / keyValueHeads }
+    var width: Int { heads * dimension }
+    var stride: Int { (heads + 2 * keyValueHeads) * dimension }
+    var scale: Float { 1 / Float(dimension).squareRoot() }
 
     /// Queries handled together. Longer blocks make better products, shorter ones compute less above the diagonal.
     static func blockRows(_ keyCount: Int) -> Int { keyCount > 512 ? 128 : 64 }
 
-    /// Floats of scratch `forward` needs a member of the team; `backward` needs twice that.
-    func scratchCount(_ layout: BatchLayout) -> Int {
+    /// Floats of scratch that `forward` needs, or both ways.
+    func scratchCount(_ team: Team, _ layout: BatchLayout, backward: Bool) -> Int {
+        isWide
+            ? wideScratchCount(team, layout, backward: backward)
+            : team.size * scoreCount(layout) * (backward ? 2 : 1)
+    }
+
+    /// Scores of one block of queries.
+    private func scoreCount(_ layout: BatchLayout) -> Int {
         let rows = layout.segments.reduce(0) { max($0, min($1.length, Self.blockRows($1.keyCount))) }
         return rows * ((layout.longest + 15) & ~15)
     }
@@ -34,7 +41,8 @@ struct Attention {
         _ team: Team, _ layout: BatchLayout, qkv: UnsafePointer<Float>, into output: Floats, normalizers: Floats?,
         scratch: Floats
     ) {
-        let room = scratchCount(layout)
+        if isWide { return wideForward(team, layout, qkv, output, normalizers, scratch) }
+        let room = scoreCount(layout)
         team.forEach(layout.segments.count * keyValueHeads) { item, worker in
             let segment = layout.segments[item / keyValueHeads]
             let kv = item % keyValueHeads
@@ -89,7 +97,8 @@ struct Attention {
         _ team: Team, _ layout: BatchLayout, qkv: UnsafePointer<Float>, output: UnsafePointer<Float>,
         normalizers: UnsafePointer<Float>, dOutput: UnsafePointer<Float>, into gradient: Floats, scratch: Floats
     ) {
-        let room = scratchCount(layout)
+        if isWide { return wideBackward(team, layout, qkv, output, normalizers, dOutput, gradient, scratch) }
+        let room = scoreCount(layout)
         team.forEach(layout.trees.count * keyValueHeads) { item, worker in
             let kv = item % keyValueHeads
             let tree = layout.trees[item / keyValueHeads]
@@ -194,20 +203,20 @@ struct Attention {
     }
 
     @inline(__always)
-    private func key(_ qkv: UnsafePointer<Float>, _ row: Int, _ kv: Int) -> UnsafePointer<Float> {
+    func key(_ qkv: UnsafePointer<Float>, _ row: Int, _ kv: Int) -> UnsafePointer<Float> {
         qkv + row * stride + width + kv * dimension
     }
 
     @inline(__always)
-    private func value(_ qkv: UnsafePointer<Float>, _ row: Int, _ kv: Int) -> UnsafePointer<Float> {
+    func value(_ qkv: UnsafePointer<Float>, _ row: Int, _ kv: Int) -> UnsafePointer<Float> {
         qkv + row * stride + width + (keyValueHeads + kv) * dimension
     }
 
     @inline(__always)
-    private func key(_ qkv: Floats, _ row: Int, _ kv: Int) -> Floats { qkv + row * stride + width + kv * dimension }
+    func key(_ qkv: Floats, _ row: Int, _ kv: Int) -> Floats { qkv + row * stride + width + kv * dimension }
 
     @inline(__always)
-    private func value(_ qkv: Floats, _ row: Int, _ kv: Int) -> Floats {
+    func value(_ qkv: Floats, _ row: Int, _ kv: Int) -> Floats {
         qkv + row * stride + width + (keyValueHeads + kv) * dimension
     }
 }

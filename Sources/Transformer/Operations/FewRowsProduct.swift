@@ -3,7 +3,8 @@ import WideVectors
 /// c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0) for a few rows and many weights, as decoding multiplies.
 ///
 /// OpenBLAS packs all weights before it multiplies, which for eight rows takes longer than the products; here they go
-/// from memory straight into registers. A sum has its terms in one order, however rows and columns are cut.
+/// from memory straight into registers. A sum has its terms in one order, however rows and columns are cut; that of a row
+/// alone is another, with which memory is read in its order.
 package enum FewRowsProduct {
     /// For more rows packing pays (docs/engine.md has the rates).
     private static let rowLimit = 64
@@ -21,11 +22,18 @@ package enum FewRowsProduct {
         isAvailable && m <= rowLimit && n * k >= leastWeights
     }
 
+    /// Threads take the next columns as they finish theirs: both wait for memory, and one for longer than the other.
+    /// A multiple of three, as many as the kernel takes at a time.
+    private static func forEachStretch(_ team: Team, _ n: Int, _ body: (Range<Int>) -> Void) {
+        let length = team.size == 1 ? n : 96
+        team.forEach((n + length - 1) / length) { item, _ in body(item * length..<min(n, (item + 1) * length)) }
+    }
+
     static func timesTransposed(
         _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool
     ) {
-        team.split(n, grain: 64) { columns, _ in
+        forEachStretch(team, n) { columns in
             ckpt_rows_times_transposed(
                 m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
                 adding ? 1 : 0)
@@ -37,7 +45,7 @@ package enum FewRowsProduct {
         _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<UInt16>,
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool
     ) {
-        team.split(n, grain: 64) { columns, _ in
+        forEachStretch(team, n) { columns in
             ckpt_rows_times_transposed_bf16(
                 m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
                 adding ? 1 : 0)

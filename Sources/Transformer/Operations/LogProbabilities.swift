@@ -1,4 +1,5 @@
 import Foundation
+import WideVectors
 
 /// Log-probabilities of chosen tokens, entropies, and the gradients of both, over rows of logits.
 package enum LogProbabilities {
@@ -29,6 +30,16 @@ package enum LogProbabilities {
         var sum = Lane.zero
         var weighted = Lane.zero
         var i = 0
+        if VectorMath.hasWideLoops {
+            i = count & ~7
+            withUnsafeMutableBytes(of: &sum) { sum in
+                withUnsafeMutableBytes(of: &weighted) { weighted in
+                    ckpt_softmax_sums(
+                        x, scale, top, i, sum.assumingMemoryBound(to: Float.self).baseAddress!,
+                        weighted.assumingMemoryBound(to: Float.self).baseAddress!)
+                }
+            }
+        }
         while i + 8 <= count {
             let d = load(x, i) * scale - top
             let e = exponential(d)
@@ -50,7 +61,7 @@ package enum LogProbabilities {
 
     /// Replaces the logits by gradients: with p = softmax(z), H its entropy,
     /// dz_j = dlogp (1[j = target] − p_j) − dH p_j (log p_j + H), and dlogits = dz / temperature.
-    static func backward(
+    package static func backward(
         _ team: Team, rows: Int, vocabulary: Int, _ logits: UnsafeMutablePointer<Float>, inverseTemperature: Float,
         targets: (Int) -> Int, normalizers: UnsafePointer<Float>, entropies: UnsafePointer<Float>,
         logProbabilityGradient: UnsafePointer<Float>, entropyGradient: UnsafePointer<Float>?
@@ -69,6 +80,10 @@ package enum LogProbabilities {
                     return spread == 0 ? p * -direct : p * -(base + spread * logp)
                 }
                 var i = 0
+                if VectorMath.hasWideLoops {
+                    i = vocabulary & ~7
+                    ckpt_log_probability_gradients(z, inverseTemperature, normalizer, direct, base, spread, i)
+                }
                 while i + 8 <= vocabulary {
                     store(gradient(load(z, i)), z, i)
                     i += 8

@@ -15,6 +15,10 @@ package enum MatrixProduct {
         if scale == 1, FewRowsProduct.suits(m, n, k) {
             return FewRowsProduct.timesTransposed(team, m, n, k, a, lda, b, ldb, c, ldc, adding: adding)
         }
+        if scale == 1, PackedProduct.suits(inputs: k, outputs: n, rows: m) {
+            return PackedProduct.multiply(
+                team, m, n, k, .init(a, lda), .init(b, ldb, isTransposed: true), c, ldc, adding: adding)
+        }
         let beta: Float = adding ? 1 : 0
         cut(team, m, n, k) { rows, columns in
             if rows.count == 1 {
@@ -37,6 +41,9 @@ package enum MatrixProduct {
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false
     ) {
         guard m > 0, n > 0 else { return }
+        if scale == 1, PackedProduct.suits(inputs: n, outputs: k, rows: m) {
+            return PackedProduct.multiply(team, m, n, k, .init(a, lda), .init(b, ldb), c, ldc, adding: adding)
+        }
         cut(team, m, n, k) { rows, columns in
             cblas_sgemm(
                 CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(rows.count), blasint(columns.count), blasint(k),
@@ -51,6 +58,10 @@ package enum MatrixProduct {
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false
     ) {
         guard m > 0, n > 0 else { return }
+        if scale == 1, PackedProduct.suits(inputs: n, outputs: m, rows: k) {
+            return PackedProduct.multiply(
+                team, m, n, k, .init(a, lda, isTransposed: true), .init(b, ldb), c, ldc, adding: adding)
+        }
         cut(team, m, n, k) { rows, columns in
             cblas_sgemm(
                 CblasRowMajor, CblasTrans, CblasNoTrans, blasint(rows.count), blasint(columns.count), blasint(k), scale,

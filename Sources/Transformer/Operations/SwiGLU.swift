@@ -1,4 +1,5 @@
 import Foundation
+import WideVectors
 
 /// y = silu(g) · u, silu(g) = g / (1 + e^−g); a row holds the gate's `width` numbers and then the up projection's.
 package enum SwiGLU {
@@ -11,6 +12,10 @@ package enum SwiGLU {
                 let up = gate + width
                 let y = y + row * width
                 var i = 0
+                if VectorMath.hasWideLoops {
+                    i = width & ~7
+                    ckpt_swiglu(gate, up, y, i)
+                }
                 while i + 8 <= width {
                     let g = load(gate, i)
                     store(g / (1 + exponential(-g)) * load(up, i), y, i)
@@ -35,6 +40,10 @@ package enum SwiGLU {
                 let up = gate + width
                 let dy = dy + row * width
                 var i = 0
+                if VectorMath.hasWideLoops {
+                    i = width & ~7
+                    ckpt_swiglu_backward(gate, up, dy, i)
+                }
                 while i + 8 <= width {
                     let (dg, du, y) = gradients(load(gate, i), load(up, i), load(dy, i))
                     store(dg, gate, i)

@@ -1,3 +1,5 @@
+import WideVectors
+
 /// Eight floats at a time over raw memory: what the other operations' inner loops are made of.
 ///
 /// The build targets plain x86-64 (SSE2), so a product and a sum stay two instructions: `addingProduct` would call
@@ -72,6 +74,9 @@ func exponential(_ x: Lane) -> Lane {
 }
 
 enum VectorMath {
+    /// Whether the loops of `WideVectors` may be called. They have the bits of those here, in half the time.
+    static let hasWideLoops = ckpt_has_wide_vectors() != 0
+
     /// The sum of products of two vectors.
     @inline(__always)
     static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
@@ -160,6 +165,12 @@ enum VectorMath {
     ) -> Float {
         var sum = Lane.zero
         var i = 0
+        if hasWideLoops {
+            i = count & ~7
+            withUnsafeMutableBytes(of: &sum) {
+                ckpt_exponentials(x, scale, offset, y, i, $0.assumingMemoryBound(to: Float.self).baseAddress!)
+            }
+        }
         while i + 8 <= count {
             let e = exponential(load(x, i) * scale - offset)
             store(e, y, i)

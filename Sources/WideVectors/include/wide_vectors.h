@@ -1,4 +1,5 @@
-// Products of a few rows with a matrix of weights, in vectors of eight floats where the processor has AVX2 and FMA.
+// Kernels in vectors of eight floats, for processors that have AVX2 and FMA: products of a few rows with a matrix of
+// weights, and attention.
 //
 // A program compiled for any x86-64 has vectors of four floats and no fused multiply-add; these are compiled for more and
 // called only where that is there.
@@ -16,3 +17,58 @@ void ckpt_rows_times_transposed(
 /// The same with b in bfloat16.
 void ckpt_rows_times_transposed_bf16(
     long m, long n, long k, const float *a, long lda, const uint16_t *b, long ldb, float *c, long ldc, int adding);
+
+// Large products: both factors are packed, the left one in panels of six rows [k][6], the right one in panels of 16
+// columns [k][16], missing rows and columns zero.
+
+/// Whether the processor has these vectors and no wider ones, for which OpenBLAS has kernels.
+int ckpt_has_only_wide_vectors(void);
+
+/// Packs `rows` rows of a[rows, k], or of the transpose of a[k, rows].
+void ckpt_pack_left(long rows, long k, const float *a, long lda, int transposed, float *out);
+/// Packs `columns` columns of b[k, columns], or of the transpose of b[columns, k].
+void ckpt_pack_right(long columns, long k, const float *b, long ldb, int transposed, float *out);
+/// c[m, n] = left right + (adding ? c : 0).
+void ckpt_packed_product(
+    long m, long n, long k, const float *left, const float *right, float *c, long ldc, int adding);
+
+// Attention of one head over one segment. `rows` queries follow `before` earlier tokens; query i sees the first
+// before + i + 1 keys. The dimension is a multiple of 16. Keys and values are packed in panels of 16, the last one filled
+// up with zeros (`ckpt_finish_…`): "across" [keys / 16][dimension][16], "along" [dimension / 16][keys rounded up][16].
+
+/// Packs `count` rows of keys or values from the `at`-th on.
+void ckpt_pack_across(const float *rows, long stride, long count, long dimension, long at, float *out);
+void ckpt_pack_along(const float *rows, long stride, long count, long dimension, long at, long keys, float *out);
+void ckpt_finish_across(long dimension, long keys, float *out);
+void ckpt_finish_along(long dimension, long keys, float *out);
+
+/// out[rows, dimension] = softmax(scale q keysᵀ) values and each row's log Σ e^score (`normalizers` may be null). Keys
+/// across, values along; `scores` has `ckpt_attend_scratch(before + rows)` floats.
+void ckpt_attend(
+    long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
+    float scale, float *out, long out_stride, float *normalizers, long normalizer_stride, float *scores);
+long ckpt_attend_scratch(long keys);
+
+/// Gradients: of the queries into `d_q`, of keys and values added to `d_keys` and `d_values` [before + rows, dimension].
+/// Keys and values across, `key_rows` the keys along; `scratch` has `ckpt_attend_backward_scratch()` floats.
+void ckpt_attend_backward(
+    long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
+    const float *key_rows, float scale, const float *out, const float *d_out, long out_stride,
+    const float *normalizers, long normalizer_stride, float *d_q, long d_q_stride, float *d_keys, float *d_values,
+    float *scratch);
+long ckpt_attend_backward_scratch(void);
+
+// Loops over `count` numbers, a multiple of eight, with the bits of the loops in Sources/Transformer/Operations. Sums are
+// given as they stand in the eight lanes.
+
+/// y = e^(x · scale − offset), and the sums of y.
+void ckpt_exponentials(const float *x, float scale, float offset, float *y, long count, float *sums);
+/// With d = x · scale − top: the sums of e^d and of d e^d.
+void ckpt_softmax_sums(const float *x, float scale, float top, long count, float *sums, float *weighted);
+/// With l = z · scale − normalizer: z = −e^l direct, or −e^l (base + spread l) where spread is not 0.
+void ckpt_log_probability_gradients(
+    float *z, float scale, float normalizer, float direct, float base, float spread, long count);
+/// y = silu(gate) · up.
+void ckpt_swiglu(const float *gate, const float *up, float *y, long count);
+/// Replaces gate and up by their gradients, and the gradient in dy by silu(gate) · up.
+void ckpt_swiglu_backward(float *gate, float *up, float *dy, long count);

@@ -44,8 +44,15 @@ CASES = {
         LlamaConfig(**SMALL, tie_word_embeddings=True, **rope(
             "yarn", factor=4.0, beta_fast=4.0, beta_slow=1.0, original_max_position_embeddings=8)),
         "llama", True),
+    # Heads wide enough for kernels of their own, over more than one block of queries and of keys.
+    "llama-wide-heads": (
+        LlamaConfig(**{**SMALL, "num_hidden_layers": 1, "num_key_value_heads": 1},
+                    head_dim=64, tie_word_embeddings=True), None, True),
+    "qwen3-wide-heads": (Qwen3Config(**{**SMALL, "num_hidden_layers": 1}, head_dim=80, tie_word_embeddings=True), None,
+                         True),
 }
 LENGTHS = [7, 1, 13, 24]
+LONGER = {"llama-wide-heads": [61, 1, 13, 24, 290], "qwen3-wide-heads": [100, 17, 16, 24, 49]}
 PROMPT = 6
 NEW_TOKENS = 14
 
@@ -89,7 +96,8 @@ def main():
         if source is None:
             case["weights"] = named(model, lambda p: p)
         generator = torch.Generator().manual_seed(7)
-        sequences = [torch.randint(3, SMALL["vocab_size"], (n,), generator=generator).tolist() for n in LENGTHS]
+        sequences = [torch.randint(3, SMALL["vocab_size"], (n,), generator=generator).tolist()
+                     for n in LONGER.get(name, LENGTHS)]
         case["sequences"] = sequences
         with torch.no_grad():
             case["logits"] = [put(model(torch.tensor([s])).logits[0]) for s in sequences]
