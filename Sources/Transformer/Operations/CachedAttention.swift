@@ -1,4 +1,5 @@
 import Foundation
+import WideVectors
 
 /// Attention of one new token over cached pages.
 enum CachedAttention {
@@ -13,6 +14,7 @@ enum CachedAttention {
     static func scores(
         _ query: UnsafePointer<Float>, _ keys: UnsafePointer<Float>, _ dimension: Int, into scores: Floats
     ) {
+        if VectorMath.hasWideLoops { return ckpt_page_scores(query, keys, dimension, scores) }
         var a = Lane.zero
         var b = Lane.zero
         var c = Lane.zero
@@ -37,6 +39,9 @@ enum CachedAttention {
         _ weights: UnsafePointer<Float>, _ values: UnsafePointer<Float>, _ count: Int, _ dimension: Int,
         into output: Floats
     ) {
+        if VectorMath.hasWideLoops && dimension.isMultiple(of: 8) {
+            return ckpt_page_values(weights, values, count, dimension, output)
+        }
         var column = 0
         while column + 32 <= dimension {
             var a = load(output, column)

@@ -72,3 +72,8 @@ void ckpt_log_probability_gradients(
 void ckpt_swiglu(const float *gate, const float *up, float *y, long count);
 /// Replaces gate and up by their gradients, and the gradient in dy by silu(gate) · up.
 void ckpt_swiglu_backward(float *gate, float *up, float *dy, long count);
+
+/// Products of a query with the 32 keys of a page [dimension, 32].
+void ckpt_page_scores(const float *query, const float *keys, long dimension, float *scores);
+/// output[dimension] += Σ weights[t] values[t], over `count` rows [dimension]; the dimension is a multiple of eight.
+void ckpt_page_values(const float *weights, const float *values, long count, long dimension, float *output);
