@@ -5,6 +5,5 @@
 #include <zstd_errors.h>
 
 // Swift does not import a macro that stands for an enumerator.
-static const ZSTD_cParameter ckpt_zstd_literal_compression_mode = ZSTD_c_literalCompressionMode;
 static const ZSTD_cParameter ckpt_zstd_stable_in_buffer = ZSTD_c_stableInBuffer;
 static const ZSTD_cParameter ckpt_zstd_stable_out_buffer = ZSTD_c_stableOutBuffer;

@@ -3,12 +3,17 @@ final class EncodingWorkspace {
     let raw = ScratchBuffer()
     private let planes = ScratchBuffer()
     private let sample = ScratchBuffer()
+    private let entropyFrame = EntropyFrame()
     private var madeCompressor: ZstdCompressor?
 
     /// Shuffles and compresses a chunk; the frame becomes the content of `target`.
     func compress(
         _ chunk: UnsafeRawBufferPointer, elementSize: Int, _ effort: ZstdEffort, into target: ScratchBuffer
     ) throws {
+        guard case .level(let level) = effort else {
+            let frame = target.resized(to: EntropyFrame.outputBound(chunk.count, elementSize: elementSize))
+            return target.shrink(to: entropyFrame.compress(chunk, elementSize: elementSize, into: frame))
+        }
         var source = chunk
         if elementSize > 1 {
             let planes = planes.resized(to: chunk.count)
@@ -18,7 +23,7 @@ final class EncodingWorkspace {
         let frame = target.resized(to: ZstdCompressor.outputBound(chunk.count, planeCount: elementSize))
         do {
             let compressor = try compressor()
-            target.shrink(to: try compressor.compress(source, planeCount: elementSize, effort: effort, into: frame))
+            target.shrink(to: try compressor.compress(source, planeCount: elementSize, level: level, into: frame))
         } catch let problem as ZstdProblem {
             throw CheckpointError.invalid(name: "compression", problem: problem.description)
         }
