@@ -19,7 +19,7 @@ enum ZstdEffort {
     case level(Int32)
 
     /// The level that finds repetition where there is some; texts deserve more of it than numbers.
-    static func matching(elementSize: Int) -> ZstdEffort { .level(elementSize == 1 ? 6 : 1) }
+    static func matching(elementSize: Int) -> ZstdEffort { .level(elementSize == 1 ? 3 : 1) }
 
     /// The level as the filter's parameter records it; decoders ignore it.
     var recordedLevel: Int32 {

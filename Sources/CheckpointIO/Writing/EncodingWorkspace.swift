@@ -1,6 +1,7 @@
 /// The buffers and the compressor of one thread, kept from chunk to chunk.
 final class EncodingWorkspace {
-    let raw = ScratchBuffer()
+    /// For the bytes of two chunks.
+    let raw = [ScratchBuffer(), ScratchBuffer()]
     private let planes = ScratchBuffer()
     private let sample = ScratchBuffer()
     private let entropyFrame = EntropyFrame()
