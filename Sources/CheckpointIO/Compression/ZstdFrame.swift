@@ -92,6 +92,22 @@ final class ZstdDecompressor {
 
     deinit { ZSTD_freeDCtx(context) }
 
+    /// Bytes of the header of a frame with checksum and this content size that needs no dictionary; nil for another.
+    static func headerSize(ofFrameWithChecksum frame: UnsafeRawBufferPointer, contentSize: Int) -> Int? {
+        var header = ZSTD_frameHeader()
+        guard ZSTD_getFrameHeader(&header, frame.baseAddress, frame.count) == 0, header.frameType == ZSTD_frame,
+            header.dictID == 0, header.checksumFlag != 0, header.frameContentSize == UInt64(contentSize)
+        else { return nil }
+        return Int(header.headerSize)
+    }
+
+    /// Decompresses a frame that fills `destination` exactly.
+    /// - Returns: whether it is one.
+    func fill(_ destination: UnsafeMutableRawBufferPointer, from frame: UnsafeRawBufferPointer) -> Bool {
+        ZSTD_decompressDCtx(context, destination.baseAddress, destination.count, frame.baseAddress, frame.count)
+            == destination.count
+    }
+
     /// Decompresses exactly one frame that fills `destination` exactly, and checks its checksum if it has one.
     /// - Returns: whether the frame carried a checksum.
     func decompress(
