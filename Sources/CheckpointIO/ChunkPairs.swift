@@ -66,7 +66,8 @@ public struct ChunkPairs: Sendable {
                     return try body(.alike)
                 }
                 let elements = grid.byteRange(ofChunk: number).count / grid.elementSize
-                if grid.elementSize == 2, let planesA = try planes(number, a, UnsafeRawBufferPointer(storedA), left, elements),
+                if grid.elementSize == 2,
+                    let planesA = try planes(number, a, UnsafeRawBufferPointer(storedA), left, elements),
                     let planesB = try planes(number, b, UnsafeRawBufferPointer(storedB), right, elements)
                 {
                     return try body(.differentPlanes(a: planesA, b: planesB))

@@ -19,11 +19,8 @@ struct SHA256: ~Copyable {
     /// The first `byteCount % blockSize` are those that do not yet fill a block.
     private var pending = [UInt8](repeating: 0, count: blockSize)
 
-    init() { self.init(usingExtensions: true) }
-
-    /// - Parameter usingExtensions: whether to use the processor's instructions where it has them.
-    init(usingExtensions: Bool) {
-        guard !usingExtensions || !Self.hasExtensions else {
+    init() {
+        guard !Self.hasExtensions else {
             context = nil
             return
         }

@@ -47,7 +47,8 @@ enum PlaneFrame {
     /// Where the bytes of the leading planes are, plane by plane, each cut into blocks of the largest size; hashes them.
     /// - Returns: nil where they are stored in another way. `end` is behind the last of these blocks.
     private static func rawBlocks(
-        _ stored: UnsafeMutableRawBufferPointer, from start: Int, _ planeSize: Int, _ planeCount: Int, _ hash: inout XXH64
+        _ stored: UnsafeMutableRawBufferPointer, from start: Int, _ planeSize: Int, _ planeCount: Int,
+        _ hash: inout XXH64
     ) -> (blocks: [[UnsafePointer<UInt8>]], end: Int)? {
         var end = start
         var blocks: [[UnsafePointer<UInt8>]] = []
@@ -59,7 +60,8 @@ enum PlaneFrame {
                 // Size, type 0 for bytes as they are, 0 for not the last.
                 let header = (0..<blockHeaderSize).reduce(0) { $0 | Int(stored[end + $1]) << (8 * $1) }
                 guard header == count << 3 else { return nil }
-                let bytes = UnsafeRawBufferPointer(rebasing: stored[end + blockHeaderSize..<end + blockHeaderSize + count])
+                let bytes = UnsafeRawBufferPointer(
+                    rebasing: stored[end + blockHeaderSize..<end + blockHeaderSize + count])
                 hash.update(bytes)
                 plane.append(bytes.assumingMemoryBound(to: UInt8.self).baseAddress!)
                 end += blockHeaderSize + count
