@@ -1,4 +1,4 @@
-// zstd with its experimental parameters (literal compression mode), which Debian's library exports.
+// zstd with its experimental parameters (buffers that stay in place), which Debian's library exports.
 #pragma once
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>

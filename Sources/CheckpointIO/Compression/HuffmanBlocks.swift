@@ -1,3 +1,5 @@
+import Glibc
+
 /// Compresses byte planes to blocks of a zstd frame that hold literals and nothing else: what zstd does to bytes that do
 /// not repeat, at several times its speed, since nothing is looked for.
 ///
@@ -12,7 +14,7 @@ final class HuffmanBlocks {
     /// Two counts of every byte for each of the four streams.
     private static let countTables = 8
     /// Up to so many bytes there is a table of pairs: with more, filling it takes longer than it saves.
-    private static let mostForPairs = 80
+    private static let mostForPairs = 96
 
     /// Bytes of the block by stream; two tables a stream, so that equal neighbours need not wait for each other.
     private let counts = UnsafeMutablePointer<UInt32>.allocate(capacity: countTables * HuffmanCode.symbolCount)
@@ -57,18 +59,20 @@ final class HuffmanBlocks {
     /// - Returns: bytes written.
     func encode(_ source: UnsafeRawBufferPointer, isLast: Bool, at target: UnsafeMutablePointer<UInt8>) -> Int {
         let bytes = source.assumingMemoryBound(to: UInt8.self).baseAddress!
-        let streams = Streams(byteCount: source.count)
-        count(bytes, streams)
-        let total = UnsafeMutablePointer<UInt32>(counts + 4 * HuffmanCode.symbolCount)
-        if total[Int(bytes[0])] == source.count {
+        // Whether each byte is like the one after it; where not, that is known after a few.
+        if memcmp(bytes, bytes + 1, source.count - 1) == 0 {
             Self.writeHeader(.repeated, size: source.count, isLast: isLast, at: target)
             target[Self.headerSize] = bytes[0]
             return Self.headerSize + 1
         }
-        let content = target + Self.headerSize
-        if source.count >= Self.smallest, let size = encodeLiterals(bytes, streams, total, at: content) {
-            Self.writeHeader(.compressed, size: size, isLast: isLast, at: target)
-            return Self.headerSize + size
+        if source.count >= Self.smallest {
+            let streams = Streams(byteCount: source.count)
+            count(bytes, streams)
+            let total = counts + 4 * HuffmanCode.symbolCount
+            if let size = encodeLiterals(bytes, streams, total, at: target + Self.headerSize) {
+                Self.writeHeader(.compressed, size: size, isLast: isLast, at: target)
+                return Self.headerSize + size
+            }
         }
         return Self.store(source, isLast: isLast, at: target)
     }
@@ -97,11 +101,6 @@ final class HuffmanBlocks {
         let size = HuffmanCode.symbolCount
         let counts = counts
         counts.initialize(repeating: 0, count: Self.countTables * size)
-        guard streams.lastLength > 0 else {
-            // Too few for four: the sum is all that is asked for.
-            for index in 0..<3 * streams.length + streams.lastLength { counts[4 * size + Int(bytes[index])] &+= 1 }
-            return
-        }
         let (a, b, c, d) = (
             bytes, bytes + streams.length, bytes + 2 * streams.length, bytes + 3 * streams.length
         )

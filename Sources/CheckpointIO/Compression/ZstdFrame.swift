@@ -101,11 +101,12 @@ final class ZstdDecompressor {
         return Int(header.headerSize)
     }
 
-    /// Decompresses a frame that fills `destination` exactly.
+    /// Decompresses exactly one frame that fills `destination` exactly.
     /// - Returns: whether it is one.
     func fill(_ destination: UnsafeMutableRawBufferPointer, from frame: UnsafeRawBufferPointer) -> Bool {
-        ZSTD_decompressDCtx(context, destination.baseAddress, destination.count, frame.baseAddress, frame.count)
-            == destination.count
+        ZSTD_findFrameCompressedSize(frame.baseAddress, frame.count) == frame.count
+            && ZSTD_decompressDCtx(context, destination.baseAddress, destination.count, frame.baseAddress, frame.count)
+                == destination.count
     }
 
     /// Decompresses exactly one frame that fills `destination` exactly, and checks its checksum if it has one.

@@ -94,6 +94,7 @@ final class TensorEncoder: Sendable {
     private struct Part {
         let number: Int
         let step: EncodingPlan.Step
+        let laneNumber: Int
         let lane: Lane
         /// What there is of it in the tensor.
         let content: UnsafeRawBufferPointer
@@ -107,7 +108,7 @@ final class TensorEncoder: Sendable {
         for number in numbers {
             let step = plan.steps[number]
             if let turn = step.turn {
-                parts.append(try fill(number, step, lanes[turn.lane], workspace.raw[parts.count]))
+                parts.append(try fill(number, step, laneNumber: turn.lane, workspace.raw[parts.count]))
             } else {
                 try copy(step, of: tensors[step.tensor], into: places[number % places.count])
                 state.update { _ = $0.encoded.insert(number) }
@@ -127,7 +128,9 @@ final class TensorEncoder: Sendable {
                 part.lane.effort = try workspace.chooseEffort(for: part.chunk, elementSize: grid.elementSize)
             }
             place.effort = part.lane.effort
-            if let turn = part.step.turn { state.update { $0.lanePositions[turn.lane] += 1 } }
+        }
+        state.update { state in
+            for part in parts { state.lanePositions[part.laneNumber] += 1 }
         }
         for part in parts {
             try encode(part, into: places[part.number % places.count], workspace)
@@ -164,14 +167,17 @@ final class TensorEncoder: Sendable {
     }
 
     /// Has the bytes of a step at hand, in `buffer` where they are not in memory, or are to be padded.
-    private func fill(_ number: Int, _ step: EncodingPlan.Step, _ lane: Lane, _ buffer: ScratchBuffer) throws -> Part {
+    private func fill(_ number: Int, _ step: EncodingPlan.Step, laneNumber: Int, _ buffer: ScratchBuffer) throws -> Part
+    {
         let tensor = tensors[step.tensor]
+        let lane = lanes[laneNumber]
         let grid = plan.grids[step.tensor]
         let range = grid?.byteRange(ofChunk: step.chunk) ?? 0..<tensor.description.byteCount
         let count = grid?.chunkByteCount ?? range.count
         if case .memory(let memory) = tensor.content, range.count == count {
             let content = UnsafeRawBufferPointer(rebasing: memory.bytes[range])
-            return Part(number: number, step: step, lane: lane, content: content, chunk: content)
+            return Part(
+                number: number, step: step, laneNumber: laneNumber, lane: lane, content: content, chunk: content)
         }
         let chunk = buffer.resized(to: count)
         let content = UnsafeMutableRawBufferPointer(rebasing: chunk[..<range.count])
@@ -185,7 +191,7 @@ final class TensorEncoder: Sendable {
         }
         UnsafeMutableRawBufferPointer(rebasing: chunk[range.count...]).initializeMemory(as: UInt8.self, repeating: 0)
         return Part(
-            number: number, step: step, lane: lane, content: UnsafeRawBufferPointer(content),
+            number: number, step: step, laneNumber: laneNumber, lane: lane, content: UnsafeRawBufferPointer(content),
             chunk: UnsafeRawBufferPointer(chunk))
     }
 
