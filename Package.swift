@@ -35,11 +35,12 @@ let package = Package(
         systemLibrary("CPCRE2", pkgConfig: "libpcre2-8", apt: "libpcre2-dev"),
         systemLibrary("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
         .systemLibrary(name: "CSystem", path: "Sources/CLibraries/CSystem"),
-        // Kernels for instructions that are found at run time; see docs/engine.md.
+        // For instructions that are found at run time; see docs/engine.md and docs/benchmarks.md.
         .target(name: "WideVectors"),
+        .target(name: "SHA256Blocks"),
 
         library("OrderedJSON", []),
-        library("CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd", "CCrypto", "CSystem"]),
+        library("CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
         library("Tokenization", ["OrderedJSON", "CPCRE2"]),
         library("Transformer", ["OrderedJSON", "CheckpointIO", "COpenBLAS", "WideVectors"]),
         library("Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),

@@ -66,8 +66,9 @@ public struct ChunkPairs: Sendable {
                     return try body(.alike)
                 }
                 let elements = grid.byteRange(ofChunk: number).count / grid.elementSize
-                if grid.elementSize == 2, let planesA = try planes(number, a, storedA, left, elements),
-                    let planesB = try planes(number, b, storedB, right, elements)
+                if grid.elementSize == 2,
+                    let planesA = try planes(number, a, UnsafeRawBufferPointer(storedA), left, elements),
+                    let planesB = try planes(number, b, UnsafeRawBufferPointer(storedB), right, elements)
                 {
                     return try body(.differentPlanes(a: planesA, b: planesB))
                 }
@@ -84,15 +85,15 @@ public struct ChunkPairs: Sendable {
 
     private func read(
         _ number: Int, _ side: (file: CheckpointFile, tensor: StoredTensor), _ workspace: DecodingWorkspace
-    ) throws -> UnsafeRawBufferPointer {
+    ) throws -> UnsafeMutableRawBufferPointer {
         let chunk = side.tensor.chunks[number]
         let stored = workspace.stored.resized(to: chunk.byteCount)
         try side.file.readStored(chunk, of: side.tensor, into: stored)
-        return UnsafeRawBufferPointer(stored)
+        return stored
     }
 
     private func decode(
-        _ number: Int, _ side: (file: CheckpointFile, tensor: StoredTensor), _ stored: UnsafeRawBufferPointer,
+        _ number: Int, _ side: (file: CheckpointFile, tensor: StoredTensor), _ stored: UnsafeMutableRawBufferPointer,
         _ workspace: DecodingWorkspace
     ) throws -> UnsafeRawBufferPointer {
         try side.file.namingChunk(number, of: side.tensor) {

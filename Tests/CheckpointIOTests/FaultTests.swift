@@ -73,20 +73,6 @@ import Testing
         }
     }
 
-    /// Blocks ahead are a courtesy to the disk: without them the file is written all the same.
-    @Test(arguments: [Int(ENOSPC), Int(EOPNOTSUPP)])
-    func noBlocksAheadIsNoFailure(code: Int) throws {
-        try Samples.withFolder { folder in
-            let library = try makeLibrary(in: folder)
-            let path = folder + "/model.h5"
-            #expect(try save(path, seed: 3, library: library, "reserve", at: 1, with: code) == 0)
-            #expect(try CheckpointFile(path: path).verify().isEmpty)
-            // That it is asked for at all: a save killed there leaves no file.
-            #expect(try save(folder + "/other.h5", seed: 3, library: library, "reserve", at: 1, with: -1) != 0)
-            #expect(!FileManager.default.fileExists(atPath: folder + "/other.h5"))
-        }
-    }
-
     @Test func killedAtEveryCall() throws {
         try Samples.withFolder { folder in
             let library = try makeLibrary(in: folder)

@@ -8,13 +8,11 @@
 // Finds bytes in bytes; see memmem(3).
 extern void *memmem(const void *bytes, size_t count, const void *pattern, size_t pattern_count);
 
-// Gives a file blocks before they are written; see fallocate(2).
-extern int fallocate(int file, int mode, off_t start, off_t count);
-
 // In glibc since 2.28; see rename(2).
 extern int renameat2(int old_folder, const char *old_path, int new_folder, const char *new_path, unsigned int flags);
 
 static const unsigned int ckpt_rename_exchange = 1u << 1;
 
-// Its number differs between processors; see open(2).
+// Their numbers differ between processors; see open(2).
 static const int ckpt_o_direct = __O_DIRECT;
+static const int ckpt_o_path = __O_PATH;

@@ -11,8 +11,8 @@ enum ByteShuffle {
         let count = source.count / elementSize
         let planes = output.assumingMemoryBound(to: UInt8.self)
         switch elementSize {
-        case 2: split16(input, planes, count)
-        case 4: split32(input, planes, count)
+        case 2: split16(input, planes, planes + count, count)
+        case 4: split32(input, (planes, planes + count, planes + 2 * count, planes + 3 * count), count)
         default:
             for byte in 0..<elementSize {
                 let plane = planes + byte * count
@@ -32,8 +32,8 @@ enum ByteShuffle {
         let count = source.count / elementSize
         let planes = input.assumingMemoryBound(to: UInt8.self)
         switch elementSize {
-        case 2: join16(planes, output, count)
-        case 4: join32(planes, output, count)
+        case 2: join16(planes, planes + count, output, count)
+        case 4: join32((planes, planes + count, planes + 2 * count, planes + 3 * count), output, count)
         default:
             for byte in 0..<elementSize {
                 let plane = planes + byte * count
@@ -51,9 +51,10 @@ enum ByteShuffle {
         if end > start { (output + start).copyMemory(from: input + start, byteCount: end - start) }
     }
 
-    private static func split16(_ input: UnsafeRawPointer, _ output: UnsafeMutablePointer<UInt8>, _ count: Int) {
-        let low = output
-        let high = output + count
+    /// Low and high bytes of `count` elements of two.
+    static func split16(
+        _ input: UnsafeRawPointer, _ low: UnsafeMutablePointer<UInt8>, _ high: UnsafeMutablePointer<UInt8>, _ count: Int
+    ) {
         for index in 0..<count {
             let word = input.loadUnaligned(fromByteOffset: index &* 2, as: UInt16.self)
             low[index] = UInt8(truncatingIfNeeded: word)
@@ -61,9 +62,15 @@ enum ByteShuffle {
         }
     }
 
-    private static func split32(_ input: UnsafeRawPointer, _ output: UnsafeMutablePointer<UInt8>, _ count: Int) {
-        let (first, second) = (output, output + count)
-        let (third, fourth) = (output + 2 * count, output + 3 * count)
+    /// First to fourth bytes of `count` elements of four.
+    static func split32(
+        _ input: UnsafeRawPointer,
+        _ planes: (
+            UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<UInt8>,
+            UnsafeMutablePointer<UInt8>
+        ), _ count: Int
+    ) {
+        let (first, second, third, fourth) = planes
         for index in 0..<count {
             let word = input.loadUnaligned(fromByteOffset: index &* 4, as: UInt32.self)
             first[index] = UInt8(truncatingIfNeeded: word)
@@ -73,18 +80,22 @@ enum ByteShuffle {
         }
     }
 
-    private static func join16(_ planes: UnsafePointer<UInt8>, _ output: UnsafeMutableRawPointer, _ count: Int) {
-        let low = planes
-        let high = planes + count
+    /// The inverse of `split16`.
+    static func join16(
+        _ low: UnsafePointer<UInt8>, _ high: UnsafePointer<UInt8>, _ output: UnsafeMutableRawPointer, _ count: Int
+    ) {
         for index in 0..<count {
             output.storeBytes(
                 of: UInt16(low[index]) | UInt16(high[index]) << 8, toByteOffset: index &* 2, as: UInt16.self)
         }
     }
 
-    private static func join32(_ planes: UnsafePointer<UInt8>, _ output: UnsafeMutableRawPointer, _ count: Int) {
-        let (first, second) = (planes, planes + count)
-        let (third, fourth) = (planes + 2 * count, planes + 3 * count)
+    /// The inverse of `split32`.
+    static func join32(
+        _ planes: (UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafePointer<UInt8>),
+        _ output: UnsafeMutableRawPointer, _ count: Int
+    ) {
+        let (first, second, third, fourth) = planes
         for index in 0..<count {
             let low = UInt32(first[index]) | UInt32(second[index]) << 8
             let high = UInt32(third[index]) << 16 | UInt32(fourth[index]) << 24

@@ -21,6 +21,9 @@ struct WorkerThread {
         self.thread = thread
     }
 
+    /// Starts a thread that nobody waits for.
+    static func startDetached(_ body: @escaping @Sendable () -> Void) throws { pthread_detach(try Self(body).thread) }
+
     /// Waits for the end of the body. Called once.
     func join() { pthread_join(thread, nil) }
 

@@ -12,14 +12,14 @@ struct ZstdProblem: Error {
 
 /// How hard the compressor looks for repetition.
 enum ZstdEffort {
-    /// No match search worth the name, literals always entropy-coded: the best that can be done with the shuffled
-    /// bytes of trained weights, and the fastest (reference: docs/checkpoint-format.md).
+    /// No search for repetition, all bytes entropy-coded by `EntropyFrame`: the best that can be done with the shuffled
+    /// bytes of trained weights, and the fastest.
     case entropyOnly
-    /// An ordinary zstd level.
+    /// An ordinary level of libzstd.
     case level(Int32)
 
     /// The level that finds repetition where there is some; texts deserve more of it than numbers.
-    static func matching(elementSize: Int) -> ZstdEffort { .level(elementSize == 1 ? 6 : 1) }
+    static func matching(elementSize: Int) -> ZstdEffort { .level(elementSize == 1 ? 3 : 1) }
 
     /// The level as the filter's parameter records it; decoders ignore it.
     var recordedLevel: Int32 {
@@ -50,13 +50,12 @@ final class ZstdCompressor {
     /// Compresses `source` to exactly one frame with content size and checksum, ending a block after each of
     /// `planeCount` equal parts, and returns the bytes of the frame.
     func compress(
-        _ source: UnsafeRawBufferPointer, planeCount: Int, effort: ZstdEffort,
+        _ source: UnsafeRawBufferPointer, planeCount: Int, level: Int32,
         into destination: UnsafeMutableRawBufferPointer
     ) throws -> Int {
-        if case .entropyOnly = effort, Self.leadingPlanesAreRandom(source, planeCount: planeCount) {
-            return try compressLastPlane(source, planeCount: planeCount, into: destination)
-        }
-        try prepare(effort)
+        try check(ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters))
+        try set(ZSTD_c_compressionLevel, level)
+        try set(ZSTD_c_contentSizeFlag, 1)
         try set(ZSTD_c_checksumFlag, 1)
         // Both buffers stay in place until the frame ends, so zstd need not copy through buffers of its own.
         try set(ckpt_zstd_stable_in_buffer, 1)
@@ -77,28 +76,6 @@ final class ZstdCompressor {
         return output.pos
     }
 
-    /// Compresses bytes that need more of Huffman's coding than of matching to a frame without checksum.
-    func compressPlane(
-        _ source: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer
-    ) throws -> Int {
-        try prepare(.entropyOnly)
-        return try check(
-            ZSTD_compress2(
-                context, destination.baseAddress, destination.count, source.baseAddress, source.count))
-    }
-
-    private func prepare(_ effort: ZstdEffort) throws {
-        try check(ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters))
-        switch effort {
-        case .entropyOnly:
-            try set(ZSTD_c_compressionLevel, -1000)
-            try set(ckpt_zstd_literal_compression_mode, Int32(ZSTD_lcm_huffman.rawValue))
-        case .level(let level):
-            try set(ZSTD_c_compressionLevel, level)
-        }
-        try set(ZSTD_c_contentSizeFlag, 1)
-    }
-
     private func set(_ parameter: ZSTD_cParameter, _ value: Int32) throws {
         try check(ZSTD_CCtx_setParameter(context, parameter, value))
     }
@@ -114,6 +91,23 @@ final class ZstdDecompressor {
     }
 
     deinit { ZSTD_freeDCtx(context) }
+
+    /// Bytes of the header of a frame with checksum and this content size that needs no dictionary; nil for another.
+    static func headerSize(ofFrameWithChecksum frame: UnsafeRawBufferPointer, contentSize: Int) -> Int? {
+        var header = ZSTD_frameHeader()
+        guard ZSTD_getFrameHeader(&header, frame.baseAddress, frame.count) == 0, header.frameType == ZSTD_frame,
+            header.dictID == 0, header.checksumFlag != 0, header.frameContentSize == UInt64(contentSize)
+        else { return nil }
+        return Int(header.headerSize)
+    }
+
+    /// Decompresses exactly one frame that fills `destination` exactly.
+    /// - Returns: whether it is one.
+    func fill(_ destination: UnsafeMutableRawBufferPointer, from frame: UnsafeRawBufferPointer) -> Bool {
+        ZSTD_findFrameCompressedSize(frame.baseAddress, frame.count) == frame.count
+            && ZSTD_decompressDCtx(context, destination.baseAddress, destination.count, frame.baseAddress, frame.count)
+                == destination.count
+    }
 
     /// Decompresses exactly one frame that fills `destination` exactly, and checks its checksum if it has one.
     /// - Returns: whether the frame carried a checksum.

@@ -50,7 +50,7 @@ final class ChunkReader: Sendable {
         }
         let decoded = target ?? workspace.chunk.resized(to: chunkBytes)
         let hasChecksum = try workspace.decode(
-            UnsafeRawBufferPointer(stored), filters, chunk.filterMask, elementSize: grid.elementSize, into: decoded)
+            stored, filters, chunk.filterMask, elementSize: grid.elementSize, into: decoded)
         if target == nil {
             if isWhole {
                 grid.scatter(chunk: number, from: UnsafeRawBufferPointer(decoded), into: destination)
@@ -71,17 +71,25 @@ final class DecodingWorkspace: @unchecked Sendable {
     private var decompressor: ZstdDecompressor?
 
     /// Undoes the filters that were applied; `destination` is one chunk.
+    /// - Parameter stored: is written to meanwhile, and the same afterwards.
     func decode(
-        _ stored: UnsafeRawBufferPointer, _ filters: [HDF5Filter], _ mask: UInt32, elementSize: Int,
+        _ stored: UnsafeMutableRawBufferPointer, _ filters: [HDF5Filter], _ mask: UInt32, elementSize: Int,
         into destination: UnsafeMutableRawBufferPointer
     ) throws -> Bool {
         let applied = filters.indices.filter { mask >> $0 & 1 == 0 }.map { filters[$0].identifier }
         let isShuffled = applied.contains(CheckpointLayout.shuffleFilter) && elementSize > 1
-        var bytes = stored
+        var bytes = UnsafeRawBufferPointer(stored)
         var hasChecksum = false
         if applied.contains(CheckpointLayout.zstdFilter) {
+            let decompressor = try frameDecompressor()
+            if isShuffled,
+                PlaneFrame.decode(
+                    stored, elementSize: elementSize, lastPlane: planes, decompressor, into: destination)
+            {
+                return true
+            }
             let target = isShuffled ? planes.resized(to: destination.count) : destination
-            hasChecksum = try frameDecompressor().decompress(stored, into: target)
+            hasChecksum = try decompressor.decompress(bytes, into: target)
             guard isShuffled else { return hasChecksum }
             bytes = UnsafeRawBufferPointer(target)
         }

@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 /// A file that appears under its name only when it is complete and on the disk.
@@ -36,6 +37,11 @@ struct AtomicFile {
     func commit() throws {
         try Self.synchronize(temporaryPath, flags: O_RDWR, reportedAs: path)
         if overwrites {
+            // Giving back the blocks of a large file takes a while, and nobody has to wait for it.
+            let old = open(path, ckpt_o_path | O_CLOEXEC)
+            defer {
+                if old >= 0, (try? WorkerThread.startDetached { close(old) }) == nil { close(old) }
+            }
             guard rename(temporaryPath, path) == 0 else { throw failure("rename the finished file") }
         } else {
             // Another process may have made the file meanwhile; a link, unlike a rename, never replaces one.

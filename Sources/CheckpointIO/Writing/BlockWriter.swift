@@ -1,21 +1,18 @@
-import CSystem
 import Glibc
 
-/// Writes aligned blocks to a file, past the page cache where that works, on threads of its own.
+/// Writes aligned blocks to a file, past the page cache where that works, on a thread of its own.
 ///
-/// Two writes are under way at a time, so that the disk need not wait for a thread to wake up. Two writes behind the end
-/// of a file would wait for each other, so the file gets its blocks ahead.
+/// One write at a time: a second would wait for the file's lock, and burn a processor's time while it does.
 final class BlockWriter: @unchecked Sendable {
     // Sendable because a block handed in belongs to the thread that writes it, the descriptors do not change while there
-    // are such threads, and all else is in the monitor.
+    // is such a thread, and all else is in the monitor.
 
-    /// Bytes of a block: a disk takes these at its full speed, and they still fit into a core's cache.
-    private static let blockSize = 1 << 20
+    /// Bytes of a block, a huge page: in one piece, as a disk likes them best.
+    private static let blockSize = 2 << 20
+    /// Enough to go on while the disk takes its time.
+    private static let blockCount = 6
     /// What O_DIRECT asks of addresses in memory and in the file.
     static let alignment = 4096
-    private static let threadCount = 2
-    /// Bytes the file gets at a time before they are written.
-    private static let reservation = 32 << 20
 
     private struct Job {
         var bytes: UnsafeMutableRawBufferPointer
@@ -29,36 +26,32 @@ final class BlockWriter: @unchecked Sendable {
         /// Waiting, oldest first.
         var jobs: [Job] = []
         /// Being written.
-        var current: [Range<Int>] = []
+        var current: Range<Int>?
         var failure: (any Error)?
         var isFinished = false
         var isDirect: Bool
-        /// The end of what the file has been given; nil where the file system gives nothing ahead.
-        var reserved: Int? = 0
     }
 
     private let plain: PlainFile
     private var direct: Int32
     private let memory: UnsafeMutableRawBufferPointer
     private let state: Monitor<State>
-    private var threads: [WorkerThread] = []
+    private var thread: WorkerThread?
 
     /// - Parameter direct: a descriptor for direct writes that becomes the writer's, or a negative number.
     init(direct: Int32, plain: PlainFile) throws {
         self.direct = direct
         self.plain = plain
-        let blockCount = 6
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: Self.blockSize * blockCount, alignment: Self.alignment)
+        let memory = LargeAllocation.allocate(byteCount: Self.blockSize * Self.blockCount)
         self.memory = memory
-        let blocks = (0..<blockCount).map { number in
+        let blocks = (0..<Self.blockCount).map { number in
             let start = number * Self.blockSize
             return UnsafeMutableRawBufferPointer(rebasing: memory[start..<start + Self.blockSize])
         }
         state = Monitor(State(free: blocks, isDirect: direct >= 0))
-        // The threads end before this object does: `finish` waits for them.
+        // The thread ends before this object does: `finish` waits for it.
         do {
-            for _ in 0..<Self.threadCount { threads.append(try WorkerThread { [unowned self] in writeAll() }) }
+            thread = try WorkerThread { [unowned self] in writeAll() }
         } catch {
             try? finish()
             throw error
@@ -78,26 +71,16 @@ final class BlockWriter: @unchecked Sendable {
     func submit(_ bytes: UnsafeMutableRawBufferPointer, at address: Int) throws {
         try state.update { state in
             if let failure = state.failure { throw failure }
-            // A file of one block gets what it needs by being written.
-            if address > 0 { reserve(upTo: address + bytes.count, &state) }
             state.jobs.append(Job(bytes: bytes, address: address))
         }
-    }
-
-    /// Gives the file blocks ahead. Where there are none left, writing says so when it comes to that.
-    private func reserve(upTo end: Int, _ state: inout State) {
-        guard state.isDirect, let reserved = state.reserved, end > reserved else { return }
-        let target = end + Self.reservation
-        state.reserved = fallocate(direct, 0, off_t(reserved), off_t(target - reserved)) == 0 ? target : nil
     }
 
     /// Waits until no byte of the range is on its way.
     func settle(_ range: Range<Int>) throws {
         let failure: (any Error)? = state.wait { state in
             if let failure = state.failure { return .some(failure) }
-            let isOnItsWay =
-                state.jobs.contains { $0.range.overlaps(range) } || state.current.contains { $0.overlaps(range) }
-            return isOnItsWay ? nil : .some(nil)
+            let ranges = state.jobs.map(\.range) + (state.current.map { [$0] } ?? [])
+            return ranges.contains { $0.overlaps(range) } ? nil : .some(nil)
         }
         if let failure { throw failure }
     }
@@ -106,8 +89,8 @@ final class BlockWriter: @unchecked Sendable {
     /// - Throws: what the first block that failed met.
     func finish() throws {
         state.update { $0.isFinished = true }
-        for thread in threads { thread.join() }
-        threads = []
+        thread?.join()
+        thread = nil
         if direct >= 0 { close(direct) }
         direct = -1
         if let failure = state.update({ $0.failure }) { throw failure }
@@ -119,18 +102,14 @@ final class BlockWriter: @unchecked Sendable {
             let next: (job: Job, isDirect: Bool)? = state.update { state in
                 guard !state.jobs.isEmpty else { return nil }
                 let job = state.jobs.removeFirst()
-                state.current.append(job.range)
+                state.current = job.range
                 return (job, state.isDirect)
             }
-            guard let (job, isDirect) = next else {
-                // The other thread may have been faster.
-                if state.wait(until: { .some($0.isFinished && $0.jobs.isEmpty) }) { return }
-                continue
-            }
+            guard let (job, isDirect) = next else { return }
             let result = Result { try write(UnsafeRawBufferPointer(job.bytes), at: job.address, isDirect) }
             state.update { state in
                 if case .failure(let error) = result { state.failure = state.failure ?? error }
-                state.current.removeAll { $0 == job.range }
+                state.current = nil
                 let whole = UnsafeMutableRawBufferPointer(start: job.bytes.baseAddress, count: Self.blockSize)
                 state.free.append(whole)
             }

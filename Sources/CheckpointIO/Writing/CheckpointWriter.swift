@@ -178,11 +178,21 @@ public enum CheckpointWriter {
             let copied = copies.reduce(0) { $0 + $1.description.byteCount }
             try thread.run { for group in records.groups { try output.createGroup(group) } }
             let rest = TensorEncoder(output, content.tensors) { progress?(copied + $0) }
-            let hashes = try copyHashes + rest.encode()
+            let frames = Mutex<Result<[[[UInt8]]], any Error>>(.success([]))
+            let compressing = try WorkerThread {
+                let result = Result { try records.records.map(Self.frames) }
+                frames.withLock { $0 = result }
+            }
+            let encoded = Result { try rest.encode() }
+            compressing.join()
+            let hashes = try copyHashes + encoded.get()
+            let recordFrames = try frames.withLock { try $0.get() }
             let tensors = copies + content.tensors
             let (digest, attributes) = digests(records, tensors, hashes)
             try thread.run {
-                for record in records.records where record.attribute == nil { try write(record, to: output) }
+                for (record, frames) in zip(records.records, recordFrames) where record.attribute == nil {
+                    try write(record, frames, to: output)
+                }
                 for record in records.records + attributes {
                     guard let name = record.attribute else { continue }
                     try output.writeAttribute(name, of: record.path, record.value)
@@ -214,35 +224,48 @@ public enum CheckpointWriter {
         return (try made.withLock { try $0!.get() }, try hashes.get())
     }
 
-    /// Writes a dataset that is no tensor. On libhdf5's thread.
-    private static func write(_ record: CheckpointRecord, to output: HDF5Output) throws {
-        let (path, value) = (record.path, record.value)
-        let grid = record.isCompressed ? ChunkGrid(storing: value.shape ?? [], elementSize: value.type.byteCount) : nil
-        try value.bytes.withUnsafeBytes { bytes in
-            guard let grid else {
-                let dataset = try output.createDataset(path, value.type, value.shape, .contiguous)
-                try output.write(bytes, to: dataset, path)
-                return try output.closeDataset(dataset, path)
-            }
-            let workspace = EncodingWorkspace()
-            let frame = ScratchBuffer()
-            let effort = ZstdEffort.matching(elementSize: grid.elementSize)
-            let filters = HDF5Filter.shuffleAndZstd(elementSize: grid.elementSize, level: effort.recordedLevel)
-            let dataset = try output.createDataset(path, value.type, value.shape, .chunked(grid.chunkShape, filters))
-            for number in 0..<grid.count {
+    /// The compressed chunks of a record; none where it is not compressed.
+    private static func frames(of record: CheckpointRecord) throws -> [[UInt8]] {
+        guard let grid = grid(of: record) else { return [] }
+        let workspace = EncodingWorkspace()
+        let frame = ScratchBuffer()
+        return try record.value.bytes.withUnsafeBytes { bytes in
+            try (0..<grid.count).map { number in
                 let range = grid.byteRange(ofChunk: number)
-                let chunk = workspace.raw.resized(to: grid.chunkByteCount)
+                let chunk = workspace.raw[0].resized(to: grid.chunkByteCount)
                 chunk.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range]))
                 UnsafeMutableRawBufferPointer(rebasing: chunk[range.count...])
                     .initializeMemory(as: UInt8.self, repeating: 0)
                 try workspace.compress(
-                    UnsafeRawBufferPointer(chunk), elementSize: grid.elementSize, effort, into: frame)
-                try output.writeChunk(
-                    UnsafeRawBufferPointer(frame.content), filterMask: 0, offset: grid.offset(ofChunk: number),
-                    to: dataset, path)
+                    UnsafeRawBufferPointer(chunk), elementSize: grid.elementSize,
+                    .matching(elementSize: grid.elementSize), into: frame)
+                return Array(frame.content)
             }
-            try output.closeDataset(dataset, path)
         }
+    }
+
+    private static func grid(of record: CheckpointRecord) -> ChunkGrid? {
+        guard record.isCompressed else { return nil }
+        return ChunkGrid(storing: record.value.shape ?? [], elementSize: record.value.type.byteCount)
+    }
+
+    /// Writes a dataset that is no tensor. On libhdf5's thread.
+    private static func write(_ record: CheckpointRecord, _ frames: [[UInt8]], to output: HDF5Output) throws {
+        let (path, value) = (record.path, record.value)
+        guard let grid = grid(of: record) else {
+            let dataset = try output.createDataset(path, value.type, value.shape, .contiguous)
+            try value.bytes.withUnsafeBytes { try output.write($0, to: dataset, path) }
+            return try output.closeDataset(dataset, path)
+        }
+        let level = ZstdEffort.matching(elementSize: grid.elementSize).recordedLevel
+        let filters = HDF5Filter.shuffleAndZstd(elementSize: grid.elementSize, level: level)
+        let dataset = try output.createDataset(path, value.type, value.shape, .chunked(grid.chunkShape, filters))
+        for (number, frame) in frames.enumerated() {
+            try frame.withUnsafeBytes {
+                try output.writeChunk($0, filterMask: 0, offset: grid.offset(ofChunk: number), to: dataset, path)
+            }
+        }
+        try output.closeDataset(dataset, path)
     }
 
     /// The state's digest, and the root attributes that seal the file.

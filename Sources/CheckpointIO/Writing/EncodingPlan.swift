@@ -54,18 +54,20 @@ struct EncodingPlan: Sendable {
         steps = Self.mixed(encoded, copied)
     }
 
-    /// Both sequences in one, each at an even rate.
+    /// Both sequences in one, each at an even rate, two steps at a time: two that are hashed stay together.
     private static func mixed(_ first: [Step], _ second: [Step]) -> [Step] {
         var steps: [Step] = []
         steps.reserveCapacity(first.count + second.count)
         var (taken, other) = (0, 0)
         while taken < first.count || other < second.count {
             if other == second.count || taken < first.count && taken * second.count <= other * first.count {
-                steps.append(first[taken])
-                taken += 1
+                let end = min(taken + 2, first.count)
+                steps += first[taken..<end]
+                taken = end
             } else {
-                steps.append(second[other])
-                other += 1
+                let end = min(other + 2, second.count)
+                steps += second[other..<end]
+                other = end
             }
         }
         return steps

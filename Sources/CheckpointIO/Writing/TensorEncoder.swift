@@ -33,7 +33,7 @@ final class TensorEncoder: Sendable {
         plan = EncodingPlan(tensors)
         lanes = (0..<EncodingPlan.laneCount).map { _ in Lane() }
         // Some slack, so that no core waits while libhdf5's thread waits for the disk.
-        places = (0..<ParallelWork.coreCount + 6).map { _ in EncodedChunk() }
+        places = (0..<2 * ParallelWork.coreCount + 6).map { _ in EncodedChunk() }
         state = Monitor(State())
     }
 
@@ -58,62 +58,101 @@ final class TensorEncoder: Sendable {
 
     // MARK: - On all cores
 
+    /// Takes two steps of the plan at a time: of two lanes, as a rule, which are hashed together.
     private func encodeSteps() {
         let workspace = EncodingWorkspace()
         while true {
-            let number = nextStep.wrappingAdd(1, ordering: .relaxed).oldValue
-            guard number < plan.steps.count else { return }
-            let step = plan.steps[number]
-            let goesOn: Bool = state.wait { state in
-                if state.failure != nil { return false }
-                let hasPlace = number - state.storedCount < places.count
-                let hasTurn = step.turn.map { state.lanePositions[$0.lane] == $0.position } ?? true
-                return hasPlace && hasTurn ? true : nil
-            }
-            guard goesOn else { return }
-            do {
-                try encode(step, into: places[number % places.count], workspace)
-                state.update { _ = $0.encoded.insert(number) }
-            } catch {
-                return state.update { $0.fail(error) }
+            let first = nextStep.wrappingAdd(2, ordering: .relaxed).oldValue
+            guard first < plan.steps.count else { return }
+            let numbers = Array(first..<min(first + 2, plan.steps.count))
+            let lanes = Set(numbers.map { plan.steps[$0].turn?.lane })
+            for group in lanes.count == numbers.count ? [numbers] : numbers.map({ [$0] }) {
+                guard awaitTurns(of: group) else { return }
+                do {
+                    try encode(group, workspace)
+                } catch {
+                    return state.update { $0.fail(error) }
+                }
             }
         }
     }
 
-    /// Until it passes its turn on, this thread alone has the lane.
-    private func encode(_ step: EncodingPlan.Step, into place: EncodedChunk, _ workspace: EncodingWorkspace) throws {
-        let tensor = tensors[step.tensor]
-        guard let turn = step.turn else { return try copy(step, of: tensor, into: place) }
-        let lane = lanes[turn.lane]
-        let passTurn = { self.state.update { $0.lanePositions[turn.lane] += 1 } }
-        let byteCount: Int
-        if let grid = plan.grids[step.tensor] {
-            let range = grid.byteRange(ofChunk: step.chunk)
-            let raw = try fill(workspace.raw, grid.chunkByteCount, range, of: tensor, lane)
-            place.sha256 = step.chunk == grid.count - 1 ? try finishHash(of: tensor, lane) : nil
-            if step.chunk == 0 {
-                lane.effort = try workspace.chooseEffort(for: raw, elementSize: grid.elementSize)
+    /// Waits for places for the results, and until the steps' tensors are hashed as far as these chunks.
+    /// - Returns: whether to go on.
+    private func awaitTurns(of numbers: [Int]) -> Bool {
+        state.wait { state in
+            if state.failure != nil { return false }
+            let areReady = numbers.allSatisfy { number in
+                let hasPlace = number - state.storedCount < places.count
+                return hasPlace && plan.steps[number].turn.map { state.lanePositions[$0.lane] == $0.position } ?? true
             }
-            place.effort = lane.effort
-            passTurn()
-            if case .edited(let edit) = tensor.content, edit.grid(for: tensor.description) != nil,
-                let kept = edit.keptChunk(step.chunk, covering: range)
-            {
-                try edit.source.readStored(kept, of: edit.stored, into: place.bytes.resized(to: kept.byteCount))
-                place.filterMask = kept.filterMask
-            } else {
-                try workspace.compress(raw, elementSize: grid.elementSize, place.effort, into: place.bytes)
-                place.filterMask = 0
-            }
-            byteCount = range.count
-        } else {
-            byteCount = tensor.description.byteCount
-            let bytes = try fill(workspace.raw, byteCount, 0..<byteCount, of: tensor, lane)
-            place.bytes.resized(to: byteCount).copyMemory(from: bytes)
-            place.sha256 = try finishHash(of: tensor, lane)
-            passTurn()
+            return areReady ? true : nil
         }
-        progress?(done.wrappingAdd(byteCount, ordering: .relaxed).newValue)
+    }
+
+    /// A chunk, or a whole tensor that is stored as it is, on its way.
+    private struct Part {
+        let number: Int
+        let step: EncodingPlan.Step
+        let laneNumber: Int
+        let lane: Lane
+        /// What there is of it in the tensor.
+        let content: UnsafeRawBufferPointer
+        /// The same with padding.
+        let chunk: UnsafeRawBufferPointer
+    }
+
+    /// Until it passes its turn on, this thread alone has the lane of a step.
+    private func encode(_ numbers: [Int], _ workspace: EncodingWorkspace) throws {
+        var parts: [Part] = []
+        for number in numbers {
+            let step = plan.steps[number]
+            if let turn = step.turn {
+                parts.append(try fill(number, step, laneNumber: turn.lane, workspace.raw[parts.count]))
+            } else {
+                try copy(step, of: tensors[step.tensor], into: places[number % places.count])
+                state.update { _ = $0.encoded.insert(number) }
+            }
+        }
+        if parts.count == 2 {
+            SHA256.update(&parts[0].lane.hash, parts[0].content, &parts[1].lane.hash, parts[1].content)
+        } else {
+            for part in parts { part.lane.hash.update(part.content) }
+        }
+        for part in parts {
+            let place = places[part.number % places.count]
+            let grid = plan.grids[part.step.tensor]
+            let isLast = part.step.chunk == (grid?.count ?? 1) - 1
+            place.sha256 = isLast ? try finishHash(of: tensors[part.step.tensor], part.lane) : nil
+            if let grid, part.step.chunk == 0 {
+                part.lane.effort = try workspace.chooseEffort(for: part.chunk, elementSize: grid.elementSize)
+            }
+            place.effort = part.lane.effort
+        }
+        state.update { state in
+            for part in parts { state.lanePositions[part.laneNumber] += 1 }
+        }
+        for part in parts {
+            try encode(part, into: places[part.number % places.count], workspace)
+            state.update { _ = $0.encoded.insert(part.number) }
+            progress?(done.wrappingAdd(part.content.count, ordering: .relaxed).newValue)
+        }
+    }
+
+    private func encode(_ part: Part, into place: EncodedChunk, _ workspace: EncodingWorkspace) throws {
+        let tensor = tensors[part.step.tensor]
+        place.filterMask = 0
+        guard let grid = plan.grids[part.step.tensor] else {
+            return place.bytes.resized(to: part.content.count).copyMemory(from: part.content)
+        }
+        if case .edited(let edit) = tensor.content, edit.grid(for: tensor.description) != nil,
+            let kept = edit.keptChunk(part.step.chunk, covering: grid.byteRange(ofChunk: part.step.chunk))
+        {
+            try edit.source.readStored(kept, of: edit.stored, into: place.bytes.resized(to: kept.byteCount))
+            place.filterMask = kept.filterMask
+        } else {
+            try workspace.compress(part.chunk, elementSize: grid.elementSize, place.effort, into: place.bytes)
+        }
     }
 
     /// Takes over the stored form of a chunk.
@@ -127,14 +166,18 @@ final class TensorEncoder: Sendable {
         progress?(done.wrappingAdd(byteCount, ordering: .relaxed).newValue)
     }
 
-    /// Hashes a part of the tensor and returns it as a chunk of `count` bytes, padded in `buffer` where it is shorter.
-    private func fill(
-        _ buffer: ScratchBuffer, _ count: Int, _ range: Range<Int>, of tensor: TensorToWrite, _ lane: Lane
-    ) throws -> UnsafeRawBufferPointer {
+    /// Has the bytes of a step at hand, in `buffer` where they are not in memory, or are to be padded.
+    private func fill(_ number: Int, _ step: EncodingPlan.Step, laneNumber: Int, _ buffer: ScratchBuffer) throws -> Part
+    {
+        let tensor = tensors[step.tensor]
+        let lane = lanes[laneNumber]
+        let grid = plan.grids[step.tensor]
+        let range = grid?.byteRange(ofChunk: step.chunk) ?? 0..<tensor.description.byteCount
+        let count = grid?.chunkByteCount ?? range.count
         if case .memory(let memory) = tensor.content, range.count == count {
             let content = UnsafeRawBufferPointer(rebasing: memory.bytes[range])
-            lane.hash.update(content)
-            return content
+            return Part(
+                number: number, step: step, laneNumber: laneNumber, lane: lane, content: content, chunk: content)
         }
         let chunk = buffer.resized(to: count)
         let content = UnsafeMutableRawBufferPointer(rebasing: chunk[..<range.count])
@@ -147,8 +190,9 @@ final class TensorEncoder: Sendable {
             }
         }
         UnsafeMutableRawBufferPointer(rebasing: chunk[range.count...]).initializeMemory(as: UInt8.self, repeating: 0)
-        lane.hash.update(UnsafeRawBufferPointer(content))
-        return UnsafeRawBufferPointer(chunk)
+        return Part(
+            number: number, step: step, laneNumber: laneNumber, lane: lane, content: UnsafeRawBufferPointer(content),
+            chunk: UnsafeRawBufferPointer(chunk))
     }
 
     private func finishHash(of tensor: TensorToWrite, _ lane: Lane) throws -> String {

@@ -1,6 +1,6 @@
 // Preloaded into a program that saves a checkpoint: makes one chosen system call on the file being written fail.
 //
-// FAIL_CALL: write, reserve (fallocate), truncate, fsync or rename; FAIL_AT: which of those calls, from 1; FAIL_WITH: the errno, or 0 for a
+// FAIL_CALL: write, truncate, fsync or rename; FAIL_AT: which of those calls, from 1; FAIL_WITH: the errno, or 0 for a
 // write that stores only half of its bytes, or -1 to kill the process there. Only calls on files whose name
 // ends in .partial, or on their folder (fsync), count.
 #define _GNU_SOURCE
@@ -53,13 +53,6 @@ static int fails(const char *name)
         kill(getpid(), SIGKILL);
     errno = atoi(with);
     return 1;
-}
-
-// Blocks are asked for ahead; a file system that has none, or cannot, must not end the save.
-int fallocate(int descriptor, int mode, off_t start, off_t count)
-{
-    int (*next)(int, int, off_t, off_t) = dlsym(RTLD_NEXT, "fallocate");
-    return is_watched(descriptor, 0) && fails("reserve") ? -1 : next(descriptor, mode, start, count);
 }
 
 ssize_t pwrite64(int descriptor, const void *bytes, size_t count, off64_t offset)

@@ -1,0 +1,15 @@
+// SHA-256's compression function by the processor's own instructions, for two messages at a time: each instruction waits
+// for the one before, so that a second message costs next to nothing.
+#pragma once
+
+#include <stdint.h>
+
+/// Whether the functions below may be called.
+int ckpt_has_sha_extensions(void);
+
+/// Takes blocks of 64 bytes into a state (FIPS 180-4, section 6.2.2).
+void ckpt_sha256_blocks(uint32_t state[8], const void *bytes, long blocks);
+
+/// The same for two messages.
+void ckpt_sha256_blocks_of_two(
+    uint32_t first_state[8], const void *first_bytes, uint32_t second_state[8], const void *second_bytes, long blocks);
