@@ -1,7 +1,7 @@
 import Glibc
 
 /// Compresses byte planes to blocks of a zstd frame that hold literals and nothing else: what zstd does to bytes that do
-/// not repeat, at several times its speed, since nothing is looked for.
+/// not repeat, at twice its speed, since nothing is looked for.
 ///
 /// For one frame at a time: `startFrame`, then its blocks in order, each by `encode`.
 final class HuffmanBlocks {
