@@ -43,9 +43,13 @@ final class Trial {
         try write(byte ^ (1 << bit), at: offset)
         defer { try? write(byte, at: offset) }
         return outcome { file in
-            // Only the tensor that holds the byte can have changed; structure and metadata were read as a whole.
+            // Only the tensor that holds the byte can have changed, or one that is now said to lie elsewhere; structure
+            // and metadata were read as a whole.
             for group in TensorGroup.allCases {
-                for tensor in file.tensors(in: group) where Self.holds(tensor, offset) {
+                let before = original.tensors(in: group).map(\.storedRanges)
+                for (index, tensor) in file.tensors(in: group).enumerated() {
+                    let hasMoved = index >= before.count || tensor.storedRanges != before[index]
+                    guard hasMoved || Self.holds(tensor, offset) else { continue }
                     let damages = try file.damages(of: tensor)
                     guard let damage = damages.first else { continue }
                     return damage.tensor != nil && damage.fileOffset != nil ? .located : .missed
