@@ -43,10 +43,12 @@ final class DecodeStep {
                 team, rows: count, width: hidden, x, stride: hidden, weight: layer.attentionNorm, epsilon: epsilon,
                 into: normed, outputStride: hidden)
             layer.queryKeyValue.forward(team, rows: count, normed, into: qkv)
-            team.forEach(count) { item, worker in
+            let keyHeads = configuration.keyValueHeadCount
+            team.forEach(count * keyHeads) { item, worker in
+                let row = item / keyHeads
                 attend(
-                    rows[first + item], tables[item], layer, index, qkv + item * projected,
-                    mixed + item * configuration.queryWidth, scratch + worker * scratchRoom, epsilon)
+                    rows[first + row], tables[row], layer, index, item % keyHeads, qkv + row * projected,
+                    mixed + row * configuration.queryWidth, scratch + worker * scratchRoom, epsilon)
             }
             layer.attentionOutput.forward(team, rows: count, mixed, into: x, adding: true)
             RMSNorm.forward(
@@ -63,39 +65,38 @@ final class DecodeStep {
         return logits
     }
 
-    /// Norms and turns one row's heads, caches its keys and values, and attends to all of its past.
+    /// Norms and turns one row's heads that share a key head, caches its keys and values, and attends to all of its past.
     private func attend(
-        _ row: GenerationRow, _ table: RotaryTable, _ layer: LayerWeights, _ index: Int, _ qkv: Floats,
-        _ output: Floats,
-        _ scratch: Floats, _ epsilon: Float
+        _ row: GenerationRow, _ table: RotaryTable, _ layer: LayerWeights, _ index: Int, _ keyHead: Int, _ qkv: Floats,
+        _ output: Floats, _ scratch: Floats, _ epsilon: Float
     ) {
         let configuration = model.configuration
         let dimension = configuration.headDimension
-        let heads = configuration.attentionHeadCount
-        let keyHeads = configuration.keyValueHeadCount
-        let keys = qkv + configuration.queryWidth
+        let group = configuration.attentionHeadCount / configuration.keyValueHeadCount
+        let first = keyHead * group * dimension
+        let queries = qkv + first
+        let key = qkv + (configuration.queryWidth + keyHead * dimension)
         if let queryNorm = layer.queryNorm, let keyNorm = layer.keyNorm {
             RMSNorm.forward(
-                .alone, rows: heads, width: dimension, qkv, stride: dimension, weight: queryNorm, epsilon: epsilon,
-                into: qkv, outputStride: dimension)
+                .alone, rows: group, width: dimension, queries, stride: dimension, weight: queryNorm, epsilon: epsilon,
+                into: queries, outputStride: dimension)
             RMSNorm.forward(
-                .alone, rows: keyHeads, width: dimension, keys, stride: dimension, weight: keyNorm, epsilon: epsilon,
-                into: keys, outputStride: dimension)
+                .alone, rows: 1, width: dimension, key, stride: dimension, weight: keyNorm, epsilon: epsilon,
+                into: key, outputStride: dimension)
         }
         let position = row.position - 1
-        RotaryEmbedding.turn(
-            qkv, heads: heads + keyHeads, dimension: dimension, table.cosines(position), table.sines(position),
-            backward: false)
-        let slot = (row.cached - 1) % PagePool.pageTokens
+        let (cosines, sines) = (table.cosines(position), table.sines(position))
+        RotaryEmbedding.turn(queries, heads: group, dimension: dimension, cosines, sines, backward: false)
+        RotaryEmbedding.turn(key, heads: 1, dimension: dimension, cosines, sines, backward: false)
         pool.write(
-            keys, keys + configuration.keyValueWidth, layer: index, page: row.pages[row.pages.count - 1], slot: slot)
+            key, key + configuration.keyValueWidth, layer: index, head: keyHead, page: row.pages[row.pages.count - 1],
+            slot: (row.cached - 1) % PagePool.pageTokens)
 
-        let group = heads / keyHeads
         let shared = row.prompt.pages.count
         let stretches = shared + row.pages.count
-        for head in 0..<heads {
+        for head in 0..<group {
             CachedAttention.forward(
-                query: qkv + head * dimension, dimension: dimension, stretches: stretches,
+                query: queries + head * dimension, dimension: dimension, stretches: stretches,
                 stretch: { part in
                     let page = part < shared ? row.prompt.pages[part] : row.pages[part - shared]
                     let left =
@@ -103,8 +104,8 @@ final class DecodeStep {
                         ? row.prompt.count - part * PagePool.pageTokens
                         : row.cached - (part - shared) * PagePool.pageTokens
                     return CachedAttention.Stretch(
-                        keys: pool.keys(page, layer: index, head: head / group), count: min(left, PagePool.pageTokens))
-                }, into: output + head * dimension, scratch: scratch)
+                        keys: pool.keys(page, layer: index, head: keyHead), count: min(left, PagePool.pageTokens))
+                }, into: output + (first + head * dimension), scratch: scratch)
         }
     }
 }

@@ -56,12 +56,19 @@ final class PagePool: @unchecked Sendable {
     @inline(__always)
     func write(_ keys: UnsafePointer<Float>, _ values: UnsafePointer<Float>, layer: Int, page: Floats, slot: Int) {
         for head in 0..<heads {
-            let columns = self.keys(page, layer: layer, head: head)
-            let key = keys + head * dimension
-            for i in 0..<dimension { columns[i * Self.pageTokens + slot] = key[i] }
-            (columns + (dimension * Self.pageTokens + slot * dimension)).update(
-                from: values + head * dimension, count: dimension)
+            write(
+                keys + head * dimension, values + head * dimension, layer: layer, head: head, page: page, slot: slot)
         }
+    }
+
+    /// The same of one head.
+    @inline(__always)
+    func write(
+        _ key: UnsafePointer<Float>, _ value: UnsafePointer<Float>, layer: Int, head: Int, page: Floats, slot: Int
+    ) {
+        let columns = keys(page, layer: layer, head: head)
+        for i in 0..<dimension { columns[i * Self.pageTokens + slot] = key[i] }
+        (columns + (dimension * Self.pageTokens + slot * dimension)).update(from: value, count: dimension)
     }
 }
 

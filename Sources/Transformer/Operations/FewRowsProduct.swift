@@ -12,6 +12,8 @@ package enum FewRowsProduct {
     private static let cachedNumbers = 1 << 16
     /// Fewer weights stay in cache, where OpenBLAS is as fast.
     private static let leastWeights = 1 << 17
+    /// Weights of the last stretches that threads take.
+    private static let lastWeights = 1 << 14
     private static let isAvailable = ckpt_has_wide_vectors() != 0
 
     /// Whether the processor has the instructions and the sizes are such that it pays.
@@ -22,18 +24,26 @@ package enum FewRowsProduct {
         isAvailable && m <= rowLimit && n * k >= leastWeights
     }
 
-    /// Threads take the next columns as they finish theirs: both wait for memory, and one for longer than the other.
-    /// A multiple of three, as many as the kernel takes at a time.
-    private static func forEachStretch(_ team: Team, _ n: Int, _ body: (Range<Int>) -> Void) {
-        let length = team.size == 1 ? n : 96
-        team.forEach((n + length - 1) / length) { item, _ in body(item * length..<min(n, (item + 1) * length)) }
+    /// Threads take the next columns as they finish theirs: both wait for memory, and one for longer than the other. Long
+    /// stretches come first, since memory is asked for ahead only within one; the last ones are short, since at the end
+    /// all wait for the last. Multiples of three, as many as the kernel takes at a time.
+    private static func forEachStretch(_ team: Team, _ n: Int, _ k: Int, _ body: (Range<Int>) -> Void) {
+        if team.size == 1 { return body(0..<n) }
+        let least = max(3, lastWeights / k / 3 * 3)
+        var ends: [Int] = []
+        var end = 0
+        while end < n {
+            end = min(n, end + max(least, (n - end) / (2 * team.size) / 3 * 3))
+            ends.append(end)
+        }
+        team.forEach(ends.count) { item, _ in body((item == 0 ? 0 : ends[item - 1])..<ends[item]) }
     }
 
     static func timesTransposed(
         _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool
     ) {
-        forEachStretch(team, n) { columns in
+        forEachStretch(team, n, k) { columns in
             ckpt_rows_times_transposed(
                 m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
                 adding ? 1 : 0)
@@ -45,7 +55,7 @@ package enum FewRowsProduct {
         _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<UInt16>,
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool
     ) {
-        forEachStretch(team, n) { columns in
+        forEachStretch(team, n, k) { columns in
             ckpt_rows_times_transposed_bf16(
                 m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
                 adding ? 1 : 0)
