@@ -12,7 +12,7 @@ static inline long panels(long keys) { return (keys + 15) / 16; }
 enum {
     queryRows = 24,      // queries that share a pass over the keys when going forward
     valueBlock = 256,    // keys whose values stay in the first cache meanwhile
-    backwardRows = 48,   // queries, and keys, of a square of weights that stays in the second cache
+    backwardRows = 48,   // queries, and keys, of a rectangle of weights that stays in the second cache
     backwardKeys = 256,
     // Rows a power of two apart would fall into the same lines of the first cache.
     backwardStride = backwardKeys + 16,
@@ -22,21 +22,23 @@ enum {
 static inline long score_stride(long keys) { return 16 * panels(keys) % 64 ? 16 * panels(keys) : 16 * panels(keys) + 16; }
 
 
-/// e to the x as in VectorMath.swift, with fused products: relative error below 1e-7, e^-87 at least.
-PART __m256 exponential(__m256 x) {
-    const __m256 y = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87.3f)), _mm256_set1_ps(88));
+static const float binary = 1.44269504f;  // 1 / ln 2
+
+/// 2 to the x for x up to about 0: relative error below 1e-7, and 2^-125 at least.
+PART __m256 power_of_two(__m256 x) {
+    const __m256 y = _mm256_max_ps(x, _mm256_set1_ps(-125));
     const __m256 shift = _mm256_set1_ps(12582912);
-    const __m256 shifted = _mm256_fmadd_ps(y, _mm256_set1_ps(1.44269504f), shift);
-    const __m256 n = _mm256_sub_ps(shifted, shift);
-    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.69314575f), y);
-    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(1.4286068e-6f), r);
-    __m256 p = _mm256_fmadd_ps(r, _mm256_set1_ps(0.0013814544f), _mm256_set1_ps(0.008368745f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.04166839f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.16666521f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.49999994f));
-    p = _mm256_add_ps(_mm256_fmadd_ps(p, _mm256_mul_ps(r, r), r), _mm256_set1_ps(1));
-    const __m256i scale = _mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(127)), 23);
-    return _mm256_mul_ps(p, _mm256_castsi256_ps(scale));
+    const __m256 shifted = _mm256_add_ps(y, shift);
+    const __m256 r = _mm256_sub_ps(y, _mm256_sub_ps(shifted, shift));
+    __m256 p = _mm256_fmadd_ps(r, _mm256_set1_ps(0.00015353362f), _mm256_set1_ps(0.0013398875f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.0096184369f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.055503324f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.24022648f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.69314718f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1));
+    // The whole part goes into the exponent.
+    const __m256i whole = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), whole));
 }
 
 PART float sum_of(__m256 v) {
@@ -102,24 +104,29 @@ PART float soften(float *scores, long visible, long width, float scale, float *n
     for (; j + 8 <= visible; j += 8) best = _mm256_max_ps(best, _mm256_loadu_ps(scores + j));
     float top = largest_of(best);
     for (; j < visible; j++) top = scores[j] > top ? scores[j] : top;
-    top *= scale;
-    const __m256 factor = _mm256_set1_ps(scale), offset = _mm256_set1_ps(top);
+    const __m256 factor = _mm256_set1_ps(scale * binary), offset = _mm256_set1_ps(top * (scale * binary));
     __m256 sum = _mm256_setzero_ps();
     for (j = 0; j + 8 <= visible; j += 8) {
-        const __m256 e = exponential(_mm256_fmsub_ps(_mm256_loadu_ps(scores + j), factor, offset));
+        const __m256 e = power_of_two(_mm256_fmsub_ps(_mm256_loadu_ps(scores + j), factor, offset));
         _mm256_storeu_ps(scores + j, e);
         sum = _mm256_add_ps(sum, e);
     }
-    for (; j < width; j += 8) {
-        __m256 e = exponential(_mm256_fmsub_ps(_mm256_loadu_ps(scores + j), factor, offset));
+    if (j < visible) {
+        __m256 e = power_of_two(_mm256_fmsub_ps(_mm256_loadu_ps(scores + j), factor, offset));
         e = _mm256_and_ps(e, _mm256_castsi256_ps(first_lanes(visible - j)));
         _mm256_storeu_ps(scores + j, e);
         sum = _mm256_add_ps(sum, e);
+        j += 8;
     }
+    for (; j < width; j += 8) _mm256_storeu_ps(scores + j, _mm256_setzero_ps());
     const float total = sum_of(sum);
-    *normalizer = top + logf(total);
+    *normalizer = top * scale + logf(total);
     return total;
 }
+
+/// Rows are taken six at a time: the first, a multiple of six, of those that see a key so many positions after the first
+/// row's own. Tiles that no row sees are left out.
+PART long first_to_see(long later) { return later > 0 ? later / 6 * 6 : 0; }
 
 WIDE void ckpt_attend(
     long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
@@ -129,30 +136,30 @@ WIDE void ckpt_attend(
         const long count = smaller(queryRows, rows - first);
         const float *queries = q + first * q_stride;
         float *result = out + first * out_stride;
-        const long width = 16 * panels(before + first + count);
+        const long own = before + first, width = 16 * panels(own + count);
         for (long j = 0; j < width; j += 16)
-            for (long i = 0; i < count; i += 6)
+            for (long i = first_to_see(j - own); i < count; i += 6)
                 tile16_of(
                     count - i, rowsApart, dimension, queries + i * q_stride, q_stride, keys + j * dimension, 16,
                     scores + i * stride + j, stride, 0);
         float inverse[queryRows];
         for (long i = 0; i < count; i++) {
             float normalizer;
-            inverse[i] = 1 / soften(scores + i * stride, before + first + i + 1, width, scale, &normalizer);
+            inverse[i] =
+                1 / soften(scores + i * stride, own + i + 1, smaller(width, own + i / 6 * 6 + 6), scale, &normalizer);
             if (normalizers) normalizers[(first + i) * normalizer_stride] = normalizer;
         }
-        for (long j = 0; j < width; j += valueBlock) {
-            const long length = smaller(valueBlock, width - j);
+        for (long j = 0; j < width; j += valueBlock)
             for (long c = 0; c < dimension; c += 16) {
                 const float *block = values + c * height + j * 16;
-                for (long i = 0; i < count; i += 6) {
+                for (long i = first_to_see(j - own); i < count; i += 6) {
+                    const long length = smaller(valueBlock, smaller(width, own + i + 6) - j);
                     const float *weights = scores + i * stride + j;
                     float *to = result + i * out_stride + c;
                     if (j > 0) tile16_of(count - i, rowsApart, length, weights, stride, block, 16, to, out_stride, 1);
                     else tile16_of(count - i, rowsApart, length, weights, stride, block, 16, to, out_stride, 0);
                 }
             }
-        }
         for (long i = 0; i < count; i++)
             for (long c = 0; c < dimension; c += 8) {
                 float *to = result + i * out_stride + c;
@@ -165,6 +172,24 @@ PART float dot(const float *a, const float *b, long count) {
     __m256 sum = _mm256_setzero_ps();
     for (long j = 0; j < count; j += 8) sum = _mm256_fmadd_ps(_mm256_loadu_ps(a + j), _mm256_loadu_ps(b + j), sum);
     return sum_of(sum);
+}
+
+/// Of a row's scores p and their weights' gradients dp: weights p and gradients dp of the scores, zeros from `visible` on.
+PART void weigh(float *p, float *dp, long visible, long width, float scale, float normalizer, float shared) {
+    const __m256 factor = _mm256_set1_ps(scale), away = _mm256_set1_ps(shared);
+    const __m256 exponent = _mm256_set1_ps(scale * binary), offset = _mm256_set1_ps(normalizer * binary);
+    long j = 0;
+    for (; j < visible; j += 8) {
+        __m256 e = power_of_two(_mm256_fmsub_ps(_mm256_loadu_ps(p + j), exponent, offset));
+        if (j + 8 > visible) e = _mm256_and_ps(e, _mm256_castsi256_ps(first_lanes(visible - j)));
+        const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(dp + j), away);
+        _mm256_storeu_ps(p + j, e);
+        _mm256_storeu_ps(dp + j, _mm256_mul_ps(_mm256_mul_ps(e, d), factor));
+    }
+    for (; j < width; j += 8) {
+        _mm256_storeu_ps(p + j, _mm256_setzero_ps());
+        _mm256_storeu_ps(dp + j, _mm256_setzero_ps());
+    }
 }
 
 WIDE void ckpt_attend_backward(
@@ -183,45 +208,51 @@ WIDE void ckpt_attend_backward(
             const long seen = smaller(backwardKeys, before + first + count - key);
             if (seen <= 0) continue;
             const long width = 16 * panels(seen);
+            // The first row's own place among these keys.
+            const long own = before + first - key;
             const float *queries = q + first * q_stride, *dO = d_out + first * out_stride;
             for (long j = 0; j < width; j += 16) {
-                for (long i = 0; i < count; i += 6)
+                const long from = first_to_see(j - own);
+                for (long i = from; i < count; i += 6)
                     tile16_of(
                         count - i, rowsApart, dimension, queries + i * q_stride, q_stride, keys + (key + j) * dimension, 16,
                         weights + i * backwardStride + j, backwardStride, 0);
-                for (long i = 0; i < count; i += 6)
+                for (long i = from; i < count; i += 6)
                     tile16_of(
                         count - i, rowsApart, dimension, dO + i * out_stride, out_stride, values + (key + j) * dimension, 16,
                         d_scores + i * backwardStride + j, backwardStride, 0);
             }
             for (long i = 0; i < count; i++) {
-                const long row = first + i, visible = before + row + 1 - key;
-                float *p = weights + i * backwardStride, *dp = d_scores + i * backwardStride;
-                const __m256 shared = _mm256_set1_ps(dot(out + row * out_stride, d_out + row * out_stride, dimension));
-                const __m256 factor = _mm256_set1_ps(scale);
-                const __m256 offset = _mm256_set1_ps(normalizers[row * normalizer_stride]);
-                for (long j = 0; j < width; j += 8) {
-                    __m256 e = exponential(_mm256_fmsub_ps(_mm256_loadu_ps(p + j), factor, offset));
-                    if (j + 8 > visible) e = _mm256_and_ps(e, _mm256_castsi256_ps(first_lanes(visible - j)));
-                    const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(dp + j), shared);
-                    _mm256_storeu_ps(p + j, e);
-                    _mm256_storeu_ps(dp + j, _mm256_mul_ps(_mm256_mul_ps(e, d), factor));
-                }
+                const long row = first + i, visible = smaller(width, own + i + 1);
+                const float shared = dot(out + row * out_stride, d_out + row * out_stride, dimension);
+                weigh(
+                    weights + i * backwardStride, d_scores + i * backwardStride, visible,
+                    // Tiles below reach up to five keys beyond what a row sees.
+                    smaller(width, own + i + 6), scale, normalizers[row * normalizer_stride], shared);
             }
             for (long c = 0; c < dimension; c += 16)
-                for (long i = 0; i < count; i += 6)
-                    tile16_of(
-                        count - i, rowsApart, width, d_scores + i * backwardStride, backwardStride,
-                        key_rows + c * height + key * 16, 16, d_q + (first + i) * d_q_stride + c, d_q_stride, 1);
-            for (long c = 0; c < dimension; c += 16)
-                for (long j = 0; j < seen; j += 6) {
-                    tile16_of(
-                        seen - j, rowsTogether, count, d_scores + j, backwardStride, queries + c, q_stride,
-                        d_keys + (key + j) * dimension + c, dimension, 1);
-                    tile16_of(
-                        seen - j, rowsTogether, count, weights + j, backwardStride, dO + c, out_stride,
-                        d_values + (key + j) * dimension + c, dimension, 1);
+                for (long i = 0; i < count; i += 6) {
+                    const long length = smaller(width, own + i + 6);
+                    if (length > 0)
+                        tile16_of(
+                            count - i, rowsApart, length, d_scores + i * backwardStride, backwardStride,
+                            key_rows + c * height + key * 16, 16, d_q + (first + i) * d_q_stride + c, d_q_stride, 1);
                 }
+            for (long j = 0; j < seen; j += 6) {
+                // Rows before this one see none of the six keys.
+                const long from = j > own ? j - own : 0;
+                for (long c = 0; c < dimension; c += 16)
+                    tile16_of(
+                        seen - j, rowsTogether, count - from, d_scores + from * backwardStride + j, backwardStride,
+                        queries + from * q_stride + c, q_stride, d_keys + (key + j) * dimension + c, dimension, 1);
+            }
+            for (long j = 0; j < seen; j += 6) {
+                const long from = j > own ? j - own : 0;
+                for (long c = 0; c < dimension; c += 16)
+                    tile16_of(
+                        seen - j, rowsTogether, count - from, weights + from * backwardStride + j, backwardStride,
+                        dO + from * out_stride + c, out_stride, d_values + (key + j) * dimension + c, dimension, 1);
+            }
         }
     }
 }
