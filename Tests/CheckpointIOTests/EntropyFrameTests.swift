@@ -119,14 +119,23 @@ import Testing
         }
     }
 
-    @Test func aKeptCodeSavesItsDescription() {
-        var generator = Generator(state: 1)
-        let block = generator.bytes(131_072, Self.distributions[12].shares)
-        let one = compress(block, elementSize: 1).count
-        let two = compress(block + block, elementSize: 1)
-        // Less the frame's header, its checksum and the description of the code.
-        #expect(two.count < 2 * one - 13 - 8)
-        #expect(decompress(two, 2 * block.count) == block + block)
+    /// A sample does not show a single byte, of which the code before knows nothing.
+    @Test(arguments: [0, 1, 63, 64, 5001, 32_767, 32_768, 77_777, 131_071])
+    func aByteThatOccursOnceInALaterBlock(position: Int) {
+        var generator = Generator(state: 11)
+        var bytes = generator.bytes(3 * 131_072, Self.distributions[12].shares)
+        for block in 1...2 { bytes[block * 131_072 + position] = UInt8(0x20 + block) }
+        #expect(decompress(compress(bytes, elementSize: 1), bytes.count) == bytes)
+    }
+
+    /// A block that is coded like the one before is hardly larger than with a code of its own.
+    @Test func codingLikeTheBlockBeforeCostsLittle() {
+        for (name, shares) in Self.distributions {
+            var generator = Generator(state: 5)
+            let blocks = (0..<4).map { _ in generator.bytes(131_072, shares) }
+            let alone = blocks.reduce(0) { $0 + compress($1, elementSize: 1).count }
+            #expect(Double(compress(blocks.flatMap { $0 }, elementSize: 1).count) <= 1.004 * Double(alone), "\(name)")
+        }
     }
 
     /// Planes that are random go into the frame without a detour, others do not; both decode to planes.

@@ -6,11 +6,15 @@
 Needs h5py, hdf5plugin, safetensors, torch and zipnn (where it is missing, its lines are left out). Each measurement
 alternates ckpt and the peer; the table has the median of the ratios and their range. CHECKPOINT is any checkpoint of
 ckpt; its tensors must be of one floating-point type. The digests are included in ckpt's times.
+
+Everybody loads in a process of its own, whose memory is then fresh: the first load is "fresh", and the second, into the
+tensors of the first, is "reused".
 """
 
 import argparse
 import json
 import os
+import pickle
 import statistics
 import subprocess
 import sys
@@ -74,11 +78,67 @@ def save_h5py(tensors, path, chunked=False):
     flush(path)
 
 
-def load_h5py(path):
-    tensors = {}
+def load_h5py(path, tensors=None):
+    """Into the arrays given, or into new ones."""
+    loaded = {}
+
+    def visit(name, item):
+        if not isinstance(item, h5py.Dataset):
+            return
+        if tensors is None:
+            loaded[name] = item[()]
+        elif item.shape == ():
+            tensors[name] = item[()]
+        else:
+            item.read_direct(tensors[name])
+
     with h5py.File(path) as file:
-        file.visititems(lambda name, item: tensors.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return tensors
+        file.visititems(visit)
+    return loaded
+
+
+def load_safetensors(path, tensors=None):
+    """Copied out of the map, which is all that loading does otherwise."""
+    if tensors is None:
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
+    for name, tensor in load_file(path).items():
+        tensors[name].copy_(tensor)
+
+
+def unpack_zipnn(path):
+    """Fresh where all results are kept; reused where each one's memory is given back before the next."""
+    with open(path, "rb") as file:
+        parts = pickle.load(file)
+
+    def unpack(content, kind):
+        return zipnn.ZipNN(input_format="byte", bytearray_dtype=kind, threads=os.cpu_count()).decompress(content)
+
+    fresh, kept = timed(lambda: [unpack(content, kind) for content, kind in parts])
+    del kept
+    reused = 0.0
+    for content, kind in parts:
+        seconds, result = timed(lambda: unpack(content, kind))
+        reused += seconds
+        del result
+    return fresh, reused
+
+
+def loaded_by_peer(kind, path):
+    """Seconds for loading into fresh and into reused memory, in a process of its own."""
+    result = subprocess.run([sys.executable, __file__, "--peer", kind, path], capture_output=True, text=True)
+    if result.returncode != 0:
+        sys.exit(result.stderr)
+    return json.loads(result.stdout)
+
+
+def load_as_peer(kind, path):
+    if kind == "zipnn":
+        fresh, reused = unpack_zipnn(path)
+    else:
+        load = {"h5py": load_h5py, "safetensors": load_safetensors}[kind]
+        fresh, tensors = timed(lambda: load(path))
+        reused, _ = timed(lambda: load(path, tensors))
+    print(json.dumps([fresh, reused]))
 
 
 def as_torch(tensors):
@@ -100,6 +160,8 @@ def row(title, ours, theirs):
 
 
 def main():
+    if sys.argv[1:2] == ["--peer"]:
+        return load_as_peer(*sys.argv[2:])
     parser = argparse.ArgumentParser()
     parser.add_argument("checkpoint")
     parser.add_argument("--pairs", type=int, default=5)
@@ -129,20 +191,9 @@ def main():
             row(title, *zip(*pairs))
         print(f"{'':4}peak resident memory while saving, tensors included: {saved['peak_resident_bytes'] / 1e6:.0f} MB")
 
-        for title, path in [("load, h5py default chunks", plain), ("load, h5py 1 MiB chunks", chunked)]:
-            fresh, reused, peer = [], [], []
-            for _ in range(options.pairs):
-                loaded = ckpt("load", ours)
-                fresh.append(loaded["fresh_seconds"])
-                reused.append(loaded["reused_seconds"])
-                peer.append(timed(lambda: load_h5py(path))[0])
-            row(title + " (fresh memory)", fresh, peer)
-            row(title + " (ckpt: reused memory)", reused, peer)
-        fresh, peer = [], []
-        for _ in range(options.pairs):
-            fresh.append(ckpt("load", ours)["fresh_seconds"])
-            peer.append(timed(lambda: {n: t.clone() for n, t in load_file(safe).items()})[0])
-        row("load, safetensors (copied out of the map)", fresh, peer)
+        compare_loads("load, h5py default chunks", ours, "h5py", plain, options.pairs)
+        compare_loads("load, h5py 1 MiB chunks", ours, "h5py", chunked, options.pairs)
+        compare_loads("load, safetensors, copied", ours, "safetensors", safe, options.pairs)
 
         copies, plains, memory = [], [], 0
         for _ in range(options.pairs):
@@ -159,14 +210,25 @@ def main():
         for title, path in sizes:
             print(f"    {title:24} {os.path.getsize(path) / raw:.4f}")
         if zipnn is not None:
-            compare_zipnn(tensors, raw, options.pairs, source, ours)
+            compare_zipnn(tensors, raw, options.pairs, source, ours, folder)
 
 
-def compare_zipnn(tensors, raw, pairs, source, ours):
+def compare_loads(title, ours, kind, path, pairs):
+    fresh, reused = [], []
+    for _ in range(pairs):
+        loaded = ckpt("load", ours)
+        peer = loaded_by_peer(kind, path)
+        fresh.append((loaded["fresh_seconds"], peer[0]))
+        reused.append((loaded["reused_seconds"], peer[1]))
+    row(title + ", fresh memory", *zip(*fresh))
+    row(title + ", reused memory", *zip(*reused))
+
+
+def compare_zipnn(tensors, raw, pairs, source, ours, folder):
     """ZipNN packs bytes in memory: no file, no digest. ckpt's times are those of saving and loading files."""
     kinds = {2: "bfloat16", 4: "float32"}
     contents = [(values.tobytes(), kinds[values.itemsize]) for values in tensors.values()]
-    saves, packs, fresh, reused, unpacks = [], [], [], [], []
+    saves, packs = [], []
     for _ in range(pairs):
         saves.append(ckpt("save", source, ours)["seconds"])
         packed, pack = [], 0.0
@@ -176,23 +238,18 @@ def compare_zipnn(tensors, raw, pairs, source, ours):
             codec = zipnn.ZipNN(input_format="byte", bytearray_dtype=kind, threads=os.cpu_count())
             seconds, result = timed(lambda: codec.compress(content))
             pack += seconds
-            packed.append(result)
+            packed.append((result, kind))
         packs.append(pack)
-        loaded = ckpt("load", ours)
-        fresh.append(loaded["fresh_seconds"])
-        reused.append(loaded["reused_seconds"])
-        # Each tensor's memory is given back before the next, so ZipNN's is memory used before.
-        unpack = 0.0
-        for (content, kind), part in zip(contents, packed):
-            codec = zipnn.ZipNN(input_format="byte", bytearray_dtype=kind, threads=os.cpu_count())
-            seconds, result = timed(lambda: codec.decompress(part))
-            unpack += seconds
-            assert bytes(result) == content
-        unpacks.append(unpack)
-    print(f"    {'ZipNN':24} {sum(len(part) for part in packed) / raw:.4f}")
+    for (content, kind), (part, _) in zip(contents, packed):
+        codec = zipnn.ZipNN(input_format="byte", bytearray_dtype=kind, threads=os.cpu_count())
+        assert bytes(codec.decompress(part)) == content
+    print(f"    {'ZipNN':24} {sum(len(part) for part, _ in packed) / raw:.4f}")
     row("save, ZipNN packing in memory", saves, packs)
-    row("load, ZipNN unpacking (fresh memory)", fresh, unpacks)
-    row("load, ZipNN unpacking (ckpt: reused memory)", reused, unpacks)
+    path = os.path.join(folder, "zipnn")
+    with open(path, "wb") as file:
+        pickle.dump(packed, file)
+    del contents, packed
+    compare_loads("load, ZipNN unpacking in memory", ours, "zipnn", path, pairs)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ package final class EntropyFrame {
     /// share a scale.
     private static func isRandom(_ bytes: UnsafeRawPointer, stride: Int, _ count: Int) -> Bool {
         guard count >= 1024 else { return false }
-        let step = max(1, count / 4096) | 1
+        let step = max(1, count / 1536) | 1
         var total = 0
         let equalPairs = withUnsafeTemporaryAllocation(of: UInt32.self, capacity: HuffmanCode.symbolCount) { counts in
             counts.initialize(repeating: 0)
@@ -145,7 +145,7 @@ package final class EntropyFrame {
             if !isRandom.isEmpty, isRandom[number] {
                 frame.end += HuffmanBlocks.store(block, isLast: isLast, at: target)
             } else {
-                frame.end += blocks.encode(block, isLast: isLast, at: target)
+                frame.end += blocks.encode(block, isLast: isLast, isFollowed: end < plane.count, at: target)
             }
         }
     }

@@ -15,6 +15,11 @@ final class HuffmanBlocks {
     private static let countTables = 8
     /// Up to so many bytes there is a table of pairs: with more, filling it takes longer than it saves.
     private static let mostForPairs = 96
+    /// Blocks of fewer bytes are counted whole.
+    private static let smallestForSample = 32 << 10
+    private static let sampleCount = 4096
+    /// The entry of a byte, or two, without a code: no bits, and a mark that adds up where codes leave room.
+    private static let missing = BackwardWriter.mark
 
     /// Bytes of the block by stream; two tables a stream, so that equal neighbours need not wait for each other.
     private let counts = UnsafeMutablePointer<UInt32>.allocate(capacity: countTables * HuffmanCode.symbolCount)
@@ -24,15 +29,25 @@ final class HuffmanBlocks {
     private let pairs = UnsafeMutablePointer<UInt64>.allocate(capacity: 1 << 16)
     /// What a decoder still knows from the blocks before.
     private var code: HuffmanCode?
-    /// Whether `entries` and `pairs` are those of `code`.
-    private var isFilled = false
+    /// How many times as many bits `code` took for the block it was made from as that block's entropy.
+    private var excess = 1.0
+    /// The code that `entries` and `pairs` are of.
+    private var filled: HuffmanCode?
+    /// Streams before it is known how long they are.
+    private let streamMemory = UnsafeMutablePointer<UInt8>.allocate(capacity: 3 * streamCapacity)
+    /// The longest a stream of a quarter of a block can be, and what is written beyond its end.
+    private static let streamCapacity = blockSize / 4 * HuffmanCode.longest / 8 + 64
 
-    init() { pairs.initialize(repeating: 0, count: 1 << 16) }
+    init() {
+        entries.initialize(repeating: Self.missing, count: HuffmanCode.symbolCount)
+        pairs.initialize(repeating: Self.missing, count: 1 << 16)
+    }
 
     deinit {
         counts.deallocate()
         entries.deallocate()
         pairs.deallocate()
+        streamMemory.deallocate()
     }
 
     /// Forgets the code of the frame before.
@@ -55,9 +70,13 @@ final class HuffmanBlocks {
     ///
     /// - Parameters:
     ///   - source: 1 to `blockSize` bytes.
+    ///   - isLast: of the frame.
+    ///   - isFollowed: whether a block of the same kind comes next, which may then be coded alike.
     ///   - target: room for the bytes and a header.
     /// - Returns: bytes written.
-    func encode(_ source: UnsafeRawBufferPointer, isLast: Bool, at target: UnsafeMutablePointer<UInt8>) -> Int {
+    func encode(
+        _ source: UnsafeRawBufferPointer, isLast: Bool, isFollowed: Bool, at target: UnsafeMutablePointer<UInt8>
+    ) -> Int {
         let bytes = source.assumingMemoryBound(to: UInt8.self).baseAddress!
         // Whether each byte is like the one after it; where not, that is known after a few.
         if memcmp(bytes, bytes + 1, source.count - 1) == 0 {
@@ -67,9 +86,10 @@ final class HuffmanBlocks {
         }
         if source.count >= Self.smallest {
             let streams = Streams(byteCount: source.count)
-            count(bytes, streams)
-            let total = counts + 4 * HuffmanCode.symbolCount
-            if let size = encodeLiterals(bytes, streams, total, at: target + Self.headerSize) {
+            let body = target + Self.headerSize
+            if let size = repeatCode(bytes, streams, at: body)
+                ?? encodeLiterals(bytes, streams, isFollowed: isFollowed, at: body)
+            {
                 Self.writeHeader(.compressed, size: size, isLast: isLast, at: target)
                 return Self.headerSize + size
             }
@@ -130,13 +150,59 @@ final class HuffmanBlocks {
         }
     }
 
+    /// Writes the content of a compressed block with the code of the block before, uncounted, where a sample says that
+    /// it does well. Counting takes as long as coding, and neighbours in a tensor are alike.
+    /// - Returns: its bytes; nil where the code does not fit.
+    private func repeatCode(
+        _ bytes: UnsafePointer<UInt8>, _ streams: Streams, at target: UnsafeMutablePointer<UInt8>
+    ) -> Int? {
+        let byteCount = 3 * streams.length + streams.lastLength
+        guard let code, byteCount >= Self.smallestForSample, suits(code, bytes, byteCount) else { return nil }
+        let headerSize = Self.sectionHeaderSize(byteCount)
+        fillTables(code)
+        let first = target + headerSize + Self.jumpTableSize
+        let starts = [first] + (0..<3).map { streamMemory + $0 * Self.streamCapacity }
+        guard let ends = encodeStreams(bytes, streams, at: starts, hasPairs: code.symbols.count <= Self.mostForPairs)
+        else { return nil }
+        let sizes = zip(starts, ends).map { $1 - $0 }
+        let size = Self.jumpTableSize + sizes.reduce(0, +)
+        guard Self.isWorthIt(headerSize + size, byteCount) else { return nil }
+        Self.writeSectionHeader(3, byteCount, size, sizes, description: [], at: target)
+        var end = ends[0]
+        for (start, size) in zip(starts, sizes).dropFirst() {
+            end.update(from: start, count: size)
+            end += size
+        }
+        return Self.writeEnd(at: end) - target
+    }
+
+    /// Whether the code needs at most one per cent more for a sample of the bytes than one of its own would.
+    private func suits(_ code: HuffmanCode, _ bytes: UnsafePointer<UInt8>, _ byteCount: Int) -> Bool {
+        let counts = counts
+        counts.initialize(repeating: 0, count: HuffmanCode.symbolCount)
+        let step = byteCount / Self.sampleCount | 1
+        for position in stride(from: 0, to: byteCount, by: step) { counts[Int(bytes[position])] &+= 1 }
+        guard let bits = code.bitCount(counts) else { return false }
+        return Double(bits) <= 1.01 * excess * Self.entropy(of: counts)
+    }
+
+    /// The bits that the best coding there is would need for bytes that occur so often.
+    private static func entropy(of counts: UnsafePointer<UInt32>) -> Double {
+        let found = (0..<HuffmanCode.symbolCount).map { Double(counts[$0]) }.filter { $0 > 0 }
+        let total = found.reduce(0, +)
+        return found.reduce(0) { $0 + $1 * log2(total / $1) }
+    }
+
     /// Writes the content of a compressed block: literals, and no sequences.
     /// - Returns: its bytes; nil where it is not worth it.
     private func encodeLiterals(
-        _ bytes: UnsafePointer<UInt8>, _ streams: Streams, _ total: UnsafePointer<UInt32>,
-        at target: UnsafeMutablePointer<UInt8>
+        _ bytes: UnsafePointer<UInt8>, _ streams: Streams, isFollowed: Bool, at target: UnsafeMutablePointer<UInt8>
     ) -> Int? {
+        count(bytes, streams)
+        let total = counts + 4 * HuffmanCode.symbolCount
         let byteCount = 3 * streams.length + streams.lastLength
+        let entropy = Self.entropy(of: total)
+        if isFollowed { Self.addNeighbours(total, byteCount) }
         guard let best = HuffmanCode(counts: total), let bestBits = best.bitCount(total) else { return nil }
         var description: [UInt8] = []
         // The code of the block before costs no description.
@@ -150,17 +216,56 @@ final class HuffmanBlocks {
         }
         let code = isKept ? code! : best
         let sizes = (0..<4).map { code.bitCount(counts + $0 * HuffmanCode.symbolCount)! / 8 + 1 }
-        let size = description.count + 6 + sizes.reduce(0, +)
-        let headerSize = 3 + (byteCount >= 1 << 10 ? 1 : 0) + (byteCount >= 1 << 14 ? 1 : 0)
-        guard headerSize + size + 1 < byteCount - byteCount / 64 else { return nil }
+        let size = description.count + Self.jumpTableSize + sizes.reduce(0, +)
+        let headerSize = Self.sectionHeaderSize(byteCount)
+        guard Self.isWorthIt(headerSize + size, byteCount) else { return nil }
         if !isKept {
             self.code = best
-            isFilled = false
+            excess = entropy > 0 ? Double(bestBits) / entropy : 1
         }
-        // Type, format of the sizes, both sizes.
+        Self.writeSectionHeader(isKept ? 3 : 2, byteCount, size, sizes, description: description, at: target)
+        fillTables(code)
+        var starts = [target + headerSize + description.count + Self.jumpTableSize]
+        for size in sizes { starts.append(starts[starts.count - 1] + size) }
+        guard
+            let ends = encodeStreams(
+                bytes, streams, at: starts, hasPairs: code.symbols.count <= Self.mostForPairs)
+        else { return nil }
+        return Self.writeEnd(at: ends[3]) - target
+    }
+
+    /// Counts bytes that do not occur as once where one next to them is rare: numbers a little smaller or larger than all
+    /// of this block have a code then, should they come later. Next to a frequent byte that would make codes longer.
+    private static func addNeighbours(_ counts: UnsafeMutablePointer<UInt32>, _ byteCount: Int) {
+        let rare = (0..<HuffmanCode.symbolCount).filter { (1...max(1, byteCount / 1024)).contains(Int(counts[$0])) }
+        for symbol in rare {
+            for other in max(0, symbol - 2)...min(HuffmanCode.symbolCount - 1, symbol + 2) where counts[other] == 0 {
+                counts[other] = 1
+            }
+        }
+    }
+
+    // MARK: - A block's parts
+
+    /// The sizes of the first three streams, two bytes each.
+    private static let jumpTableSize = 6
+
+    /// A coded block has to be that much smaller than the bytes it is of.
+    private static func isWorthIt(_ size: Int, _ byteCount: Int) -> Bool { size + 1 < byteCount - byteCount / 64 }
+
+    private static func sectionHeaderSize(_ byteCount: Int) -> Int {
+        3 + (byteCount >= 1 << 10 ? 1 : 0) + (byteCount >= 1 << 14 ? 1 : 0)
+    }
+
+    /// Writes type, format of the sizes and both sizes, the description of the code, and the sizes of the streams.
+    private static func writeSectionHeader(
+        _ type: UInt64, _ byteCount: Int, _ size: Int, _ streamSizes: [Int], description: [UInt8],
+        at target: UnsafeMutablePointer<UInt8>
+    ) {
+        let headerSize = sectionHeaderSize(byteCount)
         let width = headerSize == 3 ? 10 : headerSize == 4 ? 14 : 18
         let format = UInt64(headerSize - 2)
-        let header = (isKept ? 3 : 2) | format << 2 | UInt64(byteCount) << 4 | UInt64(size) << UInt64(4 + width)
+        let header = type | format << 2 | UInt64(byteCount) << 4 | UInt64(size) << UInt64(4 + width)
         for byte in 0..<headerSize { target[byte] = UInt8(truncatingIfNeeded: header >> (8 * UInt64(byte))) }
         var end = target + headerSize
         for byte in description {
@@ -168,21 +273,30 @@ final class HuffmanBlocks {
             end += 1
         }
         for stream in 0..<3 {
-            end[2 * stream] = UInt8(truncatingIfNeeded: sizes[stream])
-            end[2 * stream + 1] = UInt8(truncatingIfNeeded: sizes[stream] >> 8)
+            end[2 * stream] = UInt8(truncatingIfNeeded: streamSizes[stream])
+            end[2 * stream + 1] = UInt8(truncatingIfNeeded: streamSizes[stream] >> 8)
         }
-        end += 6
-        fillTables(code)
-        encodeStreams(bytes, streams, sizes, hasPairs: code.symbols.count <= Self.mostForPairs, at: end)
-        end += sizes.reduce(0, +)
-        // No sequences.
-        end.pointee = 0
-        return end + 1 - target
     }
 
+    /// Writes that there are no sequences.
+    /// - Returns: the end of the block.
+    private static func writeEnd(at target: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
+        target.pointee = 0
+        return target + 1
+    }
+
+    // MARK: - Streams
+
     private func fillTables(_ code: HuffmanCode) {
-        guard !isFilled else { return }
-        isFilled = true
+        if let filled {
+            if filled.lengths == code.lengths { return }
+            for second in filled.symbols {
+                entries[Int(second)] = Self.missing
+                let row = pairs + Int(second) << 8
+                for first in filled.symbols { row[Int(first)] = Self.missing }
+            }
+        }
+        filled = code
         for symbol in code.symbols {
             let length = UInt64(code.lengths[Int(symbol)])
             entries[Int(symbol)] = UInt64(code.codes[Int(symbol)]) << (64 - length) | length
@@ -200,26 +314,22 @@ final class HuffmanBlocks {
         }
     }
 
-    /// Writes the four streams one behind the other.
+    /// Writes the four streams, each from its start on and up to eight bytes beyond its end.
     ///
     /// Each is read backwards, so its last byte is written first. Two are written at a time, which keeps the processor
     /// busy; eight bytes are stored at once as long as that many are still to come in the stream.
+    /// - Returns: where each ends; nil where a byte has no code.
     private func encodeStreams(
-        _ bytes: UnsafePointer<UInt8>, _ streams: Streams, _ sizes: [Int], hasPairs: Bool,
-        at target: UnsafeMutablePointer<UInt8>
-    ) {
+        _ bytes: UnsafePointer<UInt8>, _ streams: Streams, at starts: [UnsafeMutablePointer<UInt8>], hasPairs: Bool
+    ) -> [UnsafeMutablePointer<UInt8>]? {
         // A code has at least one bit, so 64 bytes fill eight.
         let rest = 64
         let common = min(streams.lastLength, max(0, streams.lastLength - rest) / 4 * 4 + rest)
-        var writers: [BackwardWriter] = []
-        var start = target
-        for size in sizes {
-            writers.append(BackwardWriter(target: start))
-            start += size
-        }
+        var ends: [UnsafeMutablePointer<UInt8>] = []
         for first in [0, 2] {
             let (a, b) = (bytes + first * streams.length, bytes + (first + 1) * streams.length)
-            var (left, right) = (writers[first], writers[first + 1])
+            var left = BackwardWriter(target: starts[first])
+            var right = BackwardWriter(target: starts[first + 1])
             left.writeSlowly(a, streams.length, downTo: common, entries)
             right.writeSlowly(b, first == 0 ? streams.length : streams.lastLength, downTo: common, entries)
             var index = common
@@ -246,9 +356,10 @@ final class HuffmanBlocks {
             }
             left.writeSlowly(a, index, downTo: 0, entries)
             right.writeSlowly(b, index, downTo: 0, entries)
-            left.finish()
-            right.finish()
+            guard !left.hasMissed, !right.hasMissed else { return nil }
+            ends += [left.finish(), right.finish()]
         }
+        return ends
     }
 
     @inline(__always)
@@ -263,7 +374,14 @@ private struct BackwardWriter {
     private var bits: UInt64 = 0
     /// In its lowest eight bits how many those are.
     private var count: UInt64 = 0
+    /// The marks of entries so far, above the lowest eight bits.
+    private var marks: UInt64 = 0
     private var target: UnsafeMutablePointer<UInt8>
+
+    /// An entry without bits has this one, which reaches neither a length nor a code.
+    static let mark: UInt64 = 1 << 8
+    /// Where marks of some entries add up.
+    private static let markBits: UInt64 = 0xff00
 
     init(target: UnsafeMutablePointer<UInt8>) { self.target = target }
 
@@ -279,6 +397,7 @@ private struct BackwardWriter {
     @inline(__always)
     mutating func flush() {
         let pending = count & 0xff
+        marks |= count
         UnsafeMutableRawPointer(target).storeBytes(of: (bits &>> (64 &- pending)).littleEndian, as: UInt64.self)
         target += Int(pending &>> 3)
         count = pending & 7
@@ -290,6 +409,7 @@ private struct BackwardWriter {
     ) {
         for index in stride(from: end - 1, through: start, by: -1) {
             append(entries[Int(bytes[index])])
+            marks |= count
             count &= 0xff
             while count >= 8 { writeByte() }
         }
@@ -301,12 +421,17 @@ private struct BackwardWriter {
         count -= 8
     }
 
-    /// Ends the stream with the mark by which a reader finds its last bit.
-    mutating func finish() {
+    /// Whether a byte had no code.
+    var hasMissed: Bool { marks & Self.markBits != 0 }
+
+    /// Ends the stream with the bit by which a reader finds its last one.
+    /// - Returns: its end.
+    mutating func finish() -> UnsafeMutablePointer<UInt8> {
         append(1 << 63 | 1)
         count &= 0xff
         if count < 8 { append(8 - count) }
         count &= 0xff
         while count >= 8 { writeByte() }
+        return target
     }
 }

@@ -11,15 +11,15 @@ struct ZstdProblem: Error {
 }
 
 /// How hard the compressor looks for repetition.
-enum ZstdEffort {
+enum ZstdEffort: Sendable {
     /// No search for repetition, all bytes entropy-coded by `EntropyFrame`: the best that can be done with the shuffled
     /// bytes of trained weights, and the fastest.
     case entropyOnly
     /// An ordinary level of libzstd.
     case level(Int32)
 
-    /// The level that finds repetition where there is some; texts deserve more of it than numbers.
-    static func matching(elementSize: Int) -> ZstdEffort { .level(elementSize == 1 ? 3 : 1) }
+    /// The level that finds repetition where there is some.
+    static let matching = ZstdEffort.level(1)
 
     /// The level as the filter's parameter records it; decoders ignore it.
     var recordedLevel: Int32 {

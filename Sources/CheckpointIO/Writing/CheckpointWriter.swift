@@ -188,11 +188,14 @@ public enum CheckpointWriter {
             let hashes = try copyHashes + encoded.get()
             let recordFrames = try frames.withLock { try $0.get() }
             let tensors = copies + content.tensors
-            let (digest, attributes) = digests(records, tensors, hashes)
-            try thread.run {
+            let storing = try thread.start {
                 for (record, frames) in zip(records.records, recordFrames) where record.attribute == nil {
                     try write(record, frames, to: output)
                 }
+            }
+            let (digest, attributes) = digests(records, tensors, hashes)
+            try storing.wait()
+            try thread.run {
                 for record in records.records + attributes {
                     guard let name = record.attribute else { continue }
                     try output.writeAttribute(name, of: record.path, record.value)
@@ -238,7 +241,7 @@ public enum CheckpointWriter {
                     .initializeMemory(as: UInt8.self, repeating: 0)
                 try workspace.compress(
                     UnsafeRawBufferPointer(chunk), elementSize: grid.elementSize,
-                    .matching(elementSize: grid.elementSize), into: frame)
+                    .matching, into: frame)
                 return Array(frame.content)
             }
         }
@@ -257,7 +260,7 @@ public enum CheckpointWriter {
             try value.bytes.withUnsafeBytes { try output.write($0, to: dataset, path) }
             return try output.closeDataset(dataset, path)
         }
-        let level = ZstdEffort.matching(elementSize: grid.elementSize).recordedLevel
+        let level = ZstdEffort.matching.recordedLevel
         let filters = HDF5Filter.shuffleAndZstd(elementSize: grid.elementSize, level: level)
         let dataset = try output.createDataset(path, value.type, value.shape, .chunked(grid.chunkShape, filters))
         for (number, frame) in frames.enumerated() {

@@ -2,11 +2,15 @@
 ///
 /// Tensors are dealt to a few lanes, the largest first; the order takes a chunk from each lane in turn. So several cores
 /// find work in tensors that must each be hashed from front to back, few chunks are in flight, and a file's bytes depend
-/// neither on the number of cores nor on their timing. Chunks that are copied as they are cost the disk time but not the
-/// cores; they are strewn evenly among the others.
+/// neither on the number of cores nor on their timing. Tensors of one step have lanes of their own and are strewn evenly
+/// among the others: they cost the thread that stores them more than the cores, which many in a row would keep waiting.
+/// So are chunks that are copied as they are, which cost the disk time but not the cores.
 struct EncodingPlan: Sendable {
-    /// Enough for hashing to keep up with any disk: a core hashes about 1.5 GB/s.
-    static let laneCount = 4
+    /// Of tensors of several steps, and of those of one. Enough for hashing to keep up with any disk: a core hashes about
+    /// 1.5 GB/s.
+    private static let laneCount = 4
+    /// Of both kinds.
+    static let laneNumbers = 0..<2 * laneCount
 
     /// A chunk, or a whole tensor that is stored as it is.
     struct Step: Sendable {
@@ -32,26 +36,39 @@ struct EncodingPlan: Sendable {
         let order = tensors.indices.sorted {
             (tensors[$1].description.byteCount, $0) < (tensors[$0].description.byteCount, $1)
         }
-        var copied: [Step] = []
-        var lanes = [[Step]](repeating: [], count: Self.laneCount)
+        var copied: [[Step]] = []
+        var (long, short): ([[Step]], [[Step]]) = ([], [])
         for tensor in order {
-            let chunks = 0..<(grids[tensor]?.count ?? 1)
+            let steps = (0..<(grids[tensor]?.count ?? 1)).map { Step(tensor: tensor, chunk: $0) }
             if case .copy(_, let stored) = tensors[tensor].content, case .chunked = stored.storage {
-                copied += chunks.map { Step(tensor: tensor, chunk: $0) }
-                continue
+                copied.append(steps)
+            } else if steps.count > 1 {
+                long.append(steps)
+            } else {
+                short.append(steps)
             }
-            let lane = lanes.indices.min { (lanes[$0].count, $0) < (lanes[$1].count, $1) } ?? 0
-            for chunk in chunks {
-                let turn = Turn(lane: lane, position: lanes[lane].count)
-                lanes[lane].append(Step(tensor: tensor, chunk: chunk, turn: turn))
-            }
-        }
-        var encoded: [Step] = []
-        for position in 0..<(lanes.map(\.count).max() ?? 0) {
-            for lane in lanes where position < lane.count { encoded.append(lane[position]) }
         }
         self.grids = grids
-        steps = Self.mixed(encoded, copied)
+        let lanes = 0..<Self.laneCount
+        let encoded = Self.mixed(Self.dealt(long, lanes), Self.dealt(short, lanes.count..<2 * lanes.count))
+        steps = Self.mixed(encoded, copied.flatMap { $0 })
+    }
+
+    /// Deals tensors to lanes, each to the one that has least, and takes a step of each lane in turn.
+    private static func dealt(_ tensors: [[Step]], _ numbers: Range<Int>) -> [Step] {
+        var lanes = [[Step]](repeating: [], count: numbers.count)
+        for steps in tensors {
+            let lane = lanes.indices.min { (lanes[$0].count, $0) < (lanes[$1].count, $1) } ?? 0
+            for var step in steps {
+                step.turn = Turn(lane: numbers.lowerBound + lane, position: lanes[lane].count)
+                lanes[lane].append(step)
+            }
+        }
+        var steps: [Step] = []
+        for position in 0..<(lanes.map(\.count).max() ?? 0) {
+            for lane in lanes where position < lane.count { steps.append(lane[position]) }
+        }
+        return steps
     }
 
     /// Both sequences in one, each at an even rate, two steps at a time: two that are hashed stay together.

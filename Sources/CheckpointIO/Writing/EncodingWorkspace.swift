@@ -32,16 +32,15 @@ final class EncodingWorkspace {
 
     /// Decides by a sample from the middle of a tensor's first chunk whether looking for repetition pays.
     func chooseEffort(for chunk: UnsafeRawBufferPointer, elementSize: Int) throws -> ZstdEffort {
-        let matching = ZstdEffort.matching(elementSize: elementSize)
-        let length = min(chunk.count, 32 << 10) / elementSize * elementSize
+        let length = min(chunk.count, 16 << 10) / elementSize * elementSize
         let start = (chunk.count - length) / 2 / elementSize * elementSize
         let part = UnsafeRawBufferPointer(rebasing: chunk[start..<start + length])
         guard mayRepeat(part, elementSize: elementSize) else { return .entropyOnly }
         try compress(part, elementSize: elementSize, .entropyOnly, into: sample)
         let plain = sample.content.count
-        try compress(part, elementSize: elementSize, matching, into: sample)
+        try compress(part, elementSize: elementSize, .matching, into: sample)
         // Matching costs twice the time, so it has to save a visible share.
-        return Double(sample.content.count) < 0.95 * Double(plain) ? matching : .entropyOnly
+        return Double(sample.content.count) < 0.95 * Double(plain) ? .matching : .entropyOnly
     }
 
     /// Whether more than a thirty-second of the words of the shuffled bytes have been there before: those of trained

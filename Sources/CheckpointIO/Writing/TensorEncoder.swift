@@ -17,7 +17,7 @@ final class TensorEncoder: Sendable {
 
     private struct State {
         /// Steps of each lane that have been filled and hashed.
-        var lanePositions = [Int](repeating: 0, count: EncodingPlan.laneCount)
+        var lanePositions = [Int](repeating: 0, count: EncodingPlan.laneNumbers.count)
         /// Steps whose result waits in its place.
         var encoded: Set<Int> = []
         var storedCount = 0
@@ -31,7 +31,7 @@ final class TensorEncoder: Sendable {
         self.tensors = tensors
         self.progress = progress
         plan = EncodingPlan(tensors)
-        lanes = (0..<EncodingPlan.laneCount).map { _ in Lane() }
+        lanes = EncodingPlan.laneNumbers.map { _ in Lane() }
         // Some slack, so that no core waits while libhdf5's thread waits for the disk.
         places = (0..<2 * ParallelWork.coreCount + 6).map { _ in EncodedChunk() }
         state = Monitor(State())
