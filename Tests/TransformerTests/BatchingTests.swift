@@ -83,6 +83,34 @@ import Transformer
         }
     }
 
+    /// Long enough for several tiles of queries and of keys, which lie elsewhere where the text is cut in two.
+    @Test func longTextEqualsItsHalves() throws {
+        let fixture = Fixture.named("llama-wide-heads")
+        let parameters = try fixture.parameters()
+        let model = Model(parameters)
+        let text = (0..<630).map { ($0 * 7 + $0 / 5) % parameters.configuration.vocabularySize }
+        let positions = (0..<text.count - 1).map { ScoredPosition(position: $0, target: text[$0 + 1]) }
+        func run(_ batch: PackedBatch) -> (PositionScores, ModelParameters) {
+            let sum = ModelParameters(parameters.configuration)
+            let scores = model.accumulateGradients(batch, positions, into: sum) { range, _ in
+                (range.map { Float($0 % 7) / 500 }, [])
+            }
+            return (scores, sum)
+        }
+        let (wholeScores, wholeGradients) = run(PackedBatch([text]))
+        for length in [101, 290, 627] {
+            var cut = PackedBatch()
+            let first = cut.append(Array(text[..<length]))
+            cut.append(Array(text[length...]), continuing: first)
+            let (scores, gradients) = run(cut)
+            #expect(relativeError(scores.logProbabilities, wholeScores.logProbabilities) < 1e-5)
+            for parameter in gradients.layout {
+                let error = relativeError(Array(gradients[parameter.name]!), Array(wholeGradients[parameter.name]!))
+                #expect(error < 5e-5, "\(parameter.name)")
+            }
+        }
+    }
+
     @Test func sameInputsSameBits() throws {
         let fixture = Fixture.named("qwen3")
         let parameters = try fixture.parameters()

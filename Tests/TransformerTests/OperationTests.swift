@@ -91,7 +91,10 @@ import Transformer
     }
 
     /// Enough weights, and rows and columns that no tile divides.
-    @Test(arguments: [(1, 700, 203), (2, 641, 256), (3, 515, 257), (7, 400, 333), (64, 259, 520), (65, 259, 520)])
+    @Test(arguments: [
+        (1, 700, 203), (2, 641, 256), (3, 515, 257), (5, 401, 345), (6, 400, 336), (7, 400, 333), (8, 410, 531),
+        (64, 259, 520), (65, 259, 520),
+    ])
     func productsOfAFewRows(_ m: Int, _ n: Int, _ k: Int) {
         let a = noise(m * k)
         let b = noise(n * k, seed: 2)
@@ -127,7 +130,11 @@ import Transformer
         let whole = product(.alone, 0..<9)
         for team in Self.teams {
             #expect(product(team, 0..<9) == whole)
-            for row in 0..<8 { #expect(product(team, row..<row + 2) == Array(whole[row * n..<(row + 2) * n])) }
+            for size in 2...8 {
+                for row in 0...(9 - size) {
+                    #expect(product(team, row..<row + size) == Array(whole[row * n..<(row + size) * n]))
+                }
+            }
             for row in 0..<9 { #expect(product(team, row..<row + 1) == product(.alone, row..<row + 1)) }
         }
     }
