@@ -156,7 +156,7 @@ def row(title, ours, theirs):
     ratios = [their / our for our, their in zip(ours, theirs)]
     print(
         f"{title:44} {statistics.median(ours):8.3f} {statistics.median(theirs):8.3f} "
-        f"{statistics.median(ratios):6.2f}x  ({min(ratios):.2f}–{max(ratios):.2f})")
+        f"{statistics.median(ratios):6.2f}x  ({min(ratios):.2f}–{max(ratios):.2f})", flush=True)
 
 
 def main():
