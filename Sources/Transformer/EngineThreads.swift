@@ -1,6 +1,7 @@
 import COpenBLAS
 import Foundation
 import Synchronization
+import WideVectors
 
 /// How many threads the engine computes with. Set once, before the first model is used.
 ///
@@ -24,6 +25,9 @@ public enum EngineThreads {
         let core = String(cString: openblas_get_corename())
         return words.prefix(2).joined(separator: " ") + " (\(core))"
     }
+
+    /// The widest instructions that the engine's own kernels use on this processor.
+    public static var vectors: String { String(cString: ckpt_vectors()) }
 
     fileprivate static func resolved() -> Int {
         requested.withLock { $0 } ?? max(1, min(ProcessInfo.processInfo.activeProcessorCount, 256))

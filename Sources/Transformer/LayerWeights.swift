@@ -10,10 +10,14 @@ struct Projection {
     private(set) var parts: [WeightMatrix] = []
     private(set) var biases: [BiasPart] = []
 
-    init(_ parameters: some ParameterStore, prefix: String, _ names: [String], inputs: Int, outputs: [Int]) {
+    init(
+        _ parameters: some ParameterStore, _ products: ProductPrecision, prefix: String, _ names: [String], inputs: Int,
+        outputs: [Int]
+    ) {
         self.inputs = inputs
         for (name, rows) in zip(names, outputs) {
-            let weight = parameters.matrix(prefix + name + ".weight")!
+            var weight = parameters.matrix(prefix + name + ".weight")!
+            weight.precision = products
             if let both = parts.last?.joined(with: weight) {
                 parts[parts.count - 1] = both
             } else {
@@ -42,9 +46,7 @@ struct Projection {
     func backwardInput(_ team: Team, rows: Int, dy: UnsafePointer<Float>, into dx: Floats) {
         var column = 0
         for part in parts {
-            MatrixProduct.times(
-                team, rows, inputs, part.rows, dy + column, outputs, part.floats, inputs, dx, inputs, adding: column > 0
-            )
+            part.carryBack(team, rows, dy: dy + column, stride: outputs, into: dx, adding: column > 0)
             column += part.rows
         }
     }
@@ -53,8 +55,7 @@ struct Projection {
     func accumulate(_ team: Team, rows: Int, dy: UnsafePointer<Float>, x: UnsafePointer<Float>) {
         var column = 0
         for part in parts {
-            MatrixProduct.transposedTimes(
-                team, part.rows, inputs, rows, dy + column, outputs, x, inputs, part.floats, inputs, adding: true)
+            part.accumulate(team, rows, dy: dy + column, stride: outputs, x: x)
             column += part.rows
         }
         for part in biases {
@@ -74,7 +75,7 @@ struct LayerWeights {
     let gateUp: Projection
     let down: Projection
 
-    init(_ parameters: some ParameterStore, layer: Int) {
+    init(_ parameters: some ParameterStore, _ products: ProductPrecision, layer: Int) {
         let configuration = parameters.configuration
         let prefix = "model.layers.\(layer)."
         let hidden = configuration.hiddenSize
@@ -86,13 +87,15 @@ struct LayerWeights {
         queryNorm = parameters.vector(prefix + "self_attn.q_norm.weight")
         keyNorm = parameters.vector(prefix + "self_attn.k_norm.weight")
         queryKeyValue = Projection(
-            parameters, prefix: prefix + "self_attn.", ["q_proj", "k_proj", "v_proj"], inputs: hidden,
+            parameters, products, prefix: prefix + "self_attn.", ["q_proj", "k_proj", "v_proj"], inputs: hidden,
             outputs: [queries, keys, keys])
         attentionOutput = Projection(
-            parameters, prefix: prefix + "self_attn.", ["o_proj"], inputs: queries, outputs: [hidden])
+            parameters, products, prefix: prefix + "self_attn.", ["o_proj"], inputs: queries, outputs: [hidden])
         gateUp = Projection(
-            parameters, prefix: prefix + "mlp.", ["gate_proj", "up_proj"], inputs: hidden, outputs: [middle, middle])
-        down = Projection(parameters, prefix: prefix + "mlp.", ["down_proj"], inputs: middle, outputs: [hidden])
+            parameters, products, prefix: prefix + "mlp.", ["gate_proj", "up_proj"], inputs: hidden,
+            outputs: [middle, middle])
+        down = Projection(
+            parameters, products, prefix: prefix + "mlp.", ["down_proj"], inputs: middle, outputs: [hidden])
     }
 }
 
@@ -104,10 +107,12 @@ struct DecoderWeights {
     /// `[vocabulary, hidden]`; the embedding itself where tied.
     let head: WeightMatrix
 
-    init(_ parameters: some ParameterStore) {
+    init(_ parameters: some ParameterStore, products: ProductPrecision) {
         embedding = parameters.matrix("model.embed_tokens.weight")!
-        layers = (0..<parameters.configuration.layerCount).map { LayerWeights(parameters, layer: $0) }
+        layers = (0..<parameters.configuration.layerCount).map { LayerWeights(parameters, products, layer: $0) }
         finalNorm = parameters.vector("model.norm.weight")!
-        head = parameters.matrix("lm_head.weight") ?? embedding
+        var head = parameters.matrix("lm_head.weight") ?? embedding
+        head.precision = products
+        self.head = head
     }
 }

@@ -110,15 +110,9 @@ extension Model {
                     entropyGradient: loss.entropy.isEmpty ? nil : entropy.baseAddress)
             }
         }
-        MatrixProduct.transposedTimes(
-            .everyone, vocabulary, hidden, chunk.rows, chunk.logits, vocabulary, chunk.normed, hidden, into.head.floats,
-            hidden,
-            adding: true)
+        into.head.accumulate(.everyone, chunk.rows, dy: chunk.logits, stride: vocabulary, x: chunk.normed)
         // The normed rows have done their duty; their gradient takes their place.
-        MatrixProduct.times(
-            .everyone, chunk.rows, hidden, vocabulary, chunk.logits, vocabulary, weights.head.floats, hidden,
-            chunk.normed,
-            hidden)
+        weights.head.carryBack(.everyone, chunk.rows, dy: chunk.logits, stride: vocabulary, into: chunk.normed)
         let partial = headWorkspace.floats(EngineThreads.count * hidden)
         RMSNorm.backward(
             .everyone, rows: chunk.rows, width: hidden, chunk.gathered, stride: hidden, weight: weights.finalNorm,

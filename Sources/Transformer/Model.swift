@@ -25,6 +25,7 @@ public final class Model: @unchecked Sendable {
     public var recomputesActivations = false
 
     let configuration: ModelConfiguration
+    let products: ProductPrecision
     let weights: DecoderWeights
     let rotary: RotaryTables
     private let turn = NSLock()
@@ -38,19 +39,22 @@ public final class Model: @unchecked Sendable {
     /// Small models spend more on handing work around than on the work, so each thread takes whole sequences there.
     let isSmall: Bool
 
-    public init(_ parameters: ModelParameters) {
+    /// - Parameter products: what the matrix products of its layers multiply; must be available on this processor.
+    public init(_ parameters: ModelParameters, products: ProductPrecision = .fp32) {
         owner = parameters
         configuration = parameters.configuration
-        weights = DecoderWeights(parameters)
+        self.products = products
+        weights = DecoderWeights(parameters, products: products)
         rotary = RotaryTables(configuration)
         isSmall = Self.isSmall(configuration)
     }
 
     /// A model that scores and generates; computing gradients with it is a programming error.
-    public init(_ parameters: CompactParameters) {
+    public init(_ parameters: CompactParameters, products: ProductPrecision = .fp32) {
         owner = parameters
         configuration = parameters.configuration
-        weights = DecoderWeights(parameters)
+        self.products = products
+        weights = DecoderWeights(parameters, products: products)
         rotary = RotaryTables(configuration)
         isSmall = Self.isSmall(configuration)
     }
@@ -113,7 +117,7 @@ public final class Model: @unchecked Sendable {
     ) -> PositionScores {
         turn.withLock {
             let parts = runForward(batch, keeping: recomputesActivations ? .inputs : .everything)
-            let into = DecoderWeights(gradients)
+            let into = DecoderWeights(gradients, products: products)
             let hidden = configuration.hiddenSize
             for part in parts { part.gradient = part.pass.workspace.zeros(part.pass.tokenCount * hidden) }
             var scores = PositionScores(logProbabilities: [], entropies: [])
@@ -217,14 +221,14 @@ public final class Model: @unchecked Sendable {
 
     private func runBackward(_ parts: [Part], _ gradients: ModelParameters) {
         if parts.count == 1 {
-            parts[0].pass.backward(parts[0].gradient, weights, into: DecoderWeights(gradients))
+            parts[0].pass.backward(parts[0].gradient, weights, into: DecoderWeights(gradients, products: products))
             return
         }
         while partGradients.count < parts.count - 1 { partGradients.append(ModelParameters(configuration)) }
         Team.everyone.forEach(parts.count) { index, _ in
             let into = index == 0 ? gradients : partGradients[index - 1]
             if index > 0 { into.clear() }
-            parts[index].pass.backward(parts[index].gradient, weights, into: DecoderWeights(into))
+            parts[index].pass.backward(parts[index].gradient, weights, into: DecoderWeights(into, products: products))
         }
         let sum = gradients.values.baseAddress!
         Team.everyone.split(gradients.values.count, grain: 65_536) { range, _ in

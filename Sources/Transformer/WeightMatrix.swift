@@ -8,6 +8,8 @@ struct WeightMatrix {
     let storage: Storage
     let rows: Int
     let columns: Int
+    /// What it is multiplied in.
+    var precision = ProductPrecision.fp32
 
     /// Both as one matrix, where `next` begins in memory at this one's end.
     func joined(with next: WeightMatrix) -> WeightMatrix? {
@@ -17,7 +19,7 @@ struct WeightMatrix {
         case (.bfloat16(let a), .bfloat16(let b)) where a + rows * columns == b: break
         default: return nil
         }
-        return WeightMatrix(storage: storage, rows: rows + next.rows, columns: columns)
+        return WeightMatrix(storage: storage, rows: rows + next.rows, columns: columns, precision: precision)
     }
 
     /// y[count, rows] = x[count, columns] Wᵀ (+ y where `adding`).
@@ -27,11 +29,26 @@ struct WeightMatrix {
         switch storage {
         case .float32(let weights):
             MatrixProduct.timesTransposed(
-                team, count, rows, columns, x, columns, weights, columns, y, stride, adding: adding)
+                team, count, rows, columns, x, columns, weights, columns, y, stride, adding: adding,
+                precision: precision)
         case .bfloat16(let weights):
             BFloat16Product.timesTransposed(
-                team, count, rows, columns, x, columns, weights, y, stride, adding: adding)
+                team, count, rows, columns, x, columns, weights, y, stride, adding: adding, precision: precision)
         }
+    }
+
+    /// dx[count, columns] = dy[count, rows] W (+ dx where `adding`).
+    func carryBack(
+        _ team: Team, _ count: Int, dy: UnsafePointer<Float>, stride: Int, into dx: Floats, adding: Bool = false
+    ) {
+        MatrixProduct.times(
+            team, count, columns, rows, dy, stride, floats, columns, dx, columns, adding: adding, precision: precision)
+    }
+
+    /// With `self` the gradient of a matrix: dW += dyᵀ x, for dy[count, rows] and x[count, columns].
+    func accumulate(_ team: Team, _ count: Int, dy: UnsafePointer<Float>, stride: Int, x: UnsafePointer<Float>) {
+        MatrixProduct.transposedTimes(
+            team, rows, columns, count, dy, stride, x, columns, floats, columns, adding: true, precision: precision)
     }
 
     /// Row `row` as float32.

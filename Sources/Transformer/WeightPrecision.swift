@@ -1,6 +1,6 @@
 import CheckpointIO
 
-/// How the weights of a model that is not trained are held; arithmetic is in float32 in either case.
+/// How the weights of a model that is not trained are held; `ProductPrecision` says what they are multiplied in.
 public enum WeightPrecision: String, Sendable, CaseIterable {
     /// As they are stored, widened where they are narrower.
     case fp32
@@ -12,10 +12,10 @@ public enum WeightPrecision: String, Sendable, CaseIterable {
     /// Loads a checkpoint's weights. Of those in bfloat16 no gradient can be had.
     ///
     /// - Throws: what loading throws.
-    public func model(_ file: CheckpointFile) throws -> Model {
+    public func model(_ file: CheckpointFile, products: ProductPrecision = .fp32) throws -> Model {
         switch self {
-        case .fp32: Model(try ModelParameters(file))
-        case .bf16: Model(try CompactParameters(file))
+        case .fp32: Model(try ModelParameters(file), products: products)
+        case .bf16: Model(try CompactParameters(file), products: products)
         }
     }
 }

@@ -1,19 +1,21 @@
 // Tiles of matrix products that stay in registers: what the kernels of this folder are made of.
+//
+// Files that include this say before for which instructions: TARGET, as the compiler's attribute takes it, and WIDTH, 8 or
+// 16 floats in a vector.
 #pragma once
 
 #include <immintrin.h>
+#include <stdint.h>
 
-#define WIDE __attribute__((target("avx2,fma")))
+#define KERNEL __attribute__((target(TARGET)))
 // Everything is inlined into functions where sizes and flags are constants.
-#define PART static inline __attribute__((always_inline)) WIDE
+#define PART static inline __attribute__((always_inline)) KERNEL
 
 static inline long smaller(long a, long b) { return a < b ? a : b; }
 
-/// t[l][i] = a[i, l] for eight rows, of which `rows` are there, and eight columns.
-PART void transpose8(const int rows, const float *a, long stride, __m256 t[8]) {
-    __m256 r[8], s[8];
-#pragma unroll
-    for (int i = 0; i < 8; i++) r[i] = i < rows ? _mm256_loadu_ps(a + i * stride) : _mm256_setzero_ps();
+/// t[l][i] = r[i][l].
+PART void transpose8(__m256 r[8], __m256 t[8]) {
+    __m256 s[8];
 #pragma unroll
     for (int i = 0; i < 8; i += 2) {
         s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
@@ -33,14 +35,38 @@ PART void transpose8(const int rows, const float *a, long stride, __m256 t[8]) {
     }
 }
 
+PART float sum_of(__m256 v) {
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+/// `sum_of` of eight vectors at once, with the same bits.
+PART __m256 eight_sums(const __m256 v[8]) {
+    __m256 four[4], two[2];
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+        four[i] = _mm256_add_ps(
+            _mm256_permute2f128_ps(v[i], v[i + 4], 0x20), _mm256_permute2f128_ps(v[i], v[i + 4], 0x31));
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+        two[i] = _mm256_add_ps(
+            _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0x44), _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0xEE));
+    return _mm256_add_ps(_mm256_shuffle_ps(two[0], two[1], 0x88), _mm256_shuffle_ps(two[0], two[1], 0xDD));
+}
+
 /// How the elements of a tile's left factor lie.
 enum {
     rowsApart,    // a[i, l] at a[i * stride + l]
     rowsTogether  // a[i, l] at a[l * stride + i]
 };
 
-/// c[rows, 16] = (adding ? c : 0) + a b for at most six rows: with twelve sums, two vectors of b and one of a all 16
-/// registers are in use. Row l of b starts at b + l * b_row.
+#if WIDTH == 8
+
+/// Rows of a tile. With twelve sums, two vectors of b and one of a all 16 registers are in use.
+enum { tileRows = 6 };
+
+/// c[rows, 16] = (adding ? c : 0) + a b for at most `tileRows` rows. Row l of b starts at b + l * b_row.
 PART void tile16(
     const int rows, const int lie, long k, const float *a, long stride, const float *b, long b_row, float *c, long ldc,
     const int adding) {
@@ -76,16 +102,63 @@ PART void tile16(
     }
 }
 
-/// `tile16` for as many rows as are left, up to six.
+#else
+
+/// Rows of a tile: as many sums keep two units busy, each of which takes four cycles for a product.
+enum { tileRows = 12 };
+
+/// c[rows, 16] = (adding ? c : 0) + a b for at most `tileRows` rows. Row l of b starts at b + l * b_row.
+PART void tile16(
+    const int rows, const int lie, long k, const float *a, long stride, const float *b, long b_row, float *c, long ldc,
+    const int adding) {
+    __m512 sums[12];
+#pragma unroll
+    for (int i = 0; i < rows; i++) sums[i] = _mm512_setzero_ps();
+    const long step = lie == rowsApart ? 1 : stride, row = lie == rowsApart ? stride : 1;
+    const float *first = a, *second = a + 3 * row, *third = a + 6 * row, *fourth = a + 9 * row;
+#pragma unroll 4
+    for (long l = 0; l < k; l++) {
+        const __m512 right = _mm512_loadu_ps(b);
+#pragma unroll
+        for (int i = 0; i < rows; i++) {
+            const float *from = i < 3 ? first : i < 6 ? second : i < 9 ? third : fourth;
+            sums[i] = _mm512_fmadd_ps(_mm512_set1_ps(from[i % 3 * row]), right, sums[i]);
+        }
+        first += step;
+        second += step;
+        third += step;
+        fourth += step;
+        b += b_row;
+        __asm__("" : "+r"(first), "+r"(second), "+r"(third), "+r"(fourth), "+r"(b));
+    }
+#pragma unroll
+    for (int i = 0; i < rows; i++) {
+        float *at = c + i * ldc;
+        if (adding) sums[i] = _mm512_add_ps(sums[i], _mm512_loadu_ps(at));
+        _mm512_storeu_ps(at, sums[i]);
+    }
+}
+
+#endif
+
+/// `tile16` for as many rows as are left, up to `tileRows`.
 PART void tile16_of(
     long rows, const int lie, long k, const float *a, long stride, const float *b, long b_row, float *c, long ldc,
     const int adding) {
-    switch (rows) {
+    switch (smaller(rows, tileRows)) {
     case 1: tile16(1, lie, k, a, stride, b, b_row, c, ldc, adding); break;
     case 2: tile16(2, lie, k, a, stride, b, b_row, c, ldc, adding); break;
     case 3: tile16(3, lie, k, a, stride, b, b_row, c, ldc, adding); break;
     case 4: tile16(4, lie, k, a, stride, b, b_row, c, ldc, adding); break;
     case 5: tile16(5, lie, k, a, stride, b, b_row, c, ldc, adding); break;
-    default: tile16(6, lie, k, a, stride, b, b_row, c, ldc, adding);
+    case 6: tile16(6, lie, k, a, stride, b, b_row, c, ldc, adding); break;
+#if WIDTH == 16
+    case 7: tile16(7, lie, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 8: tile16(8, lie, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 9: tile16(9, lie, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 10: tile16(10, lie, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 11: tile16(11, lie, k, a, stride, b, b_row, c, ldc, adding); break;
+    default: tile16(12, lie, k, a, stride, b, b_row, c, ldc, adding);
+#endif
     }
 }

@@ -55,8 +55,11 @@ struct GenerateCommand: ParsableCommand {
             valueName: "tokens"))
     var budget: Int?
 
-    @Option(help: "How weights are held: fp32, or bf16 for half the memory; arithmetic is fp32.")
+    @Option(help: "How weights are held: fp32, or bf16 for half the memory.")
     var weights = WeightPrecision.fp32
+
+    @Option(help: "What matrix products multiply: fp32, or numbers rounded to bf16, faster with AVX512-BF16.")
+    var products = ProductPrecision.fp32
 
     @Option(help: "Answers to sample.")
     var samples = 1
@@ -71,6 +74,7 @@ struct GenerateCommand: ParsableCommand {
         guard (1...1_000_000).contains(maxNewTokens) else {
             throw ValidationError("--max-new-tokens must be at least 1")
         }
+        guard products.isAvailable else { throw ValidationError("--products \(ProductPrecision.requirement)") }
         guard temperature >= 0, temperature.isFinite else {
             throw ValidationError("--temperature must not be negative")
         }
@@ -152,6 +156,6 @@ struct GenerateCommand: ParsableCommand {
 
     private func generator(_ file: CheckpointFile) throws -> Generator {
         try MemoryFit.check(weightsOf: file, weights)
-        return Generator(try weights.model(file))
+        return Generator(try weights.model(file, products: products))
     }
 }

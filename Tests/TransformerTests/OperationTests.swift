@@ -115,6 +115,59 @@ import Transformer
         }
     }
 
+    /// Sizes for each way in which such products are made: all of them packed, columns packed for a few rows, rows that meet
+    /// weights from memory (out of the first and out of the second cache), one row.
+    @Test(
+        .enabled(if: ProductPrecision.bf16.isAvailable),
+        arguments: [
+            (300, 203, 1801), (131, 400, 1000), (70, 193, 211), (64, 259, 520),
+            (9, 700, 203), (5, 401, 345), (8, 131, 4100),
+            (1, 700, 203),
+        ])
+    func productsInBFloat16(_ m: Int, _ n: Int, _ k: Int) {
+        let a = noise(m * k)
+        let b = noise(n * k, seed: 2)
+        let (narrowA, narrowB) = (a.map(nearestBFloat16), b.map(nearestBFloat16))
+        let halves = narrowB.map { UInt16($0.bitPattern >> 16) }
+        let expected = MatrixProduct.naiveTimesTransposed(narrowA, narrowB, m: m, n: n, k: k)
+        let bTransposed = (0..<(k * n)).map { b[($0 % n) * k + $0 / n] }
+        for team in Self.teams {
+            var c = [Float](repeating: 1, count: m * n)
+            MatrixProduct.timesTransposed(team, m, n, k, a, k, b, k, &c, n, precision: .bf16)
+            #expect(relativeError(c, expected) < 1e-5)
+            BFloat16Product.timesTransposed(team, m, n, k, a, k, halves, &c, n, adding: true, precision: .bf16)
+            #expect(relativeError(c, expected.map { 2 * $0 }) < 1e-5)
+            guard PackedProduct.suits(inputs: k, outputs: n, rows: m, .bf16) else { continue }
+            MatrixProduct.times(team, m, n, k, a, k, bTransposed, n, &c, n, precision: .bf16)
+            #expect(relativeError(c, expected) < 1e-5)
+        }
+    }
+
+    /// Gradients of weights: many rows and columns, of sums that may be short.
+    @Test(
+        .enabled(if: ProductPrecision.bf16.isAvailable),
+        arguments: [(203, 259, 45), (192, 200, 61), (300, 203, 1801)])
+    func productsOfATransposeInBFloat16(_ m: Int, _ n: Int, _ k: Int) {
+        let a = noise(m * k)
+        let b = noise(n * k, seed: 2)
+        let expected = MatrixProduct.naiveTimesTransposed(
+            a.map(nearestBFloat16), b.map(nearestBFloat16), m: m, n: n, k: k)
+        let bTransposed = (0..<(k * n)).map { b[($0 % n) * k + $0 / n] }
+        let aTransposed = (0..<(k * m)).map { a[($0 % m) * k + $0 / m] }
+        for team in Self.teams {
+            var c = expected
+            MatrixProduct.transposedTimes(
+                team, m, n, k, aTransposed, m, bTransposed, n, &c, n, adding: true, precision: .bf16)
+            #expect(relativeError(c, expected.map { 2 * $0 }) < 1e-5)
+        }
+    }
+
+    /// Halfway cases go to the even neighbour.
+    private func nearestBFloat16(_ x: Float) -> Float {
+        let bits = x.bitPattern
+        return Float(bitPattern: (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000)
+    }
+
     /// Where the processor has the instructions, a row's product does not depend on which rows are beside it.
     @Test func productsOfAFewRowsHaveOneOrder() {
         let (n, k) = (515, 259)

@@ -7,6 +7,7 @@
 //   engine-bench products                       few rows with weights [3072, 576] that come from memory, one thread
 //   engine-bench limits
 //
+// train, decode, score and logits take --bfloat16-products: factors of products rounded to bfloat16.
 // --file model.h5 takes a checkpoint's weights in place of a shape, --threads N sets the threads, and --json prints the
 // figures as one line of JSON.
 //
@@ -87,6 +88,9 @@ func chosenCompactParameters(_ fallback: String) throws -> CompactParameters {
     return try CompactParameters(try CheckpointFile(path: file))
 }
 
+/// What matrix products multiply.
+let products: ProductPrecision = arguments.contains("--bfloat16-products") ? .bf16 : .fp32
+
 /// What is measured, in words.
 func name(_ fallback: String) -> String { option("file") ?? option("shape") ?? fallback }
 
@@ -146,7 +150,7 @@ func train() throws {
     let configuration = try chosenConfiguration("tiny")
     let parameters = try chosenParameters("tiny")
     let gradients = ModelParameters(configuration)
-    let model = Model(parameters)
+    let model = Model(parameters, products: products)
     model.recomputesActivations = arguments.contains("--recompute")
     var optimizer = AdamW(configuration, weightDecay: 0.01)
     let rows = sequences(number("batch", 64), number("length", 40), configuration.vocabularySize)
@@ -200,7 +204,8 @@ func decode() throws {
     let configuration = try chosenConfiguration("tiny")
     let generator =
         arguments.contains("--bfloat16")
-        ? Generator(try chosenCompactParameters("tiny")) : Generator(try chosenParameters("tiny"))
+        ? Generator(Model(try chosenCompactParameters("tiny"), products: products))
+        : Generator(Model(try chosenParameters("tiny"), products: products))
     let rows = number("rows", 256)
     let group = number("groups", 8)
     let prompts = sequences(max(1, rows / group), number("prompt", 20), configuration.vocabularySize)
@@ -236,7 +241,8 @@ func score() throws {
     let configuration = try chosenConfiguration("smol")
     let model =
         arguments.contains("--bfloat16")
-        ? Model(try chosenCompactParameters("smol")) : Model(try chosenParameters("smol"))
+        ? Model(try chosenCompactParameters("smol"), products: products)
+        : Model(try chosenParameters("smol"), products: products)
     let rows = sequences(number("batch", 1), number("length", 4096), configuration.vocabularySize)
     let batch = PackedBatch(rows)
     let positions = (0..<(batch.tokens.count - 1)).map {
@@ -256,14 +262,14 @@ func logits() throws {
         throw CocoaError(.fileNoSuchFile)
     }
     let tokens = list.split(separator: ",").compactMap { Int($0) }
-    let model = Model(try ModelParameters(try CheckpointFile(path: file)))
+    let model = Model(try ModelParameters(try CheckpointFile(path: file)), products: products)
     let rows = model.logits(PackedBatch([tokens]), positions: Array(tokens.indices))
     try rows.reduce(into: Data()) { data, row in row.withUnsafeBytes { data.append(contentsOf: $0) } }
         .write(to: URL(fileURLWithPath: output))
 }
 
 /// OpenBLAS, our products, and ours with weights in bfloat16, over so many matrices that none stays in a cache.
-func products() {
+func fewRows() {
     let (n, k, count) = (3072, 576, 60)
     let weights = LargeAllocation.allocate(byteCount: 4 * n * k * count).bindMemory(to: Float.self)
     let halves = LargeAllocation.allocate(byteCount: 2 * n * k * count).bindMemory(to: UInt16.self)
@@ -273,8 +279,10 @@ func products() {
     }
     let (w, h) = (weights.baseAddress!, halves.baseAddress!)
     print("GFLOP/s on one thread:  rows  OpenBLAS  ours  ours, bfloat16")
-    for m in [1, 2, 4, 8, 16, 32, 64, 128] {
-        let a = (0..<m * k).map { Float($0 &* 104_729 % 1000 - 500) / 500 }
+    for m in [1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256] {
+        let a = LargeAllocation.allocate(byteCount: 4 * m * k).bindMemory(to: Float.self).baseAddress!
+        defer { a.deallocate() }
+        for index in 0..<m * k { a[index] = Float(index &* 104_729 % 1000 - 500) / 500 }
         var c = [Float](repeating: 0, count: m * n)
         let products: [(UnsafeMutablePointer<Float>, Int) -> Void] = [
             { c, index in
@@ -284,6 +292,12 @@ func products() {
             },
             { c, index in MatrixProduct.timesTransposed(.alone, m, n, k, a, k, w + index * n * k, k, c, n) },
             { c, index in BFloat16Product.timesTransposed(.alone, m, n, k, a, k, h + index * n * k, c, n) },
+            { c, index in
+                MatrixProduct.timesTransposed(.alone, m, n, k, a, k, w + index * n * k, k, c, n, precision: .bf16)
+            },
+            { c, index in
+                BFloat16Product.timesTransposed(.alone, m, n, k, a, k, h + index * n * k, c, n, precision: .bf16)
+            },
         ]
         let rates = products.map { product in
             let times = (0..<3).map { _ in
@@ -308,7 +322,7 @@ case "logits": try logits()
 case "products":
     EngineThreads.configure(count: 1)
     openblas_set_num_threads(1)
-    products()
+    fewRows()
 default:
     print(
         "sgemm \(Int(sgemmRate() * 1e-9)) GFLOP/s on \(EngineThreads.count) threads, copy \(Int(copyRate() * 1e-9)) GB/s"

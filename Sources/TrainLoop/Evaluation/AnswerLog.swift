@@ -67,7 +67,7 @@ public final class AnswerLog {
             throw row.error("is no answer kept by ckpt eval; give another file, or --force to replace this one")
         }
         func value(_ key: String, in settings: JSONObject) -> JSON {
-            settings[key] ?? (key == "weights" ? .string(WeightPrecision.fp32.rawValue) : .null)
+            settings[key] ?? (["weights", "products"].contains(key) ? .string(WeightPrecision.fp32.rawValue) : .null)
         }
         for key in wanted.keys + found.keys {
             let (other, own) = (value(key, in: found), value(key, in: wanted))

@@ -37,6 +37,8 @@ public struct Evaluation: Sendable {
         public var thinkingBudget: Int?
         /// How the weights are held that the answers are sampled with.
         public var weightPrecision = WeightPrecision.fp32
+        /// What their products multiply.
+        public var products = ProductPrecision.fp32
         /// The rule that decides; others are reported beside it.
         public var rule = AnswerRule.any
         public var seed: UInt64 = 0

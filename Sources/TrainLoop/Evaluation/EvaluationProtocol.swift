@@ -17,8 +17,9 @@ public struct EvaluationProtocol: Sendable {
             "seed": .string(String(options.seed)),
         ]
         // Answer files from before there was a choice say nothing.
-        guard options.weightPrecision != .fp32, case .object(var members) = common else { return common }
-        members["weights"] = .string(options.weightPrecision.rawValue)
+        guard case .object(var members) = common else { return common }
+        if options.weightPrecision != .fp32 { members["weights"] = .string(options.weightPrecision.rawValue) }
+        if options.products != .fp32 { members["products"] = .string(options.products.rawValue) }
         return .object(members)
     }
 
@@ -40,7 +41,8 @@ public struct EvaluationProtocol: Sendable {
             phrases.append("\(count) \(count == 1 ? "sample" : "samples") a problem (method: 5)")
         }
         if let budget = options.thinkingBudget { phrases.append("thinking ended after \(budget) tokens") }
-        if options.weightPrecision == .bf16 { phrases.append("weights held in bfloat16, arithmetic in float32") }
+        if options.weightPrecision == .bf16 { phrases.append("weights held in bfloat16") }
+        if options.products == .bf16 { phrases.append("products of numbers rounded to bfloat16") }
         if options.rule != .any { phrases.append("answer rule \(options.rule.rawValue)") }
         return phrases + [
             "answers inside the thinking and answers cut off do not count (there they do)",

@@ -18,6 +18,8 @@ public protocol TrainingOptions {
     var freeze: [String] { get set }
     /// Tokens in one forward and backward pass; changes memory and speed, never the result beyond rounding.
     var microBatchTokens: Int { get set }
+    /// What matrix products multiply, forward and back. The mode probe measures in float32 all the same.
+    var products: ProductPrecision { get set }
     var seed: UInt64 { get set }
     /// States that keep optimizer and training state.
     var keepLast: Int { get set }
@@ -44,6 +46,7 @@ extension TrainingOptions {
         for (flag, value) in [("--weight-decay", weightDecay), ("--clip-norm", clipNorm)] {
             try require(value >= 0 && value.isFinite, "\(flag) must not be negative")
         }
+        try require(products.isAvailable, "--products \(ProductPrecision.requirement)")
         try require((0...1).contains(finalLearningRateShare), "--final-lr-share must lie in 0...1")
         for (flag, value) in [("--beta1", beta1), ("--beta2", beta2)] {
             try require(value >= 0 && value < 1, "\(flag) must lie in 0..<1")

@@ -14,11 +14,16 @@ package enum BFloat16Product {
     /// c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0), rows of b tightly packed.
     package static func timesTransposed(
         _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<UInt16>,
-        _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool = false
+        _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool = false, precision: ProductPrecision = .fp32
     ) {
         guard m > 0, n > 0 else { return }
-        if FewRowsProduct.suitsCompact(m, n, k) {
-            return FewRowsProduct.timesTransposed(team, m, n, k, a, lda, b, k, c, ldc, adding: adding)
+        if FewRowsProduct.suitsCompact(m, n, k, precision) {
+            return FewRowsProduct.timesTransposed(
+                team, m, n, k, a, lda, b, k, c, ldc, adding: adding, precision)
+        }
+        if PackedProduct.suits(inputs: k, outputs: n, rows: m, precision) {
+            return PackedProduct.multiply(
+                team, m, n, k, .init(a, lda), .init(transposing: b, k), c, ldc, adding: adding, precision)
         }
         if m <= directRows {
             team.split(n, grain: max(1, 65_536 / k)) { columns, _ in

@@ -6,22 +6,30 @@ import WideVectors
 /// from memory straight into registers. A sum has its terms in one order, however rows and columns are cut; that of a row
 /// alone is another, with which memory is read in its order.
 package enum FewRowsProduct {
-    /// For more rows packing pays (docs/engine.md has the rates).
-    private static let rowLimit = 64
     /// Numbers of a that stay in the second cache.
     private static let cachedNumbers = 1 << 16
     /// Fewer weights stay in cache, where OpenBLAS is as fast.
     private static let leastWeights = 1 << 17
     /// Weights of the last stretches that threads take.
     private static let lastWeights = 1 << 14
-    private static let isAvailable = ckpt_has_wide_vectors() != 0
+
+    // Constants of the program.
+    private nonisolated(unsafe) static let float32 = ckpt_few_rows_kernels()
+    private nonisolated(unsafe) static let bfloat16 = ckpt_bfloat16_few_rows_kernels()
+
+    private static func kernels(_ precision: ProductPrecision) -> UnsafePointer<ckpt_few_rows_kernels>? {
+        precision == .bf16 ? bfloat16 : float32
+    }
 
     /// Whether the processor has the instructions and the sizes are such that it pays.
-    package static func suits(_ m: Int, _ n: Int, _ k: Int) -> Bool { suitsCompact(m, n, k) && m * k <= cachedNumbers }
+    package static func suits(_ m: Int, _ n: Int, _ k: Int, _ precision: ProductPrecision = .fp32) -> Bool {
+        suitsCompact(m, n, k, precision) && m * k <= cachedNumbers
+    }
 
     /// The same for weights in bfloat16, which would have to be widened first.
-    package static func suitsCompact(_ m: Int, _ n: Int, _ k: Int) -> Bool {
-        isAvailable && m <= rowLimit && n * k >= leastWeights
+    package static func suitsCompact(_ m: Int, _ n: Int, _ k: Int, _ precision: ProductPrecision = .fp32) -> Bool {
+        guard let kernels = kernels(precision), n * k >= leastWeights else { return false }
+        return m <= kernels.pointee.most_rows
     }
 
     /// Threads take the next columns as they finish theirs: both wait for memory, and one for longer than the other. Long
@@ -39,26 +47,45 @@ package enum FewRowsProduct {
         team.forEach(ends.count) { item, _ in body((item == 0 ? 0 : ends[item - 1])..<ends[item]) }
     }
 
+    /// Calls `body` with a, or with what the kernels make of it first, and the distance of its rows.
+    private static func withRows(
+        _ kernels: ckpt_few_rows_kernels, _ m: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int,
+        _ body: (UnsafePointer<Float>, Int) -> Void
+    ) {
+        guard let round = kernels.round else { return body(a, lda) }
+        let words = ckpt_rounded_words(k)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: m * words) { rounded in
+            round(m, k, a, lda, rounded.baseAddress!)
+            body(rounded.baseAddress!, words)
+        }
+    }
+
     static func timesTransposed(
         _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
-        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool
+        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool, _ precision: ProductPrecision
     ) {
-        forEachStretch(team, n, k) { columns in
-            ckpt_rows_times_transposed(
-                m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
-                adding ? 1 : 0)
+        let kernels = kernels(precision)!.pointee
+        withRows(kernels, m, k, a, lda) { a, lda in
+            forEachStretch(team, n, k) { columns in
+                kernels.times_transposed(
+                    m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
+                    adding ? 1 : 0)
+            }
         }
     }
 
     /// The same with weights in bfloat16.
     static func timesTransposed(
         _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<UInt16>,
-        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool
+        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool, _ precision: ProductPrecision
     ) {
-        forEachStretch(team, n, k) { columns in
-            ckpt_rows_times_transposed_bf16(
-                m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
-                adding ? 1 : 0)
+        let kernels = kernels(precision)!.pointee
+        withRows(kernels, m, k, a, lda) { a, lda in
+            forEachStretch(team, n, k) { columns in
+                kernels.times_transposed_compact(
+                    m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
+                    adding ? 1 : 0)
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 import COpenBLAS
 
-/// Products of row-major matrices; OpenBLAS does the arithmetic (`FewRowsProduct` that of a few rows), the team
-/// shares out columns or rows of the result.
+/// Products of row-major matrices: those of large ones by `PackedProduct`, those of a few rows by `FewRowsProduct`, the rest
+/// by OpenBLAS, for which the team shares out columns or rows of the result. The latter are in float32 whatever the
+/// precision.
 package enum MatrixProduct {
     /// Below this many multiplications handing work to another thread costs more than it saves.
     private static let sharedFrom = 100_000
@@ -9,15 +10,17 @@ package enum MatrixProduct {
     /// c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0): a layer applied to rows, with weights `[outputs, inputs]`.
     package static func timesTransposed(
         _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
-        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false
+        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false,
+        precision: ProductPrecision = .fp32
     ) {
         guard m > 0, n > 0 else { return }
-        if scale == 1, FewRowsProduct.suits(m, n, k) {
-            return FewRowsProduct.timesTransposed(team, m, n, k, a, lda, b, ldb, c, ldc, adding: adding)
+        if scale == 1, FewRowsProduct.suits(m, n, k, precision) {
+            return FewRowsProduct.timesTransposed(
+                team, m, n, k, a, lda, b, ldb, c, ldc, adding: adding, precision)
         }
-        if scale == 1, PackedProduct.suits(inputs: k, outputs: n, rows: m) {
+        if scale == 1, PackedProduct.suits(inputs: k, outputs: n, rows: m, precision) {
             return PackedProduct.multiply(
-                team, m, n, k, .init(a, lda), .init(b, ldb, isTransposed: true), c, ldc, adding: adding)
+                team, m, n, k, .init(a, lda), .init(b, ldb, isTransposed: true), c, ldc, adding: adding, precision)
         }
         let beta: Float = adding ? 1 : 0
         cut(team, m, n, k) { rows, columns in
@@ -38,11 +41,13 @@ package enum MatrixProduct {
     /// c[m, n] = a[m, k] b[k, n] + (adding ? c : 0): gradients carried back through a layer.
     package static func times(
         _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
-        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false
+        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false,
+        precision: ProductPrecision = .fp32
     ) {
         guard m > 0, n > 0 else { return }
-        if scale == 1, PackedProduct.suits(inputs: n, outputs: k, rows: m) {
-            return PackedProduct.multiply(team, m, n, k, .init(a, lda), .init(b, ldb), c, ldc, adding: adding)
+        if scale == 1, PackedProduct.suits(inputs: n, outputs: k, rows: m, precision) {
+            return PackedProduct.multiply(
+                team, m, n, k, .init(a, lda), .init(b, ldb), c, ldc, adding: adding, precision)
         }
         cut(team, m, n, k) { rows, columns in
             cblas_sgemm(
@@ -55,12 +60,13 @@ package enum MatrixProduct {
     /// c[m, n] = a[k, m]ᵀ b[k, n] + (adding ? c : 0): gradients of a layer's weights, summed over k rows.
     package static func transposedTimes(
         _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
-        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false
+        _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false,
+        precision: ProductPrecision = .fp32
     ) {
         guard m > 0, n > 0 else { return }
-        if scale == 1, PackedProduct.suits(inputs: n, outputs: m, rows: k) {
+        if scale == 1, PackedProduct.suits(inputs: n, outputs: m, rows: k, precision) {
             return PackedProduct.multiply(
-                team, m, n, k, .init(a, lda, isTransposed: true), .init(b, ldb), c, ldc, adding: adding)
+                team, m, n, k, .init(a, lda, isTransposed: true), .init(b, ldb), c, ldc, adding: adding, precision)
         }
         cut(team, m, n, k) { rows, columns in
             cblas_sgemm(

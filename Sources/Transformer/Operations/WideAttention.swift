@@ -1,25 +1,27 @@
 import WideVectors
 
-/// Attention by kernels of our own, where the processor has AVX2 and FMA (docs/engine.md has the rates).
+/// Attention by kernels of our own, where the processor has AVX2 or AVX-512 (docs/engine.md has the rates).
 ///
 /// A head's keys and values are packed once; scores of a few queries then stay in cache from the first product to the
 /// last. Every sum has its terms in an order that depends on the segment alone.
 extension Attention {
-    private static let isAvailable = ckpt_has_wide_vectors() != 0
+    // A constant of the program.
+    private nonisolated(unsafe) static let kernels = ckpt_attention_kernels()
 
     /// Whether the kernels are used. Narrow heads stay with `MatrixProduct`, which is as fast there.
-    var isWide: Bool { Self.isAvailable && dimension >= 64 && dimension.isMultiple(of: 16) }
+    var isWide: Bool { Self.kernels != nil && dimension >= 64 && dimension.isMultiple(of: 16) }
 
     private func packedCount(_ keys: Int) -> Int { (keys + 15) / 16 * 16 * dimension }
 
     func wideScratchCount(_ team: Team, _ layout: BatchLayout, backward: Bool) -> Int {
-        let forward = 2 * packedCount(layout.longest) + ckpt_attend_scratch(layout.longest)
+        let forward = 2 * packedCount(layout.longest) + Self.kernels!.pointee.attend_scratch(layout.longest)
         guard backward else { return team.size * forward }
         return team.size * max(forward, backwardRoom(layout)) + layout.tokenCount * heads * 2 * dimension
     }
 
     private func backwardRoom(_ layout: BatchLayout) -> Int {
-        3 * packedCount(layout.longest) + 2 * layout.longest * dimension + ckpt_attend_backward_scratch()
+        3 * packedCount(layout.longest) + 2 * layout.longest * dimension
+            + Self.kernels!.pointee.attend_backward_scratch()
     }
 
     func wideForward(
@@ -27,7 +29,7 @@ extension Attention {
         _ scratch: Floats
     ) {
         let packed = packedCount(layout.longest)
-        let room = 2 * packed + ckpt_attend_scratch(layout.longest)
+        let room = 2 * packed + Self.kernels!.pointee.attend_scratch(layout.longest)
         // Heads that share keys share their packing where that leaves enough to hand out.
         let perItem = layout.segments.count * keyValueHeads >= 4 * team.size ? group : 1
         let itemsOfSegment = heads / perItem
@@ -41,7 +43,7 @@ extension Attention {
             packAlong(segment, to: values) { value(qkv, $0, kv) }
             let row = segment.rows.lowerBound
             for head in first..<(first + perItem) {
-                ckpt_attend(
+                Self.kernels!.pointee.attend(
                     dimension, segment.firstPosition, segment.length, qkv + row * stride + head * dimension, stride,
                     keys, values, scale, output + row * width + head * dimension, width,
                     normalizers.map { $0 + row * heads + head }, heads, values + packed)
@@ -108,7 +110,7 @@ extension Attention {
         let row = segment.rows.lowerBound
         let o = row * width + head * dimension
         let q = row * stride + head * dimension
-        ckpt_attend_backward(
+        Self.kernels!.pointee.attend_backward(
             dimension, segment.firstPosition, segment.length, qkv + q, stride, keys, values, keyRows, scale,
             output + o, dOutput + o, width, normalizers + row * heads + head, heads, gradient + q, stride, dKeys,
             dValues, dValues + segment.keyCount * dimension)
@@ -126,18 +128,19 @@ extension Attention {
         _ segment: BatchLayout.Segment, to packed: Floats, from rows: (Int) -> UnsafePointer<Float>
     ) {
         forEachStretch(segment) {
-            ckpt_pack_across(rows($0.lowerBound), stride, $0.count, dimension, $1, packed)
+            Self.kernels!.pointee.pack_across(rows($0.lowerBound), stride, $0.count, dimension, $1, packed)
         }
-        ckpt_finish_across(dimension, segment.keyCount, packed)
+        Self.kernels!.pointee.finish_across(dimension, segment.keyCount, packed)
     }
 
     private func packAlong(
         _ segment: BatchLayout.Segment, to packed: Floats, from rows: (Int) -> UnsafePointer<Float>
     ) {
         forEachStretch(segment) {
-            ckpt_pack_along(rows($0.lowerBound), stride, $0.count, dimension, $1, segment.keyCount, packed)
+            Self.kernels!.pointee.pack_along(
+                rows($0.lowerBound), stride, $0.count, dimension, $1, segment.keyCount, packed)
         }
-        ckpt_finish_along(dimension, segment.keyCount, packed)
+        Self.kernels!.pointee.finish_along(dimension, segment.keyCount, packed)
     }
 
     /// Calls `body(rows, position)` for the stretches of all keys the segment may see.

@@ -1,5 +1,5 @@
-// Kernels in vectors of eight floats, for processors that have AVX2 and FMA: products of a few rows with a matrix of
-// weights, and attention.
+// Kernels in vectors of eight floats, for processors that have AVX2 and FMA, some also of sixteen, for AVX-512: matrix products
+// and attention.
 //
 // A program compiled for any x86-64 has vectors of four floats and no fused multiply-add; these are compiled for more and
 // called only where that is there.
@@ -7,56 +7,85 @@
 
 #include <stdint.h>
 
-/// Whether the functions below may be called.
+/// Whether the processor has AVX2 and FMA: functions outside of tables may be called only then.
 int ckpt_has_wide_vectors(void);
+/// The widest instructions in use, in words. The environment's CKPT_MAX_CPU_ISA (sse2, avx2, avx512) narrows them, so that
+/// machines of several kinds can give the same bits.
+const char *ckpt_vectors(void);
 
-/// c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0). Distances between rows are in elements.
-void ckpt_rows_times_transposed(
-    long m, long n, long k, const float *a, long lda, const float *b, long ldb, float *c, long ldc, int adding);
+// Kernels that exist for several kinds of processors are given as tables of functions; null where this one has none.
 
-/// The same with b in bfloat16.
-void ckpt_rows_times_transposed_bf16(
-    long m, long n, long k, const float *a, long lda, const uint16_t *b, long ldb, float *c, long ldc, int adding);
+/// Products c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0) of a few rows with many weights, which go from memory straight into
+/// registers. Distances between rows are in elements.
+struct ckpt_few_rows_kernels {
+    /// For more rows packing pays (docs/engine.md has the rates).
+    long most_rows;
+    void (*times_transposed)(
+        long m, long n, long k, const float *a, long lda, const float *b, long ldb, float *c, long ldc, int adding);
+    /// The same with b in bfloat16.
+    void (*times_transposed_compact)(
+        long m, long n, long k, const float *a, long lda, const uint16_t *b, long ldb, float *c, long ldc, int adding);
+    /// Where there is such a function, a is what it made of a[m, k], with rows of ckpt_rounded_words(k) words.
+    void (*round)(long m, long k, const float *a, long lda, float *out);
+};
 
-// Large products: both factors are packed, the left one in panels of six rows [k][6], the right one in panels of 16
-// columns [k][16], missing rows and columns zero.
+static inline long ckpt_rounded_words(long k) { return (k + 31) / 32 * 16; }
 
-/// Whether the processor has these vectors and no wider ones, for which OpenBLAS has kernels.
-int ckpt_has_only_wide_vectors(void);
+/// Products of floats.
+const struct ckpt_few_rows_kernels *ckpt_few_rows_kernels(void);
+/// Products of factors rounded to bfloat16; sums in float32.
+const struct ckpt_few_rows_kernels *ckpt_bfloat16_few_rows_kernels(void);
 
-/// Packs `rows` rows of a[rows, k], or of the transpose of a[k, rows].
-void ckpt_pack_left(long rows, long k, const float *a, long lda, int transposed, float *out);
-/// Packs `columns` columns of b[k, columns], or of the transpose of b[columns, k].
-void ckpt_pack_right(long columns, long k, const float *b, long ldb, int transposed, float *out);
-/// c[m, n] = left right + (adding ? c : 0).
-void ckpt_packed_product(
-    long m, long n, long k, const float *left, const float *right, float *c, long ldc, int adding);
+/// Products c[m, n] = a[m, k] b[k, n] of large matrices. Both factors are packed first: the left one in panels of `rows` rows,
+/// the right one in panels of `columns` columns, missing rows, columns and terms zero. A word of 32 bits holds `terms` terms of
+/// a sum, so a panel has k / terms words, rounded up, of each row or column.
+struct ckpt_product_kernels {
+    long rows, columns, terms;
+    /// Packs `rows` rows of a[rows, k], or of the transpose of a[k, rows].
+    void (*pack_left)(long rows, long k, const float *a, long lda, int transposed, float *out);
+    /// Packs `columns` columns of b[k, columns], or of the transpose of b[columns, k].
+    void (*pack_right)(long columns, long k, const float *b, long ldb, int transposed, float *out);
+    /// The same of the transpose of b[columns, k] in bfloat16.
+    void (*pack_right_compact)(long columns, long k, const uint16_t *b, long ldb, float *out);
+    /// c[m, n] = left right + (adding ? c : 0).
+    void (*multiply)(
+        long m, long n, long k, const float *left, const float *right, float *c, long ldc, int adding);
+};
 
-// Attention of one head over one segment. `rows` queries follow `before` earlier tokens; query i sees the first
-// before + i + 1 keys. The dimension is a multiple of 16. Keys and values are packed in panels of 16, the last one filled
-// up with zeros (`ckpt_finish_…`): "across" [keys / 16][dimension][16], "along" [dimension / 16][keys rounded up][16].
+/// Products of floats.
+const struct ckpt_product_kernels *ckpt_product_kernels(void);
+/// Products of factors that are rounded to bfloat16 as they are packed; sums in float32. Numbers smaller than 2^-126 count as
+/// zero.
+const struct ckpt_product_kernels *ckpt_bfloat16_product_kernels(void);
 
-/// Packs `count` rows of keys or values from the `at`-th on.
-void ckpt_pack_across(const float *rows, long stride, long count, long dimension, long at, float *out);
-void ckpt_pack_along(const float *rows, long stride, long count, long dimension, long at, long keys, float *out);
-void ckpt_finish_across(long dimension, long keys, float *out);
-void ckpt_finish_along(long dimension, long keys, float *out);
+/// Attention of one head over one segment. `rows` queries follow `before` earlier tokens; query i sees the first
+/// before + i + 1 keys. The dimension is a multiple of 16. Keys and values are packed in panels of 16, the last one filled
+/// up with zeros (`finish_…`): "across" [keys / 16][dimension][16], "along" [dimension / 16][keys rounded up][16].
+struct ckpt_attention_kernels {
+    /// Packs `count` rows of keys or values from the `at`-th on.
+    void (*pack_across)(const float *rows, long stride, long count, long dimension, long at, float *out);
+    void (*pack_along)(const float *rows, long stride, long count, long dimension, long at, long keys, float *out);
+    void (*finish_across)(long dimension, long keys, float *out);
+    void (*finish_along)(long dimension, long keys, float *out);
 
-/// out[rows, dimension] = softmax(scale q keysᵀ) values and each row's log Σ e^score (`normalizers` may be null). Keys
-/// across, values along; `scores` has `ckpt_attend_scratch(before + rows)` floats.
-void ckpt_attend(
-    long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
-    float scale, float *out, long out_stride, float *normalizers, long normalizer_stride, float *scores);
-long ckpt_attend_scratch(long keys);
+    /// out[rows, dimension] = softmax(scale q keysᵀ) values and each row's log Σ e^score (`normalizers` may be null). Keys
+    /// across, values along; `scores` has `attend_scratch(before + rows)` floats.
+    void (*attend)(
+        long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
+        float scale, float *out, long out_stride, float *normalizers, long normalizer_stride, float *scores);
+    long (*attend_scratch)(long keys);
 
-/// Gradients: of the queries into `d_q`, of keys and values added to `d_keys` and `d_values` [before + rows, dimension].
-/// Keys and values across, `key_rows` the keys along; `scratch` has `ckpt_attend_backward_scratch()` floats.
-void ckpt_attend_backward(
-    long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
-    const float *key_rows, float scale, const float *out, const float *d_out, long out_stride,
-    const float *normalizers, long normalizer_stride, float *d_q, long d_q_stride, float *d_keys, float *d_values,
-    float *scratch);
-long ckpt_attend_backward_scratch(void);
+    /// Gradients: of the queries into `d_q`, of keys and values added to `d_keys` and `d_values` [before + rows, dimension].
+    /// Keys and values across, `key_rows` the keys along; `scratch` has `attend_backward_scratch()` floats.
+    void (*attend_backward)(
+        long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
+        const float *key_rows, float scale, const float *out, const float *d_out, long out_stride,
+        const float *normalizers, long normalizer_stride, float *d_q, long d_q_stride, float *d_keys, float *d_values,
+        float *scratch);
+    long (*attend_backward_scratch)(void);
+};
+
+const struct ckpt_attention_kernels *ckpt_attention_kernels(void);
 
 // Loops over `count` numbers, a multiple of eight, with the bits of the loops in Sources/Transformer/Operations. Sums are
 // given as they stand in the eight lanes.

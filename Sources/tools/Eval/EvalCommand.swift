@@ -49,7 +49,7 @@ struct EvalCommand: ParsableCommand {
                 let model = LoadedModel(
                     path: path, digest: file.weightsDigest,
                     encoder: try PromptEncoder(file),
-                    weights: try options.weightPrecision.model(file))
+                    weights: try options.weightPrecision.model(file, products: options.products))
                 for set in sets {
                     let evaluation = try evaluate(model, set, options, log, interruption)
                     results.append(

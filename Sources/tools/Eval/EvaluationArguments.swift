@@ -80,8 +80,11 @@ struct EvaluationArguments: ParsableArguments {
     @Option(help: "Where the answer stands: any (box, ####, \"answer is\", last number), boxed, bare (the whole text).")
     var answer = AnswerRule.any
 
-    @Option(help: "How weights are held: fp32, or bf16 for half the memory; arithmetic is fp32.")
+    @Option(help: "How weights are held: fp32, or bf16 for half the memory.")
     var weights = WeightPrecision.fp32
+
+    @Option(help: "What matrix products multiply: fp32, or numbers rounded to bf16, faster with AVX512-BF16.")
+    var products = ProductPrecision.fp32
 
     @Option(help: "Evaluate the first problems only.")
     var limit: Int?
@@ -93,6 +96,7 @@ struct EvaluationArguments: ParsableArguments {
         guard (1...4096).contains(samples), (1...1_000_000).contains(maxNewTokens), limit ?? 1 >= 1 else {
             throw ValidationError("--samples, --max-new-tokens and --limit must be at least 1")
         }
+        guard products.isAvailable else { throw ValidationError("--products \(ProductPrecision.requirement)") }
         guard temperature >= 0, temperature.isFinite, topP > 0, topP <= 1 else {
             throw ValidationError("--temperature must not be negative, --top-p must lie above 0 and at most at 1")
         }
@@ -130,6 +134,7 @@ struct EvaluationArguments: ParsableArguments {
         options.maximumNewTokens = maxNewTokens
         options.thinkingBudget = budget
         options.weightPrecision = weights
+        options.products = products
         options.rule = answer
         options.seed = seed
         return options

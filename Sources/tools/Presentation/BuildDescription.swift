@@ -5,7 +5,8 @@ import Transformer
 /// What `ckpt --version` says: the program, and what it was built with.
 enum BuildDescription {
     static var text: String {
-        let libraries = Tool.libraries + [EngineThreads.library, Tokenizer.library]
+        let libraries =
+            Tool.libraries + [EngineThreads.library, "kernels for \(EngineThreads.vectors)", Tokenizer.library]
         return """
             \(Tool.name)
             built with Swift \(compiler) for \(system) on \(architecture), \(configuration)

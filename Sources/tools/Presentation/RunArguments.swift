@@ -1,6 +1,7 @@
 import ArgumentParser
 import CheckpointIO
 import TrainLoop
+import Transformer
 
 /// Where a training run starts, goes on, and ends up: the same for both stages.
 struct RunArguments: ParsableArguments {
@@ -31,6 +32,10 @@ struct RunArguments: ParsableArguments {
     @Option(help: "Tokens in one forward and backward pass; memory and speed only. Default: 4096.")
     var microBatchTokens: Int?
 
+    @Option(
+        help: "What matrix products multiply: fp32 (the default), or numbers rounded to bf16, faster with AVX512-BF16.")
+    var products: ProductPrecision?
+
     @Option(help: "Seed of everything random. Default: 0.")
     var seed: UInt64?
 
@@ -53,6 +58,7 @@ struct RunArguments: ParsableArguments {
 
     func apply(to options: inout some TrainingOptions) {
         take(microBatchTokens, into: &options.microBatchTokens)
+        take(products, into: &options.products)
         take(clipNorm, into: &options.clipNorm)
         if !freeze.isEmpty { options.freeze = freeze }
         take(seed, into: &options.seed)

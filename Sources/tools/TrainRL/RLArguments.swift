@@ -235,6 +235,7 @@ extension AnswerRule: ExpressibleByArgument {}
 extension Advantages.Scale: ExpressibleByArgument {}
 extension RLOptions.OldLogProbabilities: ExpressibleByArgument {}
 extension WeightPrecision: ExpressibleByArgument {}
+extension ProductPrecision: ExpressibleByArgument {}
 extension RLOptions.BalanceWeight: ExpressibleByArgument {}
 extension RLOptions.Preset: ExpressibleByArgument {}
 extension RLOptions.Alpha {

@@ -102,6 +102,7 @@ public struct RLOptions: TrainingOptions, Sendable, Equatable {
     /// Patterns of parameters that are not trained.
     public var freeze: [String] = []
     public var microBatchTokens = 4096
+    public var products = ProductPrecision.fp32
     public var seed: UInt64 = 0
 
     public var saveEvery = 10
@@ -172,6 +173,7 @@ extension RLOptions: RecordedOptions {
         .int("save_every", "--save-every", \.saveEvery), .int("keep_last", "--keep-last", \.keepLast),
         .int("probe_every", "--probe-every", \.probeEvery),
         .int("eval_every", "--eval-every", \.evaluateEvery).sinceLater,
+        .choice("products", "--products", \.products).sinceLater,
         .bool("log_probabilities", "--log-probabilities", \.logsProbabilities).sinceLater,
         .bool("split_gradient_norm", "--split-gradient-norm", \.splitsGradientNorm).sinceLater,
     ]

@@ -173,7 +173,8 @@ extension RLTrainer {
             var hooks = EvaluationHooks()
             hooks.progress = { _ = report(.progress(phase: "evaluation", done: $0, total: $1)) }
             return try Evaluation(
-                evaluation.problems, encoder: encoder, model: Model(state.parameters), options: chosen,
+                evaluation.problems, encoder: encoder, model: Model(state.parameters, products: options.products),
+                options: chosen,
                 reward: reward, hooks: hooks)
         }
         let (free, think, short) = (result.summary(.auto), result.summary(.think), result.summary(.short))

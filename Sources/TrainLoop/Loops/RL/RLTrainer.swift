@@ -90,18 +90,18 @@ public struct RLTrainer {
         } else if resuming {
             reference = try ReferencePolicy.resuming(
                 file, step: state.step, given: inputs.reference, stored: stored["reference"] ?? .null,
-                precision: options.referencePrecision, for: configuration)
+                precision: options.referencePrecision, products: options.products, for: configuration)
             referenceDigest = stored["reference"]?["weights_digest"]?.string
             startsFromReference = stored["reference"]?["is_start"]?.bool ?? false
         } else {
             let own = try ReferencePolicy(
                 inputs.reference ?? file, path: inputs.reference?.path, precision: options.referencePrecision,
-                for: configuration)
+                products: options.products, for: configuration)
             reference = own
             referenceDigest = inputs.reference == nil ? nil : own.weightsDigest
             startsFromReference = own.weightsDigest == file.weightsDigest
         }
-        model = Model(state.parameters)
+        model = Model(state.parameters, products: options.products)
         frozen = try FrozenParameters(options.freeze, in: configuration)
         gradients = ModelParameters(configuration)
     }

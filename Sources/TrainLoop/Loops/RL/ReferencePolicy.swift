@@ -34,13 +34,13 @@ struct ReferencePolicy {
     /// - Throws: `Failure.otherArchitecture`, and what loading throws.
     init(
         _ file: CheckpointFile, path: String?, precision: WeightPrecision,
-        for configuration: ModelConfiguration
+        products: ProductPrecision, for configuration: ModelConfiguration
     ) throws {
         let own = try ModelConfiguration(json: file.metadata.config)
         guard own.parameters == configuration.parameters else { throw Failure.otherArchitecture(file.path) }
         weightsDigest = file.weightsDigest
         self.path = path
-        model = try precision.model(file)
+        model = try precision.model(file, products: products)
     }
 
     /// Finds the reference of a run that `state` belongs to.
@@ -50,7 +50,7 @@ struct ReferencePolicy {
     ///   - stored: what the state says about it: `path` (null: the start) and `weights_digest`.
     static func resuming(
         _ state: CheckpointFile, step: Int, given: CheckpointFile?, stored: JSON,
-        precision: WeightPrecision, for configuration: ModelConfiguration
+        precision: WeightPrecision, products: ProductPrecision, for configuration: ModelConfiguration
     ) throws -> ReferencePolicy {
         let path = stored["path"]?.string
         let digest = stored["weights_digest"]?.string
@@ -69,7 +69,8 @@ struct ReferencePolicy {
                 throw Failure.gone(place, digest: digest ?? "", reason: "\(error)")
             }
         }
-        let reference = try ReferencePolicy(file, path: path, precision: precision, for: configuration)
+        let reference = try ReferencePolicy(
+            file, path: path, precision: precision, products: products, for: configuration)
         guard digest == nil || digest == reference.weightsDigest else {
             throw Failure.differs(file.path, expected: digest ?? "", found: reference.weightsDigest)
         }

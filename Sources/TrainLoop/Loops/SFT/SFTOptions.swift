@@ -1,5 +1,6 @@
 import CheckpointIO
 import OrderedJSON
+import Transformer
 
 /// What the loss of a batch is divided by.
 public enum LossReduction: String, Sendable, CaseIterable {
@@ -62,6 +63,7 @@ public struct SFTOptions: TrainingOptions, Sendable, Equatable {
     public var clipNorm = 1.0
     /// Patterns of parameters that are not trained.
     public var freeze: [String] = []
+    public var products = ProductPrecision.fp32
     public var trainRows = TrainRows.all
     public var order = PairOrder.shuffled
     public var seed: UInt64 = 0
@@ -127,6 +129,7 @@ extension SFTOptions: RecordedOptions {
         .int("eval_problems", "--eval-problems", \.evaluationProblems).sinceLater,
         .int("eval_max_new_tokens", "--eval-max-new-tokens", \.evaluationTokens).sinceLater,
         .choice("answer_rule", "--answer", \.answerRule).sinceLater,
+        .choice("products", "--products", \.products).sinceLater,
     ]
 
     /// - Throws: `OptionError` naming the flag.

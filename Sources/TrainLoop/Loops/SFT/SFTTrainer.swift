@@ -93,7 +93,7 @@ public struct SFTTrainer {
             state.metadata.history["sft"] = MetricHistory()
             if !probeProblems.isEmpty { state.metadata.probes.append(ModeProbe.emptyTable(probeProblems)) }
         }
-        model = Model(state.parameters)
+        model = Model(state.parameters, products: options.products)
         let configuration = state.parameters.configuration
         rows = TrainedRows(encoder.control, in: configuration, only: options.trainRows == .control)
         frozen = try FrozenParameters(options.freeze, and: rows.frozen(in: configuration), in: configuration)

@@ -2,12 +2,10 @@
 
 #if defined(__x86_64__)
 
+#define TARGET "avx2,fma"
+#define WIDTH 8
 #include "tiles.h"
 #include <string.h>
-
-// Everything is inlined into the two functions at the end, where `bf16`, `rows` and `columns` are constants.
-
-int ckpt_has_wide_vectors(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
 PART __m256 weights(const void *b, long index, int bf16) {
     if (!bf16) return _mm256_loadu_ps((const float *)b + index);
@@ -21,12 +19,6 @@ PART float weight(const void *b, long index, int bf16) {
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
-}
-
-PART float sum(__m256 v) {
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
 PART void fetch(const void *b, long index, int bf16) {
@@ -59,7 +51,7 @@ PART void tile(
     }
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++) {
-            float total = sum(sums[i][j]);
+            float total = sum_of(sums[i][j]);
             for (long rest = l; rest < k; rest++) total += a[i * lda + rest] * weight(b, at + j * ldb + rest, bf16);
             c[i * ldc + j] = adding ? c[i * ldc + j] + total : total;
         }
@@ -83,23 +75,9 @@ PART float alone(long k, const float *a, const void *b, long at, int bf16) {
             sums[part] = _mm256_fmadd_ps(
                 _mm256_loadu_ps(a + l + 8 * part), weights(b, at + l + 8 * part, bf16), sums[part]);
     }
-    float total = sum(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
+    float total = sum_of(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
     for (; l < k; l++) total += a[l] * weight(b, at + l, bf16);
     return total;
-}
-
-/// `sum` of eight vectors at once, with the same bits.
-PART __m256 eight_sums(const __m256 v[8]) {
-    __m256 four[4], two[2];
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-        four[i] = _mm256_add_ps(
-            _mm256_permute2f128_ps(v[i], v[i + 4], 0x20), _mm256_permute2f128_ps(v[i], v[i + 4], 0x31));
-#pragma unroll
-    for (int i = 0; i < 2; i++)
-        two[i] = _mm256_add_ps(
-            _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0x44), _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0xEE));
-    return _mm256_add_ps(_mm256_shuffle_ps(two[0], two[1], 0x88), _mm256_shuffle_ps(two[0], two[1], 0xDD));
 }
 
 /// One column of the result for five to eight rows of a, which leave the first cache room for the weights: these are read
@@ -169,30 +147,18 @@ PART void product(
     for (; j < n; j++) columns_of(1, m, k, a, lda, b, j * ldb, ldb, c + j, ldc, adding, bf16);
 }
 
-WIDE void ckpt_rows_times_transposed(
+KERNEL static void rows_times_transposed(
     long m, long n, long k, const float *a, long lda, const float *b, long ldb, float *c, long ldc, int adding) {
     if (adding) product(m, n, k, a, lda, b, ldb, c, ldc, 1, 0);
     else product(m, n, k, a, lda, b, ldb, c, ldc, 0, 0);
 }
 
-WIDE void ckpt_rows_times_transposed_bf16(
+KERNEL static void rows_times_transposed_compact(
     long m, long n, long k, const float *a, long lda, const uint16_t *b, long ldb, float *c, long ldc, int adding) {
     if (adding) product(m, n, k, a, lda, b, ldb, c, ldc, 1, 1);
     else product(m, n, k, a, lda, b, ldb, c, ldc, 0, 1);
 }
 
-#else
-
-int ckpt_has_wide_vectors(void) { return 0; }
-
-void ckpt_rows_times_transposed(
-    long m, long n, long k, const float *a, long lda, const float *b, long ldb, float *c, long ldc, int adding) {
-    __builtin_trap();
-}
-
-void ckpt_rows_times_transposed_bf16(
-    long m, long n, long k, const float *a, long lda, const uint16_t *b, long ldb, float *c, long ldc, int adding) {
-    __builtin_trap();
-}
+const struct ckpt_few_rows_kernels ckpt_few_rows_avx2 = {64, rows_times_transposed, rows_times_transposed_compact, 0};
 
 #endif

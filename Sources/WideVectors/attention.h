@@ -1,14 +1,13 @@
+// Attention of one head, for whatever instructions the including file is about (tiles.h says what it defines).
+#include "tiles.h"
 #include "wide_vectors.h"
 
-#if defined(__x86_64__)
-
-#include "tiles.h"
 #include <math.h>
 #include <string.h>
 
 static inline long panels(long keys) { return (keys + 15) / 16; }
 
-// A head's keys and values come packed (`ckpt_pack_keys`), so that tiles read them line after line.
+// A head's keys and values come packed (`pack_across`, `pack_along`), so that tiles read them line after line.
 enum {
     queryRows = 24,      // queries that share a pass over the keys when going forward
     valueBlock = 256,    // keys whose values stay in the first cache meanwhile
@@ -41,12 +40,6 @@ PART __m256 power_of_two(__m256 x) {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), whole));
 }
 
-PART float sum_of(__m256 v) {
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
 PART float largest_of(__m256 v) {
     __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
@@ -58,14 +51,16 @@ PART __m256i first_lanes(long count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)smaller(count, 8)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-WIDE void ckpt_pack_across(const float *rows, long stride, long count, long dimension, long at, float *out) {
+KERNEL static void pack_across(const float *rows, long stride, long count, long dimension, long at, float *out) {
     long j = 0;
     while (j < count) {
         float *panel = out + (at + j) / 16 * 16 * dimension + (at + j) % 16;
         if ((at + j) % 8 == 0 && j + 8 <= count) {
             for (long l = 0; l < dimension; l += 8) {
-                __m256 t[8];
-                transpose8(8, rows + j * stride + l, stride, t);
+                __m256 r[8], t[8];
+#pragma unroll
+                for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(rows + (j + i) * stride + l);
+                transpose8(r, t);
                 for (long i = 0; i < 8; i++) _mm256_storeu_ps(panel + (l + i) * 16, t[i]);
             }
             j += 8;
@@ -76,7 +71,7 @@ WIDE void ckpt_pack_across(const float *rows, long stride, long count, long dime
     }
 }
 
-WIDE void ckpt_pack_along(
+KERNEL static void pack_along(
     const float *rows, long stride, long count, long dimension, long at, long keys, float *out) {
     const long height = 16 * panels(keys);
     for (long c = 0; c < dimension; c += 16)
@@ -87,12 +82,12 @@ WIDE void ckpt_pack_along(
         }
 }
 
-WIDE void ckpt_finish_across(long dimension, long keys, float *out) {
+KERNEL static void finish_across(long dimension, long keys, float *out) {
     for (long j = keys; j < 16 * panels(keys); j++)
         for (long l = 0; l < dimension; l++) out[j / 16 * 16 * dimension + l * 16 + j % 16] = 0;
 }
 
-WIDE void ckpt_finish_along(long dimension, long keys, float *out) {
+KERNEL static void finish_along(long dimension, long keys, float *out) {
     const long height = 16 * panels(keys);
     for (long c = 0; c < dimension; c += 16) memset(out + c * height + keys * 16, 0, (height - keys) * 16 * sizeof(float));
 }
@@ -124,11 +119,11 @@ PART float soften(float *scores, long visible, long width, float scale, float *n
     return total;
 }
 
-/// Rows are taken six at a time: the first, a multiple of six, of those that see a key so many positions after the first
+/// Rows are taken a tile at a time: the first, a multiple of its rows, of those that see a key so many positions after the first
 /// row's own. Tiles that no row sees are left out.
-PART long first_to_see(long later) { return later > 0 ? later / 6 * 6 : 0; }
+PART long first_to_see(long later) { return later > 0 ? later / tileRows * tileRows : 0; }
 
-WIDE void ckpt_attend(
+KERNEL static void attend(
     long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
     float scale, float *out, long out_stride, float *normalizers, long normalizer_stride, float *scores) {
     const long height = 16 * panels(before + rows), stride = score_stride(before + rows);
@@ -138,7 +133,7 @@ WIDE void ckpt_attend(
         float *result = out + first * out_stride;
         const long own = before + first, width = 16 * panels(own + count);
         for (long j = 0; j < width; j += 16)
-            for (long i = first_to_see(j - own); i < count; i += 6)
+            for (long i = first_to_see(j - own); i < count; i += tileRows)
                 tile16_of(
                     count - i, rowsApart, dimension, queries + i * q_stride, q_stride, keys + j * dimension, 16,
                     scores + i * stride + j, stride, 0);
@@ -146,14 +141,14 @@ WIDE void ckpt_attend(
         for (long i = 0; i < count; i++) {
             float normalizer;
             inverse[i] =
-                1 / soften(scores + i * stride, own + i + 1, smaller(width, own + i / 6 * 6 + 6), scale, &normalizer);
+                1 / soften(scores + i * stride, own + i + 1, smaller(width, own + i / tileRows * tileRows + tileRows), scale, &normalizer);
             if (normalizers) normalizers[(first + i) * normalizer_stride] = normalizer;
         }
         for (long j = 0; j < width; j += valueBlock)
             for (long c = 0; c < dimension; c += 16) {
                 const float *block = values + c * height + j * 16;
-                for (long i = first_to_see(j - own); i < count; i += 6) {
-                    const long length = smaller(valueBlock, smaller(width, own + i + 6) - j);
+                for (long i = first_to_see(j - own); i < count; i += tileRows) {
+                    const long length = smaller(valueBlock, smaller(width, own + i + tileRows) - j);
                     const float *weights = scores + i * stride + j;
                     float *to = result + i * out_stride + c;
                     if (j > 0) tile16_of(count - i, rowsApart, length, weights, stride, block, 16, to, out_stride, 1);
@@ -192,7 +187,7 @@ PART void weigh(float *p, float *dp, long visible, long width, float scale, floa
     }
 }
 
-WIDE void ckpt_attend_backward(
+KERNEL static void attend_backward(
     long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
     const float *key_rows, float scale, const float *out, const float *d_out, long out_stride,
     const float *normalizers, long normalizer_stride, float *d_q, long d_q_stride, float *d_keys, float *d_values,
@@ -213,11 +208,11 @@ WIDE void ckpt_attend_backward(
             const float *queries = q + first * q_stride, *dO = d_out + first * out_stride;
             for (long j = 0; j < width; j += 16) {
                 const long from = first_to_see(j - own);
-                for (long i = from; i < count; i += 6)
+                for (long i = from; i < count; i += tileRows)
                     tile16_of(
                         count - i, rowsApart, dimension, queries + i * q_stride, q_stride, keys + (key + j) * dimension, 16,
                         weights + i * backwardStride + j, backwardStride, 0);
-                for (long i = from; i < count; i += 6)
+                for (long i = from; i < count; i += tileRows)
                     tile16_of(
                         count - i, rowsApart, dimension, dO + i * out_stride, out_stride, values + (key + j) * dimension, 16,
                         d_scores + i * backwardStride + j, backwardStride, 0);
@@ -227,26 +222,26 @@ WIDE void ckpt_attend_backward(
                 const float shared = dot(out + row * out_stride, d_out + row * out_stride, dimension);
                 weigh(
                     weights + i * backwardStride, d_scores + i * backwardStride, visible,
-                    // Tiles below reach up to five keys beyond what a row sees.
-                    smaller(width, own + i + 6), scale, normalizers[row * normalizer_stride], shared);
+                    // Tiles below reach some keys beyond what a row sees.
+                    smaller(width, own + i + tileRows), scale, normalizers[row * normalizer_stride], shared);
             }
             for (long c = 0; c < dimension; c += 16)
-                for (long i = 0; i < count; i += 6) {
-                    const long length = smaller(width, own + i + 6);
+                for (long i = 0; i < count; i += tileRows) {
+                    const long length = smaller(width, own + i + tileRows);
                     if (length > 0)
                         tile16_of(
                             count - i, rowsApart, length, d_scores + i * backwardStride, backwardStride,
                             key_rows + c * height + key * 16, 16, d_q + (first + i) * d_q_stride + c, d_q_stride, 1);
                 }
-            for (long j = 0; j < seen; j += 6) {
-                // Rows before this one see none of the six keys.
+            for (long j = 0; j < seen; j += tileRows) {
+                // Rows before this one see none of the keys.
                 const long from = j > own ? j - own : 0;
                 for (long c = 0; c < dimension; c += 16)
                     tile16_of(
                         seen - j, rowsTogether, count - from, d_scores + from * backwardStride + j, backwardStride,
                         queries + from * q_stride + c, q_stride, d_keys + (key + j) * dimension + c, dimension, 1);
             }
-            for (long j = 0; j < seen; j += 6) {
+            for (long j = 0; j < seen; j += tileRows) {
                 const long from = j > own ? j - own : 0;
                 for (long c = 0; c < dimension; c += 16)
                     tile16_of(
@@ -257,32 +252,8 @@ WIDE void ckpt_attend_backward(
     }
 }
 
-long ckpt_attend_scratch(long keys) { return queryRows * score_stride(keys); }
-long ckpt_attend_backward_scratch(void) { return 2 * backwardRows * backwardStride; }
+static long attend_scratch(long keys) { return queryRows * score_stride(keys); }
+static long attend_backward_scratch(void) { return 2 * backwardRows * backwardStride; }
 
-#else
-
-void ckpt_pack_across(const float *rows, long stride, long count, long dimension, long at, float *out) {
-    __builtin_trap();
-}
-void ckpt_pack_along(const float *rows, long stride, long count, long dimension, long at, long keys, float *out) {
-    __builtin_trap();
-}
-void ckpt_finish_across(long dimension, long keys, float *out) { __builtin_trap(); }
-void ckpt_finish_along(long dimension, long keys, float *out) { __builtin_trap(); }
-void ckpt_attend(
-    long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
-    float scale, float *out, long out_stride, float *normalizers, long normalizer_stride, float *scores) {
-    __builtin_trap();
-}
-void ckpt_attend_backward(
-    long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
-    const float *key_rows, float scale, const float *out, const float *d_out, long out_stride,
-    const float *normalizers, long normalizer_stride, float *d_q, long d_q_stride, float *d_keys, float *d_values,
-    float *scratch) {
-    __builtin_trap();
-}
-long ckpt_attend_scratch(long keys) { return 0; }
-long ckpt_attend_backward_scratch(void) { return 0; }
-
-#endif
+#define ATTENTION_KERNELS \
+    {pack_across, pack_along, finish_across, finish_along, attend, attend_scratch, attend_backward, attend_backward_scratch}

@@ -1,0 +1,70 @@
+#include "wide_vectors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+
+// Kernels of one kind each, in files of their own.
+extern const struct ckpt_product_kernels ckpt_products_avx2, ckpt_products_avx512, ckpt_products_bfloat16_avx512;
+extern const struct ckpt_few_rows_kernels ckpt_few_rows_avx2, ckpt_few_rows_avx512, ckpt_few_rows_bfloat16_avx512;
+extern const struct ckpt_attention_kernels ckpt_attention_avx2, ckpt_attention_avx512;
+
+/// What may be used at most: 0 what any x86-64 has, 1 AVX2, 2 AVX-512.
+static int limit(void) {
+    const char *wanted = getenv("CKPT_MAX_CPU_ISA");
+    if (!wanted || !strcmp(wanted, "avx512")) return 2;
+    if (!strcmp(wanted, "avx2")) return 1;
+    if (!strcmp(wanted, "sse2")) return 0;
+    fputs("ckpt: CKPT_MAX_CPU_ISA is none of sse2, avx2, avx512\n", stderr);
+    exit(2);
+}
+
+int ckpt_has_wide_vectors(void) {
+    return limit() >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+/// Of AVX-512 what processors have had from the second generation on.
+static int has_avx512(void) {
+    return limit() >= 2 && ckpt_has_wide_vectors() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+static int has_bfloat16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+
+const char *ckpt_vectors(void) {
+    return has_bfloat16() ? "AVX512-BF16" : has_avx512() ? "AVX-512" : ckpt_has_wide_vectors() ? "AVX2" : "SSE2";
+}
+
+const struct ckpt_few_rows_kernels *ckpt_few_rows_kernels(void) {
+    return has_avx512() ? &ckpt_few_rows_avx512 : ckpt_has_wide_vectors() ? &ckpt_few_rows_avx2 : 0;
+}
+
+const struct ckpt_few_rows_kernels *ckpt_bfloat16_few_rows_kernels(void) {
+    return has_bfloat16() ? &ckpt_few_rows_bfloat16_avx512 : 0;
+}
+
+const struct ckpt_product_kernels *ckpt_product_kernels(void) {
+    return has_avx512() ? &ckpt_products_avx512 : ckpt_has_wide_vectors() ? &ckpt_products_avx2 : 0;
+}
+
+const struct ckpt_product_kernels *ckpt_bfloat16_product_kernels(void) {
+    return has_bfloat16() ? &ckpt_products_bfloat16_avx512 : 0;
+}
+
+const struct ckpt_attention_kernels *ckpt_attention_kernels(void) {
+    return has_avx512() ? &ckpt_attention_avx512 : ckpt_has_wide_vectors() ? &ckpt_attention_avx2 : 0;
+}
+
+#else
+
+int ckpt_has_wide_vectors(void) { return 0; }
+const char *ckpt_vectors(void) { return "portable"; }
+const struct ckpt_few_rows_kernels *ckpt_few_rows_kernels(void) { return 0; }
+const struct ckpt_few_rows_kernels *ckpt_bfloat16_few_rows_kernels(void) { return 0; }
+const struct ckpt_product_kernels *ckpt_product_kernels(void) { return 0; }
+const struct ckpt_product_kernels *ckpt_bfloat16_product_kernels(void) { return 0; }
+const struct ckpt_attention_kernels *ckpt_attention_kernels(void) { return 0; }
+
+#endif
