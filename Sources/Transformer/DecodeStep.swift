@@ -30,7 +30,8 @@ final class DecodeStep {
         let gateUp = workspace.floats(count * 2 * middle)
         let product = workspace.floats(count * middle)
         let logits = workspace.floats(count * configuration.vocabularySize)
-        let scratchRoom = longest + 3 * PagePool.pageTokens
+        let group = configuration.attentionHeadCount / configuration.keyValueHeadCount
+        let scratchRoom = group * (longest + 3 * PagePool.pageTokens)
         let scratch = workspace.floats(team.size * scratchRoom)
         let first = rows.startIndex
 
@@ -94,18 +95,16 @@ final class DecodeStep {
 
         let shared = row.prompt.pages.count
         let stretches = shared + row.pages.count
-        for head in 0..<group {
-            CachedAttention.forward(
-                query: queries + head * dimension, dimension: dimension, stretches: stretches,
-                stretch: { part in
-                    let page = part < shared ? row.prompt.pages[part] : row.pages[part - shared]
-                    let left =
-                        part < shared
-                        ? row.prompt.count - part * PagePool.pageTokens
-                        : row.cached - (part - shared) * PagePool.pageTokens
-                    return CachedAttention.Stretch(
-                        keys: pool.keys(page, layer: index, head: keyHead), count: min(left, PagePool.pageTokens))
-                }, into: output + (first + head * dimension), scratch: scratch)
-        }
+        CachedAttention.forward(
+            queries: queries, heads: group, dimension: dimension, stretches: stretches,
+            stretch: { part in
+                let page = part < shared ? row.prompt.pages[part] : row.pages[part - shared]
+                let left =
+                    part < shared
+                    ? row.prompt.count - part * PagePool.pageTokens
+                    : row.cached - (part - shared) * PagePool.pageTokens
+                return CachedAttention.Stretch(
+                    keys: pool.keys(page, layer: index, head: keyHead), count: min(left, PagePool.pageTokens))
+            }, into: output + first, scratch: scratch)
     }
 }

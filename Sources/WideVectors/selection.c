@@ -1,5 +1,6 @@
 #include "wide_vectors.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,15 +11,23 @@
 extern const struct ckpt_product_kernels ckpt_products_avx2, ckpt_products_avx512, ckpt_products_bfloat16_avx512;
 extern const struct ckpt_few_rows_kernels ckpt_few_rows_avx2, ckpt_few_rows_avx512, ckpt_few_rows_bfloat16_avx512;
 extern const struct ckpt_attention_kernels ckpt_attention_avx2, ckpt_attention_avx512;
+extern const struct ckpt_page_kernels ckpt_pages_avx2, ckpt_pages_avx512;
 
 /// What may be used at most: 0 what any x86-64 has, 1 AVX2, 2 AVX-512.
-static int limit(void) {
+static int asked_limit(void) {
     const char *wanted = getenv("CKPT_MAX_CPU_ISA");
     if (!wanted || !strcmp(wanted, "avx512")) return 2;
     if (!strcmp(wanted, "avx2")) return 1;
     if (!strcmp(wanted, "sse2")) return 0;
     fputs("ckpt: CKPT_MAX_CPU_ISA is none of sse2, avx2, avx512\n", stderr);
     exit(2);
+}
+
+static int limit(void) {
+    static atomic_int known = -1;
+    int value = atomic_load_explicit(&known, memory_order_relaxed);
+    if (value < 0) atomic_store_explicit(&known, value = asked_limit(), memory_order_relaxed);
+    return value;
 }
 
 int ckpt_has_wide_vectors(void) {
@@ -53,6 +62,11 @@ const struct ckpt_product_kernels *ckpt_bfloat16_product_kernels(void) {
     return has_bfloat16() ? &ckpt_products_bfloat16_avx512 : 0;
 }
 
+const struct ckpt_page_kernels *ckpt_page_kernels(long dimension) {
+    return dimension % 16 == 0 && has_avx512() ? &ckpt_pages_avx512
+        : dimension % 8 == 0 && ckpt_has_wide_vectors() ? &ckpt_pages_avx2 : 0;
+}
+
 const struct ckpt_attention_kernels *ckpt_attention_kernels(void) {
     return has_avx512() ? &ckpt_attention_avx512 : ckpt_has_wide_vectors() ? &ckpt_attention_avx2 : 0;
 }
@@ -65,6 +79,7 @@ const struct ckpt_few_rows_kernels *ckpt_few_rows_kernels(void) { return 0; }
 const struct ckpt_few_rows_kernels *ckpt_bfloat16_few_rows_kernels(void) { return 0; }
 const struct ckpt_product_kernels *ckpt_product_kernels(void) { return 0; }
 const struct ckpt_product_kernels *ckpt_bfloat16_product_kernels(void) { return 0; }
+const struct ckpt_page_kernels *ckpt_page_kernels(long dimension) { return 0; }
 const struct ckpt_attention_kernels *ckpt_attention_kernels(void) { return 0; }
 
 #endif

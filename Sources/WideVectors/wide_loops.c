@@ -91,50 +91,8 @@ LOOP void ckpt_swiglu_backward(float *gate, float *up, float *dy, long count) {
     }
 }
 
-LOOP void ckpt_page_scores(const float *query, const float *keys, long dimension, float *scores) {
-    __m256 sums[4];
-    for (int j = 0; j < 4; j++) sums[j] = _mm256_setzero_ps();
-    for (long i = 0; i < dimension; i++) {
-        const __m256 q = _mm256_broadcast_ss(query + i);
-#pragma unroll
-        for (int j = 0; j < 4; j++)
-            sums[j] = _mm256_add_ps(sums[j], _mm256_mul_ps(q, _mm256_loadu_ps(keys + i * 32 + j * 8)));
-    }
-    for (int j = 0; j < 4; j++) _mm256_storeu_ps(scores + j * 8, sums[j]);
-}
-
-/// Eight times `width` columns of the result.
-PART void columns_of(
-    const int width, const float *weights, const float *values, long count, long dimension, float *output) {
-    __m256 sums[8];
-#pragma unroll
-    for (int j = 0; j < width; j++) sums[j] = _mm256_loadu_ps(output + j * 8);
-    for (long t = 0; t < count; t++) {
-        const __m256 w = _mm256_broadcast_ss(weights + t);
-#pragma unroll
-        for (int j = 0; j < width; j++)
-            sums[j] = _mm256_add_ps(sums[j], _mm256_mul_ps(w, _mm256_loadu_ps(values + t * dimension + j * 8)));
-    }
-#pragma unroll
-    for (int j = 0; j < width; j++) _mm256_storeu_ps(output + j * 8, sums[j]);
-}
-
-LOOP void ckpt_page_values(const float *weights, const float *values, long count, long dimension, float *output) {
-    long column = 0;
-    for (; column + 64 <= dimension; column += 64)
-        columns_of(8, weights, values + column, count, dimension, output + column);
-    for (; column + 32 <= dimension; column += 32)
-        columns_of(4, weights, values + column, count, dimension, output + column);
-    for (; column < dimension; column += 8)
-        columns_of(1, weights, values + column, count, dimension, output + column);
-}
-
 #else
 
-void ckpt_page_scores(const float *query, const float *keys, long dimension, float *scores) { __builtin_trap(); }
-void ckpt_page_values(const float *weights, const float *values, long count, long dimension, float *output) {
-    __builtin_trap();
-}
 void ckpt_exponentials(const float *x, float scale, float offset, float *y, long count, float *sums) {
     __builtin_trap();
 }

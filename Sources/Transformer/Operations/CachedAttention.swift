@@ -9,12 +9,14 @@ enum CachedAttention {
         var count: Int
     }
 
+    /// Kernels for heads of `dimension` numbers, with the bits of the loops here.
+    private static func kernels(_ dimension: Int) -> ckpt_page_kernels? { ckpt_page_kernels(dimension)?.pointee }
+
     /// Unscaled products of a query with up to 32 keys of a page `[dimension, 32]`; always 32 numbers are written.
     @inline(__always)
-    static func scores(
+    private static func scores(
         _ query: UnsafePointer<Float>, _ keys: UnsafePointer<Float>, _ dimension: Int, into scores: Floats
     ) {
-        if VectorMath.hasWideLoops { return ckpt_page_scores(query, keys, dimension, scores) }
         var a = Lane.zero
         var b = Lane.zero
         var c = Lane.zero
@@ -33,66 +35,58 @@ enum CachedAttention {
         store(d, scores, 24)
     }
 
-    /// output += Σ weights[t] values[t] over `count` rows.
-    @inline(__always)
-    static func addValues(
-        _ weights: UnsafePointer<Float>, _ values: UnsafePointer<Float>, _ count: Int, _ dimension: Int,
-        into output: Floats
-    ) {
-        if VectorMath.hasWideLoops && dimension.isMultiple(of: 8) {
-            return ckpt_page_values(weights, values, count, dimension, output)
-        }
-        var column = 0
-        while column + 32 <= dimension {
-            var a = load(output, column)
-            var b = load(output, column + 8)
-            var c = load(output, column + 16)
-            var d = load(output, column + 24)
-            for t in 0..<count {
-                let w = weights[t]
-                let row = values + (t * dimension + column)
-                a += w * load(row, 0)
-                b += w * load(row, 8)
-                c += w * load(row, 16)
-                d += w * load(row, 24)
-            }
-            store(a, output, column)
-            store(b, output, column + 8)
-            store(c, output, column + 16)
-            store(d, output, column + 24)
-            column += 32
-        }
-        if column < dimension {
-            for t in 0..<count {
-                VectorMath.accumulate(
-                    weights[t], values + (t * dimension + column), into: output + column, dimension - column)
-            }
-        }
-    }
-
-    /// softmax(query · keys / √dimension) · values. `scratch` has room for 32 numbers a page.
+    /// softmax(query · keys / √dimension) · values for queries `[heads, dimension]` of heads that share them, into outputs
+    /// of the same shape. `scratch` has room for 32 numbers a head and page.
     @inline(__always)
     static func forward(
-        query: UnsafePointer<Float>, dimension: Int, stretches: Int, stretch: (Int) -> Stretch, into output: Floats,
-        scratch: Floats
+        queries: UnsafePointer<Float>, heads: Int, dimension: Int, stretches: Int, stretch: (Int) -> Stretch,
+        into output: Floats, scratch: Floats
     ) {
+        let kernels = kernels(dimension)
         let scale = 1 / Float(dimension).squareRoot()
-        var top = -Float.infinity
+        let room = stretches * 32
         for index in 0..<stretches {
             let part = stretch(index)
-            scores(query, part.keys, dimension, into: scratch + index * 32)
-            top = max(top, VectorMath.maximum(scratch + index * 32, part.count))
+            if let kernels {
+                kernels.scores(queries, heads, dimension, part.keys, scratch + index * 32, room)
+            } else {
+                for head in 0..<heads {
+                    scores(
+                        queries + head * dimension, part.keys, dimension, into: scratch + (head * room + index * 32))
+                }
+            }
         }
-        output.update(repeating: 0, count: dimension)
-        var sum: Float = 0
-        for index in 0..<stretches {
-            let part = stretch(index)
-            let weights = scratch + index * 32
-            sum += VectorMath.exponentials(of: weights, scale: scale, minus: top * scale, into: weights, part.count)
-            addValues(weights, part.keys + dimension * 32, part.count, dimension, into: output)
+        output.update(repeating: 0, count: heads * dimension)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * heads) { numbers in
+            let (tops, sums) = (numbers.baseAddress!, numbers.baseAddress! + heads)
+            tops.update(repeating: -.infinity, count: heads)
+            sums.update(repeating: 0, count: heads)
+            for index in 0..<stretches {
+                let count = stretch(index).count
+                for head in 0..<heads {
+                    tops[head] = max(tops[head], VectorMath.maximum(scratch + (head * room + index * 32), count))
+                }
+            }
+            for index in 0..<stretches {
+                let part = stretch(index)
+                let values = part.keys + dimension * 32
+                for head in 0..<heads {
+                    let weights = scratch + (head * room + index * 32)
+                    sums[head] += VectorMath.exponentials(
+                        of: weights, scale: scale, minus: tops[head] * scale, into: weights, part.count)
+                    guard kernels == nil else { continue }
+                    for t in 0..<part.count {
+                        VectorMath.accumulate(
+                            weights[t], values + t * dimension, into: output + head * dimension, dimension)
+                    }
+                }
+                kernels?.values(scratch + index * 32, room, heads, values, part.count, dimension, output)
+            }
+            for head in 0..<heads {
+                let inverse = 1 / sums[head]
+                for i in 0..<dimension { output[head * dimension + i] *= inverse }
+            }
         }
-        let inverse = 1 / sum
-        for i in 0..<dimension { output[i] *= inverse }
     }
 
     /// `forward` by the definition, over plain rows of keys and values.

@@ -87,6 +87,19 @@ struct ckpt_attention_kernels {
 
 const struct ckpt_attention_kernels *ckpt_attention_kernels(void);
 
+/// Attention of new tokens over a page of cached ones, for heads that share keys and values. Without fused products: the bits
+/// are those of the loops in Sources/Transformer/Operations, whatever the vectors.
+struct ckpt_page_kernels {
+    /// Products of queries [heads, dimension] with the 32 keys of a page [dimension, 32]; a head's are `stride` from the next's.
+    void (*scores)(const float *queries, long heads, long dimension, const float *keys, float *scores, long stride);
+    /// output[heads, dimension] += Σ weights[t] values[t], over `count` rows [dimension].
+    void (*values)(
+        const float *weights, long stride, long heads, const float *values, long count, long dimension, float *output);
+};
+
+/// For heads of so many numbers, a multiple of eight.
+const struct ckpt_page_kernels *ckpt_page_kernels(long dimension);
+
 // Loops over `count` numbers, a multiple of eight, with the bits of the loops in Sources/Transformer/Operations. Sums are
 // given as they stand in the eight lanes.
 
@@ -102,7 +115,3 @@ void ckpt_swiglu(const float *gate, const float *up, float *y, long count);
 /// Replaces gate and up by their gradients, and the gradient in dy by silu(gate) · up.
 void ckpt_swiglu_backward(float *gate, float *up, float *dy, long count);
 
-/// Products of a query with the 32 keys of a page [dimension, 32].
-void ckpt_page_scores(const float *query, const float *keys, long dimension, float *scores);
-/// output[dimension] += Σ weights[t] values[t], over `count` rows [dimension]; the dimension is a multiple of eight.
-void ckpt_page_values(const float *weights, const float *values, long count, long dimension, float *output);
