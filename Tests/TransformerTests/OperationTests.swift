@@ -192,6 +192,37 @@ import Transformer
         }
     }
 
+    /// Heads that share keys, more and fewer than a kernel takes at once, over three pages of which the last is not full.
+    @Test(arguments: [(1, 8), (3, 16), (5, 24), (4, 64), (7, 80), (2, 12)])
+    func cachedAttention(_ heads: Int, _ dimension: Int) {
+        let tokens = 75
+        let queries = noise(heads * dimension)
+        let keys = (0..<tokens).map { noise(dimension, seed: UInt64(100 + $0)) }
+        let values = (0..<tokens).map { noise(dimension, seed: UInt64(900 + $0)) }
+        // A page: keys [dimension, 32], then values [32, dimension].
+        var pages = [Float](repeating: .nan, count: 3 * 64 * dimension)
+        for token in 0..<96 {
+            let page = token / 32 * 64 * dimension
+            for i in 0..<dimension {
+                pages[page + i * 32 + token % 32] = token < tokens ? keys[token][i] : 0
+                pages[page + (32 + token % 32) * dimension + i] = token < tokens ? values[token][i] : 0
+            }
+        }
+        var output = [Float](repeating: 1, count: heads * dimension)
+        var scratch = [Float](repeating: 0, count: heads * 96)
+        pages.withUnsafeBufferPointer { pages in
+            CachedAttention.forward(
+                queries: queries, heads: heads, dimension: dimension, stretches: 3,
+                stretch: { .init(keys: pages.baseAddress! + $0 * 64 * dimension, count: min(32, tokens - $0 * 32)) },
+                into: &output, scratch: &scratch)
+        }
+        for head in 0..<heads {
+            let own = head * dimension..<(head + 1) * dimension
+            let expected = CachedAttention.naive(query: Array(queries[own]), keys: keys, values: values)
+            #expect(relativeError(output[own], expected) < 1e-5)
+        }
+    }
+
     @Test(arguments: [6, 16, 29]) func rmsNorm(_ width: Int) {
         let rows = 3
         let x = noise(rows * width)

@@ -2,16 +2,18 @@
 """The engine beside PyTorch with transformers, and llama.cpp: same weights, same tokens, same number of threads.
 
     swift build -c release --product ckpt && swift build -c release --product engine-bench
-    python bench/engine/compare.py MODEL.h5 [--pairs 3] [--part train|generate|llama|growth …]
+    python bench/engine/compare.py MODEL.h5 [--pairs 3] [--part train|bfloat16|generate|llama|wheel|growth …]
 
 MODEL.h5 is an imported model such as SmolLM2-135M-Instruct in fp32 (scripts/real-model makes one). Needs torch and
-transformers for train and generate, llama-cpp-python for llama. Each measurement is a process of its own that loads,
+transformers for train, bfloat16 and generate, llama-cpp-python for llama (pip compiles it for the machine at hand) and
+xllamacpp for wheel (llama.cpp compiled by others, for many machines). Each measurement is a process of its own that loads,
 warms up once and measures once; ckpt and peer alternate. Printed are medians, the median of the ratios with its range,
 and peak memory. growth is ckpt alone, over batch, length and size.
 
 - train: one step, forward, backward, clipping, AdamW, fp32.
+- bfloat16: the same with products of bfloat16, beside PyTorch's autocast and beside a model that is bfloat16 altogether.
 - generate: 64 samples of 64 tokens after prompts of 64 tokens each, and 8 groups of 8 after 512 tokens shared by a group.
-- llama: 1, 8 and 64 streams of 64 tokens after 64, fp32, bfloat16 and q8_0. Times contain the prompts everywhere.
+- llama, wheel: 1, 8 and 64 streams of 64 tokens after 64, fp32, bfloat16 and q8_0. Times contain the prompts everywhere.
 """
 
 import argparse
@@ -27,6 +29,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARIES = ROOT / ".build" / "release"
+ALL = ["train", "bfloat16", "generate", "llama", "wheel", "growth"]
 
 
 def tokens(rows, length, vocabulary):
@@ -41,26 +44,36 @@ def finish(count, start):
 # MARK: peers, each in a process of its own
 
 
-def torch_model(folder, threads):
+def torch_model(folder, threads, dtype="float32"):
     import torch
     import transformers
 
     torch.set_num_threads(threads)
     transformers.utils.logging.disable_progress_bar()
-    return torch, transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return torch, transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
 
 
-def torch_train(folder, threads, batch, length):
-    torch, model = torch_model(folder, threads)
+def torch_train(folder, threads, batch, length, dtype="float32", autocasts=False):
+    torch, model = torch_model(folder, threads, dtype)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
     ids = torch.tensor(tokens(batch, length, model.config.vocab_size))
     for _ in range(2):
         start = time.perf_counter()
         optimizer.zero_grad(set_to_none=False)
-        model(ids, labels=ids).loss.backward()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocasts):
+            loss = model(ids, labels=ids).loss
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     finish(ids.numel(), start)
+
+
+def torch_autocast(*arguments):
+    torch_train(*arguments, autocasts=True)
+
+
+def torch_bfloat16(*arguments):
+    torch_train(*arguments, dtype="bfloat16")
 
 
 def torch_generate(folder, threads, rows, group, prompt, new):
@@ -124,6 +137,38 @@ def llama_generate(file, threads, rows, prompt, new):
     finish(rows * new, start)
 
 
+def wheel_generate(file, threads, rows, prompt, new):
+    import threading
+
+    import xllamacpp
+
+    settings = xllamacpp.CommonParams()
+    settings.model.path = file
+    settings.n_parallel, settings.n_ctx = rows, rows * (prompt + new + 32)
+    settings.n_batch = settings.n_ubatch = 512
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
+    settings.cache_prompt, settings.cache_ram_mib, settings.verbosity = False, 0, -1
+    server = xllamacpp.Server(settings)
+    produced = []
+
+    def complete(row):
+        answer = server.handle_completions(
+            {"prompt": row, "n_predict": new, "temperature": 0, "top_k": 1, "ignore_eos": True, "cache_prompt": False})
+        produced.append(answer["usage"]["completion_tokens"])
+
+    for repeat in range(2):
+        produced.clear()
+        streams = [threading.Thread(target=complete, args=(row,)) for row in tokens(rows, prompt, 49152)]
+        start = time.perf_counter()
+        for stream in streams:
+            stream.start()
+        for stream in streams:
+            stream.join()
+    if sum(produced) != rows * new:
+        sys.exit(f"{sum(produced)} tokens in place of {rows * new}")
+    finish(rows * new, start)
+
+
 # MARK: driving
 
 
@@ -151,26 +196,27 @@ def compare(title, first, second, pairs):
     peak = lambda rows: max(row["peak_megabytes"] for row in rows)
     ratios = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(mine, other)]
     share = f"  {100 * statistics.median(row['sgemm_share'] for row in mine):.0f} % of sgemm" if "sgemm_share" in mine[0] else ""
-    print(f"{title:44} {rate(mine):8.1f} {rate(other):8.1f} {statistics.median(ratios):6.2f} "
+    print(f"{title:64} {rate(mine):8.1f} {rate(other):8.1f} {statistics.median(ratios):6.2f} "
           f"({min(ratios):.2f}–{max(ratios):.2f})  {peak(mine):6.0f} {peak(other):6.0f}{share}", flush=True)
 
 
 def main():
     if len(sys.argv) > 1 and sys.argv[1] == "--peer":
         kind, place, *numbers = sys.argv[2:]
-        return {"train": torch_train, "generate": torch_generate, "llama": llama_generate}[kind](place, *map(int, numbers))
+        return {"train": torch_train, "autocast": torch_autocast, "bfloat16": torch_bfloat16, "generate": torch_generate,
+                "llama": llama_generate, "wheel": wheel_generate}[kind](place, *map(int, numbers))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--part", action="append", choices=["train", "generate", "llama", "growth"])
+    parser.add_argument("--part", action="append", choices=ALL)
     options = parser.parse_args()
-    parts = options.part or ["train", "generate", "llama", "growth"]
+    parts = options.part or ALL
     threads, pairs, model = options.threads, options.pairs, options.model
     print(subprocess.run([BINARIES / "engine-bench", "limits"], capture_output=True, text=True).stdout.strip())
     with tempfile.TemporaryDirectory() as folder:
-        print(f"{'tokens/s':44} {'ckpt':>8} {'peer':>8}  ratio (range)          MB     MB")
-        if {"train", "generate"} & set(parts):
+        print(f"{'tokens/s':64} {'ckpt':>8} {'peer':>8}  ratio (range)          MB     MB")
+        if {"train", "bfloat16", "generate"} & set(parts):
             hf = os.path.join(folder, "hf")
             subprocess.run([BINARIES / "ckpt", "export", model, "-o", hf], check=True, capture_output=True)
         if "train" in parts:
@@ -178,22 +224,32 @@ def main():
                 compare(f"training step {batch}×{length}, PyTorch",
                         lambda: ours(threads, "train", "--file", model, "--batch", batch, "--length", length, "--repeats", 2),
                         lambda: theirs("train", hf, threads, batch, length), pairs)
+        if "bfloat16" in parts:
+            for batch, length in [(4, 256), (2, 1024)]:
+                for kind, name in [("autocast", "PyTorch's autocast"), ("bfloat16", "PyTorch's bfloat16 model")]:
+                    compare(f"training step {batch}×{length}, {name}",
+                            lambda: ours(threads, "train", "--file", model, "--batch", batch, "--length", length,
+                                         "--repeats", 2, "--bfloat16-products"),
+                            lambda: theirs(kind, hf, threads, batch, length), pairs)
         if "generate" in parts:
             for rows, group, prompt, new in [(64, 1, 64, 64), (64, 8, 512, 64)]:
                 compare(f"{rows} × {new} after {prompt}, groups of {group}, transformers",
                         lambda: ours(threads, "decode", "--file", model, "--rows", rows, "--groups", group, "--prompt", prompt,
                                      "--new", new, "--repeats", 2),
                         lambda: theirs("generate", hf, threads, rows, group, prompt, new), pairs)
-        if "llama" in parts:
-            for dtype, flags in [("float32", []), ("bfloat16", ["--bfloat16"]), ("q8_0", ["--bfloat16"])]:
+        for peer in [part for part in parts if part in ("llama", "wheel")]:
+            narrow = ["--bfloat16", "--bfloat16-products"]
+            for dtype, note, flags in [("float32", "", []), ("bfloat16", "; ours with fp32 products", narrow[:1]),
+                                       ("bfloat16", "", narrow), ("q8_0", "; ours in bfloat16", narrow)]:
                 gguf = os.path.join(folder, dtype + ".gguf")
-                subprocess.run([BINARIES / "ckpt", "export", model, "--dtype", dtype, "-o", gguf], check=True, capture_output=True)
+                if not os.path.exists(gguf):
+                    subprocess.run(
+                        [BINARIES / "ckpt", "export", model, "--dtype", dtype, "-o", gguf], check=True, capture_output=True)
                 for rows in (1, 8, 64):
-                    note = "; ours in bfloat16" if dtype == "q8_0" else ""
-                    compare(f"{rows} streams, llama.cpp {dtype}{note}",
+                    compare(f"{rows} streams, llama.cpp ({peer}) {dtype}{note}",
                             lambda: ours(threads, "decode", "--file", model, "--rows", rows, "--groups", 1, "--prompt", 64,
                                          "--new", 64, "--repeats", 2, *flags),
-                            lambda: theirs("llama", gguf, threads, rows, 64, 64), pairs)
+                            lambda: theirs(peer, gguf, threads, rows, 64, 64), pairs)
     if "growth" in parts:
         growth(threads, model)
 
@@ -202,7 +258,7 @@ def growth(threads, model):
     def row(title, *arguments):
         figures = ours(threads, *arguments, "--repeats", 1)
         share = f"  {100 * figures['sgemm_share']:.0f} % of sgemm" if "sgemm_share" in figures else ""
-        print(f"{title:44} {figures['tokens_per_second']:8.1f} tokens/s  {figures['peak_megabytes']:6.0f} MB{share}", flush=True)
+        print(f"{title:64} {figures['tokens_per_second']:8.1f} tokens/s  {figures['peak_megabytes']:6.0f} MB{share}", flush=True)
 
     for batch in (1, 2, 4, 8, 16, 32, 64, 128):
         row(f"training step, {batch}×64", "train", "--file", model, "--batch", batch, "--length", 64)

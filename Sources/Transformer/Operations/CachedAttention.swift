@@ -2,11 +2,16 @@ import Foundation
 import WideVectors
 
 /// Attention of one new token over cached pages.
-enum CachedAttention {
+package enum CachedAttention {
     /// A stretch of cached tokens: a page's keys of one head (its values follow) and how many tokens are valid.
-    struct Stretch {
+    package struct Stretch {
         var keys: UnsafePointer<Float>
         var count: Int
+
+        package init(keys: UnsafePointer<Float>, count: Int) {
+            self.keys = keys
+            self.count = count
+        }
     }
 
     /// Kernels for heads of `dimension` numbers, with the bits of the loops here.
@@ -37,10 +42,9 @@ enum CachedAttention {
 
     /// softmax(query · keys / √dimension) · values for queries `[heads, dimension]` of heads that share them, into outputs
     /// of the same shape. `scratch` has room for 32 numbers a head and page.
-    @inline(__always)
-    static func forward(
+    package static func forward(
         queries: UnsafePointer<Float>, heads: Int, dimension: Int, stretches: Int, stretch: (Int) -> Stretch,
-        into output: Floats, scratch: Floats
+        into output: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
     ) {
         let kernels = kernels(dimension)
         let scale = 1 / Float(dimension).squareRoot()
