@@ -159,6 +159,6 @@ KERNEL static void rows_times_transposed_compact(
     else product(m, n, k, a, lda, b, ldb, c, ldc, 0, 1);
 }
 
-const struct ckpt_few_rows_kernels ckpt_few_rows_avx2 = {64, rows_times_transposed, rows_times_transposed_compact, 0};
+const struct ckpt_few_rows_kernels ckpt_few_rows_avx2 = {64, 1 << 16, rows_times_transposed, rows_times_transposed_compact, 0};
 
 #endif

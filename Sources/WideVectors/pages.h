@@ -3,14 +3,17 @@
 #include "wide_vectors.h"
 
 PART void scores_of(
-    const int heads, const float *queries, long dimension, const float *keys, float *scores, long stride) {
+    const int heads, const float *queries, long dimension, const float *keys, const float *next, float *scores,
+    long stride) {
     enum { vectors = 32 / WIDTH };
     vector sums[BLOCK][vectors];
 #pragma unroll
     for (int h = 0; h < heads; h++)
 #pragma unroll
         for (int j = 0; j < vectors; j++) sums[h][j] = broadcast(0);
-    for (long i = 0; i < dimension; i++)
+    for (long i = 0; i < dimension; i++) {
+        _mm_prefetch((const char *)(next + i * 32), _MM_HINT_T0);
+        _mm_prefetch((const char *)(next + i * 32 + 16), _MM_HINT_T0);
 #pragma unroll
         for (int h = 0; h < heads; h++) {
             const vector q = broadcast(queries[h * dimension + i]);
@@ -18,6 +21,7 @@ PART void scores_of(
             for (int j = 0; j < vectors; j++)
                 sums[h][j] = add(sums[h][j], multiply(q, load(keys + i * 32 + j * WIDTH)));
         }
+    }
 #pragma unroll
     for (int h = 0; h < heads; h++)
 #pragma unroll
@@ -57,15 +61,15 @@ PART void values_of(
 }
 
 KERNEL static void scores(
-    const float *queries, long heads, long dimension, const float *keys, float *scores, long stride) {
+    const float *queries, long heads, long dimension, const float *keys, const float *next, float *scores, long stride) {
     for (long h = 0; h < heads; h += BLOCK, queries += BLOCK * dimension, scores += BLOCK * stride)
         switch (heads - h) {
-        case 1: scores_of(1, queries, dimension, keys, scores, stride); break;
+        case 1: scores_of(1, queries, dimension, keys, next, scores, stride); break;
 #if BLOCK == 4
-        case 2: scores_of(2, queries, dimension, keys, scores, stride); break;
-        case 3: scores_of(3, queries, dimension, keys, scores, stride); break;
+        case 2: scores_of(2, queries, dimension, keys, next, scores, stride); break;
+        case 3: scores_of(3, queries, dimension, keys, next, scores, stride); break;
 #endif
-        default: scores_of(BLOCK, queries, dimension, keys, scores, stride);
+        default: scores_of(BLOCK, queries, dimension, keys, next, scores, stride);
         }
 }
 

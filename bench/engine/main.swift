@@ -5,6 +5,7 @@
 //   engine-bench decode  --shape tiny|smol|… --rows 256 --prompt 20 --new 40 [--groups 8] [--bfloat16]
 //   engine-bench score   --shape … --batch 1 --length 4096 [--bfloat16]
 //   engine-bench products                       few rows with weights [3072, 576] that come from memory, one thread
+//   engine-bench layers                         a layer's products, forward and back, all threads
 //   engine-bench limits
 //
 // train, decode, score and logits take --bfloat16-products: factors of products rounded to bfloat16.
@@ -313,12 +314,51 @@ func fewRows() {
     }
 }
 
+/// A layer's three products on all threads: forward, back to the inputs, and the weights' gradient.
+func layers() {
+    print("GFLOP/s on \(EngineThreads.count) threads:  rows × outputs × inputs  forward  back  gradient  (in bfloat16)")
+    for (rows, outputs, inputs) in [
+        (1024, 3072, 576), (2048, 3072, 576), (2048, 576, 1536), (2048, 960, 576), (1024, 49152, 576),
+    ] {
+        let sizes = [rows * inputs, outputs * inputs, rows * outputs]
+        let floats = sizes.map { count in
+            let memory = LargeAllocation.allocate(byteCount: 4 * count).bindMemory(to: Float.self)
+            for index in memory.indices { memory[index] = Float(index &* 7919 % 1000 - 500) / 5000 }
+            return memory.baseAddress!
+        }
+        let (x, w, y) = (floats[0], floats[1], floats[2])
+        let rates = ProductPrecision.allCases.filter(\.isAvailable).flatMap { precision -> [Int] in
+            let products: [() -> Void] = [
+                {
+                    MatrixProduct.timesTransposed(
+                        .everyone, rows, outputs, inputs, x, inputs, w, inputs, y, outputs, precision: precision)
+                },
+                {
+                    MatrixProduct.times(
+                        .everyone, rows, inputs, outputs, y, outputs, w, inputs, x, inputs, precision: precision)
+                },
+                {
+                    MatrixProduct.transposedTimes(
+                        .everyone, outputs, inputs, rows, y, outputs, x, inputs, w, inputs, precision: precision)
+                },
+            ]
+            return products.map { product in
+                let times = (0..<7).map { _ in seconds(product) }
+                return Int(2e-9 * Double(rows * outputs * inputs) / median(times))
+            }
+        }
+        print("\(rows) × \(outputs) × \(inputs)  \(rates.map(String.init).joined(separator: "  "))")
+        for memory in floats { memory.deallocate() }
+    }
+}
+
 if let threads = option("threads").flatMap(Int.init) { EngineThreads.configure(count: threads) }
 switch arguments.first {
 case "train": try train()
 case "decode": try decode()
 case "score": try score()
 case "logits": try logits()
+case "layers": layers()
 case "products":
     EngineThreads.configure(count: 1)
     openblas_set_num_threads(1)

@@ -52,7 +52,9 @@ package enum CachedAttention {
         for index in 0..<stretches {
             let part = stretch(index)
             if let kernels {
-                kernels.scores(queries, heads, dimension, part.keys, scratch + index * 32, room)
+                // Behind the last page's keys come its values.
+                let next = index + 1 < stretches ? stretch(index + 1).keys : part.keys + dimension * 32
+                kernels.scores(queries, heads, dimension, part.keys, next, scratch + index * 32, room)
             } else {
                 for head in 0..<heads {
                     scores(

@@ -6,8 +6,6 @@ import WideVectors
 /// from memory straight into registers. A sum has its terms in one order, however rows and columns are cut; that of a row
 /// alone is another, with which memory is read in its order.
 package enum FewRowsProduct {
-    /// Numbers of a that stay in the second cache.
-    private static let cachedNumbers = 1 << 16
     /// Fewer weights stay in cache, where OpenBLAS is as fast.
     private static let leastWeights = 1 << 17
     /// Weights of the last stretches that threads take.
@@ -23,7 +21,7 @@ package enum FewRowsProduct {
 
     /// Whether the processor has the instructions and the sizes are such that it pays.
     package static func suits(_ m: Int, _ n: Int, _ k: Int, _ precision: ProductPrecision = .fp32) -> Bool {
-        suitsCompact(m, n, k, precision) && m * k <= cachedNumbers
+        suitsCompact(m, n, k, precision) && m * k <= kernels(precision)!.pointee.most_numbers
     }
 
     /// The same for weights in bfloat16, which would have to be widened first.
@@ -34,14 +32,14 @@ package enum FewRowsProduct {
 
     /// Threads take the next columns as they finish theirs: both wait for memory, and one for longer than the other. Long
     /// stretches come first, since memory is asked for ahead only within one; the last ones are short, since at the end
-    /// all wait for the last. Multiples of three, as many as the kernel takes at a time.
+    /// all wait for the last. Multiples of six, as many as kernels take at a time.
     private static func forEachStretch(_ team: Team, _ n: Int, _ k: Int, _ body: (Range<Int>) -> Void) {
         if team.size == 1 { return body(0..<n) }
-        let least = max(3, lastWeights / k / 3 * 3)
+        let least = max(6, lastWeights / k / 6 * 6)
         var ends: [Int] = []
         var end = 0
         while end < n {
-            end = min(n, end + max(least, (n - end) / (2 * team.size) / 3 * 3))
+            end = min(n, end + max(least, (n - end) / (2 * team.size) / 6 * 6))
             ends.append(end)
         }
         team.forEach(ends.count) { item, _ in body((item == 0 ? 0 : ends[item - 1])..<ends[item]) }

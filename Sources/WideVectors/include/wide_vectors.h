@@ -18,8 +18,8 @@ const char *ckpt_vectors(void);
 /// Products c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0) of a few rows with many weights, which go from memory straight into
 /// registers. Distances between rows are in elements.
 struct ckpt_few_rows_kernels {
-    /// For more rows packing pays (docs/engine.md has the rates).
-    long most_rows;
+    /// For more rows packing pays (docs/engine.md has the rates), and for more numbers of a than the second cache keeps.
+    long most_rows, most_numbers;
     void (*times_transposed)(
         long m, long n, long k, const float *a, long lda, const float *b, long ldb, float *c, long ldc, int adding);
     /// The same with b in bfloat16.
@@ -91,7 +91,9 @@ const struct ckpt_attention_kernels *ckpt_attention_kernels(void);
 /// are those of the loops in Sources/Transformer/Operations, whatever the vectors.
 struct ckpt_page_kernels {
     /// Products of queries [heads, dimension] with the 32 keys of a page [dimension, 32]; a head's are `stride` from the next's.
-    void (*scores)(const float *queries, long heads, long dimension, const float *keys, float *scores, long stride);
+    /// Asks memory for `next`, the keys that come after these.
+    void (*scores)(
+        const float *queries, long heads, long dimension, const float *keys, const float *next, float *scores, long stride);
     /// output[heads, dimension] += Σ weights[t] values[t], over `count` rows [dimension].
     void (*values)(
         const float *weights, long stride, long heads, const float *values, long count, long dimension, float *output);
