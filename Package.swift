@@ -67,7 +67,7 @@ let package = Package(
         // Measures the engine; see docs/engine.md.
         .executableTarget(
             name: "engine-bench", dependencies: ["Transformer", "CheckpointIO", "COpenBLAS"], path: "bench/engine",
-            exclude: ["compare.py"], sources: ["main.swift"], swiftSettings: warningsAreErrors),
+            exclude: ["compare.py", "rounding.py"], sources: ["main.swift"], swiftSettings: warningsAreErrors),
 
         // Compares with other tokenizers and measures; see bench/tokenization.
         .executableTarget(

@@ -92,17 +92,19 @@ extension RLTrainer {
     private func checkFirstStep(
         _ summary: UpdateSummary, _ report: (TrainingEvent) -> TrainingDisposition
     ) throws {
-        // The update scores the sampled tokens with the policy that sampled them.
-        guard summary.difference.maximum < 0.01 else {
+        // The update scores the sampled tokens with the policy that sampled them. Where factors are rounded, single tokens
+        // differ as sums have another order; on average they must not.
+        let isRounded = options.products == .bf16
+        let (difference, limit) = isRounded ? (summary.difference.mean, 0.05) : (summary.difference.maximum, 0.01)
+        guard difference < limit else {
             throw TrainingFailure.invariant(
                 step: 1,
-                "training gives a sampled token another log-probability (by \(summary.difference.maximum)) than sampling did"
-            )
+                "training gives a sampled token another log-probability (by \(difference)) than sampling did")
         }
         if isReferenceTheStart, let kl = summary.totals.first?.kl {
             switch options.referencePrecision {
             case .fp32:
-                guard abs(kl) < 1e-4 else {
+                guard abs(kl) < (isRounded ? 1e-2 : 1e-4) else {
                     throw TrainingFailure.invariant(step: 1, "the KL to the start is \(kl) before any update")
                 }
             case .bf16:
