@@ -1,10 +1,11 @@
 import COpenBLAS
 import Foundation
 
-/// Products with weights stored in bfloat16: read at half the bytes, computed in float32.
+/// Products with weights stored in bfloat16: read at half the bytes, computed in float32 unless told otherwise.
 ///
-/// One or a few rows meet the weights as they stream by; for more, blocks of weights are widened into a buffer that
-/// stays in cache and multiplied by OpenBLAS.
+/// A few rows meet the weights as they stream by (`FewRowsProduct`), for more they are packed as they are
+/// (`PackedProduct`). Where neither is there, or the matrix is small, blocks of weights are widened into a buffer that stays
+/// in cache and multiplied by OpenBLAS.
 package enum BFloat16Product {
     /// Weights widened at a time.
     private static let blockFloats = 1 << 17
@@ -23,7 +24,7 @@ package enum BFloat16Product {
         }
         if PackedProduct.suits(inputs: k, outputs: n, rows: m, precision) {
             return PackedProduct.multiply(
-                team, m, n, k, .init(a, lda), .init(transposing: b, k), c, ldc, adding: adding, precision)
+                team, m, n, k, .init(a, lda), .bfloat16Transposed(b, stride: k), c, ldc, adding: adding, precision)
         }
         if m <= directRows {
             team.split(n, grain: max(1, 65_536 / k)) { columns, _ in

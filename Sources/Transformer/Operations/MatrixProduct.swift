@@ -20,7 +20,8 @@ package enum MatrixProduct {
         }
         if scale == 1, PackedProduct.suits(inputs: k, outputs: n, rows: m, precision) {
             return PackedProduct.multiply(
-                team, m, n, k, .init(a, lda), .init(b, ldb, isTransposed: true), c, ldc, adding: adding, precision)
+                team, m, n, k, .init(a, lda), .float32(.init(b, ldb, isTransposed: true)), c, ldc, adding: adding,
+                precision)
         }
         let beta: Float = adding ? 1 : 0
         cut(team, m, n, k) { rows, columns in
@@ -47,7 +48,7 @@ package enum MatrixProduct {
         guard m > 0, n > 0 else { return }
         if scale == 1, PackedProduct.suits(inputs: n, outputs: k, rows: m, precision) {
             return PackedProduct.multiply(
-                team, m, n, k, .init(a, lda), .init(b, ldb), c, ldc, adding: adding, precision)
+                team, m, n, k, .init(a, lda), .float32(.init(b, ldb)), c, ldc, adding: adding, precision)
         }
         cut(team, m, n, k) { rows, columns in
             cblas_sgemm(
@@ -66,7 +67,8 @@ package enum MatrixProduct {
         guard m > 0, n > 0 else { return }
         if scale == 1, PackedProduct.suits(inputs: n, outputs: m, rows: k, precision) {
             return PackedProduct.multiply(
-                team, m, n, k, .init(a, lda, isTransposed: true), .init(b, ldb), c, ldc, adding: adding, precision)
+                team, m, n, k, .init(a, lda, isTransposed: true), .float32(.init(b, ldb)), c, ldc, adding: adding,
+                precision)
         }
         cut(team, m, n, k) { rows, columns in
             cblas_sgemm(

@@ -11,32 +11,27 @@ import WideVectors
 package enum PackedProduct {
     /// A factor as it lies in memory, and whether it is to be transposed.
     struct Factor {
-        enum Elements {
-            case float32(UnsafePointer<Float>)
-            /// Only right factors, transposed.
-            case bfloat16(UnsafePointer<UInt16>)
-        }
-        var elements: Elements
+        var elements: UnsafePointer<Float>
         var stride: Int
         var isTransposed: Bool
 
         init(_ elements: UnsafePointer<Float>, _ stride: Int, isTransposed: Bool = false) {
-            self.elements = .float32(elements)
+            self.elements = elements
             self.stride = stride
             self.isTransposed = isTransposed
         }
 
-        /// The transpose of a matrix in bfloat16.
-        init(transposing elements: UnsafePointer<UInt16>, _ stride: Int) {
-            self.elements = .bfloat16(elements)
-            self.stride = stride
-            isTransposed = true
+        /// From element (row, column) of the factor on.
+        func from(_ row: Int, _ column: Int) -> UnsafePointer<Float> {
+            elements + (isTransposed ? column * stride + row : row * stride + column)
         }
+    }
 
-        /// Where element (row, column) of the factor lies.
-        func offset(_ row: Int, _ column: Int) -> Int {
-            isTransposed ? column * stride + row : row * stride + column
-        }
+    /// The factor on the right: weights may be in bfloat16.
+    enum RightFactor {
+        case float32(Factor)
+        /// The transpose of a matrix `[columns, terms]`.
+        case bfloat16Transposed(UnsafePointer<UInt16>, stride: Int)
     }
 
     /// Kernels of one precision, with sizes of tiles that suit them.
@@ -60,18 +55,15 @@ package enum PackedProduct {
         func words(_ count: Int) -> Int { (count + terms - 1) / terms }
 
         func packLeft(_ rows: Int, _ k: Int, _ a: Factor, _ row: Int, _ term: Int, into packed: Floats) {
-            guard case .float32(let elements) = a.elements else { preconditionFailure("a left factor is of floats") }
-            table.pointee.pack_left(
-                rows, k, elements + a.offset(row, term), a.stride, a.isTransposed ? 1 : 0, packed)
+            table.pointee.pack_left(rows, k, a.from(row, term), a.stride, a.isTransposed ? 1 : 0, packed)
         }
 
-        func packRight(_ columns: Int, _ k: Int, _ b: Factor, _ term: Int, _ column: Int, into packed: Floats) {
-            let offset = b.offset(term, column)
-            switch b.elements {
-            case .float32(let elements):
-                table.pointee.pack_right(columns, k, elements + offset, b.stride, b.isTransposed ? 1 : 0, packed)
-            case .bfloat16(let elements):
-                table.pointee.pack_right_compact(columns, k, elements + offset, b.stride, packed)
+        func packRight(_ columns: Int, _ k: Int, _ b: RightFactor, _ term: Int, _ column: Int, into packed: Floats) {
+            switch b {
+            case .float32(let b):
+                table.pointee.pack_right(columns, k, b.from(term, column), b.stride, b.isTransposed ? 1 : 0, packed)
+            case .bfloat16Transposed(let elements, let stride):
+                table.pointee.pack_right_compact(columns, k, elements + (column * stride + term), stride, packed)
             }
         }
 
@@ -114,7 +106,8 @@ package enum PackedProduct {
     }
 
     static func multiply(
-        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: Factor, _ b: Factor, _ c: Floats, _ ldc: Int, adding: Bool,
+        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: Factor, _ b: RightFactor, _ c: Floats, _ ldc: Int,
+        adding: Bool,
         _ precision: ProductPrecision = .fp32
     ) {
         guard let kernels = kernels(precision) else { preconditionFailure("ask `suits` before") }
@@ -142,7 +135,7 @@ package enum PackedProduct {
     /// For a few rows, as when decoding: a thread packs some columns into its second cache and multiplies them with all rows
     /// at once, so the right factor comes from memory once and does not go back there.
     private static func multiplyStripes(
-        _ team: Team, _ kernels: Kernels, _ m: Int, _ n: Int, _ k: Int, _ a: Factor, _ b: Factor, _ c: Floats,
+        _ team: Team, _ kernels: Kernels, _ m: Int, _ n: Int, _ k: Int, _ a: Factor, _ b: RightFactor, _ c: Floats,
         _ ldc: Int,
         _ adding: Bool
     ) {
@@ -176,7 +169,7 @@ package enum PackedProduct {
 
     private static func multiply(
         _ team: Team, _ kernels: Kernels, _ rows: Range<Int>, _ columns: Range<Int>, _ terms: Range<Int>, _ a: Factor,
-        _ b: Factor, _ c: Floats, _ ldc: Int, _ adding: Bool, _ packed: Floats
+        _ b: RightFactor, _ c: Floats, _ ldc: Int, _ adding: Bool, _ packed: Floats
     ) {
         let parts = ranges(terms.count, depth * kernels.terms, 16)
         let leftRows = (rows.count + kernels.rows - 1) / kernels.rows * kernels.rows
