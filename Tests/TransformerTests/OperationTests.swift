@@ -121,7 +121,7 @@ import Transformer
         .enabled(if: ProductPrecision.bf16.isAvailable),
         arguments: [
             (300, 203, 1801), (131, 400, 1000), (70, 193, 211), (64, 259, 520),
-            (9, 700, 203), (5, 401, 345), (8, 131, 4100),
+            (9, 700, 203), (5, 401, 345), (8, 200, 4100),
             (1, 700, 203),
         ])
     func productsInBFloat16(_ m: Int, _ n: Int, _ k: Int) {

@@ -27,6 +27,8 @@ package enum FewRowsProduct {
     /// The same for weights in bfloat16, which would have to be widened first.
     package static func suitsCompact(_ m: Int, _ n: Int, _ k: Int, _ precision: ProductPrecision = .fp32) -> Bool {
         guard let kernels = kernels(precision), n * k >= leastWeights else { return false }
+        // Rounded like more rows are, or not at all: what is sampled must score alike.
+        guard precision == .fp32 || PackedProduct.isLarge(inputs: k, outputs: n) else { return false }
         return m <= kernels.pointee.most_rows
     }
 

@@ -102,8 +102,10 @@ package enum PackedProduct {
     package static func suits(
         inputs: Int, outputs: Int, rows: Int, _ precision: ProductPrecision = .fp32
     ) -> Bool {
-        inputs >= 192 && outputs >= 192 && rows >= leastRows && kernels(precision) != nil
+        isLarge(inputs: inputs, outputs: outputs) && rows >= leastRows && kernels(precision) != nil
     }
+
+    static func isLarge(inputs: Int, outputs: Int) -> Bool { inputs >= 192 && outputs >= 192 }
 
     static func multiply(
         _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: Factor, _ b: RightFactor, _ c: Floats, _ ldc: Int,
