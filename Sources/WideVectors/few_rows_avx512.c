@@ -17,6 +17,6 @@ PART __m512 multiply_add(__m512 x, __m512 y, __m512 sum) { return _mm512_fmadd_p
 
 #include "few_rows.h"
 
-const struct ckpt_few_rows_kernels ckpt_few_rows_avx512 = {64, 1 << 17, times_transposed, times_transposed_compact, 0};
+const struct ckpt_few_rows_kernels ckpt_few_rows_avx512 = {16, 1 << 17, times_transposed, times_transposed_compact, 0};
 
 #endif

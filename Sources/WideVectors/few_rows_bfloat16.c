@@ -30,6 +30,6 @@ KERNEL static void round_rows(long m, long k, const float *a, long lda, float *o
 }
 
 const struct ckpt_few_rows_kernels ckpt_few_rows_bfloat16_avx512 = {
-    64, 1 << 17, times_transposed, times_transposed_compact, round_rows};
+    16, 1 << 17, times_transposed, times_transposed_compact, round_rows};
 
 #endif

@@ -94,6 +94,12 @@ PART float compact(const uint16_t *b) {
     return wide.value;
 }
 
+/// The word of a right factor, floats or in bfloat16, that begins at an element.
+PART float right_word(const float *b, const uint16_t *b16, long at, int isWhole) {
+    const long last = at + TERMS - 1;
+    return b ? word(b[at], isWhole ? b[last] : 0) : word(compact(b16 + at), isWhole ? compact(b16 + last) : 0);
+}
+
 /// The same of columns that lie apart, as floats or in bfloat16.
 PART void right_panel_along(long columns, long k, const float *b, const uint16_t *b16, long ldb, float *out) {
     const long words = words_of(k);
@@ -116,10 +122,7 @@ PART void right_panel_along(long columns, long k, const float *b, const uint16_t
     for (; l < words; l++)
         for (long j = 0; j < COLUMNS; j++) {
             const long at = j * ldb + l * TERMS;
-            const int isWhole = TERMS * (l + 1) <= k;
-            out[l * COLUMNS + j] = j >= columns ? 0
-                : b ? word(b[at], isWhole ? b[at + TERMS - 1] : 0)
-                    : word(compact(b16 + at), isWhole ? compact(b16 + at + TERMS - 1) : 0);
+            out[l * COLUMNS + j] = j >= columns ? 0 : right_word(b, b16, at, TERMS * (l + 1) <= k);
         }
 }
 

@@ -20,7 +20,9 @@ PART __m512 multiply_add(__m512 x, __m512 y, __m512 sum) { return _mm512_fmadd_p
 #include "tile32.h"
 
 #include "products.h"
+#include "panels.h"
 
 const struct ckpt_product_kernels ckpt_products_avx512 = PRODUCT_KERNELS;
+const struct ckpt_panel_kernels ckpt_panels_avx512 = PANEL_KERNELS;
 
 #endif

@@ -32,7 +32,9 @@ PART __m512 multiply_add(__m512 x, __m512 y, __m512 sum) {
 #include "tile32.h"
 
 #include "products.h"
+#include "panels.h"
 
 const struct ckpt_product_kernels ckpt_products_bfloat16_avx512 = PRODUCT_KERNELS;
+const struct ckpt_panel_kernels ckpt_panels_bfloat16_avx512 = PANEL_KERNELS;
 
 #endif

@@ -9,6 +9,7 @@
 
 // Kernels of one kind each, in files of their own.
 extern const struct ckpt_product_kernels ckpt_products_avx2, ckpt_products_avx512, ckpt_products_bfloat16_avx512;
+extern const struct ckpt_panel_kernels ckpt_panels_avx512, ckpt_panels_bfloat16_avx512;
 extern const struct ckpt_few_rows_kernels ckpt_few_rows_avx2, ckpt_few_rows_avx512, ckpt_few_rows_bfloat16_avx512;
 extern const struct ckpt_attention_kernels ckpt_attention_avx2, ckpt_attention_avx512;
 extern const struct ckpt_page_kernels ckpt_pages_avx2, ckpt_pages_avx512;
@@ -54,6 +55,14 @@ const struct ckpt_few_rows_kernels *ckpt_bfloat16_few_rows_kernels(void) {
     return has_bfloat16() ? &ckpt_few_rows_bfloat16_avx512 : 0;
 }
 
+const struct ckpt_panel_kernels *ckpt_panel_kernels(void) {
+    return has_avx512() ? &ckpt_panels_avx512 : 0;
+}
+
+const struct ckpt_panel_kernels *ckpt_bfloat16_panel_kernels(void) {
+    return has_bfloat16() ? &ckpt_panels_bfloat16_avx512 : 0;
+}
+
 const struct ckpt_product_kernels *ckpt_product_kernels(void) {
     return has_avx512() ? &ckpt_products_avx512 : ckpt_has_wide_vectors() ? &ckpt_products_avx2 : 0;
 }
@@ -77,6 +86,8 @@ int ckpt_has_wide_vectors(void) { return 0; }
 const char *ckpt_vectors(void) { return "portable"; }
 const struct ckpt_few_rows_kernels *ckpt_few_rows_kernels(void) { return 0; }
 const struct ckpt_few_rows_kernels *ckpt_bfloat16_few_rows_kernels(void) { return 0; }
+const struct ckpt_panel_kernels *ckpt_panel_kernels(void) { return 0; }
+const struct ckpt_panel_kernels *ckpt_bfloat16_panel_kernels(void) { return 0; }
 const struct ckpt_product_kernels *ckpt_product_kernels(void) { return 0; }
 const struct ckpt_product_kernels *ckpt_bfloat16_product_kernels(void) { return 0; }
 const struct ckpt_page_kernels *ckpt_page_kernels(long dimension) { return 0; }

@@ -93,7 +93,8 @@ import Transformer
     /// Enough weights, and rows and columns that no tile divides.
     @Test(arguments: [
         (1, 700, 203), (2, 641, 256), (3, 515, 257), (5, 401, 345), (6, 400, 336), (7, 400, 333), (8, 410, 531),
-        (64, 259, 520), (65, 259, 520),
+        (16, 259, 520), (17, 700, 203), (33, 211, 1001), (48, 193, 777), (64, 259, 520), (65, 259, 520), (80, 203, 193),
+        (150, 241, 345), (256, 193, 200), (257, 193, 200),
     ])
     func productsOfAFewRows(_ m: Int, _ n: Int, _ k: Int) {
         let a = noise(m * k)
@@ -115,13 +116,13 @@ import Transformer
         }
     }
 
-    /// Sizes for each way in which such products are made: all of them packed, columns packed for a few rows, rows that meet
-    /// weights from memory (out of the first and out of the second cache), one row.
+    /// Sizes for each way in which such products are made: both factors packed, rows packed, rows that meet weights from memory
+    /// (out of the first and out of the second cache), one row.
     @Test(
         .enabled(if: ProductPrecision.bf16.isAvailable),
         arguments: [
-            (300, 203, 1801), (131, 400, 1000), (70, 193, 211), (64, 259, 520),
-            (9, 700, 203), (5, 401, 345), (8, 200, 4100),
+            (300, 203, 1801), (131, 400, 1000), (70, 193, 211), (64, 259, 520), (48, 203, 1011), (30, 241, 777),
+            (17, 193, 1544), (9, 700, 203), (5, 401, 345), (8, 200, 4100),
             (1, 700, 203),
         ])
     func productsInBFloat16(_ m: Int, _ n: Int, _ k: Int) {
@@ -189,6 +190,29 @@ import Transformer
                 }
             }
             for row in 0..<9 { #expect(product(team, row..<row + 1) == product(.alone, row..<row + 1)) }
+        }
+    }
+
+    /// The same of packed rows.
+    @Test(arguments: ProductPrecision.allCases)
+    func productsOfPackedRowsHaveOneOrder(_ precision: ProductPrecision) {
+        let (n, k) = (203, 345)
+        let a = noise(130 * k)
+        let b = noise(n * k, seed: 2)
+        guard PanelProduct.suits(130, n, k, precision) else { return }
+        func product(_ team: Team, _ rows: Range<Int>) -> [Float] {
+            var c = [Float](repeating: 0, count: rows.count * n)
+            MatrixProduct.timesTransposed(
+                team, rows.count, n, k, Array(a[rows.lowerBound * k..<rows.upperBound * k]), k, b, k, &c, n,
+                precision: precision)
+            return c
+        }
+        let whole = product(.alone, 0..<130)
+        for team in Self.teams {
+            for size in [17, 32, 40, 64, 65, 100, 130] {
+                let rows = (130 - size)..<130
+                #expect(product(team, rows) == Array(whole[rows.lowerBound * n..<130 * n]))
+            }
         }
     }
 

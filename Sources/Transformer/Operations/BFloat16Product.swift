@@ -3,7 +3,7 @@ import Foundation
 
 /// Products with weights stored in bfloat16: read at half the bytes, computed in float32 unless told otherwise.
 ///
-/// A few rows meet the weights as they stream by (`FewRowsProduct`), for more they are packed as they are
+/// A few rows meet the weights as they stream by (`FewRowsProduct`, `PanelProduct`), for more they are packed as they are
 /// (`PackedProduct`). Where neither is there, or the matrix is small, blocks of weights are widened into a buffer that stays
 /// in cache and multiplied by OpenBLAS.
 package enum BFloat16Product {
@@ -18,8 +18,12 @@ package enum BFloat16Product {
         _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool = false, precision: ProductPrecision = .fp32
     ) {
         guard m > 0, n > 0 else { return }
-        if FewRowsProduct.suitsCompact(m, n, k, precision) {
+        if FewRowsProduct.suits(m, n, k, precision) {
             return FewRowsProduct.timesTransposed(
+                team, m, n, k, a, lda, b, k, c, ldc, adding: adding, precision)
+        }
+        if PanelProduct.suits(m, n, k, precision) {
+            return PanelProduct.timesTransposed(
                 team, m, n, k, a, lda, b, k, c, ldc, adding: adding, precision)
         }
         if PackedProduct.suits(inputs: k, outputs: n, rows: m, precision) {

@@ -8,8 +8,8 @@ import WideVectors
 package enum FewRowsProduct {
     /// Fewer weights stay in cache, where OpenBLAS is as fast.
     private static let leastWeights = 1 << 17
-    /// Weights of the last stretches that threads take.
-    private static let lastWeights = 1 << 14
+    /// Columns that kernels take at a time.
+    private static let step = 6
 
     // Constants of the program.
     private nonisolated(unsafe) static let float32 = ckpt_few_rows_kernels()
@@ -21,30 +21,10 @@ package enum FewRowsProduct {
 
     /// Whether the processor has the instructions and the sizes are such that it pays.
     package static func suits(_ m: Int, _ n: Int, _ k: Int, _ precision: ProductPrecision = .fp32) -> Bool {
-        suitsCompact(m, n, k, precision) && m * k <= kernels(precision)!.pointee.most_numbers
-    }
-
-    /// The same for weights in bfloat16, which would have to be widened first.
-    package static func suitsCompact(_ m: Int, _ n: Int, _ k: Int, _ precision: ProductPrecision = .fp32) -> Bool {
-        guard let kernels = kernels(precision), n * k >= leastWeights else { return false }
+        guard let kernels = kernels(precision)?.pointee, n * k >= leastWeights else { return false }
         // Rounded like more rows are, or not at all: what is sampled must score alike.
         guard precision == .fp32 || PackedProduct.isLarge(inputs: k, outputs: n) else { return false }
-        return m <= kernels.pointee.most_rows
-    }
-
-    /// Threads take the next columns as they finish theirs: both wait for memory, and one for longer than the other. Long
-    /// stretches come first, since memory is asked for ahead only within one; the last ones are short, since at the end
-    /// all wait for the last. Multiples of six, as many as kernels take at a time.
-    private static func forEachStretch(_ team: Team, _ n: Int, _ k: Int, _ body: (Range<Int>) -> Void) {
-        if team.size == 1 { return body(0..<n) }
-        let least = max(6, lastWeights / k / 6 * 6)
-        var ends: [Int] = []
-        var end = 0
-        while end < n {
-            end = min(n, end + max(least, (n - end) / (2 * team.size) / 6 * 6))
-            ends.append(end)
-        }
-        team.forEach(ends.count) { item, _ in body((item == 0 ? 0 : ends[item - 1])..<ends[item]) }
+        return m < PackedProduct.leastRows || (m <= kernels.most_rows && m * k <= kernels.most_numbers)
     }
 
     /// Calls `body` with a, or with what the kernels make of it first, and the distance of its rows.
@@ -66,7 +46,9 @@ package enum FewRowsProduct {
     ) {
         let kernels = kernels(precision)!.pointee
         withRows(kernels, m, k, a, lda) { a, lda in
-            forEachStretch(team, n, k) { columns in
+            let stretches = team.stretches(of: n, k, step: step)
+            team.forEach(stretches.count) { item, _ in
+                let columns = stretches[item]
                 kernels.times_transposed(
                     m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
                     adding ? 1 : 0)
@@ -81,11 +63,34 @@ package enum FewRowsProduct {
     ) {
         let kernels = kernels(precision)!.pointee
         withRows(kernels, m, k, a, lda) { a, lda in
-            forEachStretch(team, n, k) { columns in
+            let stretches = team.stretches(of: n, k, step: step)
+            team.forEach(stretches.count) { item, _ in
+                let columns = stretches[item]
                 kernels.times_transposed_compact(
                     m, columns.count, k, a, lda, b + columns.lowerBound * ldb, ldb, c + columns.lowerBound, ldc,
                     adding ? 1 : 0)
             }
         }
+    }
+}
+
+extension Team {
+    /// Cuts the columns of a product [m, n] with sums of k terms, whose weights come from memory, for the members to take.
+    ///
+    /// They take the next columns as they finish theirs: all wait for memory, and one for longer than the other. Long
+    /// stretches come first, since memory is asked for ahead only within one; the last ones are short, since at the end
+    /// all wait for the last. Multiples of `step`.
+    func stretches(of n: Int, _ k: Int, step: Int) -> [Range<Int>] {
+        if size == 1 { return [0..<n] }
+        let lastWeights = 1 << 14
+        let least = max(step, lastWeights / k / step * step)
+        var stretches: [Range<Int>] = []
+        var end = 0
+        while end < n {
+            let first = end
+            end = min(n, end + max(least, (n - end) / (2 * size) / step * step))
+            stretches.append(first..<end)
+        }
+        return stretches
     }
 }

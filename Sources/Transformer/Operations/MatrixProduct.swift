@@ -1,7 +1,7 @@
 import COpenBLAS
 
-/// Products of row-major matrices: those of large ones by `PackedProduct`, those of a few rows by `FewRowsProduct`, the rest
-/// by OpenBLAS, for which the team shares out columns or rows of the result. The latter are in float32 whatever the
+/// Products of row-major matrices: those of large ones by `PackedProduct`, those of fewer rows with many weights by
+/// `FewRowsProduct` and `PanelProduct`, the rest by OpenBLAS, for which the team shares out columns or rows of the result. The latter are in float32 whatever the
 /// precision.
 package enum MatrixProduct {
     /// Below this many multiplications handing work to another thread costs more than it saves.
@@ -16,6 +16,10 @@ package enum MatrixProduct {
         guard m > 0, n > 0 else { return }
         if scale == 1, FewRowsProduct.suits(m, n, k, precision) {
             return FewRowsProduct.timesTransposed(
+                team, m, n, k, a, lda, b, ldb, c, ldc, adding: adding, precision)
+        }
+        if scale == 1, PanelProduct.suits(m, n, k, precision) {
+            return PanelProduct.timesTransposed(
                 team, m, n, k, a, lda, b, ldb, c, ldc, adding: adding, precision)
         }
         if scale == 1, PackedProduct.suits(inputs: k, outputs: n, rows: m, precision) {

@@ -85,7 +85,7 @@ package enum PackedProduct {
     private static let mostColumns = 4032
     private static let mostWords = 3 * depth
     /// Fewer rows meet the weights as they come (`FewRowsProduct`), or stay with OpenBLAS.
-    private static let leastRows = 9
+    static let leastRows = 9
     /// Up to so many rows threads pack the columns they multiply for themselves.
     private static let fewRows = 192
     /// Columns that a thread then takes at a time.
@@ -220,26 +220,5 @@ package enum PackedProduct {
         let number = (count + size - 1) / size
         let length = ((count + number - 1) / number + step - 1) / step * step
         return stride(from: 0, to: count, by: length).map { $0..<min(count, $0 + length) }
-    }
-}
-
-/// Memory that is kept from product to product, since fresh pages would cost as much as packing.
-private final class SharedScratch: Sendable {
-    private struct Block: @unchecked Sendable {
-        // Sendable because one caller at a time holds it.
-        var bytes: UnsafeMutableRawBufferPointer
-    }
-
-    private let free = Mutex<[Block]>([])
-
-    /// Calls `body` with room for `count` floats.
-    func withFloats(_ count: Int, _ body: (Floats) -> Void) {
-        var block = free.withLock { $0.popLast() } ?? Block(bytes: UnsafeMutableRawBufferPointer(start: nil, count: 0))
-        if block.bytes.count < 4 * count {
-            block.bytes.deallocate()
-            block.bytes = LargeAllocation.allocate(byteCount: 4 * count)
-        }
-        body(block.bytes.baseAddress!.assumingMemoryBound(to: Float.self))
-        free.withLock { $0.append(block) }
     }
 }

@@ -36,6 +36,28 @@ const struct ckpt_few_rows_kernels *ckpt_few_rows_kernels(void);
 /// Products of factors rounded to bfloat16; sums in float32.
 const struct ckpt_few_rows_kernels *ckpt_bfloat16_few_rows_kernels(void);
 
+/// Products c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0) of more rows with weights that stay as they are: a is packed first, so
+/// that vectors hold a word of several rows, which weights are multiplied with one by one.
+struct ckpt_panel_kernels {
+    /// Terms of a row that are packed together. A packed row has ckpt_panel_words(k, terms) words of 32 bits.
+    long terms;
+    /// Packs terms `first` to `last` (both multiples of `terms`, or `last` = k) of a[m, k]; `out` has room for the words of m
+    /// rows, rounded up to a multiple of 16.
+    void (*pack)(long m, long k, const float *a, long lda, long first, long last, float *out);
+    void (*times_transposed)(
+        long m, long n, long k, const float *packed, const float *b, long ldb, float *c, long ldc, int adding);
+    /// The same with b in bfloat16.
+    void (*times_transposed_compact)(
+        long m, long n, long k, const float *packed, const uint16_t *b, long ldb, float *c, long ldc, int adding);
+};
+
+static inline long ckpt_panel_words(long k, long terms) { return 8 * ((k + terms - 1) / terms); }
+
+/// Products of floats.
+const struct ckpt_panel_kernels *ckpt_panel_kernels(void);
+/// Products of factors rounded to bfloat16; sums in float32.
+const struct ckpt_panel_kernels *ckpt_bfloat16_panel_kernels(void);
+
 /// Products c[m, n] = a[m, k] b[k, n] of large matrices. Both factors are packed first: the left one in panels of `rows` rows,
 /// the right one in panels of `columns` columns, missing rows, columns and terms zero. A word of 32 bits holds `terms` terms of
 /// a sum, so a panel has k / terms words, rounded up, of each row or column.

@@ -1,0 +1,23 @@
+import CheckpointIO
+import Synchronization
+
+/// Memory that is kept from product to product, since fresh pages would cost as much as packing.
+final class SharedScratch: Sendable {
+    private struct Block: @unchecked Sendable {
+        // Sendable because one caller at a time holds it.
+        var bytes: UnsafeMutableRawBufferPointer
+    }
+
+    private let free = Mutex<[Block]>([])
+
+    /// Calls `body` with room for `count` floats.
+    func withFloats(_ count: Int, _ body: (Floats) -> Void) {
+        var block = free.withLock { $0.popLast() } ?? Block(bytes: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        if block.bytes.count < 4 * count {
+            block.bytes.deallocate()
+            block.bytes = LargeAllocation.allocate(byteCount: 4 * count)
+        }
+        body(block.bytes.baseAddress!.assumingMemoryBound(to: Float.self))
+        free.withLock { $0.append(block) }
+    }
+}
