@@ -3,40 +3,77 @@ final class DecodeStep {
     private let model: Model
     private let pool: PagePool
     private let workspace = Workspace()
+    // Of the configuration, which is too large to copy for every head.
+    private let dimension: Int
+    private let group: Int
+    private let queryWidth: Int
+    private let keyValueWidth: Int
+    private let epsilon: Float
 
     init(_ model: Model, _ pool: PagePool) {
         self.model = model
         self.pool = pool
+        let configuration = model.configuration
+        dimension = configuration.headDimension
+        group = configuration.attentionHeadCount / configuration.keyValueHeadCount
+        queryWidth = configuration.queryWidth
+        keyValueWidth = configuration.keyValueWidth
+        epsilon = Float(configuration.rmsNormEpsilon)
+    }
+
+    /// What a step needs to know of one row.
+    private struct Past {
+        /// Of the new token's position.
+        var cosines: UnsafePointer<Float>
+        var sines: UnsafePointer<Float>
+        /// All that is cached, the new token included.
+        var stretches: UnsafeBufferPointer<CachedAttention.Stretch>
+        /// Where the new token goes.
+        var page: Floats
+        var slot: Int
     }
 
     /// Feeds each row's last token and writes the logits of what follows `[rows, vocabulary]`; valid until the next
     /// call. Rows must have been grown.
     func logits(_ team: Team, _ rows: ArraySlice<GenerationRow>) -> Floats {
+        let tables = rows.map { model.rotary.table($0.position) }
+        let parts = rows.map { $0.stretches }
+        return withExtendedLifetime(tables) {
+            parts.flatMap { $0 }.withUnsafeBufferPointer { all in
+                var end = 0
+                let pasts = zip(rows, zip(tables, parts)).map { row, rest in
+                    let (table, own) = rest
+                    end += own.count
+                    return Past(
+                        cosines: table.cosines(row.position - 1), sines: table.sines(row.position - 1),
+                        stretches: UnsafeBufferPointer(rebasing: all[(end - own.count)..<end]),
+                        page: row.pages[row.pages.count - 1], slot: (row.cached - 1) % PagePool.pageTokens)
+                }
+                return logits(team, rows.map { $0.tokens[$0.tokens.count - 1] }, pasts)
+            }
+        }
+    }
+
+    private func logits(_ team: Team, _ tokens: [Int], _ pasts: [Past]) -> Floats {
         let configuration = model.configuration
         let weights = model.weights
-        let count = rows.count
+        let count = tokens.count
         let hidden = configuration.hiddenSize
         let projected = configuration.projectedWidth
         let middle = configuration.intermediateSize
-        let epsilon = Float(configuration.rmsNormEpsilon)
-        let longest = rows.reduce(1) { max($0, $1.position) }
-        let tables = rows.map { model.rotary.table($0.position) }
+        let longest = pasts.reduce(1) { max($0, $1.stretches.count) }
 
         workspace.reset()
         let x = workspace.floats(count * hidden)
         let normed = workspace.floats(count * hidden)
         let qkv = workspace.floats(count * projected)
-        let mixed = workspace.floats(count * configuration.queryWidth)
+        let mixed = workspace.floats(count * queryWidth)
         let gateUp = workspace.floats(count * 2 * middle)
         let product = workspace.floats(count * middle)
         let logits = workspace.floats(count * configuration.vocabularySize)
-        let group = configuration.attentionHeadCount / configuration.keyValueHeadCount
-        let scratchRoom = group * (longest + 3 * PagePool.pageTokens)
+        let scratchRoom = group * longest * PagePool.pageTokens
         let scratch = workspace.floats(team.size * scratchRoom)
-        let first = rows.startIndex
-
-        for (index, row) in rows.enumerated() {
-            let token = row.tokens[row.tokens.count - 1]
+        for (index, token) in tokens.enumerated() {
             weights.embedding.copyRow(token, to: x + index * hidden)
         }
         for (index, layer) in weights.layers.enumerated() {
@@ -48,8 +85,8 @@ final class DecodeStep {
             team.forEach(count * keyHeads) { item, worker in
                 let row = item / keyHeads
                 attend(
-                    rows[first + row], tables[row], layer, index, item % keyHeads, qkv + row * projected,
-                    mixed + row * configuration.queryWidth, scratch + worker * scratchRoom, epsilon)
+                    pasts[row], layer, index, item % keyHeads, qkv + row * projected,
+                    mixed + row * queryWidth, scratch + worker * scratchRoom)
             }
             layer.attentionOutput.forward(team, rows: count, mixed, into: x, adding: true)
             RMSNorm.forward(
@@ -68,15 +105,12 @@ final class DecodeStep {
 
     /// Norms and turns one row's heads that share a key head, caches its keys and values, and attends to all of its past.
     private func attend(
-        _ row: GenerationRow, _ table: RotaryTable, _ layer: LayerWeights, _ index: Int, _ keyHead: Int, _ qkv: Floats,
-        _ output: Floats, _ scratch: Floats, _ epsilon: Float
+        _ past: Past, _ layer: LayerWeights, _ index: Int, _ keyHead: Int, _ qkv: Floats, _ output: Floats,
+        _ scratch: Floats
     ) {
-        let configuration = model.configuration
-        let dimension = configuration.headDimension
-        let group = configuration.attentionHeadCount / configuration.keyValueHeadCount
         let first = keyHead * group * dimension
         let queries = qkv + first
-        let key = qkv + (configuration.queryWidth + keyHead * dimension)
+        let key = qkv + (queryWidth + keyHead * dimension)
         if let queryNorm = layer.queryNorm, let keyNorm = layer.keyNorm {
             RMSNorm.forward(
                 .alone, rows: group, width: dimension, queries, stride: dimension, weight: queryNorm, epsilon: epsilon,
@@ -85,26 +119,13 @@ final class DecodeStep {
                 .alone, rows: 1, width: dimension, key, stride: dimension, weight: keyNorm, epsilon: epsilon,
                 into: key, outputStride: dimension)
         }
-        let position = row.position - 1
-        let (cosines, sines) = (table.cosines(position), table.sines(position))
-        RotaryEmbedding.turn(queries, heads: group, dimension: dimension, cosines, sines, backward: false)
-        RotaryEmbedding.turn(key, heads: 1, dimension: dimension, cosines, sines, backward: false)
+        RotaryEmbedding.turn(
+            queries, heads: group, dimension: dimension, past.cosines, past.sines, backward: false)
+        RotaryEmbedding.turn(key, heads: 1, dimension: dimension, past.cosines, past.sines, backward: false)
         pool.write(
-            key, key + configuration.keyValueWidth, layer: index, head: keyHead, page: row.pages[row.pages.count - 1],
-            slot: (row.cached - 1) % PagePool.pageTokens)
-
-        let shared = row.prompt.pages.count
-        let stretches = shared + row.pages.count
+            key, key + keyValueWidth, layer: index, head: keyHead, page: past.page, slot: past.slot)
         CachedAttention.forward(
-            queries: queries, heads: group, dimension: dimension, stretches: stretches,
-            stretch: { part in
-                let page = part < shared ? row.prompt.pages[part] : row.pages[part - shared]
-                let left =
-                    part < shared
-                    ? row.prompt.count - part * PagePool.pageTokens
-                    : row.cached - (part - shared) * PagePool.pageTokens
-                return CachedAttention.Stretch(
-                    keys: pool.keys(page, layer: index, head: keyHead), count: min(left, PagePool.pageTokens))
-            }, into: output + first, scratch: scratch)
+            queries: queries, heads: group, dimension: dimension, stretches: past.stretches,
+            offset: pool.offset(layer: index, head: keyHead), into: output + first, scratch: scratch)
     }
 }

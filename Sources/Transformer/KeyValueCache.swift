@@ -46,11 +46,9 @@ final class PagePool: @unchecked Sendable {
 
     func giveBack(_ pages: [Floats]) { free.append(contentsOf: pages) }
 
-    /// A head's keys `[dimension, 32]` within a page; its values follow.
+    /// Where a head's keys `[dimension, 32]` begin within a page; its values follow.
     @inline(__always)
-    func keys(_ page: Floats, layer: Int, head: Int) -> Floats {
-        page + (layer * heads + head) * 2 * dimension * Self.pageTokens
-    }
+    func offset(layer: Int, head: Int) -> Int { (layer * heads + head) * 2 * dimension * Self.pageTokens }
 
     /// Writes one token's keys and values of all heads at `slot` of a page.
     @inline(__always)
@@ -66,7 +64,7 @@ final class PagePool: @unchecked Sendable {
     func write(
         _ key: UnsafePointer<Float>, _ value: UnsafePointer<Float>, layer: Int, head: Int, page: Floats, slot: Int
     ) {
-        let columns = keys(page, layer: layer, head: head)
+        let columns = page + offset(layer: layer, head: head)
         for i in 0..<dimension { columns[i * Self.pageTokens + slot] = key[i] }
         (columns + (dimension * Self.pageTokens + slot * dimension)).update(from: value, count: dimension)
     }
@@ -117,6 +115,16 @@ final class GenerationRow: @unchecked Sendable {
 
     /// Position of the token that is next to be fed.
     var position: Int { prompt.count + cached }
+
+    /// The prompt's pages and the sample's own.
+    var stretches: [CachedAttention.Stretch] {
+        func stretches(_ pages: [Floats], _ count: Int) -> [CachedAttention.Stretch] {
+            pages.enumerated().map { index, page in
+                .init(page: page, count: min(count - index * PagePool.pageTokens, PagePool.pageTokens))
+            }
+        }
+        return stretches(prompt.pages, prompt.count) + stretches(pages, cached)
+    }
 
     /// Makes room for the token about to be fed; called by one thread before a step.
     func grow() {

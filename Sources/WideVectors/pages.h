@@ -30,14 +30,17 @@ PART void scores_of(
 
 /// WIDTH times `width` columns of the output.
 PART void columns_of(
-    const int heads, const int width, const float *weights, long stride, const float *values, long count, long dimension,
-    float *output) {
+    const int heads, const int width, const float *weights, long stride, const float *values, const float *next, long count,
+    long dimension, float *output) {
     vector sums[BLOCK][4];
 #pragma unroll
     for (int h = 0; h < heads; h++)
 #pragma unroll
         for (int j = 0; j < width; j++) sums[h][j] = load(output + h * dimension + j * WIDTH);
-    for (long t = 0; t < count; t++)
+    for (long t = 0; t < count; t++) {
+#pragma unroll
+        for (int line = 0; line < width * WIDTH; line += 16)
+            _mm_prefetch((const char *)(next + t * dimension + line), _MM_HINT_T0);
 #pragma unroll
         for (int h = 0; h < heads; h++) {
             const vector w = broadcast(weights[h * stride + t]);
@@ -45,6 +48,7 @@ PART void columns_of(
             for (int j = 0; j < width; j++)
                 sums[h][j] = add(sums[h][j], multiply(w, load(values + t * dimension + j * WIDTH)));
         }
+    }
 #pragma unroll
     for (int h = 0; h < heads; h++)
 #pragma unroll
@@ -52,12 +56,13 @@ PART void columns_of(
 }
 
 PART void values_of(
-    const int heads, const float *weights, long stride, const float *values, long count, long dimension, float *output) {
+    const int heads, const float *weights, long stride, const float *values, const float *next, long count, long dimension,
+    float *output) {
     long column = 0;
     for (; column + 4 * WIDTH <= dimension; column += 4 * WIDTH)
-        columns_of(heads, 4, weights, stride, values + column, count, dimension, output + column);
+        columns_of(heads, 4, weights, stride, values + column, next + column, count, dimension, output + column);
     for (; column < dimension; column += WIDTH)
-        columns_of(heads, 1, weights, stride, values + column, count, dimension, output + column);
+        columns_of(heads, 1, weights, stride, values + column, next + column, count, dimension, output + column);
 }
 
 KERNEL static void scores(
@@ -74,14 +79,15 @@ KERNEL static void scores(
 }
 
 KERNEL static void values(
-    const float *weights, long stride, long heads, const float *values, long count, long dimension, float *output) {
+    const float *weights, long stride, long heads, const float *values, const float *next, long count, long dimension,
+    float *output) {
     for (long h = 0; h < heads; h += BLOCK, weights += BLOCK * stride, output += BLOCK * dimension)
         switch (heads - h) {
-        case 1: values_of(1, weights, stride, values, count, dimension, output); break;
+        case 1: values_of(1, weights, stride, values, next, count, dimension, output); break;
 #if BLOCK == 4
-        case 2: values_of(2, weights, stride, values, count, dimension, output); break;
-        case 3: values_of(3, weights, stride, values, count, dimension, output); break;
+        case 2: values_of(2, weights, stride, values, next, count, dimension, output); break;
+        case 3: values_of(3, weights, stride, values, next, count, dimension, output); break;
 #endif
-        default: values_of(BLOCK, weights, stride, values, count, dimension, output);
+        default: values_of(BLOCK, weights, stride, values, next, count, dimension, output);
         }
 }

@@ -117,9 +117,12 @@ PART void panel_product(
             for (long row = 0; row < rows; row++) {
                 float *to = c + (i + row) * ldc + j;
                 const float *from = sums + row * gatheredStride;
-                if (adding)
-                    for (long column = 0; column < columns; column++) to[column] += from[column];
-                else memcpy(to, from, columns * sizeof(float));
+                for (long column = 0; column < columns; column += 16) {
+                    const __mmask16 there = columns - column >= 16 ? 0xFFFF : (1 << (columns - column)) - 1;
+                    __m512 sum = _mm512_loadu_ps(from + column);
+                    if (adding) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(there, to + column));
+                    _mm512_mask_storeu_ps(to + column, there, sum);
+                }
             }
         }
     }

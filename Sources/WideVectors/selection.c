@@ -13,6 +13,7 @@ extern const struct ckpt_panel_kernels ckpt_panels_avx512, ckpt_panels_bfloat16_
 extern const struct ckpt_few_rows_kernels ckpt_few_rows_avx2, ckpt_few_rows_avx512, ckpt_few_rows_bfloat16_avx512;
 extern const struct ckpt_attention_kernels ckpt_attention_avx2, ckpt_attention_avx512;
 extern const struct ckpt_page_kernels ckpt_pages_avx2, ckpt_pages_avx512;
+extern const struct ckpt_loop_kernels ckpt_loops_avx2, ckpt_loops_avx512;
 
 /// What may be used at most: 0 what any x86-64 has, 1 AVX2, 2 AVX-512.
 static int asked_limit(void) {
@@ -31,24 +32,24 @@ static int limit(void) {
     return value;
 }
 
-int ckpt_has_wide_vectors(void) {
+static int has_avx2(void) {
     return limit() >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
 /// Of AVX-512 what processors have had from the second generation on.
 static int has_avx512(void) {
-    return limit() >= 2 && ckpt_has_wide_vectors() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    return limit() >= 2 && has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
 static int has_bfloat16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 
 const char *ckpt_vectors(void) {
-    return has_bfloat16() ? "AVX512-BF16" : has_avx512() ? "AVX-512" : ckpt_has_wide_vectors() ? "AVX2" : "SSE2";
+    return has_bfloat16() ? "AVX512-BF16" : has_avx512() ? "AVX-512" : has_avx2() ? "AVX2" : "SSE2";
 }
 
 const struct ckpt_few_rows_kernels *ckpt_few_rows_kernels(void) {
-    return has_avx512() ? &ckpt_few_rows_avx512 : ckpt_has_wide_vectors() ? &ckpt_few_rows_avx2 : 0;
+    return has_avx512() ? &ckpt_few_rows_avx512 : has_avx2() ? &ckpt_few_rows_avx2 : 0;
 }
 
 const struct ckpt_few_rows_kernels *ckpt_bfloat16_few_rows_kernels(void) {
@@ -64,7 +65,7 @@ const struct ckpt_panel_kernels *ckpt_bfloat16_panel_kernels(void) {
 }
 
 const struct ckpt_product_kernels *ckpt_product_kernels(void) {
-    return has_avx512() ? &ckpt_products_avx512 : ckpt_has_wide_vectors() ? &ckpt_products_avx2 : 0;
+    return has_avx512() ? &ckpt_products_avx512 : has_avx2() ? &ckpt_products_avx2 : 0;
 }
 
 const struct ckpt_product_kernels *ckpt_bfloat16_product_kernels(void) {
@@ -73,16 +74,19 @@ const struct ckpt_product_kernels *ckpt_bfloat16_product_kernels(void) {
 
 const struct ckpt_page_kernels *ckpt_page_kernels(long dimension) {
     return dimension % 16 == 0 && has_avx512() ? &ckpt_pages_avx512
-        : dimension % 8 == 0 && ckpt_has_wide_vectors() ? &ckpt_pages_avx2 : 0;
+        : dimension % 8 == 0 && has_avx2() ? &ckpt_pages_avx2 : 0;
 }
 
 const struct ckpt_attention_kernels *ckpt_attention_kernels(void) {
-    return has_avx512() ? &ckpt_attention_avx512 : ckpt_has_wide_vectors() ? &ckpt_attention_avx2 : 0;
+    return has_avx512() ? &ckpt_attention_avx512 : has_avx2() ? &ckpt_attention_avx2 : 0;
+}
+
+const struct ckpt_loop_kernels *ckpt_loop_kernels(void) {
+    return has_avx512() ? &ckpt_loops_avx512 : has_avx2() ? &ckpt_loops_avx2 : 0;
 }
 
 #else
 
-int ckpt_has_wide_vectors(void) { return 0; }
 const char *ckpt_vectors(void) { return "portable"; }
 const struct ckpt_few_rows_kernels *ckpt_few_rows_kernels(void) { return 0; }
 const struct ckpt_few_rows_kernels *ckpt_bfloat16_few_rows_kernels(void) { return 0; }
@@ -92,5 +96,6 @@ const struct ckpt_product_kernels *ckpt_product_kernels(void) { return 0; }
 const struct ckpt_product_kernels *ckpt_bfloat16_product_kernels(void) { return 0; }
 const struct ckpt_page_kernels *ckpt_page_kernels(long dimension) { return 0; }
 const struct ckpt_attention_kernels *ckpt_attention_kernels(void) { return 0; }
+const struct ckpt_loop_kernels *ckpt_loop_kernels(void) { return 0; }
 
 #endif

@@ -234,11 +234,18 @@ import Transformer
         }
         var output = [Float](repeating: 1, count: heads * dimension)
         var scratch = [Float](repeating: 0, count: heads * 96)
+        // They begin somewhere within.
+        let offset = 48
         pages.withUnsafeBufferPointer { pages in
-            CachedAttention.forward(
-                queries: queries, heads: heads, dimension: dimension, stretches: 3,
-                stretch: { .init(keys: pages.baseAddress! + $0 * 64 * dimension, count: min(32, tokens - $0 * 32)) },
-                into: &output, scratch: &scratch)
+            let stretches = (0..<3).map { index in
+                CachedAttention.Stretch(
+                    page: pages.baseAddress! + index * 64 * dimension - offset, count: min(32, tokens - index * 32))
+            }
+            stretches.withUnsafeBufferPointer {
+                CachedAttention.forward(
+                    queries: queries, heads: heads, dimension: dimension, stretches: $0, offset: offset, into: &output,
+                    scratch: &scratch)
+            }
         }
         for head in 0..<heads {
             let own = head * dimension..<(head + 1) * dimension

@@ -3,13 +3,13 @@ import WideVectors
 
 /// Attention of one new token over cached pages.
 package enum CachedAttention {
-    /// A stretch of cached tokens: a page's keys of one head (its values follow) and how many tokens are valid.
+    /// A stretch of cached tokens: a page, and how many of its tokens are valid.
     package struct Stretch {
-        var keys: UnsafePointer<Float>
+        var page: UnsafePointer<Float>
         var count: Int
 
-        package init(keys: UnsafePointer<Float>, count: Int) {
-            self.keys = keys
+        package init(page: UnsafePointer<Float>, count: Int) {
+            self.page = page
             self.count = count
         }
     }
@@ -41,24 +41,25 @@ package enum CachedAttention {
     }
 
     /// softmax(query · keys / √dimension) · values for queries `[heads, dimension]` of heads that share them, into outputs
-    /// of the same shape. `scratch` has room for 32 numbers a head and page.
+    /// of the same shape. The keys [dimension, 32] begin `offset` numbers into a page, their values [32, dimension] follow;
+    /// memory is asked for those of the next offset at the end. `scratch` has room for 32 numbers a head and page.
     package static func forward(
-        queries: UnsafePointer<Float>, heads: Int, dimension: Int, stretches: Int, stretch: (Int) -> Stretch,
+        queries: UnsafePointer<Float>, heads: Int, dimension: Int, stretches: UnsafeBufferPointer<Stretch>, offset: Int,
         into output: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
     ) {
         let kernels = kernels(dimension)
         let scale = 1 / Float(dimension).squareRoot()
-        let room = stretches * 32
-        for index in 0..<stretches {
-            let part = stretch(index)
+        let room = stretches.count * 32
+        let half = dimension * 32
+        let first = stretches[0].page + offset
+        for (index, part) in stretches.enumerated() {
+            let keys = part.page + offset
             if let kernels {
-                // Behind the last page's keys come its values.
-                let next = index + 1 < stretches ? stretch(index + 1).keys : part.keys + dimension * 32
-                kernels.scores(queries, heads, dimension, part.keys, next, scratch + index * 32, room)
+                let next = index + 1 < stretches.count ? stretches[index + 1].page + offset : first + half
+                kernels.scores(queries, heads, dimension, keys, next, scratch + index * 32, room)
             } else {
                 for head in 0..<heads {
-                    scores(
-                        queries + head * dimension, part.keys, dimension, into: scratch + (head * room + index * 32))
+                    scores(queries + head * dimension, keys, dimension, into: scratch + (head * room + index * 32))
                 }
             }
         }
@@ -67,15 +68,15 @@ package enum CachedAttention {
             let (tops, sums) = (numbers.baseAddress!, numbers.baseAddress! + heads)
             tops.update(repeating: -.infinity, count: heads)
             sums.update(repeating: 0, count: heads)
-            for index in 0..<stretches {
-                let count = stretch(index).count
+            for (index, part) in stretches.enumerated() {
                 for head in 0..<heads {
-                    tops[head] = max(tops[head], VectorMath.maximum(scratch + (head * room + index * 32), count))
+                    tops[head] = max(tops[head], VectorMath.maximum(scratch + (head * room + index * 32), part.count))
                 }
             }
-            for index in 0..<stretches {
-                let part = stretch(index)
-                let values = part.keys + dimension * 32
+            for (index, part) in stretches.enumerated() {
+                let values = part.page + (offset + half)
+                let next =
+                    index + 1 < stretches.count ? stretches[index + 1].page + (offset + half) : first + 2 * half
                 for head in 0..<heads {
                     let weights = scratch + (head * room + index * 32)
                     sums[head] += VectorMath.exponentials(
@@ -86,7 +87,7 @@ package enum CachedAttention {
                             weights[t], values + t * dimension, into: output + head * dimension, dimension)
                     }
                 }
-                kernels?.values(scratch + index * 32, room, heads, values, part.count, dimension, output)
+                kernels?.values(scratch + index * 32, room, heads, values, next, part.count, dimension, output)
             }
             for head in 0..<heads {
                 let inverse = 1 / sums[head]

@@ -30,11 +30,11 @@ package enum LogProbabilities {
         var sum = Lane.zero
         var weighted = Lane.zero
         var i = 0
-        if VectorMath.hasWideLoops {
+        if let loops = VectorMath.wideLoops {
             i = count & ~7
             withUnsafeMutableBytes(of: &sum) { sum in
                 withUnsafeMutableBytes(of: &weighted) { weighted in
-                    ckpt_softmax_sums(
+                    loops.softmax_sums(
                         x, scale, top, i, sum.assumingMemoryBound(to: Float.self).baseAddress!,
                         weighted.assumingMemoryBound(to: Float.self).baseAddress!)
                 }
@@ -80,9 +80,9 @@ package enum LogProbabilities {
                     return spread == 0 ? p * -direct : p * -(base + spread * logp)
                 }
                 var i = 0
-                if VectorMath.hasWideLoops {
+                if let loops = VectorMath.wideLoops {
                     i = vocabulary & ~7
-                    ckpt_log_probability_gradients(z, inverseTemperature, normalizer, direct, base, spread, i)
+                    loops.log_probability_gradients(z, inverseTemperature, normalizer, direct, base, spread, i)
                 }
                 while i + 8 <= vocabulary {
                     store(gradient(load(z, i)), z, i)

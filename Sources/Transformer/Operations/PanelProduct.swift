@@ -10,7 +10,7 @@ package enum PanelProduct {
     /// Columns whose sums kernels gather, or half of them.
     private static let step = 24
     /// Numbers that a thread packs at least.
-    private static let packedAlone = 1 << 15
+    private static let packedAlone = 1 << 13
     /// For more rows packing the weights too is as fast, or faster (docs/engine.md).
     private static let mostRows = 256
 

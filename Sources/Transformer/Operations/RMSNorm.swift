@@ -5,7 +5,7 @@ package enum RMSNorm {
         _ team: Team, rows: Int, width: Int, _ x: UnsafePointer<Float>, stride: Int, weight: UnsafePointer<Float>,
         epsilon: Float, into y: UnsafeMutablePointer<Float>, outputStride: Int
     ) {
-        team.split(rows, grain: max(1, 65_536 / width)) { range, _ in
+        team.split(rows, grain: max(1, 16_384 / width)) { range, _ in
             for row in range {
                 let x = x + row * stride
                 let y = y + row * outputStride

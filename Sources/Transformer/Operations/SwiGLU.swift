@@ -12,9 +12,9 @@ package enum SwiGLU {
                 let up = gate + width
                 let y = y + row * width
                 var i = 0
-                if VectorMath.hasWideLoops {
+                if let loops = VectorMath.wideLoops {
                     i = width & ~7
-                    ckpt_swiglu(gate, up, y, i)
+                    loops.swiglu(gate, up, y, i)
                 }
                 while i + 8 <= width {
                     let g = load(gate, i)
@@ -40,9 +40,9 @@ package enum SwiGLU {
                 let up = gate + width
                 let dy = dy + row * width
                 var i = 0
-                if VectorMath.hasWideLoops {
+                if let loops = VectorMath.wideLoops {
                     i = width & ~7
-                    ckpt_swiglu_backward(gate, up, dy, i)
+                    loops.swiglu_backward(gate, up, dy, i)
                 }
                 while i + 8 <= width {
                     let (dg, du, y) = gradients(load(gate, i), load(up, i), load(dy, i))

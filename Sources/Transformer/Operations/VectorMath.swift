@@ -74,8 +74,8 @@ func exponential(_ x: Lane) -> Lane {
 }
 
 enum VectorMath {
-    /// Whether the loops of `WideVectors` may be called. They have the bits of those here, in half the time.
-    static let hasWideLoops = ckpt_has_wide_vectors() != 0
+    /// Loops in wider vectors, where the processor has them: the bits of those here, in half the time.
+    static let wideLoops = ckpt_loop_kernels()?.pointee
 
     /// The sum of products of two vectors.
     @inline(__always)
@@ -165,10 +165,10 @@ enum VectorMath {
     ) -> Float {
         var sum = Lane.zero
         var i = 0
-        if hasWideLoops {
+        if let wideLoops {
             i = count & ~7
             withUnsafeMutableBytes(of: &sum) {
-                ckpt_exponentials(x, scale, offset, y, i, $0.assumingMemoryBound(to: Float.self).baseAddress!)
+                wideLoops.exponentials(x, scale, offset, y, i, $0.assumingMemoryBound(to: Float.self).baseAddress!)
             }
         }
         while i + 8 <= count {

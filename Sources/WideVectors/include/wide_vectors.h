@@ -7,8 +7,6 @@
 
 #include <stdint.h>
 
-/// Whether the processor has AVX2 and FMA: functions outside of tables may be called only then.
-int ckpt_has_wide_vectors(void);
 /// The widest instructions in use, in words. The environment's CKPT_MAX_CPU_ISA (sse2, avx2, avx512) narrows them, so that
 /// machines of several kinds can give the same bits.
 const char *ckpt_vectors(void);
@@ -116,26 +114,29 @@ struct ckpt_page_kernels {
     /// Asks memory for `next`, the keys that come after these.
     void (*scores)(
         const float *queries, long heads, long dimension, const float *keys, const float *next, float *scores, long stride);
-    /// output[heads, dimension] += Σ weights[t] values[t], over `count` rows [dimension].
+    /// output[heads, dimension] += Σ weights[t] values[t], over `count` rows [dimension]. Asks memory for as much from `next` on.
     void (*values)(
-        const float *weights, long stride, long heads, const float *values, long count, long dimension, float *output);
+        const float *weights, long stride, long heads, const float *values, const float *next, long count, long dimension,
+        float *output);
 };
 
 /// For heads of so many numbers, a multiple of eight.
 const struct ckpt_page_kernels *ckpt_page_kernels(long dimension);
 
-// Loops over `count` numbers, a multiple of eight, with the bits of the loops in Sources/Transformer/Operations. Sums are
-// given as they stand in the eight lanes.
+/// Loops over `count` numbers, a multiple of eight, with the bits of the loops in Sources/Transformer/Operations, whatever the
+/// vectors. Sums are given as they stand in the eight lanes.
+struct ckpt_loop_kernels {
+    /// y = e^(x · scale − offset), and the sums of y.
+    void (*exponentials)(const float *x, float scale, float offset, float *y, long count, float *sums);
+    /// With d = x · scale − top: the sums of e^d and of d e^d.
+    void (*softmax_sums)(const float *x, float scale, float top, long count, float *sums, float *weighted);
+    /// With l = z · scale − normalizer: z = −e^l direct, or −e^l (base + spread l) where spread is not 0.
+    void (*log_probability_gradients)(
+        float *z, float scale, float normalizer, float direct, float base, float spread, long count);
+    /// y = silu(gate) · up.
+    void (*swiglu)(const float *gate, const float *up, float *y, long count);
+    /// Replaces gate and up by their gradients, and the gradient in dy by silu(gate) · up.
+    void (*swiglu_backward)(float *gate, float *up, float *dy, long count);
+};
 
-/// y = e^(x · scale − offset), and the sums of y.
-void ckpt_exponentials(const float *x, float scale, float offset, float *y, long count, float *sums);
-/// With d = x · scale − top: the sums of e^d and of d e^d.
-void ckpt_softmax_sums(const float *x, float scale, float top, long count, float *sums, float *weighted);
-/// With l = z · scale − normalizer: z = −e^l direct, or −e^l (base + spread l) where spread is not 0.
-void ckpt_log_probability_gradients(
-    float *z, float scale, float normalizer, float direct, float base, float spread, long count);
-/// y = silu(gate) · up.
-void ckpt_swiglu(const float *gate, const float *up, float *y, long count);
-/// Replaces gate and up by their gradients, and the gradient in dy by silu(gate) · up.
-void ckpt_swiglu_backward(float *gate, float *up, float *dy, long count);
-
+const struct ckpt_loop_kernels *ckpt_loop_kernels(void);
