@@ -73,6 +73,9 @@ final class DecodeStep {
         let logits = workspace.floats(count * configuration.vocabularySize)
         let scratchRoom = group * longest * PagePool.pageTokens
         let scratch = workspace.floats(team.size * scratchRoom)
+        let keyHeads = configuration.keyValueHeadCount
+        // Memory is asked for the next head's keys while a head's values are read; only a few rows are shared out by heads.
+        let together = count >= 4 * team.size ? keyHeads : 1
         for (index, token) in tokens.enumerated() {
             weights.embedding.copyRow(token, to: x + index * hidden)
         }
@@ -81,12 +84,13 @@ final class DecodeStep {
                 team, rows: count, width: hidden, x, stride: hidden, weight: layer.attentionNorm, epsilon: epsilon,
                 into: normed, outputStride: hidden)
             layer.queryKeyValue.forward(team, rows: count, normed, into: qkv)
-            let keyHeads = configuration.keyValueHeadCount
-            team.forEach(count * keyHeads) { item, worker in
-                let row = item / keyHeads
-                attend(
-                    pasts[row], layer, index, item % keyHeads, qkv + row * projected,
-                    mixed + row * queryWidth, scratch + worker * scratchRoom)
+            team.forEach(count * keyHeads / together) { item, worker in
+                for part in (item * together)..<((item + 1) * together) {
+                    let row = part / keyHeads
+                    attend(
+                        pasts[row], layer, index, part % keyHeads, qkv + row * projected, mixed + row * queryWidth,
+                        scratch + worker * scratchRoom)
+                }
             }
             layer.attentionOutput.forward(team, rows: count, mixed, into: x, adding: true)
             RMSNorm.forward(

@@ -37,10 +37,11 @@ PART void columns_of(
     for (int h = 0; h < heads; h++)
 #pragma unroll
         for (int j = 0; j < width; j++) sums[h][j] = load(output + h * dimension + j * WIDTH);
-    for (long t = 0; t < count; t++) {
+    for (long t = 0; t < 32; t++) {
 #pragma unroll
         for (int line = 0; line < width * WIDTH; line += 16)
             _mm_prefetch((const char *)(next + t * dimension + line), _MM_HINT_T0);
+        if (t >= count) continue;
 #pragma unroll
         for (int h = 0; h < heads; h++) {
             const vector w = broadcast(weights[h * stride + t]);

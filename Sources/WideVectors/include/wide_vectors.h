@@ -114,7 +114,8 @@ struct ckpt_page_kernels {
     /// Asks memory for `next`, the keys that come after these.
     void (*scores)(
         const float *queries, long heads, long dimension, const float *keys, const float *next, float *scores, long stride);
-    /// output[heads, dimension] += Σ weights[t] values[t], over `count` rows [dimension]. Asks memory for as much from `next` on.
+    /// output[heads, dimension] += Σ weights[t] values[t], over `count` of a page's 32 rows [dimension]. Asks memory for as many
+    /// from `next` on.
     void (*values)(
         const float *weights, long stride, long heads, const float *values, const float *next, long count, long dimension,
         float *output);
