@@ -51,9 +51,11 @@ final class DecoderPass {
     }
 
     /// Runs all layers and returns the hidden states before the final norm `[tokens, hidden]`, valid until the next
-    /// pass. `onLayer` sees each layer's queries, keys and values.
+    /// pass. `onLayer` sees each layer's queries, keys and values. Where nothing is kept and only some `rows` are wanted
+    /// (ascending), the others' states are undefined: what follows the last layer's attention is left out for them.
     func forward(
         _ team: Team, _ batch: PackedBatch, _ weights: DecoderWeights, rotary: RotaryTables, keeping: Keeping,
+        rows: [Int]? = nil,
         onLayer: ((_ layer: Int, _ queryKeyValue: UnsafePointer<Float>) -> Void)? = nil
     ) -> Floats {
         precondition(
@@ -97,7 +99,10 @@ final class DecoderPass {
                 output = workspace.floats(tokenCount * hidden)
                 activations.append(current)
             }
-            forward(layer, current, into: output, onLayer: { onLayer?(index, current.queryKeyValue) })
+            let isLast = index == weights.layers.count - 1
+            forward(
+                layer, current, into: output, rows: isLast && keeping == .nothing ? rows : nil,
+                onLayer: { onLayer?(index, current.queryKeyValue) })
             x = output
         }
         return x
@@ -115,9 +120,10 @@ final class DecoderPass {
 
     /// One layer. `output` may be nil when only the activations are wanted again, and may be the layer's input.
     private func forward(
-        _ layer: LayerWeights, _ current: LayerActivations, into output: Floats?, onLayer: (() -> Void)? = nil
+        _ layer: LayerWeights, _ current: LayerActivations, into output: Floats?, rows: [Int]? = nil,
+        onLayer: (() -> Void)? = nil
     ) {
-        let count = tokenCount
+        var count = tokenCount
         let hidden = configuration.hiddenSize
         let projected = configuration.projectedWidth
         RMSNorm.forward(
@@ -134,6 +140,11 @@ final class DecoderPass {
             team, layout, qkv: current.queryKeyValue, into: current.attention, normalizers: current.normalizers,
             scratch: attentionScratch)
         copy(current.input, to: current.middle, count * hidden)
+        if let rows {
+            count = rows.count
+            gather(rows, of: current.attention, width: configuration.queryWidth)
+            gather(rows, of: current.middle, width: hidden)
+        }
         layer.attentionOutput.forward(team, rows: count, current.attention, into: current.middle, adding: true)
         RMSNorm.forward(
             team, rows: count, width: hidden, current.middle, stride: hidden, weight: layer.mlpNorm, epsilon: epsilon,
@@ -143,6 +154,18 @@ final class DecoderPass {
         SwiGLU.forward(team, rows: count, width: configuration.intermediateSize, current.gateUp, into: wide)
         copy(current.middle, to: output, count * hidden)
         layer.down.forward(team, rows: count, wide, into: output, adding: true)
+        if let rows {
+            for (place, row) in rows.enumerated().reversed() where place < row {
+                (output + row * hidden).update(from: output + place * hidden, count: hidden)
+            }
+        }
+    }
+
+    /// Moves ascending rows to the front.
+    private func gather(_ rows: [Int], of x: Floats, width: Int) {
+        for (place, row) in rows.enumerated() where place < row {
+            (x + place * width).update(from: x + row * width, count: width)
+        }
     }
 
     private func copy(_ source: Floats, to target: Floats, _ count: Int) {

@@ -71,7 +71,7 @@ public final class Model: @unchecked Sendable {
     /// Logits `[positions][vocabulary]` at the given places of the packed batch.
     public func logits(_ batch: PackedBatch, positions: [Int]) -> [[Float]] {
         turn.withLock {
-            let parts = runForward(batch, keeping: .nothing)
+            let parts = runForward(batch, keeping: .nothing, positions: positions)
             var result: [[Float]] = []
             result.reserveCapacity(positions.count)
             forEachChunk(positions.count) { range in
@@ -93,7 +93,7 @@ public final class Model: @unchecked Sendable {
     /// Log-probabilities and entropies at logits / `temperature`.
     public func score(_ batch: PackedBatch, _ positions: [ScoredPosition], temperature: Float = 1) -> PositionScores {
         turn.withLock {
-            let parts = runForward(batch, keeping: .nothing)
+            let parts = runForward(batch, keeping: .nothing, positions: positions.map(\.position))
             var scores = PositionScores(logProbabilities: [], entropies: [])
             forEachChunk(positions.count) { range in
                 let chunk = headChunk(parts, positions[range].map(\.position))
@@ -160,16 +160,19 @@ public final class Model: @unchecked Sendable {
         isSmall && EngineThreads.count > 1 && batch.parents.count { $0 == nil } >= 2 * EngineThreads.count
     }
 
+    /// States of all tokens, or only of those at `positions`.
     private func runForward(
-        _ batch: PackedBatch, keeping: DecoderPass.Keeping,
+        _ batch: PackedBatch, keeping: DecoderPass.Keeping, positions: [Int]? = nil,
         onLayer: ((_ part: Part, _ layer: Int, _ queryKeyValue: UnsafePointer<Float>) -> Void)? = nil
     ) -> [Part] {
         let parts = cut(batch, into: sharesSequences(batch) ? EngineThreads.count : 1)
         let team = parts.count == 1 ? Team.everyone : Team.alone
+        // A small model's products would have other bits beside other rows.
+        let rows = parts.count == 1 && !isSmall ? positions.map { Set($0).sorted() } : nil
         Team.everyone.forEach(parts.count) { index, _ in
             let part = parts[index]
             part.hidden = part.pass.forward(
-                team, part.batch, weights, rotary: rotary, keeping: keeping,
+                team, part.batch, weights, rotary: rotary, keeping: keeping, rows: rows,
                 onLayer: onLayer.map { body in { body(part, $0, $1) } })
         }
         return parts
@@ -186,29 +189,36 @@ public final class Model: @unchecked Sendable {
                 let batch = PackedBatch(prompts)
                 let projected = configuration.projectedWidth
                 let (queryWidth, keyValueWidth) = (configuration.queryWidth, configuration.keyValueWidth)
-                let parts = runForward(batch, keeping: .nothing) { part, layer, qkv in
+                let lasts = prompts.indices.map { batch.offsets[$0 + 1] - 1 }
+                let parts = runForward(batch, keeping: .nothing, positions: lasts) { part, layer, qkv in
                     for place in part.places {
-                        // Places are whole prompts, since prompts continue nothing.
-                        var prompt = 0
-                        var end = batch.segmentCount
-                        while end - prompt > 1 {
-                            let middle = (prompt + end) / 2
-                            if batch.offsets[middle] <= place.whole { prompt = middle } else { end = middle }
-                        }
-                        // The one part of a batch left whole has one place for all.
-                        for row in place.here..<(place.here + place.count) {
-                            let token = place.whole + row - place.here
-                            while token >= batch.offsets[prompt + 1] { prompt += 1 }
-                            let keys = qkv + (row * projected + queryWidth)
-                            onToken(
-                                prompt, token - batch.offsets[prompt], layer, keys, keys + keyValueWidth)
+                        // Places are whole prompts, since prompts continue nothing; the one part of a batch left whole
+                        // has one place for all, which the threads share.
+                        Team.everyone.split(place.count, grain: 256) { range, _ in
+                            var prompt = 0
+                            var end = batch.segmentCount
+                            while end - prompt > 1 {
+                                let middle = (prompt + end) / 2
+                                if batch.offsets[middle] <= place.whole + range.lowerBound {
+                                    prompt = middle
+                                } else {
+                                    end = middle
+                                }
+                            }
+                            for offset in range {
+                                let token = place.whole + offset
+                                while token >= batch.offsets[prompt + 1] { prompt += 1 }
+                                let keys = qkv + ((place.here + offset) * projected + queryWidth)
+                                onToken(
+                                    prompt, token - batch.offsets[prompt], layer, keys, keys + keyValueWidth)
+                            }
                         }
                     }
                 }
                 let vocabulary = configuration.vocabularySize
                 var result: [[Float]] = []
                 forEachChunk(prompts.count) { range in
-                    let chunk = headChunk(parts, range.map { batch.offsets[$0 + 1] - 1 })
+                    let chunk = headChunk(parts, Array(lasts[range]))
                     for row in 0..<chunk.rows {
                         result.append(
                             Array(UnsafeBufferPointer(start: chunk.logits + row * vocabulary, count: vocabulary)))

@@ -111,6 +111,40 @@ import Transformer
         }
     }
 
+    /// What follows the last attention is left out for tokens whose logits nobody asks for, where the model is not small.
+    @Test func aFewPositionsEqualThoseOfAll() throws {
+        let configuration = try ModelConfiguration(
+            json: """
+                {"model_type": "llama", "vocab_size": 500, "hidden_size": 384, "intermediate_size": 640,
+                 "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2,
+                 "max_position_embeddings": 512, "tie_word_embeddings": true}
+                """)
+        let model = Model(ModelParameters(configuration, randomSeed: 5))
+        let texts = (0..<3).map { row in (0..<(20 + 9 * row)).map { ($0 * 7919 + row * 104_729) % 500 } }
+        let batch = PackedBatch(texts)
+        let all = model.logits(batch, positions: Array(batch.tokens.indices))
+        // In any order, and one twice.
+        let few = [40, 3, 19, 76, 3]
+        for (own, position) in zip(model.logits(batch, positions: few), few) {
+            #expect(relativeError(own, all[position]) < 1e-5)
+        }
+        #expect(model.logits(batch, positions: []).isEmpty)
+        let scored = few.map { ScoredPosition(position: $0, target: 7) }
+        let whole = model.score(batch, batch.tokens.indices.map { ScoredPosition(position: $0, target: 7) })
+        let scores = model.score(batch, scored)
+        #expect(relativeError(scores.logProbabilities, few.map { whole.logProbabilities[$0] }) < 1e-5)
+        #expect(relativeError(scores.entropies, few.map { whole.entropies[$0] }) < 1e-5)
+        var prompts = 0
+        _ = Generator(model).generate(
+            texts.enumerated().map { GenerationRequest(prompt: $1, promptKey: $0) },
+            SamplingOptions(temperature: 0, maximumNewTokens: 2),
+            onPrompt: { request, logits in
+                prompts += 1
+                #expect(relativeError(logits, all[batch.offsets[request + 1] - 1]) < 1e-5)
+            })
+        #expect(prompts == texts.count)
+    }
+
     @Test func sameInputsSameBits() throws {
         let fixture = Fixture.named("qwen3")
         let parameters = try fixture.parameters()
