@@ -1,8 +1,8 @@
 import COpenBLAS
 
 /// Products of row-major matrices: those of large ones by `PackedProduct`, those of fewer rows with many weights by
-/// `FewRowsProduct` and `PanelProduct`, the rest by OpenBLAS, for which the team shares out columns or rows of the result. The latter are in float32 whatever the
-/// precision.
+/// `FewRowsProduct` and `PanelProduct`, the rest by OpenBLAS, for which the team shares out columns or rows of the result.
+/// The latter are in float32 whatever the precision.
 package enum MatrixProduct {
     /// Below this many multiplications handing work to another thread costs more than it saves.
     private static let sharedFrom = 100_000

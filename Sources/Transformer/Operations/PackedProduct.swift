@@ -1,5 +1,3 @@
-import CheckpointIO
-import Synchronization
 import WideVectors
 
 /// c[m, n] = a b + (adding ? c : 0) for large matrices, on all threads (docs/engine.md has the rates).
