@@ -16,9 +16,10 @@ func tests(of name: String, _ dependencies: [Target.Dependency] = [], fixtures: 
         swiftSettings: warningsAreErrors)
 }
 
-func systemLibrary(_ name: String, pkgConfig: String, apt package: String) -> Target {
-    .systemLibrary(
-        name: name, path: "Sources/CLibraries/" + name, pkgConfig: pkgConfig, providers: [.apt([package])])
+func systemLibrary(
+    _ name: String, in folder: String = "Sources/CLibraries", pkgConfig: String, apt package: String
+) -> Target {
+    .systemLibrary(name: name, path: "\(folder)/\(name)", pkgConfig: pkgConfig, providers: [.apt([package])])
 }
 
 let package = Package(
@@ -29,7 +30,6 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
-        systemLibrary("CHDF5", pkgConfig: "hdf5", apt: "libhdf5-dev"),
         systemLibrary("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
         systemLibrary("COpenBLAS", pkgConfig: "openblas", apt: "libopenblas-dev"),
         systemLibrary("CPCRE2", pkgConfig: "libpcre2-8", apt: "libpcre2-dev"),
@@ -40,7 +40,7 @@ let package = Package(
         .target(name: "SHA256Blocks"),
 
         library("OrderedJSON", []),
-        library("CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
+        library("CheckpointIO", ["OrderedJSON", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
         library("Tokenization", ["OrderedJSON", "CPCRE2"]),
         library("Transformer", ["OrderedJSON", "CheckpointIO", "COpenBLAS", "WideVectors"]),
         library("Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
@@ -88,6 +88,8 @@ let package = Package(
         tests(of: "FuzzTargets", fixtures: true),
 
         tests(of: "OrderedJSON"),
+        // The library that stock tools read HDF5 with; the program itself does without it.
+        systemLibrary("CHDF5", in: "Tests", pkgConfig: "hdf5", apt: "libhdf5-dev"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
         tests(of: "Tokenization", ["OrderedJSON", "CheckpointIO"], fixtures: true),
         tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"], fixtures: true),

@@ -5,8 +5,6 @@ import OrderedJSON
 public enum CheckpointError: Error, CustomStringConvertible, Equatable {
     /// The operating system refused an operation.
     case system(path: String, operation: String, code: Int32)
-    /// libhdf5 refused an operation while writing.
-    case hdf5(path: String, operation: String, detail: String)
     /// The file is there and would have to be replaced.
     case exists(path: String)
     /// The content contradicts the format or itself: damaged, cut short, or forged.
@@ -24,8 +22,6 @@ public enum CheckpointError: Error, CustomStringConvertible, Equatable {
         switch self {
         case .system(let path, let operation, let code):
             "\(path): cannot \(operation): \(String(cString: strerror(code)).lowercased())\(Self.hint(for: code))"
-        case .hdf5(let path, let operation, let detail):
-            "\(path): cannot \(operation): \(detail)"
         case .exists(let path):
             "\(path): exists already; choose another name or overwrite it with --force"
         case .damaged(let path, let place, let problem):

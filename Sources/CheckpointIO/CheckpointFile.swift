@@ -1,5 +1,5 @@
 /// An opened checkpoint. Opening reads and checks the whole structure, all metadata and the record digest; reading
-/// checks every chunk. Immutable and thread-safe. libhdf5 takes no part: input goes through a strict reader.
+/// checks every chunk. Immutable and thread-safe. The reader is ckpt's own, and strict; libhdf5 takes no part.
 ///
 /// The file is read while the object lives; a checkpoint is never changed in place, so that is safe.
 public final class CheckpointFile: Sendable {

@@ -4,8 +4,9 @@ import Glibc
 public enum LargeAllocation {
     /// Uninitialised memory, 64-byte aligned or better; large blocks ask the system for huge pages.
     ///
-    /// The first touch of a fresh page costs as much as decoding what goes into it; with huge pages it is a tenth.
-    /// Freed with `deallocate()`.
+    /// For what is gone through often: a stream decoded from weights in huge pages is 8 to 10 % faster. Their first touch
+    /// costs a tenth of that of small ones where the memory is at hand, but several times as much in a virtual machine
+    /// whose host has to provide it (docs/benchmarks.md). Freed with `deallocate()`.
     public static func allocate(byteCount: Int) -> UnsafeMutableRawBufferPointer {
         let hugePage = 2 << 20
         guard byteCount >= hugePage else { return .allocate(byteCount: byteCount, alignment: 64) }

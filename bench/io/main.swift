@@ -2,8 +2,9 @@
 // tests of crashes and faults run.
 //
 //     io-bench save IN.h5 OUT.h5        decode IN into memory, then save it anew
-//     io-bench load FILE.h5             read all tensors into fresh, then into the same memory
-//     io-bench copy IN.h5 OUT.h5        copy, the first tensor newly compressed
+//     io-bench load FILE.h5 [huge]      read all tensors into fresh, then into the same memory; as the system gives it,
+//                                       or in huge pages, which the engine asks for
+//     io-bench copy IN.h5 OUT.h5        copy, a number of the first tensor changed, which is decoded and compressed anew
 //     io-bench random OUT.h5 MEGABYTES SEED    save random bf16 tensors of a megabyte each
 //     io-bench model OUT.h5 SEED        save random bf16 weights in the shapes of DeepSeek-R1-Distill-Qwen-1.5B
 //
@@ -38,12 +39,16 @@ func peakResidentBytes() -> Int {
     return 0
 }
 
-/// Memory for tensors, in one block as the engine's.
+/// Memory for tensors, in one block.
 final class Memory: @unchecked Sendable {
     // Sendable because it is filled before it is shared.
     let buffer: UnsafeMutableRawBufferPointer
 
-    init(_ byteCount: Int) { buffer = LargeAllocation.allocate(byteCount: byteCount) }
+    init(_ byteCount: Int, inHugePages: Bool = false) {
+        buffer =
+            inHugePages
+            ? LargeAllocation.allocate(byteCount: byteCount) : .allocate(byteCount: byteCount, alignment: 64)
+    }
 
     deinit { buffer.deallocate() }
 
@@ -71,8 +76,8 @@ func load(_ file: CheckpointFile, into memory: Memory) throws {
         })
 }
 
-func load(_ file: CheckpointFile) throws -> Memory {
-    let memory = Memory(places(file.tensors()).byteCount)
+func load(_ file: CheckpointFile, inHugePages: Bool = false) throws -> Memory {
+    let memory = Memory(places(file.tensors()).byteCount, inHugePages: inHugePages)
     try load(file, into: memory)
     return memory
 }
@@ -137,7 +142,7 @@ func main() throws {
     switch (arguments[1], arguments.count) {
     case ("save", 4):
         let file = try CheckpointFile(path: arguments[2])
-        let memory = try load(file)
+        let memory = try load(file, inHugePages: true)
         let tensors = zip(file.tensors(), places(file.tensors()).ranges).map {
             TensorToWrite(description: $0.description, content: memory.content($1))
         }
@@ -151,9 +156,13 @@ func main() throws {
             ("bytes", "\(written?.logicalByteCount ?? 0)"),
             ("file_bytes", "\(written?.fileByteCount ?? 0)"),
         ])
-    case ("load", 3):
+    case ("load", 3), ("load", 4):
+        let isHuge = arguments.last == "huge"
+        guard isHuge || arguments.count == 3 else {
+            throw CheckpointError.invalid(name: "io-bench load", problem: "'huge' is all that may follow the file")
+        }
         var memory: Memory?
-        let fresh = try seconds { memory = try load(CheckpointFile(path: arguments[2])) }
+        let fresh = try seconds { memory = try load(CheckpointFile(path: arguments[2]), inHugePages: isHuge) }
         let reused = try seconds { try load(CheckpointFile(path: arguments[2]), into: memory!) }
         let count = memory!.buffer.count
         report([("fresh_seconds", "\(fresh)"), ("reused_seconds", "\(reused)"), ("bytes", "\(count)")])
@@ -163,9 +172,10 @@ func main() throws {
             TensorToWrite(description: $0.description, content: .copy(file, $0))
         }
         if let first = file.tensors().first {
-            let memory = Memory(first.description.byteCount)
-            try file.read(first, into: memory.buffer)
-            tensors[0].content = memory.content(0..<memory.buffer.count)
+            tensors[0].content = .bytes { range, target in
+                try file.read(first, range: range, into: target)
+                if range.lowerBound == 0 { target[0] ^= 1 }
+            }
         }
         let time = try seconds {
             _ = try CheckpointWriter.write(file.metadata, tensors: tensors, to: arguments[3], overwrite: true)

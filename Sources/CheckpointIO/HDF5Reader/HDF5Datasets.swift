@@ -3,7 +3,7 @@ enum HDF5Datasets {
     /// Bytes a chunk may have.
     private static let maximumChunkBytes = 64 << 20
     /// Half the children of a chunk B-tree node: HDF5's default.
-    private static let treeK = 32
+    static let treeK = 32
     private static let maximumLevels = 8
 
     static func read(

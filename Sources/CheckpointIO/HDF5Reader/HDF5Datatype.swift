@@ -9,6 +9,14 @@ enum HDF5Datatype {
     enum Parsed: Equatable {
         case element(ElementType)
         case text(byteCount: Int, Padding)
+
+        /// The type as ckpt writes it.
+        init(_ type: HDF5ValueType) {
+            switch type {
+            case .element(let type): self = .element(type)
+            case .text(let byteCount): self = .text(byteCount: byteCount, .zeros)
+            }
+        }
     }
 
     static func parse(_ cursor: inout HDF5Cursor) throws -> Parsed {

@@ -9,7 +9,9 @@ enum HDF5Groups {
     private static let maximumHeapBytes = 32 << 20
     private static let maximumLevels = 8
     private static let treeNodeBytes = 24 + (2 * internalK + 1) * 8 + 2 * internalK * 8
-    private static let symbolNodeBytes = 8 + 2 * leafK * 40
+    /// The most members of a symbol table node.
+    static let symbolNodeCount = 2 * leafK
+    private static let symbolNodeBytes = 8 + symbolNodeCount * 40
 
     /// The names and object header addresses of a group's members, strictly ascending by name.
     static func entries(
@@ -82,7 +84,9 @@ enum HDF5Groups {
             try cursor.version(1, of: "a symbol table node")
             try cursor.zeros(1)
             let count = try cursor.uint16()
-            guard count <= 2 * leafK else { throw HDF5Problem.damaged("a symbol table node has \(count) entries") }
+            guard count <= symbolNodeCount else {
+                throw HDF5Problem.damaged("a symbol table node has \(count) entries")
+            }
             guard entries.count + count <= limit else { throw HDF5Problem.unsupported("a group with too many members") }
             for _ in 0..<count {
                 let name = try name(at: try cursor.length())

@@ -26,6 +26,19 @@ enum StoredLayout: Sendable {
     case chunked(ChunkGrid, [HDF5Filter], [StoredChunk])
 }
 
+/// A step of a filter pipeline.
+struct HDF5Filter: Sendable, Equatable {
+    var identifier: Int32
+    var parameters: [UInt32]
+
+    /// What data are stored through; single bytes need no shuffling.
+    static func shuffleAndZstd(elementSize: Int, level: Int32) -> [HDF5Filter] {
+        let zstd = HDF5Filter(identifier: CheckpointLayout.zstdFilter, parameters: [UInt32(bitPattern: level)])
+        guard elementSize > 1 else { return [zstd] }
+        return [HDF5Filter(identifier: CheckpointLayout.shuffleFilter, parameters: [UInt32(elementSize)]), zstd]
+    }
+}
+
 /// A chunk as stored.
 struct StoredChunk: Sendable, Equatable {
     var address: UInt64
@@ -36,14 +49,13 @@ struct StoredChunk: Sendable, Equatable {
 
 /// Reads the structure of a file: superblock, then every object reachable from the root.
 ///
-/// Understands what libhdf5 writes with its earliest format bound, and h5py by default: superblock 0, object headers of
-/// version 1, symbol tables, version 1 B-trees, layout 3. Everything else is refused by name. Nothing of the file is
-/// trusted: see `HDF5Source` for the account of ranges.
+/// Understands what `HDF5Structure` writes, and libhdf5 with its earliest format bound, and h5py by default: superblock 0,
+/// object headers of version 1, symbol tables, version 1 B-trees, layout 3. Everything else is refused by name. Nothing of
+/// the file is trusted: see `HDF5Source` for the account of ranges.
 struct HDF5TreeReader {
     let source: HDF5Source
     private var objectCount = 0
 
-    private static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a]
     /// Groups and datasets a file may have.
     private static let maximumObjects = 1 << 18
 
@@ -68,10 +80,10 @@ struct HDF5TreeReader {
 
     /// The address of the root group's object header.
     private func superblock() throws -> UInt64 {
-        let size = 96
+        let size = HDF5Structure.superblockSize
         guard source.byteCount >= size else { throw HDF5Problem.unsupported("is too short for an HDF5 file") }
         var cursor = HDF5Cursor(try source.claim(0, size, "the superblock"))
-        guard try cursor.bytes(8).elementsEqual(Self.signature) else {
+        guard try cursor.bytes(8).elementsEqual(HDF5Structure.signature) else {
             throw HDF5Problem.unsupported("is no HDF5 file (it lacks the signature)")
         }
         try cursor.version(0, of: "the superblock")

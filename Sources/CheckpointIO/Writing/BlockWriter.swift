@@ -17,16 +17,12 @@ final class BlockWriter: @unchecked Sendable {
     private struct Job {
         var bytes: UnsafeMutableRawBufferPointer
         var address: Int
-
-        var range: Range<Int> { address..<address + bytes.count }
     }
 
     private struct State {
         var free: [UnsafeMutableRawBufferPointer]
         /// Waiting, oldest first.
         var jobs: [Job] = []
-        /// Being written.
-        var current: Range<Int>?
         var failure: (any Error)?
         var isFinished = false
         var isDirect: Bool
@@ -75,16 +71,6 @@ final class BlockWriter: @unchecked Sendable {
         }
     }
 
-    /// Waits until no byte of the range is on its way.
-    func settle(_ range: Range<Int>) throws {
-        let failure: (any Error)? = state.wait { state in
-            if let failure = state.failure { return .some(failure) }
-            let ranges = state.jobs.map(\.range) + (state.current.map { [$0] } ?? [])
-            return ranges.contains { $0.overlaps(range) } ? nil : .some(nil)
-        }
-        if let failure { throw failure }
-    }
-
     /// Waits for all blocks. May be called again.
     /// - Throws: what the first block that failed met.
     func finish() throws {
@@ -101,15 +87,12 @@ final class BlockWriter: @unchecked Sendable {
             state.wait { $0.jobs.isEmpty && !$0.isFinished ? nil : () }
             let next: (job: Job, isDirect: Bool)? = state.update { state in
                 guard !state.jobs.isEmpty else { return nil }
-                let job = state.jobs.removeFirst()
-                state.current = job.range
-                return (job, state.isDirect)
+                return (state.jobs.removeFirst(), state.isDirect)
             }
             guard let (job, isDirect) = next else { return }
             let result = Result { try write(UnsafeRawBufferPointer(job.bytes), at: job.address, isDirect) }
             state.update { state in
                 if case .failure(let error) = result { state.failure = state.failure ?? error }
-                state.current = nil
                 let whole = UnsafeMutableRawBufferPointer(start: job.bytes.baseAddress, count: Self.blockSize)
                 state.free.append(whole)
             }

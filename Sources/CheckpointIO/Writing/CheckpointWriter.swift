@@ -106,8 +106,7 @@ public enum CheckpointWriter {
         progress: (@Sendable (Int) -> Void)? = nil
     ) throws -> WrittenCheckpoint {
         let content = try Content(metadata, tensors)
-        let count = tensors.count + content.records.records.count
-        return try write([], to: path, overwrite: overwrite, datasetCount: count, progress) { content }
+        return try write([], to: path, overwrite: overwrite, progress) { content }
     }
 
     /// Writes `copies`, tensors that are taken over from another checkpoint as they are stored, while `rest` works out
@@ -120,8 +119,7 @@ public enum CheckpointWriter {
         while rest: @escaping @Sendable () throws -> (CheckpointMetadata, [TensorToWrite])
     ) throws -> WrittenCheckpoint {
         try TensorNames.check(copies, tied: [:])
-        // Some two dozen records, and a few tensors.
-        return try write(copies, to: path, overwrite: overwrite, datasetCount: copies.count + 32, progress) {
+        return try write(copies, to: path, overwrite: overwrite, progress) {
             let (metadata, tensors) = try rest()
             return try Content(metadata, tensors, copies: copies)
         }
@@ -148,15 +146,12 @@ public enum CheckpointWriter {
     }
 
     private static func write(
-        _ copies: [TensorToWrite], to path: String, overwrite: Bool, datasetCount: Int,
-        _ progress: (@Sendable (Int) -> Void)?, _ content: @escaping @Sendable () throws -> Content
+        _ copies: [TensorToWrite], to path: String, overwrite: Bool, _ progress: (@Sendable (Int) -> Void)?,
+        _ content: @escaping @Sendable () throws -> Content
     ) throws -> WrittenCheckpoint {
         let file = try AtomicFile(path, overwrite: overwrite)
-        let temporaryPath = file.temporaryPath
         do {
-            let output = try HDF5Thread.shared.run {
-                try HDF5Output(creating: temporaryPath, reportedAs: path, datasetCount: datasetCount)
-            }
+            let output = try HDF5Output(creating: file.temporaryPath, reportedAs: path)
             let (digest, logicalByteCount) = try writeAll(copies, into: output, progress, content)
             let size = try file.byteCount()
             try file.commit()
@@ -171,49 +166,43 @@ public enum CheckpointWriter {
         _ copies: [TensorToWrite], into output: HDF5Output, _ progress: (@Sendable (Int) -> Void)?,
         _ makeContent: @escaping @Sendable () throws -> Content
     ) throws -> (digest: String, logicalByteCount: Int) {
-        let thread = HDF5Thread.shared
-        do {
-            let (content, copyHashes) = try encode(copies, into: output, progress, while: makeContent)
-            let records = content.records
-            let copied = copies.reduce(0) { $0 + $1.description.byteCount }
-            try thread.run { for group in records.groups { try output.createGroup(group) } }
-            let rest = TensorEncoder(output, content.tensors) { progress?(copied + $0) }
-            let frames = Mutex<Result<[[[UInt8]]], any Error>>(.success([]))
-            let compressing = try WorkerThread {
-                let result = Result { try records.records.map(Self.frames) }
-                frames.withLock { $0 = result }
-            }
-            let encoded = Result { try rest.encode() }
-            compressing.join()
-            let hashes = try copyHashes + encoded.get()
-            let recordFrames = try frames.withLock { try $0.get() }
-            let tensors = copies + content.tensors
-            let storing = try thread.start {
-                for (record, frames) in zip(records.records, recordFrames) where record.attribute == nil {
-                    try write(record, frames, to: output)
-                }
-            }
-            let (digest, attributes) = digests(records, tensors, hashes)
-            try storing.wait()
-            try thread.run {
-                for record in records.records + attributes {
-                    guard let name = record.attribute else { continue }
-                    try output.writeAttribute(name, of: record.path, record.value)
-                }
-                try output.close()
-            }
-            return (digest, tensors.reduce(0) { $0 + $1.description.byteCount })
-        } catch {
-            try? thread.run { try output.close() }
-            throw error
+        let (content, copied) = try encode(copies, into: output, progress, while: makeContent)
+        let records = content.records
+        let copiedByteCount = copies.reduce(0) { $0 + $1.description.byteCount }
+        let rest = TensorEncoder(output, content.tensors) { progress?(copiedByteCount + $0) }
+        let frames = Mutex<Result<[[[UInt8]]], any Error>>(.success([]))
+        let compressing = try WorkerThread {
+            let result = Result { try records.records.map(Self.frames) }
+            frames.withLock { $0 = result }
         }
+        let encoded = Result { try rest.encode() }
+        compressing.join()
+        let tensors = try Array(zip(copies + content.tensors, copied + encoded.get()))
+        let recordFrames = try frames.withLock { try $0.get() }
+        var datasets = tensors.map { ($0.path, dataset(of: $0.description, $1)) }
+        for (record, frames) in zip(records.records, recordFrames) where record.attribute == nil {
+            datasets.append((record.path, try write(record, frames, to: output)))
+        }
+        let (digest, seals) = digests(records, tensors)
+        let attributes = (records.records + seals).compactMap { record in
+            record.attribute.map { (record.path, $0, record.value) }
+        }
+        try output.finish(HDF5Group(datasets: datasets, groups: records.groups, attributes: attributes))
+        return (digest, tensors.reduce(0) { $0 + $1.0.description.byteCount })
+    }
+
+    private static func dataset(of description: TensorDescription, _ encoded: EncodedTensor) -> HDF5Dataset {
+        HDF5Dataset(
+            type: .element(description.elementType), shape: description.shape.isEmpty ? nil : description.shape,
+            storage: encoded.storage,
+            attributes: TensorEncoder.attributes(type: description.elementType, sha256: encoded.sha256))
     }
 
     /// Writes the copies while the rest is worked out.
     private static func encode(
         _ copies: [TensorToWrite], into output: HDF5Output, _ progress: (@Sendable (Int) -> Void)?,
         while makeContent: @escaping @Sendable () throws -> Content
-    ) throws -> (content: Content, hashes: [String]) {
+    ) throws -> (content: Content, tensors: [EncodedTensor]) {
         guard !copies.isEmpty else { return (try makeContent(), []) }
         let encoder = TensorEncoder(output, copies, progress)
         let made = Mutex<Result<Content, any Error>?>(nil)
@@ -222,9 +211,9 @@ public enum CheckpointWriter {
             if case .failure(let error) = result { encoder.stop(error) }
             made.withLock { $0 = result }
         }
-        let hashes = Result { try encoder.encode() }
+        let tensors = Result { try encoder.encode() }
         thread.join()
-        return (try made.withLock { try $0!.get() }, try hashes.get())
+        return (try made.withLock { try $0!.get() }, try tensors.get())
     }
 
     /// The compressed chunks of a record; none where it is not compressed.
@@ -252,32 +241,36 @@ public enum CheckpointWriter {
         return ChunkGrid(storing: record.value.shape ?? [], elementSize: record.value.type.byteCount)
     }
 
-    /// Writes a dataset that is no tensor. On libhdf5's thread.
-    private static func write(_ record: CheckpointRecord, _ frames: [[UInt8]], to output: HDF5Output) throws {
-        let (path, value) = (record.path, record.value)
-        guard let grid = grid(of: record) else {
-            let dataset = try output.createDataset(path, value.type, value.shape, .contiguous)
-            try value.bytes.withUnsafeBytes { try output.write($0, to: dataset, path) }
-            return try output.closeDataset(dataset, path)
-        }
-        let level = ZstdEffort.matching.recordedLevel
-        let filters = HDF5Filter.shuffleAndZstd(elementSize: grid.elementSize, level: level)
-        let dataset = try output.createDataset(path, value.type, value.shape, .chunked(grid.chunkShape, filters))
-        for (number, frame) in frames.enumerated() {
-            try frame.withUnsafeBytes {
-                try output.writeChunk($0, filterMask: 0, offset: grid.offset(ofChunk: number), to: dataset, path)
+    /// Writes the bytes of a dataset that is no tensor.
+    private static func write(
+        _ record: CheckpointRecord, _ frames: [[UInt8]], to output: HDF5Output
+    ) throws -> HDF5Dataset {
+        let value = record.value
+        let storage: StoredLayout
+        if let grid = grid(of: record) {
+            let level = ZstdEffort.matching.recordedLevel
+            let chunks = try frames.map { frame in
+                let address = try frame.withUnsafeBytes { try output.append($0) }
+                return StoredChunk(address: address ?? 0, byteCount: frame.count, filterMask: 0)
             }
+            storage = .chunked(
+                grid, HDF5Filter.shuffleAndZstd(elementSize: grid.elementSize, level: level), chunks)
+        } else {
+            let address = try value.bytes.withUnsafeBytes { try output.append($0) }
+            storage = .contiguous(address, byteCount: value.bytes.count)
         }
-        try output.closeDataset(dataset, path)
+        return HDF5Dataset(
+            type: HDF5Datatype.Parsed(value.type), shape: value.shape, storage: storage, attributes: [])
     }
 
     /// The state's digest, and the root attributes that seal the file.
     private static func digests(
-        _ records: CheckpointRecords, _ tensors: [TensorToWrite], _ hashes: [String]
+        _ records: CheckpointRecords, _ tensors: [(TensorToWrite, EncodedTensor)]
     ) -> (digest: String, attributes: [CheckpointRecord]) {
         var state = ManifestDigest()
         var manifest = ManifestDigest()
-        for (tensor, sha256) in zip(tensors, hashes) {
+        for (tensor, encoded) in tensors {
+            let sha256 = encoded.sha256
             let type = tensor.description.elementType.rawValue
             state.add(path: tensor.path, type: type, shape: tensor.description.shape, sha256: sha256)
             for (name, value) in TensorEncoder.attributes(type: tensor.description.elementType, sha256: sha256) {

@@ -1,12 +1,12 @@
 import CSystem
 import Glibc
 
-/// A file that is written mostly from front to back, past the page cache where the file system allows it.
+/// A file that is written from front to back, past the page cache where the file system allows it, but for a header that
+/// is known last.
 ///
 /// A save through the page cache pays for every page twice (the guest's memory first, the disk at fsync), and its time
 /// varies several-fold from run to run; aligned blocks written with O_DIRECT by a thread of their own go to the disk
-/// while the cores compress. What lies behind the blocks in progress, such as an index that is completed late, goes
-/// through a second descriptor. For one thread at a time.
+/// while the cores compress. For one thread at a time.
 final class DirectOutput {
     private let plain: PlainFile
     private let blocks: BlockWriter
@@ -16,83 +16,62 @@ final class DirectOutput {
     /// Bytes of the block that are in use; those after it are undefined.
     private var filled = 0
 
-    /// Bytes written so far, gaps included.
+    /// Bytes so far, the header included.
     var byteCount: Int { blockStart + filled }
 
     /// Creates a file that must not exist, with the mode that umask leaves.
-    /// - Parameter name: the path that errors show.
+    /// - Parameters:
+    ///   - name: the path that errors show.
+    ///   - headerSize: bytes that stay zero until the end.
     /// - Throws: `CheckpointError.system`.
-    init(creating path: String, reportedAs name: String) throws {
+    init(creating path: String, reportedAs name: String, headerSize: Int) throws {
         plain = try PlainFile(creating: path, reportedAs: name)
         // Some file systems have no direct writes: all then goes through the page cache.
         let direct = open(path, O_WRONLY | O_CLOEXEC | ckpt_o_direct)
         blocks = try BlockWriter(direct: direct, plain: plain)
         block = blocks.take()
+        clear(upTo: headerSize)
     }
 
     deinit { try? blocks.finish() }
 
-    /// Writes bytes at an address. Bytes never written are zero.
-    func write(_ bytes: UnsafeRawBufferPointer, at address: Int) throws {
-        var address = address
+    /// Adds bytes at the end.
+    /// - Returns: their address.
+    /// - Throws: what an earlier block met.
+    func append(_ bytes: UnsafeRawBufferPointer) throws -> UInt64 {
+        let address = byteCount
         var rest = bytes
-        if address < blockStart {
-            let count = min(rest.count, blockStart - address)
-            try blocks.settle(address..<address + count)
-            try plain.write(UnsafeRawBufferPointer(rebasing: rest[..<count]), at: address)
-            address += count
-            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-        }
         while !rest.isEmpty {
-            if address >= blockStart + block.count {
-                try submitBlock()
-                continue
-            }
-            let offset = address - blockStart
-            let count = min(rest.count, block.count - offset)
-            clear(upTo: offset)
-            (block.baseAddress! + offset).copyMemory(from: rest.baseAddress!, byteCount: count)
-            filled = max(filled, offset + count)
-            address += count
+            if filled == block.count { try submitBlock() }
+            let count = min(rest.count, block.count - filled)
+            (block.baseAddress! + filled).copyMemory(from: rest.baseAddress!, byteCount: count)
+            filled += count
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
         }
+        return UInt64(address)
     }
 
-    /// Reads back what was written.
-    func read(at address: Int, into destination: UnsafeMutableRawBufferPointer) throws {
-        try blocks.settle(address..<address + destination.count)
-        let written = min(max(0, blockStart - address), destination.count)
-        try plain.read(at: address, into: UnsafeMutableRawBufferPointer(rebasing: destination[..<written]))
-        let rest = UnsafeMutableRawBufferPointer(rebasing: destination[written...])
-        guard !rest.isEmpty else { return }
-        let offset = address + written - blockStart
-        let count = min(rest.count, max(0, filled - offset))
-        if count > 0 { rest.copyMemory(from: UnsafeRawBufferPointer(rebasing: block[offset..<offset + count])) }
-        UnsafeMutableRawBufferPointer(rebasing: rest[count...]).initializeMemory(as: UInt8.self, repeating: 0)
-    }
-
-    /// Writes what is left, gives the file its length and closes it; `fsync` is the caller's.
-    func finish(byteCount: Int) throws {
-        while byteCount > blockStart + block.count { try submitBlock() }
+    /// Writes what is left, then the header, and gives the file its length; `fsync` is the caller's.
+    func finish(header: [UInt8]) throws {
+        let end = byteCount
         let used = (filled + BlockWriter.alignment - 1) / BlockWriter.alignment * BlockWriter.alignment
         clear(upTo: used)
         try blocks.submit(UnsafeMutableRawBufferPointer(rebasing: block[..<used]), at: blockStart)
         try blocks.finish()
-        try plain.truncate(to: byteCount)
+        try header.withUnsafeBytes { try plain.write($0, at: 0) }
+        try plain.truncate(to: end)
     }
 
     /// Has the whole block written and goes on to the next.
     private func submitBlock() throws {
-        clear(upTo: block.count)
         try blocks.submit(block, at: blockStart)
         blockStart += block.count
         block = blocks.take()
         filled = 0
     }
 
-    /// Makes the block's bytes up to `offset` defined.
+    /// Adds zeros up to a place in the block.
     private func clear(upTo offset: Int) {
-        guard filled < offset else { return }
         UnsafeMutableRawBufferPointer(rebasing: block[filled..<offset]).initializeMemory(as: UInt8.self, repeating: 0)
         filled = offset
     }

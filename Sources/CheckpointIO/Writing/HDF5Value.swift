@@ -1,5 +1,3 @@
-import CHDF5
-
 /// The types of what a checkpoint stores: tensor elements and texts of fixed length.
 enum HDF5ValueType: Sendable, Equatable {
     case element(ElementType)
@@ -19,58 +17,6 @@ enum HDF5ValueType: Sendable, Equatable {
         switch self {
         case .element(let type): type.rawValue
         case .text: "string"
-        }
-    }
-
-    /// A libhdf5 type, to be closed by the caller. On `HDF5Thread` only.
-    func make() -> hid_t {
-        switch self {
-        case .text(let byteCount):
-            let type = H5Tcopy(ckpt_h5t_c_string())
-            H5Tset_size(type, byteCount)
-            H5Tset_strpad(type, H5T_STR_NULLPAD)
-            H5Tset_cset(type, H5T_CSET_UTF8)
-            return type
-        case .element(.float16): return Self.makeFloat16(exponentBits: 5, bias: 15)
-        case .element(.bfloat16): return Self.makeFloat16(exponentBits: 8, bias: 127)
-        case .element(.bool): return Self.makeBool()
-        case .element(let type): return H5Tcopy(Self.predefined(type))
-        }
-    }
-
-    /// A 16-bit float whose fields stock tools decode.
-    private static func makeFloat16(exponentBits: Int, bias: Int) -> hid_t {
-        let type = H5Tcopy(ckpt_h5t_float32())
-        let mantissaBits = 15 - exponentBits
-        // The fields first: a size too small for the old fields is refused.
-        H5Tset_fields(type, 15, mantissaBits, exponentBits, 0, mantissaBits)
-        H5Tset_size(type, 2)
-        H5Tset_ebias(type, bias)
-        return type
-    }
-
-    /// An 8-bit enumeration of FALSE and TRUE, as h5py stores booleans.
-    private static func makeBool() -> hid_t {
-        let type = H5Tenum_create(ckpt_h5t_int8())
-        var value: Int8 = 0
-        H5Tenum_insert(type, "FALSE", &value)
-        value = 1
-        H5Tenum_insert(type, "TRUE", &value)
-        return type
-    }
-
-    private static func predefined(_ type: ElementType) -> hid_t {
-        switch type {
-        case .float32: ckpt_h5t_float32()
-        case .float64: ckpt_h5t_float64()
-        case .int8: ckpt_h5t_int8()
-        case .int16: ckpt_h5t_int16()
-        case .int32: ckpt_h5t_int32()
-        case .int64: ckpt_h5t_int64()
-        case .uint16: ckpt_h5t_uint16()
-        case .uint32: ckpt_h5t_uint32()
-        case .uint64: ckpt_h5t_uint64()
-        case .uint8, .bool, .float16, .bfloat16: ckpt_h5t_uint8()
         }
     }
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A new file, written and read at given places through the page cache. Closed with the object.
+/// A new file, written at given places through the page cache. Closed with the object.
 final class PlainFile: Sendable {
     private let name: String
     private let descriptor: Int32
@@ -10,7 +10,7 @@ final class PlainFile: Sendable {
     /// - Throws: `CheckpointError.system`, as all methods.
     init(creating path: String, reportedAs name: String) throws {
         self.name = name
-        descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw failure("create the file", errno) }
     }
 
@@ -22,18 +22,6 @@ final class PlainFile: Sendable {
             let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(address + done))
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { throw failure("write the file", count < 0 ? errno : ENOSPC) }
-            done += count
-        }
-    }
-
-    /// Fills `destination` from bytes that have been written.
-    func read(at address: Int, into destination: UnsafeMutableRawBufferPointer) throws {
-        var done = 0
-        while done < destination.count {
-            let count = pread(
-                descriptor, destination.baseAddress! + done, destination.count - done, off_t(address + done))
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw failure("read back the file", count < 0 ? errno : EIO) }
             done += count
         }
     }

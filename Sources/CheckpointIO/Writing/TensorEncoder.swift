@@ -1,8 +1,7 @@
-import CHDF5
 import Synchronization
 
 /// Turns tensors into datasets: fills, hashes, shuffles and compresses on all cores, a chunk at a time while it is in
-/// cache; libhdf5's thread stores the results in the order of the plan.
+/// cache; one more thread stores the results in the order of the plan.
 final class TensorEncoder: Sendable {
     private let output: HDF5Output
     private let tensors: [TensorToWrite]
@@ -21,6 +20,8 @@ final class TensorEncoder: Sendable {
         /// Steps whose result waits in its place.
         var encoded: Set<Int> = []
         var storedCount = 0
+        /// Tensors of which all is in the file.
+        var stored: [Int: EncodedTensor] = [:]
         var failure: (any Error)?
 
         mutating func fail(_ error: any Error) { failure = failure ?? error }
@@ -32,7 +33,7 @@ final class TensorEncoder: Sendable {
         self.progress = progress
         plan = EncodingPlan(tensors)
         lanes = EncodingPlan.laneNumbers.map { _ in Lane() }
-        // Some slack, so that no core waits while libhdf5's thread waits for the disk.
+        // Some slack, so that no core waits while the one that stores waits for the disk.
         places = (0..<2 * ParallelWork.coreCount + 6).map { _ in EncodedChunk() }
         state = Monitor(State())
     }
@@ -43,14 +44,15 @@ final class TensorEncoder: Sendable {
     }
 
     /// Writes all tensors. Called once.
-    /// - Returns: the sha256 of each, in the order given.
-    func encode() throws -> [String] {
-        let storing = try HDF5Thread.shared.start { self.storeAll() }
+    /// - Returns: what became of each, in the order given.
+    func encode() throws -> [EncodedTensor] {
+        let storing = try WorkerThread { self.storeAll() }
         // The threads end by themselves after a failure, which is in the state.
-        try ParallelWork.forEach(ParallelWork.coreCount) { _ in self.encodeSteps() }
-        let hashes = try storing.wait()
+        let encoding = Result { try ParallelWork.forEach(ParallelWork.coreCount) { _ in self.encodeSteps() } }
+        if case .failure(let error) = encoding { stop(error) }
+        storing.join()
         if let failure = state.wait(until: { .some($0.failure) }) { throw failure }
-        return hashes
+        return state.update { state in tensors.indices.map { state.stored[$0]! } }
     }
 
     /// Ends `encode`, which then throws `error`. From any thread.
@@ -203,65 +205,46 @@ final class TensorEncoder: Sendable {
         return sha256
     }
 
-    // MARK: - On libhdf5's thread
+    // MARK: - On the thread that stores
 
     /// Stores the results in order until all are stored or something fails.
-    private func storeAll() -> [String] {
-        var hashes = [String](repeating: "", count: tensors.count)
-        var datasets: [Int: hid_t] = [:]
+    private func storeAll() {
+        // Of tensors that are not complete.
+        var chunks: [Int: [StoredChunk]] = [:]
+        var filters: [Int: [HDF5Filter]] = [:]
         for (number, step) in plan.steps.enumerated() {
             let goesOn: Bool = state.wait { state in
                 if state.failure != nil { return false }
                 return state.encoded.contains(number) ? true : nil
             }
-            guard goesOn else { break }
+            guard goesOn else { return }
             let place = places[number % places.count]
+            let bytes = UnsafeRawBufferPointer(place.bytes.content)
             do {
-                try store(place, step, &datasets)
+                let address = try output.append(bytes)
+                var storage: StoredLayout?
+                if let grid = plan.grids[step.tensor] {
+                    if step.chunk == 0 { filters[step.tensor] = self.filters(of: tensors[step.tensor], place.effort) }
+                    chunks[step.tensor, default: []].append(
+                        StoredChunk(address: address ?? 0, byteCount: bytes.count, filterMask: place.filterMask))
+                    if step.chunk == grid.count - 1 {
+                        storage = .chunked(
+                            grid, filters.removeValue(forKey: step.tensor)!, chunks.removeValue(forKey: step.tensor)!)
+                    }
+                } else {
+                    storage = .contiguous(address, byteCount: bytes.count)
+                }
+                state.update { state in
+                    if let storage, let sha256 = place.sha256 {
+                        state.stored[step.tensor] = EncodedTensor(sha256: sha256, storage: storage)
+                    }
+                    state.encoded.remove(number)
+                    state.storedCount += 1
+                }
             } catch {
-                state.update { $0.fail(error) }
-                break
-            }
-            if let sha256 = place.sha256 { hashes[step.tensor] = sha256 }
-            state.update {
-                $0.encoded.remove(number)
-                $0.storedCount += 1
+                return stop(error)
             }
         }
-        return hashes
-    }
-
-    private func store(_ place: EncodedChunk, _ step: EncodingPlan.Step, _ datasets: inout [Int: hid_t]) throws {
-        let tensor = tensors[step.tensor]
-        let path = tensor.path
-        let type = tensor.description.elementType
-        let bytes = UnsafeRawBufferPointer(place.bytes.content)
-        let grid = plan.grids[step.tensor]
-        let dataset: hid_t
-        if let open = datasets[step.tensor] {
-            dataset = open
-        } else {
-            let storage = grid.map { HDF5Storage.chunked($0.chunkShape, filters(of: tensor, place.effort)) }
-            dataset = try output.createDataset(
-                path, .element(type), tensor.description.shape, storage ?? .contiguous)
-            datasets[step.tensor] = dataset
-        }
-        guard let grid else {
-            try output.write(bytes, to: dataset, path)
-            return try finish(step.tensor, place.sha256, &datasets)
-        }
-        try output.writeChunk(
-            bytes, filterMask: place.filterMask, offset: grid.offset(ofChunk: step.chunk), to: dataset, path)
-        if step.chunk == grid.count - 1 { try finish(step.tensor, place.sha256, &datasets) }
-    }
-
-    private func finish(_ index: Int, _ sha256: String?, _ datasets: inout [Int: hid_t]) throws {
-        guard let sha256, let dataset = datasets.removeValue(forKey: index) else { return }
-        let path = tensors[index].path
-        for (name, value) in Self.attributes(type: tensors[index].description.elementType, sha256: sha256) {
-            try output.writeAttribute(name, of: dataset, path, value)
-        }
-        try output.closeDataset(dataset, path)
     }
 
     private func filters(of tensor: TensorToWrite, _ effort: ZstdEffort) -> [HDF5Filter] {
@@ -274,6 +257,12 @@ final class TensorEncoder: Sendable {
         return HDF5Filter.shuffleAndZstd(
             elementSize: tensor.description.elementType.byteCount, level: effort.recordedLevel)
     }
+}
+
+/// What became of a tensor: the hash of its logical bytes, and where they are.
+struct EncodedTensor: Sendable {
+    var sha256: String
+    var storage: StoredLayout
 }
 
 /// A part of the plan whose tensors are hashed one after the other. Whoever has the turn may use it.
@@ -290,7 +279,7 @@ private final class Lane: @unchecked Sendable {
     }
 }
 
-/// What one step leaves for libhdf5's thread.
+/// What one step leaves for the thread that stores.
 private final class EncodedChunk: @unchecked Sendable {
     // Sendable because a place belongs to the thread that encodes, then to the one that stores, as the monitor tells.
     let bytes = ScratchBuffer()

@@ -1,0 +1,211 @@
+/// The structure of an HDF5 file whose data are in place: object headers, groups and indices of chunks, in one piece
+/// behind the data, and the superblock before them.
+///
+/// The subset that `HDF5TreeReader` reads and libhdf5 writes with its earliest format bound, so that every HDF5 since 1.8
+/// opens it: "HDF5 File Format Specification Version 3.0", sections II.A (superblock 0), III.A.1 (version 1 B-trees),
+/// III.B and III.C (symbol tables), III.D (local heaps) and IV.A.1.a (object headers of version 1).
+struct HDF5Structure {
+    /// Bytes of the superblock.
+    static let superblockSize = 96
+    static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a]
+
+    /// Comes at byte 0.
+    private(set) var superblock: [UInt8] = []
+    /// Ends the file.
+    var bytes: [UInt8] { output.bytes }
+
+    private let start: UInt64
+    private var output = HDF5Bytes()
+
+    /// - Parameters:
+    ///   - root: members of groups in ascending order of their names' bytes.
+    ///   - start: the place for `bytes`, a multiple of eight.
+    init(_ root: HDF5Group, at start: UInt64) {
+        self.start = start
+        let place = append(root)
+        superblock = makeSuperblock(place)
+    }
+
+    /// An object in place; of a group also what its parent repeats.
+    private struct Place {
+        var header: UInt64
+        var group: (tree: UInt64, heap: UInt64)?
+    }
+
+    /// The address of what is appended next.
+    private var position: UInt64 { start + UInt64(output.count) }
+
+    // MARK: - Objects
+
+    private mutating func append(_ node: HDF5Node) -> Place {
+        switch node {
+        case .group(let group): return append(group)
+        case .dataset(let dataset):
+            let index: UInt64? =
+                if case .chunked(let grid, _, let chunks) = dataset.storage { appendIndex(of: chunks, grid) } else {
+                    nil
+                }
+            return Place(header: appendHeader(HDF5Messages.dataset(dataset, chunkIndex: index)))
+        }
+    }
+
+    /// Members first: their addresses are part of the group.
+    private mutating func append(_ group: HDF5Group) -> Place {
+        let places = group.members.map { append($0.node) }
+        // The empty name at offset 0 stands before all others.
+        var names = HDF5Bytes()
+        names.append(UInt64(0))
+        let offsets = group.members.map { member in
+            let offset = UInt64(names.count)
+            names.append(padded: member.name)
+            return offset
+        }
+        let heap = appendHeap(names)
+        var keys: [UInt64] = [0]
+        var nodes: [UInt64] = []
+        for first in stride(from: 0, to: places.count, by: HDF5Groups.symbolNodeCount) {
+            let members = first..<min(first + HDF5Groups.symbolNodeCount, places.count)
+            nodes.append(appendSymbolNode(members.map { (offsets[$0], places[$0]) }))
+            keys.append(offsets[members.upperBound - 1])
+        }
+        let tree = appendTree(
+            type: 0, nodes, keys: keys.map(Self.littleEndian), childCount: 2 * HDF5Groups.internalK)
+        let messages = HDF5Messages.group(tree: tree, heap: heap, attributes: group.attributes)
+        return Place(header: appendHeader(messages), group: (tree, heap))
+    }
+
+    private mutating func appendHeader(_ messages: [HDF5Messages.Message]) -> UInt64 {
+        let address = position
+        var body = HDF5Bytes()
+        for message in messages {
+            var content = message.body
+            content.pad()
+            body.append(UInt16(message.type.rawValue))
+            body.append(UInt16(content.count))
+            body.append([message.isConstant ? 1 : 0, 0, 0, 0])
+            body.append(content.bytes)
+        }
+        output.append([1, 0])
+        output.append(UInt16(messages.count))
+        // One link leads to the object.
+        output.append(UInt32(1))
+        output.append(UInt32(body.count))
+        output.append(zeros: 4)
+        output.append(body.bytes)
+        return address
+    }
+
+    // MARK: - Groups
+
+    private mutating func appendHeap(_ names: HDF5Bytes) -> UInt64 {
+        let address = position
+        output.append("HEAP".utf8)
+        output.append(UInt32(0))
+        output.append(UInt64(names.count))
+        // No free room in it.
+        output.append(UInt64(1))
+        output.append(address + 32)
+        output.append(names.bytes)
+        return address
+    }
+
+    private mutating func appendSymbolNode(_ members: [(name: UInt64, place: Place)]) -> UInt64 {
+        let address = position
+        output.append("SNOD".utf8)
+        output.append([1, 0])
+        output.append(UInt16(members.count))
+        for (name, place) in members { output.append(Self.entry(name: name, place).bytes) }
+        output.append(zeros: (HDF5Groups.symbolNodeCount - members.count) * 40)
+        return address
+    }
+
+    private static func entry(name: UInt64, _ place: Place) -> HDF5Bytes {
+        var entry = HDF5Bytes()
+        entry.append(name)
+        entry.append(place.header)
+        // Whether the addresses of a group's B-tree and heap follow.
+        entry.append(UInt64(place.group == nil ? 0 : 1))
+        entry.append(place.group?.tree ?? 0)
+        entry.append(place.group?.heap ?? 0)
+        return entry
+    }
+
+    // MARK: - Indices
+
+    private mutating func appendIndex(of chunks: [StoredChunk], _ grid: ChunkGrid) -> UInt64 {
+        var keys = chunks.enumerated().map { number, chunk in
+            Self.chunkKey(chunk.byteCount, chunk.filterMask, grid.offset(ofChunk: number) + [0])
+        }
+        // What is greater than all of them: one chunk further in every direction.
+        let last = grid.offset(ofChunk: chunks.count - 1)
+        keys.append(Self.chunkKey(0, 0, zip(last, grid.chunkShape).map { $0 + $1 } + [grid.elementSize]))
+        return appendTree(type: 1, chunks.map(\.address), keys: keys, childCount: 2 * HDF5Datasets.treeK)
+    }
+
+    private static func chunkKey(_ byteCount: Int, _ filterMask: UInt32, _ offset: [Int]) -> [UInt8] {
+        var key = HDF5Bytes()
+        key.append(UInt32(byteCount))
+        key.append(filterMask)
+        for position in offset { key.append(UInt64(position)) }
+        return key.bytes
+    }
+
+    private static func littleEndian(_ key: UInt64) -> [UInt8] {
+        withUnsafeBytes(of: key.littleEndian) { Array($0) }
+    }
+
+    /// Appends nodes level by level, full ones first, until one holds all.
+    ///
+    /// - Parameters:
+    ///   - keys: those between the children, one more than there are of them.
+    ///   - childCount: the most a node may have; all nodes are of one size.
+    /// - Returns: the address of the topmost node.
+    private mutating func appendTree(type: UInt8, _ children: [UInt64], keys: [[UInt8]], childCount: Int) -> UInt64 {
+        let nodeSize = 24 + (childCount + 1) * keys[0].count + childCount * 8
+        var (children, keys) = (children, keys)
+        var level: UInt8 = 0
+        while true {
+            let first = position
+            // A group without members has a node without children.
+            let starts = children.isEmpty ? [0] : Array(stride(from: 0, to: children.count, by: childCount))
+            let nodes = starts.indices.map { first + UInt64($0 * nodeSize) }
+            for (number, start) in starts.enumerated() {
+                let members = start..<min(start + childCount, children.count)
+                output.append("TREE".utf8)
+                output.append([type, level])
+                output.append(UInt16(members.count))
+                output.append(address: number > 0 ? nodes[number - 1] : nil)
+                output.append(address: number + 1 < nodes.count ? nodes[number + 1] : nil)
+                output.append(keys[start])
+                for member in members {
+                    output.append(children[member])
+                    output.append(keys[member + 1])
+                }
+                output.append(zeros: (childCount - members.count) * (keys[0].count + 8))
+            }
+            if nodes.count == 1 { return first }
+            keys = starts.map { keys[$0] } + [keys[children.count]]
+            children = nodes
+            level += 1
+        }
+    }
+
+    // MARK: - The superblock
+
+    private func makeSuperblock(_ root: Place) -> [UInt8] {
+        var block = HDF5Bytes()
+        block.append(Self.signature)
+        // Versions, and offsets and lengths of eight bytes.
+        block.append([0, 0, 0, 0, 0, 8, 8, 0])
+        block.append(UInt16(HDF5Groups.leafK))
+        block.append(UInt16(HDF5Groups.internalK))
+        block.append(UInt32(0))
+        block.append(UInt64(0))
+        // No list of free space, the end of the file, no driver.
+        block.append(address: nil)
+        block.append(position)
+        block.append(address: nil)
+        block.append(Self.entry(name: 0, root).bytes)
+        return block.bytes
+    }
+}

@@ -1,0 +1,96 @@
+import CheckpointIO
+import Foundation
+import Testing
+
+/// The structure of our files as libhdf5 sees it, through Debian's hdf5-tools.
+@Suite struct StructureTests {
+    private func write(_ tensors: [TensorToWrite], to folder: String) throws -> String {
+        let path = folder + "/tensors.h5"
+        _ = try CheckpointWriter.write(CheckpointMetadata(config: "{}"), tensors: tensors, to: path, overwrite: false)
+        return path
+    }
+
+    /// libhdf5 reads every object and writes it anew, uncompressed; what we read then is the same.
+    @Test func h5repackKeepsEverything() throws {
+        try Samples.withFolder { folder in
+            let path = try Samples.write(to: folder)
+            let again = folder + "/again.h5"
+            let environment = ["HDF5_PLUGIN_PATH": try Tool.plugin(in: folder)]
+            let result = try Tool.run("h5repack", ["-f", "NONE", path, again], environment)
+            try #require(result.status == 0, "\(result.output)")
+            let (file, other) = try (CheckpointFile(path: path), CheckpointFile(path: again))
+            #expect(other.metadata == file.metadata)
+            #expect(other.digest == file.digest)
+            #expect(other.tensors().map(\.description) == file.tensors().map(\.description))
+            #expect(try other.verify().isEmpty)
+        }
+    }
+
+    /// More members than a symbol table node has room for, and than its B-tree node; a name of every length around eight.
+    @Test(arguments: [0, 1, 8, 9, 256, 257, 700]) func groupsOfAnySize(count: Int) throws {
+        try Samples.withFolder { folder in
+            let names = (0..<count).map { "layers.\($0)" + String(repeating: "x", count: $0 % 17) }
+            let tensors = names.map { Samples.tensor($0, .uint8, [2], [7, UInt8($0.utf8.count)]) }
+            let path = try write(tensors, to: folder)
+            let file = try CheckpointFile(path: path)
+            #expect(Set(file.tensors().map(\.description.name)) == Set(names))
+            #expect(try file.verify().isEmpty)
+            // The listing goes through the B-tree in order, `-d` finds a member by searching it.
+            let listed = try Tool.run("h5ls", ["-r", path + "/weights"]).output
+                .split(separator: "\n").filter { $0.contains("Dataset") }
+            let paths = names.map { "/" + $0.replacingOccurrences(of: ".", with: "/") }.sorted()
+            #expect(listed.map { $0.prefix { $0 != " " } } == paths.map { $0[...] })
+            for name in names.shuffled().prefix(5) {
+                let place = "/weights/" + name.replacingOccurrences(of: ".", with: "/")
+                let dump = try Tool.run("h5dump", ["-d", place, path])
+                #expect(dump.status == 0)
+                #expect(dump.output.contains("(0): 7, \(name.utf8.count)"), "\(dump.output)")
+            }
+        }
+    }
+
+    /// An index of three levels: a node has 64 children. The chunks are of half a megabyte each, one a row.
+    @Test func manyChunks() throws {
+        try Samples.withFolder { folder in
+            let (rows, columns) = (64 * 64 + 3, (1 << 19) + 8)
+            let tensor = TensorToWrite(
+                description: TensorDescription(name: "rows", elementType: .uint8, shape: [rows, columns]),
+                content: .bytes { range, target in
+                    target.initializeMemory(as: UInt8.self, repeating: UInt8(range.lowerBound / columns % 251))
+                })
+            let path = try write([tensor], to: folder)
+            let stored = try #require(try CheckpointFile(path: path).tensor("rows"))
+            #expect(stored.chunkCount == rows)
+            let environment = ["HDF5_PLUGIN_PATH": try Tool.plugin(in: folder)]
+            for row in [0, 63, 64, 4095, 4096, rows - 1] {
+                let dump = try Tool.run(
+                    "h5dump", ["-d", "/weights/rows", "-s", "\(row),\(columns - 2)", "-c", "1,2", path], environment)
+                #expect(dump.status == 0)
+                #expect(dump.output.contains("(\(row),\(columns - 2)): \(row % 251), \(row % 251)"), "\(dump.output)")
+            }
+        }
+    }
+
+    /// Types as h5dump names them: those it knows by name, and ours by their fields.
+    @Test func typesHaveTheirNames() throws {
+        let types: [(ElementType, String)] = [
+            (.float32, "H5T_IEEE_F32LE"), (.float64, "H5T_IEEE_F64LE"), (.int8, "H5T_STD_I8LE"),
+            (.int16, "H5T_STD_I16LE"), (.int32, "H5T_STD_I32LE"), (.int64, "H5T_STD_I64LE"), (.uint8, "H5T_STD_U8LE"),
+            (.uint16, "H5T_STD_U16LE"), (.uint32, "H5T_STD_U32LE"), (.uint64, "H5T_STD_U64LE"),
+            (.float16, "16-bit little-endian floating-point 16-bit precision"),
+            (.bfloat16, "16-bit little-endian floating-point 16-bit precision"),
+            (.bool, "H5T_ENUM {\n      H5T_STD_I8LE;\n      \"FALSE\"            0;\n      \"TRUE\"             1;"),
+        ]
+        #expect(types.count == ElementType.allCases.count)
+        try Samples.withFolder { folder in
+            let tensors = types.map { type, _ in
+                Samples.tensor(type.rawValue, type, [3], [UInt8](repeating: 0, count: 3 * type.byteCount))
+            }
+            let path = try write(tensors, to: folder)
+            for (type, name) in types {
+                let header = try Tool.run("h5dump", ["-H", "-d", "/weights/\(type.rawValue)", path])
+                #expect(header.output.contains("DATATYPE  \(name)"), "\(header.output)")
+            }
+        }
+    }
+}
