@@ -26,6 +26,32 @@ import Testing
         }
     }
 
+    /// Copied tensors keep their chunks and filters, or the lack of them, in a structure that is written anew.
+    @Test(arguments: ["plain", "zstd", "shuffle-zstd", "odd-chunks", "unfiltered"])
+    func copiesOfForeignStorageOpen(kind: String) throws {
+        try Samples.withFolder { folder in
+            let environment = ["HDF5_PLUGIN_PATH": try Tool.plugin(in: folder)]
+            var source = "\(HostileFileTests.fixtures)/h5py-\(kind).h5"
+            if kind == "unfiltered" {
+                source = folder + "/source.h5"
+                let sample = try Samples.write(to: folder)
+                try #require(try Tool.run("h5repack", ["-f", "NONE", sample, source], environment).status == 0)
+            }
+            let file = try CheckpointFile(path: source)
+            let copies = TensorGroup.allCases.flatMap { group in
+                file.tensors(in: group).map {
+                    TensorToWrite(group: group, description: $0.description, content: .copy(file, $0))
+                }
+            }
+            let path = folder + "/copy.h5"
+            let written = try CheckpointWriter.write(file.metadata, tensors: copies, to: path, overwrite: false)
+            #expect(written.digest == file.digest)
+            #expect(try CheckpointFile(path: path).verify().isEmpty)
+            let diff = try Tool.run("h5diff", [source, path, "/weights", "/weights"], environment)
+            #expect(diff.status == 0, "\(diff.output)")
+        }
+    }
+
     /// More members than a symbol table node has room for, and than its B-tree node; a name of every length around eight.
     @Test(arguments: [0, 1, 8, 9, 256, 257, 700]) func groupsOfAnySize(count: Int) throws {
         try Samples.withFolder { folder in

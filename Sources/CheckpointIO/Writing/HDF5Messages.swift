@@ -28,7 +28,10 @@ enum HDF5Messages {
         case .chunked(let grid, let filters, _):
             // Space is allocated chunk by chunk, the rest as above.
             fill.append([2, 3, 1, 1, 0, 0, 0, 0])
-            messages.append(Message(type: .filterPipeline, isConstant: true, body: pipeline(filters)))
+            // libhdf5 refuses an empty list.
+            if !filters.isEmpty {
+                messages.append(Message(type: .filterPipeline, isConstant: true, body: pipeline(filters)))
+            }
             layout.append(UInt8(2))
             layout.append(UInt8(grid.chunkShape.count + 1))
             layout.append(address: chunkIndex)
