@@ -2,8 +2,6 @@
 enum HDF5Datasets {
     /// Bytes a chunk may have.
     private static let maximumChunkBytes = 64 << 20
-    /// Half the children of a chunk B-tree node: HDF5's default.
-    static let treeK = 32
     private static let maximumLevels = 8
 
     static func read(
@@ -124,7 +122,7 @@ enum HDF5Datasets {
         mutating func node(at address: UInt64, level expected: Int?) throws {
             let rank = grid.shape.count
             let keyBytes = 8 + 8 * (rank + 1)
-            let nodeBytes = 24 + (2 * treeK + 1) * keyBytes + 2 * treeK * 8
+            let nodeBytes = HDF5Format.treeNodeSize(k: HDF5Format.chunkTreeK, keySize: keyBytes)
             var cursor = HDF5Cursor(try source.claim(address, nodeBytes, "a chunk index node"))
             try cursor.signature("TREE", of: "a chunk index node")
             guard try cursor.uint8() == 1 else { throw HDF5Problem.damaged("a chunk index node has a wrong type") }
@@ -133,7 +131,9 @@ enum HDF5Datasets {
                 throw HDF5Problem.damaged("a chunk index node has level \(level)")
             }
             let count = try cursor.uint16()
-            guard count <= 2 * treeK else { throw HDF5Problem.damaged("a chunk index node has \(count) children") }
+            guard count <= 2 * HDF5Format.chunkTreeK else {
+                throw HDF5Problem.damaged("a chunk index node has \(count) children")
+            }
             try cursor.skip(16)
             for _ in 0..<count {
                 let byteCount = try cursor.uint32()

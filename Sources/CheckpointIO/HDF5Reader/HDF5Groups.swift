@@ -2,16 +2,10 @@ import OrderedJSON
 
 /// Reads the members of a group: a version 1 B-tree of symbol table nodes, and a heap with the names.
 enum HDF5Groups {
-    /// Half the members of a symbol table node, and half the children of a B-tree node: HDF5's defaults.
-    static let leafK = 4
-    static let internalK = 16
-
     private static let maximumHeapBytes = 32 << 20
     private static let maximumLevels = 8
-    private static let treeNodeBytes = 24 + (2 * internalK + 1) * 8 + 2 * internalK * 8
-    /// The most members of a symbol table node.
-    static let symbolNodeCount = 2 * leafK
-    private static let symbolNodeBytes = 8 + symbolNodeCount * 40
+    private static let treeNodeBytes = HDF5Format.treeNodeSize(k: HDF5Format.groupTreeK, keySize: 8)
+    private static let symbolNodeBytes = 8 + 2 * HDF5Format.symbolNodeK * HDF5Format.symbolEntrySize
 
     /// The names and object header addresses of a group's members, strictly ascending by name.
     static func entries(
@@ -61,7 +55,7 @@ enum HDF5Groups {
                 throw HDF5Problem.damaged("a group's B-tree node has level \(level)")
             }
             let count = try cursor.uint16()
-            guard count <= 2 * internalK else {
+            guard count <= 2 * HDF5Format.groupTreeK else {
                 throw HDF5Problem.damaged("a group's B-tree node has \(count) children")
             }
             try cursor.skip(16)
@@ -84,7 +78,7 @@ enum HDF5Groups {
             try cursor.version(1, of: "a symbol table node")
             try cursor.zeros(1)
             let count = try cursor.uint16()
-            guard count <= symbolNodeCount else {
+            guard count <= 2 * HDF5Format.symbolNodeK else {
                 throw HDF5Problem.damaged("a symbol table node has \(count) entries")
             }
             guard entries.count + count <= limit else { throw HDF5Problem.unsupported("a group with too many members") }

@@ -1,52 +1,3 @@
-/// The objects of an HDF5 file as the strict reader finds them, all structure read and checked, no data read yet.
-enum HDF5Node: Sendable {
-    case group(HDF5Group)
-    case dataset(HDF5Dataset)
-}
-
-/// A group: attributes and members, names ascending by bytes.
-struct HDF5Group: Sendable {
-    var attributes: [(name: String, value: HDF5Value)]
-    var members: [(name: String, node: HDF5Node)]
-}
-
-/// A dataset's type, shape (nil for a scalar), attributes, and where its bytes are.
-struct HDF5Dataset: Sendable {
-    var type: HDF5Datatype.Parsed
-    var shape: [Int]?
-    var storage: StoredLayout
-    var attributes: [(name: String, value: HDF5Value)]
-}
-
-/// Where a dataset's bytes are in the file.
-enum StoredLayout: Sendable {
-    /// No element, or one range; nil where there is no element.
-    case contiguous(UInt64?, byteCount: Int)
-    /// Chunks in row-major order of their positions, complete.
-    case chunked(ChunkGrid, [HDF5Filter], [StoredChunk])
-}
-
-/// A step of a filter pipeline.
-struct HDF5Filter: Sendable, Equatable {
-    var identifier: Int32
-    var parameters: [UInt32]
-
-    /// What data are stored through; single bytes need no shuffling.
-    static func shuffleAndZstd(elementSize: Int, level: Int32) -> [HDF5Filter] {
-        let zstd = HDF5Filter(identifier: CheckpointLayout.zstdFilter, parameters: [UInt32(bitPattern: level)])
-        guard elementSize > 1 else { return [zstd] }
-        return [HDF5Filter(identifier: CheckpointLayout.shuffleFilter, parameters: [UInt32(elementSize)]), zstd]
-    }
-}
-
-/// A chunk as stored.
-struct StoredChunk: Sendable, Equatable {
-    var address: UInt64
-    var byteCount: Int
-    /// Bit i set: filter i was not applied.
-    var filterMask: UInt32
-}
-
 /// Reads the structure of a file: superblock, then every object reachable from the root.
 ///
 /// Understands what `HDF5Structure` writes, and libhdf5 with its earliest format bound, and h5py by default: superblock 0,
@@ -80,10 +31,10 @@ struct HDF5TreeReader {
 
     /// The address of the root group's object header.
     private func superblock() throws -> UInt64 {
-        let size = HDF5Structure.superblockSize
+        let size = HDF5Format.superblockSize
         guard source.byteCount >= size else { throw HDF5Problem.unsupported("is too short for an HDF5 file") }
         var cursor = HDF5Cursor(try source.claim(0, size, "the superblock"))
-        guard try cursor.bytes(8).elementsEqual(HDF5Structure.signature) else {
+        guard try cursor.bytes(8).elementsEqual(HDF5Format.signature) else {
             throw HDF5Problem.unsupported("is no HDF5 file (it lacks the signature)")
         }
         try cursor.version(0, of: "the superblock")
@@ -92,7 +43,7 @@ struct HDF5TreeReader {
             throw HDF5Problem.unsupported("has offsets or lengths of other than 8 bytes")
         }
         try cursor.zeros(1)
-        guard try cursor.uint16() == HDF5Groups.leafK, try cursor.uint16() == HDF5Groups.internalK else {
+        guard try cursor.uint16() == HDF5Format.symbolNodeK, try cursor.uint16() == HDF5Format.groupTreeK else {
             throw HDF5Problem.unsupported("has group nodes of unusual size")
         }
         guard try cursor.uint32() == 0 else {

@@ -9,7 +9,7 @@ final class HDF5Output: @unchecked Sendable {
     /// - Throws: `CheckpointError.system`, as all methods.
     init(creating path: String, reportedAs name: String) throws {
         output = try DirectOutput(
-            creating: path, reportedAs: name, headerSize: HDF5Structure.superblockSize)
+            creating: path, reportedAs: name, headerSize: HDF5Format.superblockSize)
     }
 
     /// Adds bytes of a dataset: all of them, or a chunk as it is to be stored.

@@ -5,10 +5,6 @@
 /// opens it: "HDF5 File Format Specification Version 3.0", sections II.A (superblock 0), III.A.1 (version 1 B-trees),
 /// III.B and III.C (symbol tables), III.D (local heaps) and IV.A.1.a (object headers of version 1).
 struct HDF5Structure {
-    /// Bytes of the superblock.
-    static let superblockSize = 96
-    static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a]
-
     /// Comes at byte 0.
     private(set) var superblock: [UInt8] = []
     /// Ends the file.
@@ -63,13 +59,13 @@ struct HDF5Structure {
         let heap = appendHeap(names)
         var keys: [UInt64] = [0]
         var nodes: [UInt64] = []
-        for first in stride(from: 0, to: places.count, by: HDF5Groups.symbolNodeCount) {
-            let members = first..<min(first + HDF5Groups.symbolNodeCount, places.count)
+        for first in stride(from: 0, to: places.count, by: 2 * HDF5Format.symbolNodeK) {
+            let members = first..<min(first + 2 * HDF5Format.symbolNodeK, places.count)
             nodes.append(appendSymbolNode(members.map { (offsets[$0], places[$0]) }))
             keys.append(offsets[members.upperBound - 1])
         }
         let tree = appendTree(
-            type: 0, nodes, keys: keys.map(Self.littleEndian), childCount: 2 * HDF5Groups.internalK)
+            type: 0, nodes, keys: keys.map(Self.littleEndian), k: HDF5Format.groupTreeK)
         let messages = HDF5Messages.group(tree: tree, heap: heap, attributes: group.attributes)
         return Place(header: appendHeader(messages), group: (tree, heap))
     }
@@ -115,7 +111,7 @@ struct HDF5Structure {
         output.append([1, 0])
         output.append(UInt16(members.count))
         for (name, place) in members { output.append(Self.entry(name: name, place).bytes) }
-        output.append(zeros: (HDF5Groups.symbolNodeCount - members.count) * 40)
+        output.append(zeros: (2 * HDF5Format.symbolNodeK - members.count) * HDF5Format.symbolEntrySize)
         return address
     }
 
@@ -139,7 +135,7 @@ struct HDF5Structure {
         // What is greater than all of them: one chunk further in every direction.
         let last = grid.offset(ofChunk: chunks.count - 1)
         keys.append(Self.chunkKey(0, 0, zip(last, grid.chunkShape).map { $0 + $1 } + [grid.elementSize]))
-        return appendTree(type: 1, chunks.map(\.address), keys: keys, childCount: 2 * HDF5Datasets.treeK)
+        return appendTree(type: 1, chunks.map(\.address), keys: keys, k: HDF5Format.chunkTreeK)
     }
 
     private static func chunkKey(_ byteCount: Int, _ filterMask: UInt32, _ offset: [Int]) -> [UInt8] {
@@ -158,10 +154,11 @@ struct HDF5Structure {
     ///
     /// - Parameters:
     ///   - keys: those between the children, one more than there are of them.
-    ///   - childCount: the most a node may have; all nodes are of one size.
+    ///   - k: half the children a node may have.
     /// - Returns: the address of the topmost node.
-    private mutating func appendTree(type: UInt8, _ children: [UInt64], keys: [[UInt8]], childCount: Int) -> UInt64 {
-        let nodeSize = 24 + (childCount + 1) * keys[0].count + childCount * 8
+    private mutating func appendTree(type: UInt8, _ children: [UInt64], keys: [[UInt8]], k: Int) -> UInt64 {
+        let nodeSize = HDF5Format.treeNodeSize(k: k, keySize: keys[0].count)
+        let childCount = 2 * k
         var (children, keys) = (children, keys)
         var level: UInt8 = 0
         while true {
@@ -194,11 +191,11 @@ struct HDF5Structure {
 
     private func makeSuperblock(_ root: Place) -> [UInt8] {
         var block = HDF5Bytes()
-        block.append(Self.signature)
+        block.append(HDF5Format.signature)
         // Versions, and offsets and lengths of eight bytes.
         block.append([0, 0, 0, 0, 0, 8, 8, 0])
-        block.append(UInt16(HDF5Groups.leafK))
-        block.append(UInt16(HDF5Groups.internalK))
+        block.append(UInt16(HDF5Format.symbolNodeK))
+        block.append(UInt16(HDF5Format.groupTreeK))
         block.append(UInt32(0))
         block.append(UInt64(0))
         // No list of free space, the end of the file, no driver.
