@@ -18,7 +18,10 @@ public enum CheckpointError: Error, CustomStringConvertible, Equatable {
     /// What was handed to the writer, or a buffer handed to the reader, does not fit.
     case invalid(name: String, problem: String)
 
-    public var description: String {
+    /// One line, whatever the path holds.
+    public var description: String { text.onOneLine(limit: 4000) }
+
+    private var text: String {
         switch self {
         case .system(let path, let operation, let code):
             "\(path): cannot \(operation): \(String(cString: strerror(code)).lowercased())\(Self.hint(for: code))"

@@ -237,6 +237,10 @@ import Testing
             #"{"weight_map": {"a": "../x.safetensors"}}"#,
             #"weight_map "a": "../x.safetensors" is not the name of a file beside the index"#
         ),
+        (
+            #"{"weight_map": {"a": "one\nsafetensors"}}"#,
+            #"weight_map "a": "one\u{a}safetensors" is not the name of a file beside the index"#
+        ),
         (#"{"weight_map": {"a": 1}}"#, #"weight_map "a": is a number, not a file name"#),
         (#"{"weight_map": {}}"#, "weight_map: lists no tensors"),
         (#"{}"#, "weight_map: is missing or no object"),

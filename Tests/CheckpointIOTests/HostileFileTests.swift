@@ -86,6 +86,8 @@ import Testing
         #expect(throws: CheckpointError.self) { try CheckpointFile(path: "/dev/zero") }
         let error = #expect(throws: CheckpointError.self) { try CheckpointFile(path: "/nowhere/a.h5") }
         #expect(error?.description == "/nowhere/a.h5: cannot open it: no such file or directory; check the path")
+        let broken = #expect(throws: CheckpointError.self) { try CheckpointFile(path: "/no\nwhere/a.h5") }
+        #expect(broken?.description.hasPrefix(#"/no\u{a}where/a.h5: cannot open it"#) == true)
     }
 
     /// Hard links to one dataset. The only test that calls libhdf5, which is not made for several threads.

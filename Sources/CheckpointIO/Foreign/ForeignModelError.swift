@@ -23,7 +23,10 @@ public enum ForeignModelError: Error, Equatable, CustomStringConvertible {
     /// The output is already there.
     case exists(path: String, remedy: String)
 
-    public var description: String {
+    /// One line, whatever the path holds.
+    public var description: String { text.onOneLine(limit: 4000) }
+
+    private var text: String {
         switch self {
         case .cannotRead(let path, let reason):
             "\(path): cannot read: \(reason)" + (reason == "no such file or directory" ? "; check the path" : "")

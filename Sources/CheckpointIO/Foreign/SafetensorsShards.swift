@@ -27,7 +27,9 @@ final class SafetensorsShards: TensorSource {
             guard let fileName = value.string else {
                 throw malformed("weight_map \(quoted(name))", "is \(value.kindName), not a file name")
             }
-            guard !fileName.isEmpty, !fileName.contains("/"), !fileName.hasPrefix("."), !fileName.contains("\0") else {
+            guard !fileName.isEmpty, !fileName.contains("/"), !fileName.hasPrefix("."),
+                fileName.unicodeScalars.allSatisfy(\.isPlain)
+            else {
                 throw malformed(
                     "weight_map \(quoted(name))", "\(quoted(fileName)) is not the name of a file beside the index")
             }
