@@ -12,10 +12,14 @@ final class HDF5Output: @unchecked Sendable {
             creating: path, reportedAs: name, headerSize: HDF5Format.superblockSize)
     }
 
-    /// Adds bytes of a dataset: all of them, or a chunk as it is to be stored.
-    /// - Returns: their address; nil where there are none.
-    func append(_ bytes: UnsafeRawBufferPointer) throws -> UInt64? {
-        bytes.isEmpty ? nil : try output.append(bytes)
+    /// Adds all bytes of a dataset that is stored as it is.
+    func appendContiguous(_ bytes: UnsafeRawBufferPointer) throws -> StoredLayout {
+        .contiguous(bytes.isEmpty ? nil : try output.append(bytes), byteCount: bytes.count)
+    }
+
+    /// Adds a chunk in its stored form.
+    func appendChunk(_ bytes: UnsafeRawBufferPointer, filterMask: UInt32) throws -> StoredChunk {
+        StoredChunk(address: try output.append(bytes), byteCount: bytes.count, filterMask: filterMask)
     }
 
     /// Completes the file. Called once, at the end.

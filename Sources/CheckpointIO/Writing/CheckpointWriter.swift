@@ -250,14 +250,12 @@ public enum CheckpointWriter {
         if let grid = grid(of: record) {
             let level = ZstdEffort.matching.recordedLevel
             let chunks = try frames.map { frame in
-                let address = try frame.withUnsafeBytes { try output.append($0) }
-                return StoredChunk(address: address ?? 0, byteCount: frame.count, filterMask: 0)
+                try frame.withUnsafeBytes { try output.appendChunk($0, filterMask: 0) }
             }
             storage = .chunked(
                 grid, HDF5Filter.shuffleAndZstd(elementSize: grid.elementSize, level: level), chunks)
         } else {
-            let address = try value.bytes.withUnsafeBytes { try output.append($0) }
-            storage = .contiguous(address, byteCount: value.bytes.count)
+            storage = try value.bytes.withUnsafeBytes { try output.appendContiguous($0) }
         }
         return HDF5Dataset(
             type: HDF5Datatype.Parsed(value.type), shape: value.shape, storage: storage, attributes: [])

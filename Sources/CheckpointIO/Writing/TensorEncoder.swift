@@ -207,11 +207,15 @@ final class TensorEncoder: Sendable {
 
     // MARK: - On the thread that stores
 
+    /// Of a tensor of which some chunks are in the file.
+    private struct Begun {
+        let filters: [HDF5Filter]
+        var chunks: [StoredChunk] = []
+    }
+
     /// Stores the results in order until all are stored or something fails.
     private func storeAll() {
-        // Of tensors that are not complete.
-        var chunks: [Int: [StoredChunk]] = [:]
-        var filters: [Int: [HDF5Filter]] = [:]
+        var begun: [Int: Begun] = [:]
         for (number, step) in plan.steps.enumerated() {
             let goesOn: Bool = state.wait { state in
                 if state.failure != nil { return false }
@@ -219,21 +223,8 @@ final class TensorEncoder: Sendable {
             }
             guard goesOn else { return }
             let place = places[number % places.count]
-            let bytes = UnsafeRawBufferPointer(place.bytes.content)
             do {
-                let address = try output.append(bytes)
-                var storage: StoredLayout?
-                if let grid = plan.grids[step.tensor] {
-                    if step.chunk == 0 { filters[step.tensor] = self.filters(of: tensors[step.tensor], place.effort) }
-                    chunks[step.tensor, default: []].append(
-                        StoredChunk(address: address ?? 0, byteCount: bytes.count, filterMask: place.filterMask))
-                    if step.chunk == grid.count - 1 {
-                        storage = .chunked(
-                            grid, filters.removeValue(forKey: step.tensor)!, chunks.removeValue(forKey: step.tensor)!)
-                    }
-                } else {
-                    storage = .contiguous(address, byteCount: bytes.count)
-                }
+                let storage = try store(place, step, &begun)
                 state.update { state in
                     if let storage, let sha256 = place.sha256 {
                         state.stored[step.tensor] = EncodedTensor(sha256: sha256, storage: storage)
@@ -245,6 +236,19 @@ final class TensorEncoder: Sendable {
                 return stop(error)
             }
         }
+    }
+
+    /// - Returns: where the tensor is, with its last step.
+    private func store(
+        _ place: EncodedChunk, _ step: EncodingPlan.Step, _ begun: inout [Int: Begun]
+    ) throws -> StoredLayout? {
+        let bytes = UnsafeRawBufferPointer(place.bytes.content)
+        guard let grid = plan.grids[step.tensor] else { return try output.appendContiguous(bytes) }
+        var tensor = begun.removeValue(forKey: step.tensor) ?? Begun(filters: filters(of: tensors[step.tensor], place.effort))
+        tensor.chunks.append(try output.appendChunk(bytes, filterMask: place.filterMask))
+        if step.chunk == grid.count - 1 { return .chunked(grid, tensor.filters, tensor.chunks) }
+        begun[step.tensor] = tensor
+        return nil
     }
 
     private func filters(of tensor: TensorToWrite, _ effort: ZstdEffort) -> [HDF5Filter] {
