@@ -244,7 +244,8 @@ final class TensorEncoder: Sendable {
     ) throws -> StoredLayout? {
         let bytes = UnsafeRawBufferPointer(place.bytes.content)
         guard let grid = plan.grids[step.tensor] else { return try output.appendContiguous(bytes) }
-        var tensor = begun.removeValue(forKey: step.tensor) ?? Begun(filters: filters(of: tensors[step.tensor], place.effort))
+        var tensor =
+            begun.removeValue(forKey: step.tensor) ?? Begun(filters: filters(of: tensors[step.tensor], place.effort))
         tensor.chunks.append(try output.appendChunk(bytes, filterMask: place.filterMask))
         if step.chunk == grid.count - 1 { return .chunked(grid, tensor.filters, tensor.chunks) }
         begun[step.tensor] = tensor
