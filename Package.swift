@@ -36,15 +36,17 @@ let package = Package(
         systemLibrary("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
         .systemLibrary(name: "CSystem", path: "Sources/CLibraries/CSystem"),
         // For instructions that are found at run time; see docs/engine.md and docs/benchmarks.md.
-        .target(name: "WideVectors"),
+        .target(name: "CKernels"),
         .target(name: "SHA256Blocks"),
 
         library("OrderedJSON", []),
-        library("CheckpointIO", ["OrderedJSON", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
-        library("Tokenization", ["OrderedJSON", "CPCRE2"]),
-        library("Transformer", ["OrderedJSON", "CheckpointIO", "COpenBLAS", "WideVectors"]),
-        library("Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
-        library("TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"]),
+        library("Parallel", ["CSystem"]),
+        library("Jinja", ["OrderedJSON"]),
+        library("CheckpointIO", ["OrderedJSON", "Parallel", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
+        library("Tokenization", ["OrderedJSON", "Jinja", "CPCRE2"]),
+        library("Transformer", ["OrderedJSON", "Parallel", "CheckpointIO", "COpenBLAS", "CKernels"]),
+        library("Surgery", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),
+        library("TrainLoop", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),
         .executableTarget(
             name: "ckpt",
             dependencies: [
@@ -56,7 +58,7 @@ let package = Package(
 
         // Saves, loads and copies for bench/io and for the tests of crashes and faults.
         .executableTarget(
-            name: "io-bench", dependencies: ["CheckpointIO"], path: "bench/io", exclude: ["compare.py"],
+            name: "io-bench", dependencies: ["CheckpointIO", "Parallel"], path: "bench/io", exclude: ["compare.py"],
             sources: ["main.swift"], swiftSettings: warningsAreErrors),
 
         // Damages a checkpoint bit by bit and cut by cut, and sees what verifying says.
@@ -66,7 +68,7 @@ let package = Package(
 
         // Measures the engine; see docs/engine.md.
         .executableTarget(
-            name: "engine-bench", dependencies: ["Transformer", "CheckpointIO", "COpenBLAS"], path: "bench/engine",
+            name: "engine-bench", dependencies: ["Transformer", "Parallel", "CheckpointIO", "COpenBLAS"], path: "bench/engine",
             exclude: ["compare.py", "rounding.py"], sources: ["main.swift"], swiftSettings: warningsAreErrors),
 
         // Compares with other tokenizers and measures; see bench/tokenization.
@@ -83,7 +85,7 @@ let package = Package(
 
         // What the readers are fuzzed with; built with libFuzzer by scripts/fuzz.
         .target(
-            name: "FuzzTargets", dependencies: ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"],
+            name: "FuzzTargets", dependencies: ["OrderedJSON", "Jinja", "CheckpointIO", "Tokenization", "Transformer"],
             path: "Tests/FuzzTargets", swiftSettings: warningsAreErrors),
         tests(of: "FuzzTargets", fixtures: true),
 
@@ -91,11 +93,11 @@ let package = Package(
         // The library that stock tools read HDF5 with; the program itself does without it.
         systemLibrary("CHDF5", in: "Tests", pkgConfig: "hdf5", apt: "libhdf5-dev"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
-        tests(of: "Tokenization", ["OrderedJSON", "CheckpointIO"], fixtures: true),
-        tests(of: "Transformer", ["OrderedJSON", "CheckpointIO"], fixtures: true),
+        tests(of: "Tokenization", ["OrderedJSON", "Jinja", "CheckpointIO"], fixtures: true),
+        tests(of: "Transformer", ["OrderedJSON", "Parallel", "CheckpointIO"], fixtures: true),
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         tests(
-            of: "TrainLoop", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer", "HostileAnswers"],
+            of: "TrainLoop", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "HostileAnswers"],
             fixtures: true),
         // Answers made to cost time; tests and grading-bench share them.
         .target(name: "HostileAnswers", path: "Tests/HostileAnswers", swiftSettings: warningsAreErrors),

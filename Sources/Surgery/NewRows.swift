@@ -1,4 +1,5 @@
 import CheckpointIO
+import Parallel
 
 /// Rows for new tokens in one vocabulary matrix, already in the type the matrix is stored in.
 struct NewRows: Sendable {

@@ -1,4 +1,5 @@
 import CheckpointIO
+import Parallel
 import Synchronization
 
 /// Sums and squared norms of all rows of a vocabulary matrix, before it is known which of them tokens use.
@@ -31,7 +32,7 @@ struct RowSums: Sendable {
         let places = rows.indices.flatMap { matrix in rows[matrix].indices.map { (matrix: matrix, block: $0) } }
         let done = Mutex<[[Int: Block]]>(matrices.map { _ in [:] })
         let other = Mutex<Result?>(nil)
-        try forEachConcurrently(places.count + 1) { item in
+        try ParallelWork.forEach(places.count + 1) { item in
             guard item > 0 else {
                 let result = try work()
                 return other.withLock { $0 = result }

@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// The GPT-2 alphabet: each of the 256 bytes as one printable character, so that a vocabulary can be written as text.
 ///
 /// Printable bytes of Latin-1 stand for themselves; the other 68 become U+0100 and up, in order.

@@ -1,3 +1,4 @@
+import Jinja
 import OrderedJSON
 
 /// One turn of a conversation.
@@ -18,25 +19,10 @@ public struct ChatMessage: Sendable, Equatable {
 /// refused then, with its line and column. Rendering is bounded in time, memory, depth and output, because templates
 /// come with models from anywhere; it reads nothing but its arguments (and the clock, for `strftime_now`).
 public struct ChatTemplate: Sendable {
-    private let source: [Unicode.Scalar]
-    private let statements: [TemplateStatement]
-
-    /// Longer than any published template by far.
-    static let maximumLength = 1 << 20
+    private let template: Template
 
     /// - Throws: `TemplateError`.
-    public init(_ source: String) throws {
-        guard source.utf8.count <= Self.maximumLength else {
-            throw TemplateError(
-                kind: .limit, reason: "a template of more than \(Self.maximumLength >> 20) MiB", line: 1, column: 1)
-        }
-        self.source = TemplateLexer.normalized(source)
-        do {
-            statements = try TemplateParser.parse(self.source)
-        } catch let fault as TemplateFault {
-            throw fault.error(in: self.source)
-        }
-    }
+    public init(_ source: String) throws { template = try Template(source) }
 
     /// The prompt for a conversation.
     ///
@@ -58,16 +44,12 @@ public struct ChatTemplate: Sendable {
     public func render(
         records messages: [JSON], addGenerationPrompt: Bool, variables: [String: JSON] = [:]
     ) throws -> String {
-        // As transformers calls a template: there, and none unless given.
-        var values: [String: TemplateValue] = ["tools": .none, "documents": .none]
-        for (name, value) in variables { values[name] = TemplateValue(value) }
-        values["messages"] = .list(messages.map { TemplateValue(Self.prepared($0)) })
+        // transformers passes `tools` and `documents` to every template: none unless given.
+        var values: [String: JSON] = ["tools": .null, "documents": .null]
+        values.merge(variables) { $1 }
+        values["messages"] = .array(messages.map { Self.prepared($0) })
         values["add_generation_prompt"] = .bool(addGenerationPrompt)
-        do {
-            return try TemplateEvaluator.render(statements, variables: values)
-        } catch let fault as TemplateFault {
-            throw fault.error(in: source)
-        }
+        return try template.render(values)
     }
 
     /// A message as transformers hands it to a template: members that are none are not there, and a thought under one

@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// Rewrites a pattern of the `tokenizers` library, which is in Oniguruma's Ruby syntax, for PCRE2.
 ///
 /// The two agree on what pre-tokenizers use but for a few classes whose Unicode meaning differs (`\s`, `\w`, and what

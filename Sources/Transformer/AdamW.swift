@@ -1,4 +1,5 @@
 import Foundation
+import Parallel
 
 /// A factor on the learning rate of one row of one parameter.
 public struct RowScale: Sendable, Equatable {
@@ -103,7 +104,7 @@ public struct AdamW: Sendable {
             inverseRootCorrection: Float(1 / (1 - pow(beta2, Double(step))).squareRoot()), epsilon: Float(epsilon),
             gradientScale: gradientScale)
         let first = offset + start
-        Team.everyone.split(end - start, grain: 32_768) { range, _ in
+        ThreadTeam.everyone.split(end - start, grain: 32_768) { range, _ in
             AdamWStep.apply(
                 constants, range.count, parameters.values.baseAddress! + first + range.lowerBound,
                 gradients.values.baseAddress! + first + range.lowerBound,
@@ -122,7 +123,7 @@ public func gradientNorm(_ gradients: ModelParameters, minus part: ModelParamete
     let pieces = (count + piece - 1) / piece
     var sums = [Double](repeating: 0, count: pieces)
     sums.withUnsafeMutableBufferPointer { sums in
-        Team.everyone.split(pieces, grain: 4) { range, _ in
+        ThreadTeam.everyone.split(pieces, grain: 4) { range, _ in
             let difference = Floats.allocate(capacity: part == nil ? 1 : piece)
             defer { difference.deallocate() }
             for index in range {

@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import Parallel
 
 /// A model's parameters for inference in about half the memory: matrices in bfloat16, norms and biases in float32.
 /// Never written after initialisation.
@@ -44,7 +45,7 @@ public final class CompactParameters: @unchecked Sendable, ParameterStore {
                 let view = UnsafeMutableBufferPointer(rebasing: wide[..<description.elementCount])
                 try load(description, view)
                 let target = halves + offset
-                Team.everyone.split(view.count, grain: 1 << 16) { range, _ in
+                ThreadTeam.everyone.split(view.count, grain: 1 << 16) { range, _ in
                     for i in range { target[i] = Self.rounded(view[i]) }
                 }
             } else {

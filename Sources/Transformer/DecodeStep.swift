@@ -1,3 +1,5 @@
+import Parallel
+
 /// Computes the next token of many sequences at once, each with one new token and its cached past.
 final class DecodeStep {
     private let model: Model
@@ -35,7 +37,7 @@ final class DecodeStep {
 
     /// Feeds each row's last token and writes the logits of what follows `[rows, vocabulary]`; valid until the next
     /// call. Rows must have been grown.
-    func logits(_ team: Team, _ rows: ArraySlice<GenerationRow>) -> Floats {
+    func logits(_ team: ThreadTeam, _ rows: ArraySlice<GenerationRow>) -> Floats {
         let tables = rows.map { model.rotary.table($0.position) }
         let parts = rows.map { $0.stretches }
         return withExtendedLifetime(tables) {
@@ -54,7 +56,7 @@ final class DecodeStep {
         }
     }
 
-    private func logits(_ team: Team, _ tokens: [Int], _ pasts: [Past]) -> Floats {
+    private func logits(_ team: ThreadTeam, _ tokens: [Int], _ pasts: [Past]) -> Floats {
         let configuration = model.configuration
         let weights = model.weights
         let count = tokens.count

@@ -1,4 +1,5 @@
 import Foundation
+import Parallel
 
 /// What a layer's backward pass needs of its forward pass.
 struct LayerActivations {
@@ -27,7 +28,7 @@ final class DecoderPass {
     private var layout = BatchLayout(PackedBatch())
     private var tables: [RotaryTable] = []
     private var activations: [LayerActivations] = []
-    private var team = Team.alone
+    private var team = ThreadTeam.alone
     private var recomputes = false
     private var normed: Floats!
     private var wide: Floats!
@@ -54,7 +55,7 @@ final class DecoderPass {
     /// pass. `onLayer` sees each layer's queries, keys and values. Where nothing is kept and only some `rows` are wanted
     /// (ascending), the others' states are undefined: what follows the last layer's attention is left out for them.
     func forward(
-        _ team: Team, _ batch: PackedBatch, _ weights: DecoderWeights, rotary: RotaryTables, keeping: Keeping,
+        _ team: ThreadTeam, _ batch: PackedBatch, _ weights: DecoderWeights, rotary: RotaryTables, keeping: Keeping,
         rows: [Int]? = nil,
         onLayer: ((_ layer: Int, _ queryKeyValue: UnsafePointer<Float>) -> Void)? = nil
     ) -> Floats {

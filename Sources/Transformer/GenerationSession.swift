@@ -1,4 +1,5 @@
 import Foundation
+import Parallel
 
 /// One call of `Generator.generate`: which samples are under way and which wait. Its state changes on the calling thread
 /// only; during a step the workers read it.
@@ -93,11 +94,11 @@ final class GenerationSession: @unchecked Sendable {
         nextSample += count
         var draws = [(token: Int, logProbability: Float)](repeating: (0, 0), count: count)
         let vocabulary = model.configuration.vocabularySize
-        let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: vocabulary * Team.everyone.size)
+        let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: vocabulary * ThreadTeam.everyone.size)
         defer { scratch.deallocate() }
         draws.withUnsafeMutableBufferPointer { draws in
             ready.logits.withUnsafeBufferPointer { logits in
-                Team.everyone.forEach(count) { index, worker in
+                ThreadTeam.everyone.forEach(count) { index, worker in
                     if let forced = request.forcedToken(rows[index].sample) {
                         draws[index] = (
                             forced, Sampling.logProbability(of: forced, logits.baseAddress!, vocabulary, rule)
@@ -159,7 +160,7 @@ final class GenerationSession: @unchecked Sendable {
         let parts = sharesRows ? min(steps.count, count) : 1
         draws.withUnsafeMutableBufferPointer { draws in
             if parts > 1 {
-                Team.everyone.forEach(parts) { part, _ in
+                ThreadTeam.everyone.forEach(parts) { part, _ in
                     let range = (count * part / parts)..<(count * (part + 1) / parts)
                     step(.alone, steps[part], range, draws)
                 }
@@ -176,7 +177,7 @@ final class GenerationSession: @unchecked Sendable {
     }
 
     private func step(
-        _ team: Team, _ step: DecodeStep, _ range: Range<Int>,
+        _ team: ThreadTeam, _ step: DecodeStep, _ range: Range<Int>,
         _ draws: UnsafeMutableBufferPointer<(token: Int, logProbability: Float)>
     ) {
         let vocabulary = model.configuration.vocabularySize

@@ -1,3 +1,5 @@
+import Parallel
+
 /// One projection y = x Wᵀ + b: matrices that lie next to each other in memory count as one.
 struct Projection {
     struct BiasPart {
@@ -31,7 +33,7 @@ struct Projection {
     }
 
     /// y[rows, outputs] = x[rows, inputs] Wᵀ + b (+ y where `adding`).
-    func forward(_ team: Team, rows: Int, _ x: UnsafePointer<Float>, into y: Floats, adding: Bool = false) {
+    func forward(_ team: ThreadTeam, rows: Int, _ x: UnsafePointer<Float>, into y: Floats, adding: Bool = false) {
         var column = 0
         for part in parts {
             part.apply(team, rows, x, into: y + column, stride: outputs, adding: adding)
@@ -43,7 +45,7 @@ struct Projection {
     }
 
     /// dx[rows, inputs] = dy[rows, outputs] W
-    func backwardInput(_ team: Team, rows: Int, dy: UnsafePointer<Float>, into dx: Floats) {
+    func backwardInput(_ team: ThreadTeam, rows: Int, dy: UnsafePointer<Float>, into dx: Floats) {
         var column = 0
         for part in parts {
             part.carryBack(team, rows, dy: dy + column, stride: outputs, into: dx, adding: column > 0)
@@ -52,7 +54,7 @@ struct Projection {
     }
 
     /// With `self` the gradient's projection: dW += dyᵀ x, db += Σ dy.
-    func accumulate(_ team: Team, rows: Int, dy: UnsafePointer<Float>, x: UnsafePointer<Float>) {
+    func accumulate(_ team: ThreadTeam, rows: Int, dy: UnsafePointer<Float>, x: UnsafePointer<Float>) {
         var column = 0
         for part in parts {
             part.accumulate(team, rows, dy: dy + column, stride: outputs, x: x)

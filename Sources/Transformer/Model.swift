@@ -1,4 +1,5 @@
 import Foundation
+import Parallel
 
 /// One place whose next-token log-probability is wanted: the logits at `position` of a packed batch score `target`.
 public struct ScoredPosition: Sendable, Equatable {
@@ -166,10 +167,10 @@ public final class Model: @unchecked Sendable {
         onLayer: ((_ part: Part, _ layer: Int, _ queryKeyValue: UnsafePointer<Float>) -> Void)? = nil
     ) -> [Part] {
         let parts = cut(batch, into: sharesSequences(batch) ? EngineThreads.count : 1)
-        let team = parts.count == 1 ? Team.everyone : Team.alone
+        let team = parts.count == 1 ? ThreadTeam.everyone : ThreadTeam.alone
         // A small model's products would have other bits beside other rows.
         let rows = parts.count == 1 && !isSmall ? positions.map { Set($0).sorted() } : nil
-        Team.everyone.forEach(parts.count) { index, _ in
+        ThreadTeam.everyone.forEach(parts.count) { index, _ in
             let part = parts[index]
             part.hidden = part.pass.forward(
                 team, part.batch, weights, rotary: rotary, keeping: keeping, rows: rows,
@@ -194,7 +195,7 @@ public final class Model: @unchecked Sendable {
                     for place in part.places {
                         // Places are whole prompts, since prompts continue nothing; the one part of a batch left whole
                         // has one place for all, which the threads share.
-                        Team.everyone.split(place.count, grain: 256) { range, _ in
+                        ThreadTeam.everyone.split(place.count, grain: 256) { range, _ in
                             var prompt = 0
                             var end = batch.segmentCount
                             while end - prompt > 1 {
@@ -235,13 +236,13 @@ public final class Model: @unchecked Sendable {
             return
         }
         while partGradients.count < parts.count - 1 { partGradients.append(ModelParameters(configuration)) }
-        Team.everyone.forEach(parts.count) { index, _ in
+        ThreadTeam.everyone.forEach(parts.count) { index, _ in
             let into = index == 0 ? gradients : partGradients[index - 1]
             if index > 0 { into.clear() }
             parts[index].pass.backward(parts[index].gradient, weights, into: DecoderWeights(into, products: products))
         }
         let sum = gradients.values.baseAddress!
-        Team.everyone.split(gradients.values.count, grain: 65_536) { range, _ in
+        ThreadTeam.everyone.split(gradients.values.count, grain: 65_536) { range, _ in
             for other in partGradients.prefix(parts.count - 1) {
                 VectorMath.add(
                     other.values.baseAddress! + range.lowerBound, into: sum + range.lowerBound, range.count)

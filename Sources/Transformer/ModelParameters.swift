@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import Parallel
 
 /// All parameters of a model in one flat buffer of float32, in the order of `ModelConfiguration.parameters`.
 ///
@@ -56,7 +57,7 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
             if parameter.isMatrix {
                 let deviation = Self.initialDeviation(parameter, configuration)
                 nonisolated(unsafe) let target = view
-                Team.everyone.split(view.count, grain: 1 << 14) { range, _ in
+                ThreadTeam.everyone.split(view.count, grain: 1 << 14) { range, _ in
                     for i in range {
                         target[i] = deviation * CounterRandom.normal(seed: randomSeed, stream: index, counter: i)
                     }

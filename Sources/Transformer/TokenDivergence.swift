@@ -1,4 +1,5 @@
 import Foundation
+import Parallel
 
 /// How two models' predictions of the next token differ at one place, over the tokens both have, at temperature 1.
 public struct TokenDivergence: Sendable {
@@ -125,7 +126,7 @@ private final class PlaceSums: @unchecked Sendable {
     /// Logits `[places, rows]` of both.
     func add(_ logitsA: UnsafePointer<Float>, _ logitsB: UnsafePointer<Float>, rows: Range<Int>) {
         let count = rows.count
-        Team.everyone.split(targets.count, grain: max(1, 16_384 / count)) { places, _ in
+        ThreadTeam.everyone.split(targets.count, grain: max(1, 16_384 / count)) { places, _ in
             for place in places { add(place, logitsA + place * count, logitsB + place * count, rows) }
         }
     }

@@ -1,3 +1,5 @@
+import Parallel
+
 /// A matrix of weights `[rows, columns]`, in float32 or bfloat16, somewhere in a model's flat memory.
 struct WeightMatrix {
     enum Storage {
@@ -24,7 +26,7 @@ struct WeightMatrix {
 
     /// y[count, rows] = x[count, columns] Wᵀ (+ y where `adding`).
     func apply(
-        _ team: Team, _ count: Int, _ x: UnsafePointer<Float>, into y: Floats, stride: Int, adding: Bool = false
+        _ team: ThreadTeam, _ count: Int, _ x: UnsafePointer<Float>, into y: Floats, stride: Int, adding: Bool = false
     ) {
         switch storage {
         case .float32(let weights):
@@ -39,14 +41,14 @@ struct WeightMatrix {
 
     /// dx[count, columns] = dy[count, rows] W (+ dx where `adding`).
     func carryBack(
-        _ team: Team, _ count: Int, dy: UnsafePointer<Float>, stride: Int, into dx: Floats, adding: Bool = false
+        _ team: ThreadTeam, _ count: Int, dy: UnsafePointer<Float>, stride: Int, into dx: Floats, adding: Bool = false
     ) {
         MatrixProduct.times(
             team, count, columns, rows, dy, stride, floats, columns, dx, columns, adding: adding, precision: precision)
     }
 
     /// With `self` the gradient of a matrix: dW += dyᵀ x, for dy[count, rows] and x[count, columns].
-    func accumulate(_ team: Team, _ count: Int, dy: UnsafePointer<Float>, stride: Int, x: UnsafePointer<Float>) {
+    func accumulate(_ team: ThreadTeam, _ count: Int, dy: UnsafePointer<Float>, stride: Int, x: UnsafePointer<Float>) {
         MatrixProduct.transposedTimes(
             team, rows, columns, count, dy, stride, x, columns, floats, columns, adding: true, precision: precision)
     }

@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import Parallel
 
 typealias Floats = UnsafeMutablePointer<Float>
 

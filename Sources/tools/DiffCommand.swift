@@ -123,8 +123,8 @@ struct DiffCommand: ParsableCommand {
     private func show(_ name: String, _ files: [CheckpointFile]) throws {
         var curve = try RunCurve(files: files, path: name)
         if !noWeights {
-            let bar = ProgressBar("comparing states", total: WeightCourse.byteCount(files), unit: .bytes)
-            curve.weights = try WeightCourse(files, progress: { bar.update($0) })
+            let bar = ProgressBar("comparing states", total: WeightTrajectory.byteCount(files), unit: .bytes)
+            curve.weights = try WeightTrajectory(files, progress: { bar.update($0) })
             bar.finish()
         }
         try show([curve])

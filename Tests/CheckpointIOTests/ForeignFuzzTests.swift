@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import Parallel
 import Testing
 
 /// Readers of foreign files against damaged input: whatever comes, an error or a model, never a crash.

@@ -1,5 +1,6 @@
 import OrderedJSON
 import Testing
+import Jinja
 import Tokenization
 
 /// Rendering equal to transformers' `apply_chat_template`; the fixture says which version.

@@ -1,5 +1,6 @@
 import Foundation
 import OrderedJSON
+import Parallel
 import Testing
 import TrainLoop
 
@@ -144,7 +145,7 @@ import TrainLoop
     @Test func twoDigitValues() {
         var task = EmbeddedTask()
         task.modulus = 100
-        var generator = SplitMix(seed: 5)
+        var generator = SplitMix64(seed: 5)
         let level = EmbeddedTask.Level("L2", operationCount: 2, start: 10...99)
         for _ in 0..<50 {
             let example = task.example(level, using: &generator)

@@ -1,10 +1,11 @@
 import Foundation
+import Parallel
 import Testing
 import Transformer
 
 /// Fast operations against their definitions, and gradients against finite differences.
 @Suite struct OperationTests {
-    static let teams = [Team.alone, Team(size: 2), Team.everyone]
+    static let teams = [ThreadTeam.alone, ThreadTeam(size: 2), ThreadTeam.everyone]
 
     @Test(arguments: [(1, 40, 17), (5, 33, 16), (70, 100, 31), (64, 512, 24), (300, 40, 16)])
     func matrixProducts(_ m: Int, _ n: Int, _ k: Int) {
@@ -174,7 +175,7 @@ import Transformer
         let (n, k) = (515, 259)
         let a = noise(9 * k)
         let b = noise(n * k, seed: 2)
-        func product(_ team: Team, _ rows: Range<Int>) -> [Float] {
+        func product(_ team: ThreadTeam, _ rows: Range<Int>) -> [Float] {
             var c = [Float](repeating: 0, count: rows.count * n)
             MatrixProduct.timesTransposed(
                 team, rows.count, n, k, Array(a[rows.lowerBound * k..<rows.upperBound * k]), k, b, k, &c, n)
@@ -200,7 +201,7 @@ import Transformer
         let a = noise(130 * k)
         let b = noise(n * k, seed: 2)
         guard PanelProduct.suits(130, n, k, precision) else { return }
-        func product(_ team: Team, _ rows: Range<Int>) -> [Float] {
+        func product(_ team: ThreadTeam, _ rows: Range<Int>) -> [Float] {
             var c = [Float](repeating: 0, count: rows.count * n)
             MatrixProduct.timesTransposed(
                 team, rows.count, n, k, Array(a[rows.lowerBound * k..<rows.upperBound * k]), k, b, k, &c, n,

@@ -18,6 +18,7 @@
 import COpenBLAS
 import CheckpointIO
 import Foundation
+import Parallel
 import Transformer
 
 let arguments = Array(CommandLine.arguments.dropFirst())

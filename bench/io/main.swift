@@ -12,6 +12,7 @@
 
 import CheckpointIO
 import Glibc
+import Parallel
 
 func seconds(_ work: () throws -> Void) rethrows -> Double {
     let clock = ContinuousClock()

@@ -1,3 +1,4 @@
+import Parallel
 import Synchronization
 
 /// Where a tensor's bytes come from while it is written.

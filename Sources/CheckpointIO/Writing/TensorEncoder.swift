@@ -1,3 +1,4 @@
+import Parallel
 import Synchronization
 
 /// Turns tensors into datasets: fills, hashes, shuffles and compresses on all cores, a chunk at a time while it is in

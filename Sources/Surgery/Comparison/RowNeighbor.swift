@@ -1,4 +1,5 @@
 import CheckpointIO
+import Parallel
 import Synchronization
 
 /// A row of a vocabulary matrix that points nearly the same way as another.
@@ -22,7 +23,7 @@ public struct RowNeighbor: Sendable, Equatable {
         let blocks = matrix.blocks(of: 0..<matrix.rows)
         let found = Mutex<[[RowNeighbor]]>(targets.map { _ in [] })
         let sums = Mutex<[Double]>([Double](repeating: 0, count: blocks.count))
-        try forEachConcurrently(blocks.count) { number in
+        try ParallelWork.forEach(blocks.count) { number in
             let rows = blocks[number]
             let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: rows.count * width)
             defer { values.deallocate() }

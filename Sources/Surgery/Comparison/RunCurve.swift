@@ -55,7 +55,7 @@ public struct RunCurve: Sendable {
     /// The options the run was started with, where its newest training state has them.
     public let options: JSON?
     /// Which layers moved when; nil until somebody has the states compared.
-    public var weights: WeightCourse?
+    public var weights: WeightTrajectory?
 
     public subscript(name: String) -> [Double]? { series.first { $0.name == name }?.values }
 

@@ -1,4 +1,5 @@
 import CheckpointIO
+import Parallel
 import Synchronization
 
 /// What became of one tensor.
@@ -50,7 +51,7 @@ public struct TensorComparison: Sendable {
         }
         let parts = Mutex<[TensorPairing.Part?]>([TensorPairing.Part?](repeating: nil, count: work.count))
         let done = Atomic<Int>(pairings.reduce(0) { $0 + ($1.pieceCount == 0 ? $1.byteCount : 0) })
-        try forEachConcurrently(work.count) { item in
+        try ParallelWork.forEach(work.count) { item in
             let pairing = pairings[work[item].pairing]
             let part = try pairing.measure(work[item].piece)
             parts.withLock { $0[item] = part }

@@ -1,5 +1,6 @@
 import CheckpointIO
 import OrderedJSON
+import Parallel
 import Tokenization
 
 /// How two tokenizers differ.
@@ -43,7 +44,7 @@ public struct TokenizerComparison: Sendable {
             textsB = nil
             return
         }
-        let ((textsA, membersA), (textsB, membersB)) = try bothConcurrently(
+        let ((textsA, membersA), (textsB, membersB)) = try ParallelWork.both(
             { try Self.read(left) }, { try Self.read(right) })
         self.textsB = textsB
         sizeA = textsA?.vocabularySize

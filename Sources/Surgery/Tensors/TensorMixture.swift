@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import Parallel
 import Synchronization
 
 /// One tensor of a merge: the models' tensors and how they are mixed.
@@ -76,7 +77,7 @@ final class TensorMixture: Sendable {
         let block = 1 << 19
         let blockCount = (count + block - 1) / block
         let parts = Mutex<[Int: TensorDifference]>([:])
-        try forEachConcurrently(blockCount) { index in
+        try ParallelWork.forEach(blockCount) { index in
             let range = index * block..<min((index + 1) * block, count)
             let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: 2 * range.count)
             defer { values.deallocate() }

@@ -1,3 +1,5 @@
+import Parallel
+
 /// Whether two answers say the same.
 enum AnswerComparison {
     /// Lists longer than this are compared as they stand.
@@ -162,7 +164,7 @@ enum AnswerComparison {
     private static func agreeNumerically(_ answer: MathExpression, _ truth: MathExpression) -> Bool {
         let names = answer.variables.union(truth.variables).sorted()
         for trial in 0..<(names.isEmpty ? 1 : 4) {
-            var generator = SplitMix(seed: UInt64(trial))
+            var generator = SplitMix64(seed: UInt64(trial))
             var values: [String: Double] = [:]
             for name in names { values[name] = Double.random(in: 0.5..<2.5, using: &generator) }
             guard let left = answer.numericValue({ values[$0] ?? .nan }),

@@ -1,4 +1,5 @@
 import OrderedJSON
+import Parallel
 
 /// How much of the embedded task to make.
 public struct EmbeddedTaskSizes: Sendable, Equatable {
@@ -75,7 +76,7 @@ public struct EmbeddedTaskData: Sendable, Equatable {
 
         var heldOut: Set<String> = []
         // A level's problems depend on the seed and on the level alone, not on how many others were made.
-        var generators = task.levels.indices.map { SplitMix(seed: seed &* 0x1_0000 &+ UInt64($0)) }
+        var generators = task.levels.indices.map { SplitMix64(seed: seed &* 0x1_0000 &+ UInt64($0)) }
         var testCounts: [Int] = []
         // Everything that is held out comes first: a problem of one level can be one of another level too.
         for (index, level) in task.levels.enumerated() {
@@ -114,7 +115,7 @@ public struct EmbeddedTaskData: Sendable, Equatable {
                     distinctTrainProblems: Set(pairs.map(\.problem)).count))
         }
         // Levels mixed, so that the first rows of a file are a fair sample of it.
-        var generator = SplitMix(seed: seed &* 0x1_0000 &+ 0xFFFF)
+        var generator = SplitMix64(seed: seed &* 0x1_0000 &+ 0xFFFF)
         trainPairs.shuffle(using: &generator)
         trainProblems.shuffle(using: &generator)
     }

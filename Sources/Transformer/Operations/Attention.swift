@@ -1,4 +1,5 @@
 import Foundation
+import Parallel
 
 /// Causal attention over a packed batch: blocks of queries against the keys they may see, never a full square.
 ///
@@ -24,7 +25,7 @@ struct Attention {
     static func blockRows(_ keyCount: Int) -> Int { keyCount > 512 ? 128 : 64 }
 
     /// Floats of scratch that `forward` needs, or both ways.
-    func scratchCount(_ team: Team, _ layout: BatchLayout, backward: Bool) -> Int {
+    func scratchCount(_ team: ThreadTeam, _ layout: BatchLayout, backward: Bool) -> Int {
         isWide
             ? wideScratchCount(team, layout, backward: backward)
             : team.size * scoreCount(layout) * (backward ? 2 : 1)
@@ -38,7 +39,7 @@ struct Attention {
 
     /// Writes the weighted values of all heads `[tokens, heads * dimension]` and each row's log Σ e^score.
     func forward(
-        _ team: Team, _ layout: BatchLayout, qkv: UnsafePointer<Float>, into output: Floats, normalizers: Floats?,
+        _ team: ThreadTeam, _ layout: BatchLayout, qkv: UnsafePointer<Float>, into output: Floats, normalizers: Floats?,
         scratch: Floats
     ) {
         if isWide { return wideForward(team, layout, qkv, output, normalizers, scratch) }
@@ -94,7 +95,7 @@ struct Attention {
     /// Gradients of queries, keys and values into `gradient` (laid out like `qkv`), whose rows are overwritten.
     /// `output` is what `forward` wrote, `dOutput` its gradient.
     func backward(
-        _ team: Team, _ layout: BatchLayout, qkv: UnsafePointer<Float>, output: UnsafePointer<Float>,
+        _ team: ThreadTeam, _ layout: BatchLayout, qkv: UnsafePointer<Float>, output: UnsafePointer<Float>,
         normalizers: UnsafePointer<Float>, dOutput: UnsafePointer<Float>, into gradient: Floats, scratch: Floats
     ) {
         if isWide { return wideBackward(team, layout, qkv, output, normalizers, dOutput, gradient, scratch) }

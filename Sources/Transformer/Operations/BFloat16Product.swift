@@ -1,5 +1,6 @@
 import COpenBLAS
 import Foundation
+import Parallel
 
 /// Products with weights stored in bfloat16: read at half the bytes, computed in float32 unless told otherwise.
 ///
@@ -14,7 +15,7 @@ package enum BFloat16Product {
 
     /// c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0), rows of b tightly packed.
     package static func timesTransposed(
-        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<UInt16>,
+        _ team: ThreadTeam, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<UInt16>,
         _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool = false, precision: ProductPrecision = .fp32
     ) {
         guard m > 0, n > 0 else { return }
@@ -41,6 +42,7 @@ package enum BFloat16Product {
             }
             return
         }
+        _ = EngineThreads.openBLASRunsOnCaller
         let block = max(16, blockFloats / k)
         let blocks = (n + block - 1) / block
         team.split(blocks, grain: 1) { range, _ in

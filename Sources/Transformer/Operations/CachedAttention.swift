@@ -1,5 +1,5 @@
 import Foundation
-import WideVectors
+import CKernels
 
 /// Attention of one new token over cached pages.
 package enum CachedAttention {

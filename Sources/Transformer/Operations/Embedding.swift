@@ -1,7 +1,9 @@
+import Parallel
+
 /// Rows of a table by token id, and gradients back into those rows.
 package enum Embedding {
     static func forward(
-        _ team: Team, _ tokens: UnsafeBufferPointer<Int>, width: Int, table: WeightMatrix,
+        _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, table: WeightMatrix,
         into x: UnsafeMutablePointer<Float>
     ) {
         team.split(tokens.count, grain: max(1, 262_144 / width)) { range, _ in
@@ -11,7 +13,7 @@ package enum Embedding {
 
     /// Adds every row's gradient to its token's row, in token order; the team shares out columns.
     package static func backward(
-        _ team: Team, _ tokens: UnsafeBufferPointer<Int>, width: Int, dx: UnsafePointer<Float>,
+        _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, dx: UnsafePointer<Float>,
         tableGradient: UnsafeMutablePointer<Float>
     ) {
         let tiles = (width + 15) / 16
@@ -28,7 +30,7 @@ package enum Embedding {
 /// Biases: one row added to many, and its gradient.
 package enum Bias {
     static func add(
-        _ team: Team, rows: Int, width: Int, _ bias: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
+        _ team: ThreadTeam, rows: Int, width: Int, _ bias: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
         stride: Int
     ) {
         team.split(rows, grain: max(1, 65_536 / width)) { range, _ in

@@ -1,4 +1,5 @@
-import WideVectors
+import CKernels
+import Parallel
 
 /// c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0) for a few rows and many weights, as decoding multiplies.
 ///
@@ -41,7 +42,7 @@ package enum FewRowsProduct {
     }
 
     static func timesTransposed(
-        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
+        _ team: ThreadTeam, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool, _ precision: ProductPrecision
     ) {
         let kernels = kernels(precision)!.pointee
@@ -58,7 +59,7 @@ package enum FewRowsProduct {
 
     /// The same with weights in bfloat16.
     static func timesTransposed(
-        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<UInt16>,
+        _ team: ThreadTeam, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<UInt16>,
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, adding: Bool, _ precision: ProductPrecision
     ) {
         let kernels = kernels(precision)!.pointee
@@ -74,7 +75,7 @@ package enum FewRowsProduct {
     }
 }
 
-extension Team {
+extension ThreadTeam {
     /// Cuts the columns of a product [m, n] with sums of k terms, whose weights come from memory, for the members to take.
     ///
     /// They take the next columns as they finish theirs: all wait for memory, and one for longer than the other. Long

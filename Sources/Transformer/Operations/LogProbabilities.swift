@@ -1,12 +1,13 @@
+import CKernels
 import Foundation
-import WideVectors
+import Parallel
 
 /// Log-probabilities of chosen tokens, entropies, and the gradients of both, over rows of logits.
 package enum LogProbabilities {
     /// For every row of z = logits / temperature: log softmax(z)[target], and the entropy of softmax(z).
     /// `normalizers` receives log Σ e^z, which `backward` needs.
     static func forward(
-        _ team: Team, rows: Int, vocabulary: Int, _ logits: UnsafePointer<Float>, inverseTemperature: Float,
+        _ team: ThreadTeam, rows: Int, vocabulary: Int, _ logits: UnsafePointer<Float>, inverseTemperature: Float,
         targets: (Int) -> Int, logProbabilities: UnsafeMutablePointer<Float>, entropies: UnsafeMutablePointer<Float>,
         normalizers: UnsafeMutablePointer<Float>
     ) {
@@ -62,7 +63,7 @@ package enum LogProbabilities {
     /// Replaces the logits by gradients: with p = softmax(z), H its entropy,
     /// dz_j = dlogp (1[j = target] − p_j) − dH p_j (log p_j + H), and dlogits = dz / temperature.
     package static func backward(
-        _ team: Team, rows: Int, vocabulary: Int, _ logits: UnsafeMutablePointer<Float>, inverseTemperature: Float,
+        _ team: ThreadTeam, rows: Int, vocabulary: Int, _ logits: UnsafeMutablePointer<Float>, inverseTemperature: Float,
         targets: (Int) -> Int, normalizers: UnsafePointer<Float>, entropies: UnsafePointer<Float>,
         logProbabilityGradient: UnsafePointer<Float>, entropyGradient: UnsafePointer<Float>?
     ) {

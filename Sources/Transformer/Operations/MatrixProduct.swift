@@ -1,4 +1,5 @@
 import COpenBLAS
+import Parallel
 
 /// Products of row-major matrices: those of large ones by `PackedProduct`, those of fewer rows with many weights by
 /// `FewRowsProduct` and `PanelProduct`, the rest by OpenBLAS, for which the team shares out columns or rows of the result.
@@ -9,7 +10,7 @@ package enum MatrixProduct {
 
     /// c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0): a layer applied to rows, with weights `[outputs, inputs]`.
     package static func timesTransposed(
-        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
+        _ team: ThreadTeam, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false,
         precision: ProductPrecision = .fp32
     ) {
@@ -45,7 +46,7 @@ package enum MatrixProduct {
 
     /// c[m, n] = a[m, k] b[k, n] + (adding ? c : 0): gradients carried back through a layer.
     package static func times(
-        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
+        _ team: ThreadTeam, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false,
         precision: ProductPrecision = .fp32
     ) {
@@ -64,7 +65,7 @@ package enum MatrixProduct {
 
     /// c[m, n] = a[k, m]ᵀ b[k, n] + (adding ? c : 0): gradients of a layer's weights, summed over k rows.
     package static func transposedTimes(
-        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
+        _ team: ThreadTeam, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
         _ ldb: Int, _ c: UnsafeMutablePointer<Float>, _ ldc: Int, scale: Float = 1, adding: Bool = false,
         precision: ProductPrecision = .fp32
     ) {
@@ -84,7 +85,8 @@ package enum MatrixProduct {
 
     /// Hands each member of the team some columns of the result, or some rows where there are many more of those.
     @inline(__always)
-    private static func cut(_ team: Team, _ m: Int, _ n: Int, _ k: Int, _ body: (Range<Int>, Range<Int>) -> Void) {
+    private static func cut(_ team: ThreadTeam, _ m: Int, _ n: Int, _ k: Int, _ body: (Range<Int>, Range<Int>) -> Void) {
+        _ = EngineThreads.openBLASRunsOnCaller
         if team.size == 1 || m * n * k < sharedFrom {
             body(0..<m, 0..<n)
         } else if n >= 32 && n * 4 >= m {

@@ -1,4 +1,5 @@
-import WideVectors
+import CKernels
+import Parallel
 
 /// c[m, n] = a b + (adding ? c : 0) for large matrices, on all threads (docs/engine.md has the rates).
 ///
@@ -106,7 +107,7 @@ package enum PackedProduct {
     static func isLarge(inputs: Int, outputs: Int) -> Bool { inputs >= 192 && outputs >= 192 }
 
     static func multiply(
-        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: Factor, _ b: RightFactor, _ c: Floats, _ ldc: Int,
+        _ team: ThreadTeam, _ m: Int, _ n: Int, _ k: Int, _ a: Factor, _ b: RightFactor, _ c: Floats, _ ldc: Int,
         adding: Bool,
         _ precision: ProductPrecision = .fp32
     ) {
@@ -135,7 +136,7 @@ package enum PackedProduct {
     /// For a few rows, as when decoding: a thread packs some columns into its second cache and multiplies them with all rows
     /// at once, so the right factor comes from memory once and does not go back there.
     private static func multiplyStripes(
-        _ team: Team, _ kernels: Kernels, _ m: Int, _ n: Int, _ k: Int, _ a: Factor, _ b: RightFactor, _ c: Floats,
+        _ team: ThreadTeam, _ kernels: Kernels, _ m: Int, _ n: Int, _ k: Int, _ a: Factor, _ b: RightFactor, _ c: Floats,
         _ ldc: Int,
         _ adding: Bool
     ) {
@@ -168,7 +169,7 @@ package enum PackedProduct {
     }
 
     private static func multiply(
-        _ team: Team, _ kernels: Kernels, _ rows: Range<Int>, _ columns: Range<Int>, _ terms: Range<Int>, _ a: Factor,
+        _ team: ThreadTeam, _ kernels: Kernels, _ rows: Range<Int>, _ columns: Range<Int>, _ terms: Range<Int>, _ a: Factor,
         _ b: RightFactor, _ c: Floats, _ ldc: Int, _ adding: Bool, _ packed: Floats
     ) {
         let parts = ranges(terms.count, depth * kernels.terms, 16)

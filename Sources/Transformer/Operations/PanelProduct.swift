@@ -1,4 +1,5 @@
-import WideVectors
+import CKernels
+import Parallel
 
 /// c[m, n] = a[m, k] b[n, k]ᵀ + (adding ? c : 0) for rows that are many enough to be packed, with weights that are not: a vector
 /// holds a word of several rows, and each weight, as it comes from memory, is multiplied with all of them.
@@ -29,7 +30,7 @@ package enum PanelProduct {
     }
 
     static func timesTransposed(
-        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
+        _ team: ThreadTeam, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<Float>,
         _ ldb: Int, _ c: Floats, _ ldc: Int, adding: Bool, _ precision: ProductPrecision
     ) {
         let kernels = kernels(precision)!.pointee
@@ -42,7 +43,7 @@ package enum PanelProduct {
 
     /// The same with weights in bfloat16.
     static func timesTransposed(
-        _ team: Team, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<UInt16>,
+        _ team: ThreadTeam, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ b: UnsafePointer<UInt16>,
         _ ldb: Int, _ c: Floats, _ ldc: Int, adding: Bool, _ precision: ProductPrecision
     ) {
         let kernels = kernels(precision)!.pointee
@@ -55,7 +56,7 @@ package enum PanelProduct {
 
     /// Calls `body` with some columns of the result and the packed rows.
     private static func forEachStretch(
-        _ team: Team, _ kernels: ckpt_panel_kernels, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>,
+        _ team: ThreadTeam, _ kernels: ckpt_panel_kernels, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>,
         _ lda: Int,
         _ body: (_ columns: Range<Int>, _ packed: Floats) -> Void
     ) {

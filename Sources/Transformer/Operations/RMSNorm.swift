@@ -1,8 +1,10 @@
+import Parallel
+
 /// y = x / sqrt(mean(x²) + ε) · w, over rows of `width`.
 package enum RMSNorm {
     /// Normalises `rows` rows. `x` and `y` may be the same; strides count floats from row to row.
     package static func forward(
-        _ team: Team, rows: Int, width: Int, _ x: UnsafePointer<Float>, stride: Int, weight: UnsafePointer<Float>,
+        _ team: ThreadTeam, rows: Int, width: Int, _ x: UnsafePointer<Float>, stride: Int, weight: UnsafePointer<Float>,
         epsilon: Float, into y: UnsafeMutablePointer<Float>, outputStride: Int
     ) {
         team.split(rows, grain: max(1, 16_384 / width)) { range, _ in
@@ -34,7 +36,7 @@ package enum RMSNorm {
     /// `dy` holds the incoming gradient `[rows, width]`; dx is added to `dx` (or replaces it where `adding` is false,
     /// and may then be `dy` itself). `dw` is added to; `partial` has room for `team.size * width` floats.
     package static func backward(
-        _ team: Team, rows: Int, width: Int, _ x: UnsafePointer<Float>, stride: Int, weight: UnsafePointer<Float>,
+        _ team: ThreadTeam, rows: Int, width: Int, _ x: UnsafePointer<Float>, stride: Int, weight: UnsafePointer<Float>,
         epsilon: Float, dy: UnsafePointer<Float>, dyStride: Int, into dx: UnsafeMutablePointer<Float>, dxStride: Int,
         adding: Bool, weightGradient: UnsafeMutablePointer<Float>, partial: UnsafeMutablePointer<Float>
     ) {

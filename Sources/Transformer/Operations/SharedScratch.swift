@@ -1,4 +1,5 @@
 import CheckpointIO
+import Parallel
 import Synchronization
 
 /// Memory that is kept from product to product, since fresh pages would cost as much as packing.

@@ -1,10 +1,11 @@
+import CKernels
 import Foundation
-import WideVectors
+import Parallel
 
 /// y = silu(g) · u, silu(g) = g / (1 + e^−g); a row holds the gate's `width` numbers and then the up projection's.
 package enum SwiGLU {
     package static func forward(
-        _ team: Team, rows: Int, width: Int, _ gateUp: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+        _ team: ThreadTeam, rows: Int, width: Int, _ gateUp: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
     ) {
         team.split(rows, grain: max(1, 16_384 / width)) { range, _ in
             for row in range {
@@ -32,7 +33,7 @@ package enum SwiGLU {
     /// Replaces gate and up by their gradients, and the incoming gradient in `dy` by y computed anew (which the
     /// gradient of the next projection's weights needs).
     package static func backward(
-        _ team: Team, rows: Int, width: Int, _ gateUp: UnsafeMutablePointer<Float>, _ dy: UnsafeMutablePointer<Float>
+        _ team: ThreadTeam, rows: Int, width: Int, _ gateUp: UnsafeMutablePointer<Float>, _ dy: UnsafeMutablePointer<Float>
     ) {
         team.split(rows, grain: max(1, 16_384 / width)) { range, _ in
             for row in range {

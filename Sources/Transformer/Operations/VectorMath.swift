@@ -1,4 +1,4 @@
-import WideVectors
+import CKernels
 
 /// Eight floats at a time over raw memory: what the other operations' inner loops are made of.
 ///

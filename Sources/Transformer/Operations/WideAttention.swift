@@ -1,4 +1,5 @@
-import WideVectors
+import CKernels
+import Parallel
 
 /// Attention by kernels of our own, where the processor has AVX2 or AVX-512 (docs/engine.md has the rates).
 ///
@@ -13,7 +14,7 @@ extension Attention {
 
     private func packedCount(_ keys: Int) -> Int { (keys + 15) / 16 * 16 * dimension }
 
-    func wideScratchCount(_ team: Team, _ layout: BatchLayout, backward: Bool) -> Int {
+    func wideScratchCount(_ team: ThreadTeam, _ layout: BatchLayout, backward: Bool) -> Int {
         let forward = 2 * packedCount(layout.longest) + Self.kernels!.pointee.attend_scratch(layout.longest)
         guard backward else { return team.size * forward }
         return team.size * max(forward, backwardRoom(layout)) + layout.tokenCount * heads * 2 * dimension
@@ -25,7 +26,7 @@ extension Attention {
     }
 
     func wideForward(
-        _ team: Team, _ layout: BatchLayout, _ qkv: UnsafePointer<Float>, _ output: Floats, _ normalizers: Floats?,
+        _ team: ThreadTeam, _ layout: BatchLayout, _ qkv: UnsafePointer<Float>, _ output: Floats, _ normalizers: Floats?,
         _ scratch: Floats
     ) {
         let packed = packedCount(layout.longest)
@@ -53,7 +54,7 @@ extension Attention {
 
     /// Each head's gradients of keys and values are summed apart, then those of a group added in order.
     func wideBackward(
-        _ team: Team, _ layout: BatchLayout, _ qkv: UnsafePointer<Float>, _ output: UnsafePointer<Float>,
+        _ team: ThreadTeam, _ layout: BatchLayout, _ qkv: UnsafePointer<Float>, _ output: UnsafePointer<Float>,
         _ normalizers: UnsafePointer<Float>, _ dOutput: UnsafePointer<Float>, _ gradient: Floats, _ scratch: Floats
     ) {
         let room = backwardRoom(layout)

@@ -24,7 +24,7 @@ enum WeightMaps {
     }
 
     /// Layers against the saved states of a run: which moved when.
-    static func byLayerAndTime(_ course: WeightCourse) -> String {
+    static func byLayerAndTime(_ course: WeightTrajectory) -> String {
         let rows = course.layers.map { $0.map { "layer \($0)" } ?? "outside" }
         let values = course.layers.map { course.changes(ofLayer: $0) }
         let highest = values.indices.max { (values[$0].max() ?? 0) < (values[$1].max() ?? 0) } ?? 0

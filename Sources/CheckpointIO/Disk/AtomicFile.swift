@@ -1,0 +1,80 @@
+import CSystem
+import Glibc
+import Parallel
+
+/// A file that appears under its name only when it is complete and on the disk.
+///
+/// Written under a temporary name in the same folder, so that the last step is a rename within one file system.
+struct AtomicFile {
+    let path: String
+    let temporaryPath: String
+    let overwrites: Bool
+
+    /// Checks that the file may be made at `path`; creates nothing yet.
+    /// - Throws: `CheckpointError`, e.g. `.exists` where a file is there and `overwrite` is false.
+    init(_ path: String, overwrite: Bool) throws {
+        self.path = path
+        overwrites = overwrite
+        var status = stat()
+        if stat(path, &status) == 0 {
+            // A device or a folder must never be replaced by a rename.
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                throw CheckpointError.invalid(name: path, problem: "is there and is no regular file")
+            }
+            guard overwrite else { throw CheckpointError.exists(path: path) }
+        }
+        let random = String(UInt64.random(in: 0...UInt64.max), radix: 16)
+        temporaryPath = Self.folder(of: path) + "/.ckpt-\(getpid())-\(random).partial"
+    }
+
+    /// Bytes of the temporary file.
+    func byteCount() throws -> Int {
+        var status = stat()
+        guard stat(temporaryPath, &status) == 0 else { throw failure("examine the finished file") }
+        return Int(status.st_size)
+    }
+
+    /// Flushes the temporary file to the disk, gives it its name and flushes the folder.
+    func commit() throws {
+        try Self.synchronize(temporaryPath, flags: O_RDWR, reportedAs: path)
+        if overwrites {
+            // Giving back the blocks of a large file takes a while, and nobody has to wait for it.
+            let old = open(path, ckpt_o_path | O_CLOEXEC)
+            defer {
+                if old >= 0, (try? WorkerThread.startDetached { close(old) }) == nil { close(old) }
+            }
+            guard rename(temporaryPath, path) == 0 else { throw failure("rename the finished file") }
+        } else {
+            // Another process may have made the file meanwhile; a link, unlike a rename, never replaces one.
+            if link(temporaryPath, path) == 0 {
+                unlink(temporaryPath)
+            } else if errno == EEXIST {
+                throw CheckpointError.exists(path: path)
+            } else if rename(temporaryPath, path) != 0 {
+                throw failure("rename the finished file")
+            }
+        }
+        try Self.synchronize(Self.folder(of: path), flags: O_RDONLY | O_DIRECTORY, reportedAs: path)
+    }
+
+    /// Removes the temporary file after a failure.
+    func discard() { unlink(temporaryPath) }
+
+    private func failure(_ operation: String) -> CheckpointError {
+        .system(path: path, operation: operation, code: errno)
+    }
+
+    private static func synchronize(_ path: String, flags: Int32, reportedAs name: String) throws {
+        let descriptor = open(path, flags | O_CLOEXEC)
+        guard descriptor >= 0 else { throw CheckpointError.system(path: name, operation: "open it", code: errno) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else {
+            throw CheckpointError.system(path: name, operation: "flush it to the disk", code: errno)
+        }
+    }
+
+    private static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}

@@ -1,0 +1,85 @@
+import Parallel
+import Synchronization
+
+extension CheckpointFile {
+    /// Decodes every chunk of every tensor and compares every tensor's sha256, on all cores. Structure, metadata and
+    /// digests were checked when the file was opened.
+    /// - Parameter progress: gets the logical bytes done so far, from several threads.
+    /// - Returns: what is damaged, in the order of the tensors; empty where all is well.
+    /// - Throws: `CheckpointError.system` where the file cannot be read.
+    public func verify(progress: (@Sendable (Int) -> Void)? = nil) throws -> [Damage] {
+        let tensors = TensorGroup.allCases.flatMap { self.tensors(in: $0) }
+        let order = tensors.indices.sorted {
+            (tensors[$1].description.byteCount, $0) < (tensors[$0].description.byteCount, $1)
+        }
+        let state = VerifyState()
+        try ParallelWork.forEach(order.count) { index in
+            let tensor = tensors[order[index]]
+            let damages = try self.damages(of: tensor)
+            state.found.withLock { $0[order[index]] = damages }
+            progress?(state.done.wrappingAdd(tensor.description.byteCount, ordering: .relaxed).newValue)
+        }
+        return state.found.withLock { found in tensors.indices.flatMap { found[$0] ?? [] } }
+    }
+
+    /// Decodes a tensor and compares its sha256, on this thread.
+    package func damages(of tensor: StoredTensor) throws -> [Damage] {
+        guard case .chunked(let grid, let filters) = tensor.storage else { return try damagesOfContiguous(tensor) }
+        // Chunks that are no ranges of the tensor (never written by ckpt) need all of it in memory.
+        let isWhole = !grid.isContiguous
+        let largest = isWhole ? tensor.description.byteCount : grid.chunkByteCount
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: largest, alignment: 64)
+        defer { buffer.deallocate() }
+        var hash = SHA256()
+        var damages: [Damage] = []
+        for number in 0..<grid.count {
+            let count = isWhole ? largest : grid.byteRange(ofChunk: number).count
+            let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+            do {
+                _ = try decodeChunk(number, of: tensor, grid, filters, into: target, isWhole: isWhole)
+            } catch CheckpointError.damaged(_, _, let problem) {
+                damages.append(damage(to: tensor, chunk: number, problem))
+                continue
+            }
+            if !isWhole { hash.update(UnsafeRawBufferPointer(target)) }
+        }
+        if isWhole { hash.update(UnsafeRawBufferPointer(buffer)) }
+        if damages.isEmpty, hash.finalize() != tensor.sha256 { damages.append(wrongHash(of: tensor)) }
+        return damages
+    }
+
+    private func damagesOfContiguous(_ tensor: StoredTensor) throws -> [Damage] {
+        let step = 1 << 20
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: min(step, tensor.description.byteCount), alignment: 64)
+        defer { buffer.deallocate() }
+        var hash = SHA256()
+        for start in stride(from: 0, to: tensor.description.byteCount, by: step) {
+            let range = start..<min(start + step, tensor.description.byteCount)
+            let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<range.count])
+            do {
+                try readContiguous(tensor, range: range, into: target)
+            } catch CheckpointError.damaged(_, _, let problem) {
+                return [damage(to: tensor, chunk: nil, problem)]
+            }
+            hash.update(UnsafeRawBufferPointer(target))
+        }
+        return hash.finalize() == tensor.sha256 ? [] : [wrongHash(of: tensor)]
+    }
+
+    private func wrongHash(of tensor: StoredTensor) -> Damage {
+        damage(to: tensor, chunk: nil, "its bytes do not have the recorded sha256")
+    }
+
+    private func damage(to tensor: StoredTensor, chunk: Int?, _ problem: String) -> Damage {
+        var offset = chunk.map { Int(tensor.chunks[$0].address) }
+        if chunk == nil, case .contiguous(let address?) = tensor.storage { offset = Int(address) }
+        return Damage(
+            place: tensor.path, tensor: tensor.description.name, chunk: chunk, fileOffset: offset, problem: problem)
+    }
+}
+
+private final class VerifyState: Sendable {
+    let found = Mutex<[Int: [Damage]]>([:])
+    let done = Atomic<Int>(0)
+}

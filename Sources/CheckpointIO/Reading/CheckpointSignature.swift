@@ -1,0 +1,35 @@
+import CSystem
+
+/// Tells a damaged checkpoint from a file that never was one, where damage keeps the structure from being read.
+public enum CheckpointSignature {
+    /// At the start and at the end of the file: that is where the root's attributes are, whoever writes them.
+    private static let searchedBytes = 8 << 20
+
+    /// Whether the file has, somewhere in its bytes, what every file has that ckpt wrote: the tool's name as creator,
+    /// and one of the names of the root's attributes.
+    public static func areIn(_ path: String) -> Bool {
+        guard let source = try? HDF5Source(path: path) else { return false }
+        var ends = [0..<min(source.byteCount, searchedBytes)]
+        if source.byteCount > searchedBytes {
+            ends.append(max(searchedBytes, source.byteCount - searchedBytes)..<source.byteCount)
+        }
+        var isNamed = false
+        var isCreated = false
+        for range in ends {
+            var bytes = [UInt8](repeating: 0, count: range.count)
+            guard
+                (try? bytes.withUnsafeMutableBytes({ try source.read(at: UInt64(range.lowerBound), into: $0) })) != nil
+            else { return false }
+            isNamed = isNamed || contains(bytes, "record_digest\0") || contains(bytes, "format_version\0")
+            isCreated = isCreated || (0...9).contains { contains(bytes, "ckpt \($0).") }
+        }
+        return isNamed && isCreated
+    }
+
+    private static func contains(_ bytes: [UInt8], _ text: String) -> Bool {
+        let pattern = Array(text.utf8)
+        return bytes.withUnsafeBytes { buffer in
+            memmem(buffer.baseAddress, buffer.count, pattern, pattern.count) != nil
+        }
+    }
+}

@@ -1,0 +1,254 @@
+import Foundation
+import FoundationNetworking
+import OrderedJSON
+import Parallel
+import Synchronization
+
+/// A server that speaks OpenAI's chat completions (vLLM, SGLang, llama-server and others).
+///
+/// What fails and may not fail again (no connection, time-out, 408, 409, 425, 429, 5xx, a reply that is no completion) is
+/// asked again after a pause; where the server says how long, all requests to it wait.
+public final class ServerTeacher: Teacher {
+    /// Where a server is, and how to get in.
+    public struct Address: Sendable, Equatable {
+        /// Ends before `/chat/completions`.
+        public var base: URL
+        /// Sent as a bearer token.
+        public var key: String?
+
+        /// - Throws: `OptionError` where the text is no HTTP address.
+        public init(_ given: String, key: String? = nil) throws {
+            var text = given
+            while text.hasSuffix("/") { text.removeLast() }
+            if text.hasSuffix("/chat/completions") { text.removeLast("/chat/completions".count) }
+            guard let url = URL(string: text), ["http", "https"].contains(url.scheme), url.host?.isEmpty == false else {
+                throw OptionError("\(given) is no address of a server; give one like http://127.0.0.1:8000/v1")
+            }
+            base = url
+            self.key = key
+        }
+
+        func request(_ path: String) -> URLRequest {
+            var request = URLRequest(url: base.appendingPathComponent(path))
+            if let key { request.setValue("Bearer " + key, forHTTPHeaderField: "Authorization") }
+            return request
+        }
+    }
+
+    /// How much had to be asked again.
+    public struct Statistics: Sendable, Equatable {
+        public var answers = 0
+        public var retries = 0
+        public var tokens = 0
+    }
+
+    public let settings: JSON
+    private let address: Address
+    private let model: String
+    private let sampling: TeacherSampling
+    private let extra: JSONObject
+    private let retry: RetryPolicy
+    private let timeout: Double
+    private let client: HTTPClient
+
+    private struct State {
+        var statistics = Statistics()
+        /// No request is sent before this moment.
+        var pausedUntil: ContinuousClock.Instant?
+        var refusalsBeforeAnyAnswer = 0
+    }
+    private let state = Mutex(State())
+    /// A server that refuses this many requests before it answered any is asked wrongly.
+    private static let refusalsThatMean = 8
+
+    /// Asks the server for its model where none is named.
+    ///
+    /// - Parameters:
+    ///   - extra: members of the request's body beside our own, which they replace.
+    ///   - connections: at once.
+    /// - Throws: `TeacherError`.
+    public init(
+        _ address: Address, model: String?, sampling: TeacherSampling, extra: JSONObject, retry: RetryPolicy,
+        timeout: Double, connections: Int
+    ) async throws {
+        self.address = address
+        self.sampling = sampling
+        self.extra = extra
+        self.retry = retry
+        self.timeout = timeout
+        client = HTTPClient(connections: connections)
+        if let model {
+            self.model = model
+        } else {
+            self.model = try await Self.onlyModel(client, address, retry, timeout: min(timeout, 30))
+        }
+        settings = .object(
+            JSONObject(
+                [
+                    ("kind", "server"), ("url", .string(address.base.absoluteString)), ("model", .string(self.model)),
+                    ("extra", .object(extra)),
+                ] + sampling.json))
+    }
+
+    deinit { client.close() }
+
+    public var statistics: Statistics { state.withLock(\.statistics) }
+    public var modelName: String { model }
+
+    public func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply {
+        var request = address.request("chat/completions")
+        request.httpMethod = "POST"
+        request.setValue("application/json", forHTTPHeaderField: "Content-Type")
+        request.httpBody = Data(body(for: problem, index).serialized().utf8)
+        var random = SplitMix64(seed: sampling.seed, keys: 0x5E7F, UInt64(index))
+        var attempt = 0
+        while true {
+            try await waitForPause()
+            let (step, retryAfter) = try await attemptOnce(request)
+            switch step {
+            case .done(let reply): return reply
+            case .again(let text):
+                guard attempt < retry.retries else {
+                    throw TeacherError.unanswered("\(address.base.absoluteString): \(text), after \(attempt + 1) tries")
+                }
+                let delay = retry.delay(
+                    attempt: attempt, retryAfter: retryAfter, random: Double.random(in: 0..<1, using: &random))
+                state.withLock { state in
+                    state.statistics.retries += 1
+                    guard retryAfter != nil else { return }
+                    let until = ContinuousClock.now + .seconds(delay)
+                    state.pausedUntil = max(state.pausedUntil ?? until, until)
+                }
+                attempt += 1
+                try await Task.sleep(for: .seconds(delay))
+            }
+        }
+    }
+
+    private enum Step {
+        case done(TeacherReply)
+        case again(String)
+    }
+
+    private func attemptOnce(_ request: URLRequest) async throws -> (Step, retryAfter: Double?) {
+        let reply: HTTPReply
+        do { reply = try await client.send(request, timeout: timeout) } catch let failure as HTTPClient.Failure {
+            return (.again("\(failure)"), nil)
+        }
+        if reply.status == 200 {
+            guard let answer = Self.answer(in: reply.body) else {
+                return (.again("the reply is no chat completion: \(Self.excerpt(reply.body))"), nil)
+            }
+            state.withLock { state in
+                state.statistics.answers += 1
+                if case .answer(let answer) = answer { state.statistics.tokens += answer.tokenCount ?? 0 }
+            }
+            return (.done(answer), nil)
+        }
+        let text = "status \(reply.status), \(Self.excerpt(reply.body))"
+        if RetryPolicy.isTransient(status: reply.status) {
+            return (.again(text), RetryPolicy.seconds(retryAfter: reply.retryAfter))
+        }
+        let place = address.base.absoluteString
+        switch reply.status {
+        case 300...399:
+            throw TeacherError.useless("\(place): sends on to \(reply.location ?? "another address"); give that one")
+        case 401, 403:
+            throw TeacherError.useless(
+                "\(place): \(text); name the environment variable that holds the key with --think-key-env or "
+                    + "--short-key-env")
+        case 404, 405:
+            throw TeacherError.useless("\(place): \(text); check the address (it ends in /v1) and the model's name")
+        default:
+            let refusals = state.withLock { state in
+                guard state.statistics.answers == 0 else { return 0 }
+                state.refusalsBeforeAnyAnswer += 1
+                return state.refusalsBeforeAnyAnswer
+            }
+            if refusals >= Self.refusalsThatMean { throw TeacherError.useless("\(place): refuses everything: \(text)") }
+            return (.done(.refused(reason: text)), nil)
+        }
+    }
+
+    private func waitForPause() async throws {
+        while let until = state.withLock(\.pausedUntil), until > .now {
+            try await Task.sleep(until: until, clock: .continuous)
+        }
+    }
+
+    private func body(for problem: Problem, _ index: Int) -> JSON {
+        var body = JSONObject([
+            ("model", .string(model)),
+            ("messages", .array([["role": "user", "content": .string(sampling.message(for: problem))]])),
+            ("max_tokens", .integer(sampling.maximumTokens)), ("temperature", .double(sampling.temperature)),
+            ("top_p", .double(sampling.topP)),
+            // Servers take a seed as a 32-bit number.
+            ("seed", .integer(Int((sampling.seed &+ UInt64(index)) & 0x7FFF_FFFF))),
+        ])
+        for (key, value) in extra { body[key] = value }
+        return .object(body)
+    }
+
+    // MARK: Replies
+
+    /// nil where the body is no completion.
+    static func answer(in body: [UInt8]) -> TeacherReply? {
+        guard let json = try? JSON.parse(body), let choice = json["choices"]?.array?.first,
+            let message = choice["message"], message.object != nil
+        else { return nil }
+        let reasoning = (message["reasoning_content"] ?? message["reasoning"])?.string
+        let text: String
+        switch message["content"] {
+        case .string(let content): text = content
+        case nil, .null: text = ""
+        default: return nil
+        }
+        let finish = choice["finish_reason"]?.string
+        if finish == "content_filter" { return .refused(reason: "the server's content filter stopped it") }
+        if let refusal = message["refusal"]?.string { return .refused(reason: refusal) }
+        return .answer(
+            TeacherAnswer(
+                text: text, reasoning: reasoning, isTruncated: finish == "length",
+                tokenCount: json["usage"]?["completion_tokens"]?.int))
+    }
+
+    /// What a server says of an error, or the start of what it sent, on one line.
+    private static func excerpt(_ body: [UInt8]) -> String {
+        let json = try? JSON.parse(body)
+        let message = json?["error"]?["message"]?.string ?? json?["error"]?.string ?? json?["message"]?.string
+        let text = message ?? String(decoding: body.prefix(200), as: UTF8.self)
+        let line = text.onOneLine().trimmed
+        return line.isEmpty ? "without a text" : "\"" + String(line.prefix(200)) + "\""
+    }
+
+    private static func onlyModel(
+        _ client: HTTPClient, _ address: Address, _ retry: RetryPolicy, timeout: Double
+    ) async throws -> String {
+        let place = address.base.absoluteString
+        var attempt = 0
+        while true {
+            var problem: String
+            do {
+                let reply = try await client.send(address.request("models"), timeout: timeout)
+                if reply.status == 200 {
+                    let names = (try? JSON.parse(reply.body))?["data"]?.array?.compactMap { $0["id"]?.string } ?? []
+                    if names.count == 1 { return names[0] }
+                    throw TeacherError.useless(
+                        names.isEmpty
+                            ? "\(place): names no model; name one with --think-model or --short-model"
+                            : "\(place): has \(names.count) models; name one with --think-model or --short-model: "
+                                + names.prefix(8).joined(separator: ", "))
+                }
+                problem = "status \(reply.status), \(excerpt(reply.body))"
+                guard RetryPolicy.isTransient(status: reply.status) else {
+                    throw TeacherError.useless(
+                        "\(place)/models: \(problem); check the address (it ends in /v1), the key (--think-key-env) and "
+                            + "the model's name (--think-model)")
+                }
+            } catch let failure as HTTPClient.Failure { problem = "\(failure)" }
+            guard attempt < min(retry.retries, 3) else { throw TeacherError.useless("\(place): \(problem)") }
+            try await Task.sleep(for: .seconds(retry.delay(attempt: attempt, retryAfter: nil, random: 0)))
+            attempt += 1
+        }
+    }
+}
