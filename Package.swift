@@ -1,7 +1,7 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
 
-let warningsAreErrors: [SwiftSetting] = [.unsafeFlags(["-warnings-as-errors"])]
+let warningsAreErrors: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: warningsAreErrors)
@@ -24,7 +24,16 @@ func systemLibrary(
 
 let package = Package(
     name: "ckpt",
-    products: [.executable(name: "ckpt", targets: ["ckpt"])],
+    products: [
+        .executable(name: "ckpt", targets: ["ckpt"]),
+        .library(name: "CheckpointIO", targets: ["CheckpointIO"]),
+        .library(name: "Tokenization", targets: ["Tokenization"]),
+        .library(name: "Jinja", targets: ["Jinja"]),
+        .library(name: "OrderedJSON", targets: ["OrderedJSON"]),
+        .library(name: "Transformer", targets: ["Transformer"]),
+        .library(name: "Surgery", targets: ["Surgery"]),
+        .library(name: "TrainLoop", targets: ["TrainLoop"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
