@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Bad input to each command: one line that says what and where, exit status 2, nothing left behind.
@@ -16,9 +17,9 @@ import Testing
         ["tokenize", "INPUT", "hello"],
     ]
 
-    private func prepared() throws -> Folder {
+    private func prepared() throws -> TemporaryFolder {
         let whole = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         try folder.write("{\"problem\":\"1+1=\",\"think\":\"1+1=2</think>2\",\"short\":\"2\"}\n", to: "pairs.jsonl")
         try folder.write("{\"problem\":\"1+1=\",\"answer\":\"2\"}\n", to: "problems.jsonl")
         try folder.write("this is no checkpoint\n", to: "text.h5")
@@ -29,7 +30,7 @@ import Testing
         return folder
     }
 
-    private func expectRefusal(_ arguments: [String], naming name: String, in folder: Folder) throws {
+    private func expectRefusal(_ arguments: [String], naming name: String, in folder: TemporaryFolder) throws {
         let before = try folder.names()
         let result = try Command.run(Command.ckptPath, arguments, in: folder)
         let line = arguments.joined(separator: " ")

@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 /// `ckpt diff` as a person uses it, on the tiny run.
@@ -55,7 +56,7 @@ import Testing
 
     @Test func theCurveOfARunWithOneFrozenLayer() throws {
         let folder = try TinyRun.made.get().folder
-        let own = try Folder()
+        let own = try TemporaryFolder()
         let trained = try Command.ckpt(
             "train-sft", folder.path("tokens.h5"), "--data", folder.path("task/train.jsonl"), "-o", "run", "--steps",
             "2", "--batch-pairs", "4", "--save-every", "1", "--keep-last", "9", in: own)

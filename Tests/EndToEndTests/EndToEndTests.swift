@@ -1,26 +1,21 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 /// A tiny model taken along the whole road once, shared by the tests that look at parts of it.
 struct TinyRun {
-    let folder: Folder
+    let folder: TemporaryFolder
 
     static let made = Result { try TinyRun() }
 
     private init() throws {
-        folder = try Folder()
+        folder = try TemporaryFolder()
         for arguments in Self.road {
             let result = try Command.run(Command.ckptPath, arguments, in: folder)
-            guard result.status == 0 else { throw Failure(arguments: arguments, errors: result.errors) }
+            guard result.status == 0 else { throw CommandFailure(["ckpt"] + arguments, result) }
         }
-    }
-
-    struct Failure: Error, CustomStringConvertible {
-        let arguments: [String]
-        let errors: String
-        var description: String { "ckpt \(arguments.joined(separator: " ")): \(errors)" }
     }
 
     static let sft = [
@@ -137,7 +132,7 @@ struct TinyRun {
     /// A run that is interrupted and resumed arrives at the bits of the run that was not.
     @Test func resumedTrainingArrivesAtTheSameDigest() throws {
         let whole = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         for name in ["tokens.h5", "task"] {
             try FileManager.default.copyItem(atPath: whole.path(name), toPath: folder.path(name))
         }
@@ -179,7 +174,7 @@ struct TinyRun {
     /// Whatever moment a kill hits, every file under a final name is complete.
     @Test func killingARunLeavesOnlyCompleteStates() throws {
         let whole = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         var killed = 0
         for attempt in 0..<12 {
             let process = Command.process(

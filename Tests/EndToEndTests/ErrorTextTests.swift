@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Each verb's refusals word by word: one line that names the file, the place in it and the remedy.
@@ -119,7 +120,7 @@ import Testing
     /// The tiny run's files and a few broken ones.
     private static let prepared = Result {
         let run = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         for name in ["base.h5", "tokens.h5", "task", "sft"] {
             try FileManager.default.copyItem(atPath: run.path(name), toPath: folder.path(name))
         }

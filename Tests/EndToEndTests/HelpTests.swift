@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What each command's help shows is run as it is printed; completions load in the shells that are there.
@@ -14,12 +15,13 @@ import Testing
     static let prepared = Result { try makeFolder() }
 
     /// A model whose tokenizer llama.cpp knows, which the tiny run's is not.
-    private static let gguf = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("CheckpointIOTests/Fixtures/foreign/llama-quantised.gguf").path
+    private static let gguf = repositoryRoot.appending(
+        path: "Tests/CheckpointIOTests/Fixtures/foreign/llama-quantised.gguf"
+    ).path
 
-    private static func makeFolder() throws -> Folder {
+    private static func makeFolder() throws -> TemporaryFolder {
         let run = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         let copies = [
             ("base.h5", "base.h5"), ("tokens.h5", "tokens.h5"), ("sft", "sft"), ("rl", "rl"), ("rl", "degrpo"),
             ("rl", "grpo"), ("sft/step-000006.h5", "sft/step-000020.h5"), ("rl/step-000004.h5", "rl/step-000005.h5"),
@@ -53,7 +55,7 @@ import Testing
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder.path("judge"))
         try folder.write("steps: 2\ndata: pairs.jsonl\n", to: "warm-up.yaml")
         let made = try Command.ckpt("export", "base.h5", "-o", "SmolLM2-135M-Instruct", in: folder)
-        guard made.status == 0 else { throw TinyRun.Failure(arguments: ["export"], errors: made.errors) }
+        guard made.status == 0 else { throw CommandFailure(["ckpt", "export"], made) }
         return folder
     }
 
@@ -81,7 +83,7 @@ import Testing
         #expect(!examples.isEmpty)
         for example in examples {
             #expect(example.contains("ckpt \(verb) "))
-            let folder = try Folder()
+            let folder = try TemporaryFolder()
             for name in try prepared.names() {
                 try FileManager.default.copyItem(atPath: prepared.path(name), toPath: folder.path(name))
             }
@@ -138,7 +140,7 @@ import Testing
     ]) func completionsLoad(shell: String, script: String) throws {
         try #require(FileManager.default.isExecutableFile(atPath: shell), "scripts/test installs \(shell)")
         let tool = URL(fileURLWithPath: Command.ckptPath).deletingLastPathComponent().path
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         let result = try Command.run(
             "/usr/bin/env", ["PATH=\(tool):/usr/bin:/bin", "HOME=\(folder.url.path)", shell, "-c", script], in: folder)
         #expect(result.output.contains("diff"), "\(shell): \(result.output) \(result.errors)")

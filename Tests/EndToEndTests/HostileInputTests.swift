@@ -1,13 +1,13 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The hostile files of CheckpointIOTests through the built `ckpt`: refused in a second, within 200 MB, with one line.
 @Suite struct HostileInputTests {
-    static let files: URL = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appending(path: "CheckpointIOTests/Fixtures/hostile")
+    static let files = repositoryRoot.appending(path: "Tests/CheckpointIOTests/Fixtures/hostile")
 
     @Test func eachIsRefusedQuicklyAndInLittleMemory() throws {
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         let names = try FileManager.default.contentsOfDirectory(atPath: Self.files.path).sorted()
         #expect(names.count > 30)
         for name in names {
@@ -28,7 +28,7 @@ import Testing
 
     /// Damage to the bytes of a checkpoint is a finding of verify, also where it makes the structure unreadable.
     @Test func damageToACheckpointIsNoForeignFile() throws {
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         let whole = try TinyRun.made.get().folder
         let bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: whole.path("tokens.h5"))))
         // In the superblock: what makes the file look like something else.

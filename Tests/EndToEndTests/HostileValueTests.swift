@@ -1,11 +1,12 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// Checkpoints whose structure and digests are right and whose contents are meant to harm whoever shows them.
 @Suite struct HostileValueTests {
     @Test func inspectShowsWhateverIsThere() throws {
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         let evil = "\u{1B}[2J\u{9B}1m\u{202E}\r\n\u{7}"
         var history = MetricHistory()
         for value in [1.7e308, -1.7e308, .infinity, .nan, 0] {

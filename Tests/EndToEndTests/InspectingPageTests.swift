@@ -1,16 +1,14 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The commands of docs/inspecting.md that need Debian's HDF5 tools only, run as they are printed. The page's Python is
 /// run by scripts/check-inspecting.py.
 @Suite struct InspectingPageTests {
-    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
-
     /// The folder of a quickstart, with the states of the tiny run under the names that the page uses.
-    private func quickstart() throws -> (outer: Folder, folder: URL) {
+    private func quickstart() throws -> (outer: TemporaryFolder, folder: URL) {
         let run = try TinyRun.made.get().folder
-        let outer = try Folder()
+        let outer = try TemporaryFolder()
         let folder = outer.url.appendingPathComponent(".build/quickstart")
         let files = FileManager.default
         for name in ["sft", "rl"] {
@@ -18,7 +16,7 @@ import Testing
         }
         try files.createSymbolicLink(
             at: outer.url.appendingPathComponent("scripts"),
-            withDestinationURL: Self.root.appendingPathComponent("scripts"))
+            withDestinationURL: repositoryRoot.appendingPathComponent("scripts"))
         for (from, to) in [
             ("sft/step-000006.h5", "sft/step-001000.h5"), ("rl/step-000001.h5", "rl/step-000060.h5"),
             ("rl/step-000004.h5", "rl/step-000220.h5"),
@@ -27,7 +25,7 @@ import Testing
     }
 
     @Test func commandsRunAsPrinted() throws {
-        let page = try String(contentsOf: Self.root.appendingPathComponent("docs/inspecting.md"), encoding: .utf8)
+        let page = try String(contentsOf: repositoryRoot.appendingPathComponent("docs/inspecting.md"), encoding: .utf8)
         let blocks = page.components(separatedBy: "```sh\n").dropFirst().compactMap {
             $0.components(separatedBy: "```").first
         }
