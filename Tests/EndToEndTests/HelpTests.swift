@@ -130,8 +130,9 @@ import Testing
         ),
         (
             "/usr/bin/zsh",
-            "autoload -Uz compinit && compinit -u -D && ckpt --generate-completion-script zsh > _ckpt && fpath=($PWD $fpath) "
-                + "&& autoload -Uz _ckpt && autoload +X _ckpt && functions _ckpt | grep -o 'diff' | head -1"
+            "autoload -Uz compinit && compinit -u -D && ckpt --generate-completion-script zsh > _ckpt "
+                + "&& fpath=($PWD $fpath) && autoload -Uz _ckpt && autoload +X _ckpt "
+                + "&& functions _ckpt | grep -o 'diff' | head -1"
         ),
         (
             "/usr/bin/fish",

@@ -28,7 +28,7 @@ import Testing
             ],
             lineage: [
                 "no JSON \(evil)",
-                "{\"operation\":\"\\u001b[2J\",\"parent\":\"\\u001b[2J\",\"tool\":\"\\u001b\",\"arguments\":{\"\\u001b\":\"\\n\\u001b\"}}",
+                #"{"operation":"\u001b[2J","parent":"\u001b[2J","tool":"\u001b","arguments":{"\u001b":"\n\u001b"}}"#,
             ])
         let values: [Float] = [.nan, .infinity, -.greatestFiniteMagnitude, 0]
         let tensor = TensorToWrite(

@@ -1,7 +1,7 @@
 import Foundation
 import Surgery
 
-/// Two runs side by side: each metric both have, one line a run.
+/// Two runs side by side: each metric that both have, with one line per run.
 struct OverlayText {
     let a: RunCurve
     let b: RunCurve
@@ -31,7 +31,7 @@ struct OverlayText {
         return lines
     }
 
-    /// Both on one scale, so that their heights can be compared.
+    /// The lines of both runs, drawn on one scale so that their heights can be compared.
     private func pair(
         _ name: String, _ left: [Double], _ right: [Double], range: ClosedRange<Double>? = nil
     ) -> [String] {

@@ -8,8 +8,8 @@ struct ColumnTable {
     /// Reads the table that a path names; nil if the path does not name a table.
     ///
     /// - Parameters:
-    ///   - path: `history/PHASE` for all metrics by step, `history/PHASE/METRIC` for one metric, or `probe` for the last
-    ///     snapshot of the newest table of mode preference, with or without a leading slash.
+    ///   - path: `history/PHASE` for all metrics by step, `history/PHASE/METRIC` for one of them, or `probe` for the
+    ///     last snapshot of the newest table of mode preference; a leading slash is allowed.
     ///   - file: the checkpoint.
     /// - Throws: `InspectError.absent` if the file does not have that table.
     init?(at path: String, in file: CheckpointFile) throws {

@@ -21,10 +21,12 @@ struct InspectCommand: ParsableCommand {
             chat_template, training/state, lineage, tokenizer/json or tokenizer/config, to print that text unchanged.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint to show.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to show.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var file: String
 
-    @Argument(help: ArgumentHelp("A tensor, the beginning of several tensor names, a table or a text.", valueName: "path"))
+    @Argument(
+        help: ArgumentHelp("A tensor, the beginning of several tensor names, a table or a text.", valueName: "path"))
     var path: String?
 
     @Flag(help: "Read all tensors and show their statistics.")

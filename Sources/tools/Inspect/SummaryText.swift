@@ -18,7 +18,8 @@ struct SummaryText {
         let metadata = summary.file.metadata
         let kind = metadata.kind == .training ? "training state" : "model"
         var lines = [
-            "\(Style.bold(summary.file.path))  \(kind), step \(metadata.step), by \(metadata.createdBy.onOneLine(limit: 60))"
+            "\(Style.bold(summary.file.path))  \(kind), step \(metadata.step), "
+                + "by \(metadata.createdBy.onOneLine(limit: 60))"
         ]
         lines += section("model", modelLines)
         lines += section("file", fileLines)

@@ -47,6 +47,7 @@ enum Format {
     ///   - count: the number, which is written with commas between groups of three digits.
     ///   - singular: the noun for one.
     ///   - plural: the noun for any other number, if it is not the singular with an "s".
+    /// - Returns: the number, a space and the noun.
     static func counted(_ count: Int, _ singular: String, plural: String? = nil) -> String {
         "\(grouped(count)) \(count == 1 ? singular : plural ?? singular + "s")"
     }
