@@ -30,7 +30,7 @@ package enum Command {
 
     /// A process that is ready to run, with colours switched off.
     ///
-    /// - Parameter program: a path, or a name that is looked up in `PATH`.
+    /// `program` is a path, or a name that is looked up in `PATH`.
     package static func process(
         _ program: String, _ arguments: [String], in folder: TemporaryFolder? = nil
     ) -> Process {
@@ -45,7 +45,7 @@ package enum Command {
 
     /// Runs a program to its end.
     ///
-    /// - Parameter program: a path, or a name that is looked up in `PATH`.
+    /// `program` is a path, or a name that is looked up in `PATH`.
     package static func run(
         _ program: String, _ arguments: [String], in folder: TemporaryFolder? = nil, environment: [String: String] = [:]
     ) throws -> CommandResult {
@@ -70,10 +70,7 @@ package enum Command {
         try run(ckptPath, arguments, in: folder)
     }
 
-    /// Compiles a C file to a library for `LD_PRELOAD`.
-    ///
-    /// - Returns: the path of the library in `folder`.
-    /// - Throws: `CommandFailure` with the messages of the compiler.
+    /// Compiles a C file to a library for `LD_PRELOAD` in `folder` and returns the path of the library.
     package static func preloadLibrary(_ source: URL, in folder: String) throws -> String {
         let library = folder + "/" + source.deletingPathExtension().lastPathComponent + ".so"
         let arguments = ["-shared", "-fPIC", "-O1", source.path, "-o", library, "-ldl"]

@@ -4,7 +4,10 @@ import Foundation
 package final class TemporaryFolder: Sendable {
     package let url: URL
 
+    /// Creates the folder.
+    ///
     /// - Parameter inMemory: asks for a file system in memory, if the system has one, for tests that save very often.
+    /// - Throws: if the folder cannot be created.
     package init(inMemory: Bool = false) throws {
         let shared = "/dev/shm"
         let parent =

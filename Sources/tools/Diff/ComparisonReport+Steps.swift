@@ -14,7 +14,7 @@ extension ComparisonReport.Side {
 extension ComparisonReport {
     /// A step of A and a step of B: "step 2 → 6" within a stage of training, "sft step 6 → rl step 4" across stages.
     func steps(_ stepA: Int, _ stepB: Int) -> String {
-        guard a.stage != b.stage else { return "step \(stepA) → \(stepB)" }
+        guard a.stage != b.stage else { return stepA == stepB ? "step \(stepA)" : "step \(stepA) → \(stepB)" }
         return [a.named(stepA), b.named(stepB)].joined(separator: " → ")
     }
 }

@@ -107,12 +107,12 @@ struct ComparisonText {
         Format.column(json.serialized(), 20).trimmingCharacters(in: .whitespaces)
     }
 
-    /// The values of A and B; one that only one side has is marked.
+    /// The values of A and B; a value that only one of them has is marked.
     private static func change(_ a: (some CustomStringConvertible)?, _ b: (some CustomStringConvertible)?) -> String {
         switch (a, b) {
         case (let a?, let b?): a.description == b.description ? "\(a)" : "\(a) → \(b)"
-        case (let a?, nil): "\(a) (only in A)"
-        case (nil, let b?): "\(b) (only in B)"
+        case (let a?, nil): "\(a) (removed)"
+        case (nil, let b?): "\(b) (added)"
         case (nil, nil): "–"
         }
     }
@@ -214,7 +214,7 @@ struct ComparisonText {
         var lines = ["", Style.bold("Control tokens")]
         for token in report.controlTokens {
             lines.append(
-                "  \(Format.column(token.name, 9)) id \(Format.column(Self.change(token.idA, token.idB), 14)) "
+                "  \(Format.column(token.name, 9)) id \(Format.column(Self.change(token.idA, token.idB), 16)) "
                     + [("row", token.embedding), ("head", token.head)].compactMap { name, row in
                         row.flatMap(Self.row).map { "\(name) \($0)" }
                     }.joined(separator: "; "))
