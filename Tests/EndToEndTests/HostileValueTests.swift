@@ -3,9 +3,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Checkpoints whose structure and digests are right and whose contents are meant to harm whoever shows them.
+/// Checkpoints with valid structure and digests, but with contents that attack the terminal.
 @Suite struct HostileValueTests {
-    @Test func inspectShowsWhateverIsThere() throws {
+    @Test func inspectPrintsNoControlCharacters() throws {
         let folder = try TemporaryFolder()
         let evil = "\u{1B}[2J\u{9B}1m\u{202E}\r\n\u{7}"
         var history = MetricHistory()
