@@ -15,7 +15,7 @@ struct VerifyCommand: ParsableCommand {
             chunk and file offset. --structure checks only structure, metadata and the list of tensors, which takes \
             milliseconds.
 
-            Exit status: 0 all files are whole, 1 damage found, 2 a file cannot be read or is not a checkpoint. A file \
+            Exit status: 0 all files are intact, 1 damage found, 2 a file cannot be read or is not a checkpoint. A file \
             that has ckpt's signature but not its structure counts as damaged.
             """)
 
@@ -81,7 +81,7 @@ private struct VerifyReport {
         }
         let extent = isDeep ? "every byte" : "structure"
         return [
-            "\(Style.bold(path))  \(Style.green("whole"))  \(extent) of \(Format.counted(tensorCount, "tensor")), "
+            "\(Style.bold(path))  \(Style.green("intact"))  \(extent) of \(Format.counted(tensorCount, "tensor")), "
                 + "\(Format.bytes(byteCount)), digest \(Format.shortDigest(digest ?? ""))"
         ]
     }

@@ -107,10 +107,10 @@ struct ComparisonText {
         Format.column(json.serialized(), 20).trimmingCharacters(in: .whitespaces)
     }
 
-    /// The values of A and B; a value that only one of them has is marked.
+    /// The different values of A and B; a value that only one of them has is marked.
     private static func change(_ a: (some CustomStringConvertible)?, _ b: (some CustomStringConvertible)?) -> String {
         switch (a, b) {
-        case (let a?, let b?): a.description == b.description ? "\(a)" : "\(a) → \(b)"
+        case (let a?, let b?): "\(a) → \(b)"
         case (let a?, nil): "\(a) (removed)"
         case (nil, let b?): "\(b) (added)"
         case (nil, nil): "–"
@@ -213,8 +213,9 @@ struct ComparisonText {
         guard !report.controlTokens.isEmpty else { return [] }
         var lines = ["", Style.bold("Control tokens")]
         for token in report.controlTokens {
+            let id = token.idA == token.idB ? token.idA.map(String.init) ?? "–" : Self.change(token.idA, token.idB)
             lines.append(
-                "  \(Format.column(token.name, 9)) id \(Format.column(Self.change(token.idA, token.idB), 16)) "
+                "  \(Format.column(token.name, 9)) id \(Format.column(id, 16)) "
                     + [("row", token.embedding), ("head", token.head)].compactMap { name, row in
                         row.flatMap(Self.row).map { "\(name) \($0)" }
                     }.joined(separator: "; "))

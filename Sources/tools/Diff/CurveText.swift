@@ -39,7 +39,7 @@ struct CurveText {
         if let collapse = curve.collapse {
             texts.append(
                 "collapsed into \(collapse.mode) mode at step \(collapse.step): "
-                    + "over 98 % of the responses from there on")
+                    + "over 98 % of responses from there on")
         }
         if let turn = curve.turn {
             let kind = turn.isPeak ? "peaked" : "was lowest"
