@@ -100,8 +100,7 @@ struct CurveText {
         for (name, values) in rows {
             let most = values.indices.max { values[$0] < values[$1] } ?? 0
             lines.append(
-                "  \(Format.column(name, 24)) \(TextPlot.sparkline(values, width: 30, range: 0...highest))"
-                    + String(repeating: " ", count: max(0, 30 - values.count))
+                "  \(Format.column(name, 24)) \(TextPlot.strip(values, range: 0...highest))"
                     + (values[most] > 0
                         ? "  most \(Format.number(values[most])), steps \(steps[most])–\(steps[most + 1])"
                         : "  did not move"))
@@ -114,8 +113,7 @@ struct CurveText {
     }
 
     private static func line(_ name: String, _ values: [Double]) -> String {
-        "  \(Format.column(name, 24)) \(TextPlot.sparkline(values, width: 30, range: 0...1))"
-            + String(repeating: " ", count: max(0, 30 - values.count))
+        "  \(Format.column(name, 24)) \(TextPlot.strip(values, range: 0...1))"
             + "  \(ModePreferenceText.probability(values.first ?? .nan)) → "
             + ModePreferenceText.probability(values.last ?? .nan)
     }

@@ -29,8 +29,7 @@ enum MetricText {
         let sorted = shown.sorted { (ranks[$0.name] ?? 0) < (ranks[$1.name] ?? 0) }
         var lines = sorted.prefix(limit).map { metric in
             let finite = metric.values.filter(\.isFinite)
-            return "  \(Format.column(metric.name, 24)) \(TextPlot.sparkline(metric.values, width: 30))"
-                + String(repeating: " ", count: max(0, 30 - metric.values.count))
+            return "  \(Format.column(metric.name, 24)) \(TextPlot.strip(metric.values))"
                 + "  \(Format.number(finite.first ?? .nan)) → \(Format.number(finite.last ?? .nan))"
         }
         if sorted.count > limit { lines.append("  … \(sorted.count - limit) more in --json") }

@@ -41,8 +41,7 @@ struct OverlayText {
         return [("A", left), ("B", right)].map { label, values in
             let shown = values.filter(\.isFinite)
             return "  \(Format.column(label == "A" ? name : "", 22)) \(label) "
-                + "\(TextPlot.sparkline(values, width: 30, range: range))"
-                + String(repeating: " ", count: max(0, 30 - values.count))
+                + "\(TextPlot.strip(values, range: range))"
                 + "  \(Format.number(shown.first ?? .nan)) → \(Format.number(shown.last ?? .nan))"
         }
     }
