@@ -76,7 +76,7 @@ struct GenerateCommand: ParsableCommand {
         }
         guard products.isAvailable else { throw ValidationError("--products \(ProductPrecision.requirement)") }
         guard temperature >= 0, temperature.isFinite else {
-            throw ValidationError("--temperature must not be negative")
+            throw ValidationError("--temperature must be finite and not negative")
         }
         guard topP > 0, topP <= 1 else { throw ValidationError("--top-p must be above 0 and at most 1") }
         guard topK >= 0 else { throw ValidationError("--top-k must not be negative") }
@@ -93,17 +93,8 @@ struct GenerateCommand: ParsableCommand {
             try FileError.naming(input) { throw PromptEncoder.Failure.noControlTokens }
         }
         let ids = try FileError.naming(input) { try reader.prompt(for: prompt) }
-        let generator = try generator(file)
-        let options = SamplingOptions(
-            temperature: Float(temperature), topP: Float(topP), topK: topK, maximumNewTokens: maxNewTokens,
-            stopTokens: reader.stopTokens,
-            thinkingBudget: reader.control.flatMap { control in
-                budget.map {
-                    ThinkingBudget(
-                        startToken: control.think, endToken: control.thinkEnd, maximumTokens: $0,
-                        inserted: [control.thinkEnd])
-                }
-            }, seed: seed)
+        try MemoryFit.check(weightsOf: file, weights)
+        let generator = Generator(try weights.model(file, products: products))
         let forced = reader.control.flatMap { control in mode.forced.map { control[$0] } }
         let request = GenerationRequest(
             prompt: ids, promptKey: 0, sampleCount: samples, forcedFirstToken: forced)
@@ -112,7 +103,7 @@ struct GenerateCommand: ParsableCommand {
         var stream = reader.tokenizer.streamingDecoder(skippingSpecialTokens: false)
         let start = ContinuousClock.now
         let completions = generator.generate(
-            [request], options,
+            [request], options(for: reader),
             onToken: { _, _, token in
                 if streams, !reader.stopTokens.contains(token) {
                     FileHandle.standardOutput.write(Data(stream.append(token).utf8))
@@ -121,19 +112,22 @@ struct GenerateCommand: ParsableCommand {
             })[0]
         let seconds = Double((ContinuousClock.now - start) / .seconds(1))
 
-        let chosen = reader.control.map { control in
-            generator.firstTokenProbabilities([ids], of: [control.think, control.short])[0]
+        let preference = reader.control.map { control in
+            let probabilities = generator.firstTokenProbabilities([ids], of: [control.think, control.short])[0]
+            return (think: probabilities[0], short: probabilities[1])
         }
         for completion in completions {
             let text = reader.text(of: completion.tokens)
-            let mode = completion.tokens.first.flatMap { reader.control?.mode(of: $0) }
             if json {
+                let mode = completion.tokens.first.flatMap { reader.control?.mode(of: $0) }
                 var row: [(String, JSON)] = [
                     ("prompt", .string(prompt)), ("completion", .string(text)),
                     ("mode", mode.map { .string($0.rawValue) } ?? .null),
                     ("tokens", .integer(completion.tokens.count)), ("truncated", .bool(completion.finish == .length)),
                 ]
-                if let chosen { row += [("p_think", .double(chosen[0])), ("p_short", .double(chosen[1]))] }
+                if let preference {
+                    row += [("p_think", .double(preference.think)), ("p_short", .double(preference.short))]
+                }
                 print(JSON.object(JSONObject(row)).serialized())
             } else if streams {
                 FileHandle.standardOutput.write(Data("\n".utf8))
@@ -143,16 +137,24 @@ struct GenerateCommand: ParsableCommand {
         }
         let tokens = completions.reduce(0) { $0 + $1.tokens.count }
         var summary = "\(Format.counted(tokens, "token")), \(Format.number(Double(tokens) / seconds)) tokens/s"
-        if let chosen {
-            summary = "P(<think>) \(Format.percent(chosen[0])), P(<short>) \(Format.percent(chosen[1])); " + summary
+        if let (think, short) = preference {
+            summary = "P(<think>) \(Format.percent(think)), P(<short>) \(Format.percent(short)); " + summary
         }
         if completions.contains(where: { $0.inserted != nil }) { summary += "; thinking ended by --budget" }
         if completions.contains(where: { $0.finish == .length }) { summary += "; cut off at --max-new-tokens" }
         Terminal.writeError(summary)
     }
 
-    private func generator(_ file: CheckpointFile) throws -> Generator {
-        try MemoryFit.check(weightsOf: file, weights)
-        return Generator(try weights.model(file, products: products))
+    private func options(for reader: PromptReader) -> SamplingOptions {
+        let thinkingBudget = reader.control.flatMap { control in
+            budget.map {
+                ThinkingBudget(
+                    startToken: control.think, endToken: control.thinkEnd, maximumTokens: $0,
+                    inserted: [control.thinkEnd])
+            }
+        }
+        return SamplingOptions(
+            temperature: Float(temperature), topP: Float(topP), topK: topK, maximumNewTokens: maxNewTokens,
+            stopTokens: reader.stopTokens, thinkingBudget: thinkingBudget, seed: seed)
     }
 }
