@@ -11,7 +11,7 @@ func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 func tests(of name: String, _ dependencies: [Target.Dependency] = [], fixtures: Bool = false) -> Target {
     .testTarget(
         name: name + "Tests",
-        dependencies: [.byName(name: name)] + dependencies,
+        dependencies: [.byName(name: name), "TestSupport"] + dependencies,
         exclude: fixtures ? ["Fixtures"] : [],
         swiftSettings: warningsAreErrors)
 }
@@ -98,6 +98,9 @@ let package = Package(
             path: "Tests/FuzzTargets", swiftSettings: warningsAreErrors),
         tests(of: "FuzzTargets", fixtures: true),
 
+        // Temporary folders, running commands, and what else the test targets share.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: warningsAreErrors),
+
         tests(of: "OrderedJSON"),
         // The library that stock tools read HDF5 with; the program itself does without it.
         systemLibrary("CHDF5", in: "Tests", pkgConfig: "hdf5", apt: "libhdf5-dev"),
@@ -117,7 +120,7 @@ let package = Package(
             exclude: ["compare.py"], sources: ["main.swift"], swiftSettings: warningsAreErrors),
 
         .testTarget(
-            name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO"], exclude: ["Fixtures"],
+            name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO", "TestSupport"], exclude: ["Fixtures"],
             swiftSettings: warningsAreErrors),
     ],
     swiftLanguageModes: [.v6]

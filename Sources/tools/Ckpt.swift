@@ -2,14 +2,14 @@ import ArgumentParser
 import CheckpointIO
 import Foundation
 
-/// The command `ckpt`: one file a subcommand, and how results are shown.
+/// The command `ckpt` and its tree of subcommands.
 @main
 struct Ckpt: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ckpt",
-        abstract: "Turn a language model into a hybrid reasoner, and see how that happened.",
+        abstract: "Turn a language model into a hybrid reasoner and see what changed.",
         discussion: """
-            Every command reads checkpoints and writes new ones; none changes a file in place.
+            Commands read checkpoints and write new ones; none changes a checkpoint in place.
 
               ckpt import SmolLM2-135M-Instruct/ -o base.h5
               ckpt add-tokens base.h5 -o tokens.h5
@@ -17,7 +17,8 @@ struct Ckpt: AsyncParsableCommand {
               ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/ --steps 5
               ckpt diff rl/
 
-            Exit status: 0 done (diff: same), 1 diff found differences or verify found damage, 2 an error.
+            Exit status: 0 success; 1 diff found differences, verify found damage, or eval missed a required accuracy \
+            or mode share; 2 an error.
             """,
         version: BuildDescription.text,
         groupedSubcommands: [
@@ -39,12 +40,12 @@ struct Ckpt: AsyncParsableCommand {
         ]
     )
 
-    /// The subcommand of that name.
+    /// The subcommand called `name`.
     static func command(named name: String) -> (any ParsableCommand.Type)? {
         configuration.groupedSubcommands.flatMap(\.subcommands).first { $0.configuration.commandName == name }
     }
 
-    /// Every failure is one line on stderr and exit status 2; help and version go to stdout.
+    /// Runs the command line; an error is one line on stderr and exit status 2, help and version go to stdout.
     static func main() async {
         do {
             var command = try parseAsRoot(ConfigFile.expanded(Array(CommandLine.arguments.dropFirst())))
@@ -67,7 +68,7 @@ struct Ckpt: AsyncParsableCommand {
 
     private static func isUsageError(_ error: any Error) -> Bool { exitCode(for: error) == .validationFailure }
 
-    /// Foundation's errors about files would print as dictionaries.
+    /// The message of an error; errors of Foundation about files are reduced to path and reason.
     private static func text(of error: any Error) -> String {
         let failure = error as NSError
         guard failure.domain == NSCocoaErrorDomain, let path = failure.userInfo[NSFilePathErrorKey] as? String else {
@@ -78,7 +79,7 @@ struct Ckpt: AsyncParsableCommand {
         return "\(path): \(reason.prefix(1).lowercased() + reason.dropFirst())"
     }
 
-    /// One line, lower-case; what is wrong with the arguments ends with where their help is.
+    /// The message as one line that begins in lower case; a usage error also names the help to read.
     private static func line(for error: any Error) -> String {
         let text = text(of: error).split(whereSeparator: \.isNewline).joined(separator: "; ")
         guard isUsageError(error) else { return text }

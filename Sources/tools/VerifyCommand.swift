@@ -11,18 +11,19 @@ struct VerifyCommand: ParsableCommand {
               ckpt verify model.h5
               ckpt verify --structure rl/*.h5
 
-            Decodes every chunk and recomputes the SHA-256 of every tensor; names the tensor, chunk and place of damage. \
-            --structure stops after structure, metadata and the list of tensors, which takes milliseconds.
+            Decompresses every chunk and recomputes the SHA-256 of every tensor. Damage is reported with its tensor, \
+            chunk and file offset. --structure checks only structure, metadata and the list of tensors, which takes \
+            milliseconds.
 
-            Exit status: 0 all whole, 1 damage found, 2 a file cannot be read or is no checkpoint. A file that \
-            bears ckpt's marks but is not what ckpt writes counts as damaged.
+            Exit status: 0 all files are intact, 1 damage found, 2 a file cannot be read or is not a checkpoint. A file \
+            that has ckpt's signature but not its structure counts as damaged.
             """)
 
     @Argument(
         help: ArgumentHelp("The checkpoints to check.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var paths: [String]
 
-    @Flag(help: "Check structure and metadata only.")
+    @Flag(help: "Check only structure and metadata.")
     var structure = false
 
     @Flag(help: "Print the result as JSON (schemas/verify-report.schema.json).")
@@ -39,7 +40,9 @@ struct VerifyCommand: ParsableCommand {
         if reports.contains(where: { !$0.damages.isEmpty }) { throw ExitCode(1) }
     }
 
-    /// Damage is a result; that a file cannot be read at all is an error.
+    /// Checks one file.
+    ///
+    /// - Throws: if the file cannot be read or is not a checkpoint; damage is part of the report.
     private func report(_ path: String) throws -> VerifyReport {
         do {
             let file = try CheckpointFile(path: path)
@@ -55,17 +58,17 @@ struct VerifyCommand: ParsableCommand {
         } catch CheckpointError.damaged(_, let place, let problem) {
             return VerifyReport(path: path, isDeep: !structure, damages: [Damage(place: place, problem: problem)])
         } catch CheckpointError.unsupported(_, let place, let problem) where CheckpointSignature.areIn(path) {
-            // What no checkpoint has, in a file that ckpt wrote: it is no longer what was written.
+            // ckpt wrote this file, but not this structure: it has been damaged since.
             return VerifyReport(path: path, isDeep: !structure, damages: [Damage(place: place, problem: problem)])
         }
     }
 }
 
-/// What was found out about one file.
+/// The result for one file.
 private struct VerifyReport {
     var path: String
     var isDeep: Bool
-    /// Nil where the damage keeps the file from being opened.
+    /// Nil if the file cannot be opened because of damage.
     var digest: String?
     var tensorCount = 0
     var byteCount = 0
@@ -74,11 +77,11 @@ private struct VerifyReport {
     var lines: [String] {
         guard damages.isEmpty else {
             return ["\(Style.bold(path))  \(Style.red("damaged"))"] + damages.map { "  \($0)" }
-                + ["  restore the file from a copy or make it again"]
+                + ["  restore the file from a copy, or create it again"]
         }
         let extent = isDeep ? "every byte" : "structure"
         return [
-            "\(Style.bold(path))  \(Style.green("whole"))  \(extent) of \(tensorCount) tensors, "
+            "\(Style.bold(path))  \(Style.green("intact"))  \(extent) of \(Format.counted(tensorCount, "tensor")), "
                 + "\(Format.bytes(byteCount)), digest \(Format.shortDigest(digest ?? ""))"
         ]
     }

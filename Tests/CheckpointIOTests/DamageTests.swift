@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// Every changed bit and every cut is found, or changes nothing that is read; nothing crashes or hangs.
@@ -9,7 +10,7 @@ import Testing
     static let trials = ProcessInfo.processInfo.environment["CKPT_DAMAGE_TRIALS"].flatMap(Int.init) ?? 1500
 
     @Test func flippedBitsAreFound() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = try Samples.write(to: folder, tensors: Samples.smallTensors())
             let original = try CheckpointFile(path: path)
             let handle = try #require(FileHandle(forUpdatingAtPath: path))
@@ -37,7 +38,7 @@ import Testing
     }
 
     @Test func cutFilesAreRefused() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = try Samples.write(to: folder, tensors: Samples.smallTensors())
             let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
             let cut = folder + "/cut.h5"
@@ -52,7 +53,7 @@ import Testing
     }
 
     @Test func damageIsLocated() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = try Samples.write(to: folder)
             let file = try CheckpointFile(path: path)
             let tensor = try #require(file.tensor("model.embed_tokens.weight"))

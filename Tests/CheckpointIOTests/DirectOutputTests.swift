@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// Writing the same state gives the same file, whatever the cores were doing, and files without direct writes are equal.
@@ -16,7 +17,7 @@ import Testing
     }
 
     @Test func equalStatesGiveEqualFiles() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             var files: Set<Data> = []
             for number in 0..<4 {
                 let path = "\(folder)/\(number).h5"
@@ -34,7 +35,7 @@ import Testing
     func aFileInMemoryHasTheSameBytes() throws {
         let inMemory = "/dev/shm/ckpt-test-\(getpid()).h5"
         defer { unlink(inMemory) }
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             for path in [inMemory, folder + "/a.h5"] {
                 _ = try CheckpointWriter.write(
                     CheckpointMetadata(config: "{}"), tensors: Self.tensors, to: path, overwrite: false)
@@ -50,7 +51,7 @@ import Testing
             let tensor = TensorToWrite(
                 description: TensorDescription(name: "a", elementType: .float32, shape: [4]),
                 content: .memory(TensorMemory(bytes, owner: owner)))
-            try Samples.withFolder { folder in
+            try withTemporaryPath { folder in
                 let error = #expect(throws: CheckpointError.self) {
                     try CheckpointWriter.write(
                         CheckpointMetadata(config: "{}"), tensors: [tensor], to: folder + "/a.h5", overwrite: false)

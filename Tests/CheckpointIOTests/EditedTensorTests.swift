@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// A tensor of which a part changes keeps the stored form of its other chunks, and is what it would be if written anew.
@@ -10,7 +11,7 @@ import Testing
     /// Rows of the sample replaced, and rows added behind it.
     @Test(arguments: [([0], 0), ([3000], 0), ([1234, 17], 0), ([], 5), ([2999], 700), ([], 0)])
     func equalsWritingAnew(replaced: [Int], added: Int) throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let source = try CheckpointFile(path: Samples.write(to: folder))
             let stored = try #require(source.tensor(Self.name))
             var bytes = [UInt8](repeating: 0, count: stored.description.byteCount)
@@ -52,7 +53,7 @@ import Testing
 
     /// A change that is not announced is not written: the file would then not be what its sha256 says.
     @Test func unannouncedChangesAreFoundByVerify() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let source = try CheckpointFile(path: Samples.write(to: folder))
             let stored = try #require(source.tensor(Self.name))
             let zeros = [UInt8](repeating: 0, count: stored.description.byteCount)

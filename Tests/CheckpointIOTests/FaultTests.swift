@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// A save that fails or is killed at any of its system calls leaves the old file, complete, or the new one.
@@ -10,39 +11,33 @@ import Testing
     private static let megabytes = "4"
 
     /// The program of bench/io, built beside the tests.
-    private static let saver: String = {
-        let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") } ?? CommandLine.arguments[0]
-        return URL(fileURLWithPath: bundle).deletingLastPathComponent().appending(path: "io-bench").path
-    }()
+    private static let saver = Command.product("io-bench")
 
     /// Saves over `path` with a fault. A number of calls that are never reached is how the caller learns to stop.
     private func save(_ path: String, seed: Int, library: String, _ call: String, at: Int, with: Int) throws -> Int32 {
         let environment = [
             "LD_PRELOAD": library, "FAIL_CALL": call, "FAIL_AT": String(at), "FAIL_WITH": String(with),
         ]
-        let result = try Tool.run(Self.saver, ["random", path, Self.megabytes, String(seed)], environment)
+        let result = try Command.run(
+            Self.saver, ["random", path, Self.megabytes, String(seed)], environment: environment)
         if result.status == 2 {
-            #expect(result.output.contains("io-bench: \(path): cannot"), "\(result.output)")
+            #expect(result.errors.contains("io-bench: \(path): cannot"), "\(result.errors)")
         }
         return result.status
     }
 
     private func makeLibrary(in folder: String) throws -> String {
-        let source = HostileFileTests.fixtures + "/fail_call.c"
-        let library = folder + "/fail_call.so"
-        let result = try Tool.run("cc", ["-shared", "-fPIC", "-O1", source, "-o", library, "-ldl"])
-        try #require(result.status == 0, "\(result.output)")
-        return library
+        try Command.preloadLibrary(fixturesFolder().appending(path: "fail_call.c"), in: folder)
     }
 
     @Test(arguments: ["write", "truncate", "fsync", "rename"], [Int(ENOSPC), Int(EIO)])
     func everyFailingCallIsReported(call: String, code: Int) throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let library = try makeLibrary(in: folder)
             let target = folder + "/target"
             try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: false)
             let path = target + "/model.h5"
-            try #require(try Tool.run(Self.saver, ["random", path, Self.megabytes, "1"]).status == 0)
+            try #require(try Command.run(Self.saver, ["random", path, Self.megabytes, "1"]).status == 0)
             let old = try CheckpointFile(path: path).digest
             var failures = 0
             for at in 1...200 {
@@ -63,7 +58,7 @@ import Testing
     }
 
     @Test func shortWritesAreCompleted() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let library = try makeLibrary(in: folder)
             let path = folder + "/model.h5"
             for at in [1, 2, 3, 5, 8] {
@@ -74,17 +69,17 @@ import Testing
     }
 
     @Test func killedAtEveryCall() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let library = try makeLibrary(in: folder)
             let path = folder + "/model.h5"
-            try #require(try Tool.run(Self.saver, ["random", path, Self.megabytes, "1"]).status == 0)
+            try #require(try Command.run(Self.saver, ["random", path, Self.megabytes, "1"]).status == 0)
             let old = try CheckpointFile(path: path).digest
             for (call, limit) in [("write", 200), ("fsync", 1), ("rename", 1)] {
                 for at in 1...limit {
                     let status = try save(path, seed: 2, library: library, call, at: at, with: -1)
                     if status == 0 {
                         #expect(at > 1)
-                        try #require(try Tool.run(Self.saver, ["random", path, Self.megabytes, "1"]).status == 0)
+                        try #require(try Command.run(Self.saver, ["random", path, Self.megabytes, "1"]).status == 0)
                         break
                     }
                     #expect(try CheckpointFile(path: path).digest == old)
@@ -98,17 +93,15 @@ import Testing
     }
 
     @Test func killedAtRandomMoments() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = folder + "/model.h5"
             var digests: [String] = []
             for seed in 1...2 {
-                try #require(try Tool.run(Self.saver, ["random", path, Self.megabytes, "\(seed)"]).status == 0)
+                try #require(try Command.run(Self.saver, ["random", path, Self.megabytes, "\(seed)"]).status == 0)
                 digests.append(try CheckpointFile(path: path).digest)
             }
             for trial in 0..<Self.killTrials {
-                let process = Process()
-                process.executableURL = URL(fileURLWithPath: Self.saver)
-                process.arguments = ["random", path, Self.megabytes, String(1 + trial % 2)]
+                let process = Command.process(Self.saver, ["random", path, Self.megabytes, String(1 + trial % 2)])
                 process.standardOutput = FileHandle.nullDevice
                 try process.run()
                 usleep(UInt32.random(in: 0..<200_000))

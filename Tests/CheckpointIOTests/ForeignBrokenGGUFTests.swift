@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// What a broken or foreign GGUF file is refused with.
@@ -205,7 +206,7 @@ import Testing
     ]
 
     @Test func theFileBeforeAnyChangeIsRight() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("good.gguf")
             try File.good.content.write(to: url)
             #expect(ForeignFixtures.message { try ForeignModel.open(path: url.path) } == nil)
@@ -214,7 +215,7 @@ import Testing
 
     @Test(arguments: cases)
     func isRefused(_ broken: Case) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("broken.gguf")
             var file = File.good
             broken.change(&file)
@@ -227,7 +228,7 @@ import Testing
     /// Whatever is cut off the end, the answer is an error, and never a crash.
     @Test func everyTruncationIsRefused() throws {
         let content = File.good.content
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("cut.gguf")
             for count in 0..<content.count {
                 try content.prefix(count).write(to: url)

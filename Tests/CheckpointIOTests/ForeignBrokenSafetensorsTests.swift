@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// What a broken safetensors file is refused with; most of these pass the reference implementation.
@@ -102,7 +103,7 @@ import Testing
 
     @Test(arguments: cases)
     func isRefused(_ broken: Case) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("model.safetensors")
             var file = withUnsafeBytes(of: UInt64(broken.header.utf8.count).littleEndian) { Data($0) }
             file.append(Data(broken.header.utf8))
@@ -121,7 +122,7 @@ import Testing
         ("a\\u202e", "tensor 'a\\u{202e}': a tensor name must not contain invisible characters"),
     ])
     func nameThatNoCheckpointHasIsRefused(name: String, message: String) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let header = "{\"\(name)\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"
             var file = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Data($0) }
             file.append(Data(header.utf8))
@@ -147,7 +148,7 @@ import Testing
         ),
     ])
     func lengthThatCannotBeIsRefused(content: Data, message: String) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("model.safetensors")
             try content.write(to: url)
             #expect(ForeignFixtures.message { try ForeignModel.open(path: url.path) } == "\(url.path): \(message)")
@@ -183,7 +184,7 @@ import Testing
         ),
     ])
     func folderWithABrokenTextIsRefused(name: String, content: String?, message: String) throws {
-        try ForeignFixtures.withTemporaryFolder { parent in
+        try withTemporaryFolder { parent in
             let folder = parent.appendingPathComponent("model")
             try FileManager.default.copyItem(
                 at: ForeignFixtures.folder.appendingPathComponent("llama-tied-bf16"), to: folder)
@@ -196,7 +197,7 @@ import Testing
     }
 
     @Test func pickleIsNeverRead() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let refusal =
                 ": PyTorch pickle files can run code and are never read; save the model as safetensors first "
                 + "(transformers: save_pretrained(folder, safe_serialization=True))"
@@ -211,7 +212,7 @@ import Testing
     }
 
     @Test func whatIsNoModelIsSaidToBeNone() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let file = folder.appendingPathComponent("notes.txt")
             try Data("just text".utf8).write(to: file)
             #expect(
@@ -250,7 +251,7 @@ import Testing
         ),
     ])
     func indexThatContradictsTheShardsIsRefused(index: String, message: String) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let header = #"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#
             var shard = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Data($0) }
             shard.append(Data(header.utf8) + Data(count: 1))
@@ -262,7 +263,7 @@ import Testing
     }
 
     @Test func shardWithATensorThatTheIndexLacksIsRefused() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let header =
                 #"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"x":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#
             var shard = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Data($0) }

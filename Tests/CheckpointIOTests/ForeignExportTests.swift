@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 @Suite struct ForeignExportTests {
@@ -20,7 +21,7 @@ import Testing
 
     @Test(arguments: ["llama-tied-bf16", "qwen2-sharded-f32", "qwen3-f16"], [5_000_000_000, 60_000])
     func folderComesBackAsItWas(name: String, shardByteCount: Int) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let file = try checkpoint(name, in: folder)
             let output = folder.appendingPathComponent("out").path
             try HuggingFaceExport.write(
@@ -39,7 +40,7 @@ import Testing
     }
 
     @Test func textsSayItInTheWordsOfBothVersions() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let file = try checkpoint("llama-tied-bf16", in: folder)
             let output = folder.appendingPathComponent("out")
             try HuggingFaceExport.write(file.metadata, CheckpointTensors(file), to: output.path, overwrite: false)
@@ -60,7 +61,7 @@ import Testing
 
     @Test(arguments: ["llama-quantised.gguf", "qwen2-f16.gguf", "qwen3-bf16.gguf"])
     func ggufComesBackAsItWas(name: String) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let file = try checkpoint(name, in: folder)
             let output = folder.appendingPathComponent("out.gguf").path
             try GGUFExport.write(file.metadata, CheckpointTensors(file), to: output, overwrite: false)
@@ -122,7 +123,7 @@ import Testing
     }
 
     @Test func outputIsReplacedOnlyOnRequestAndOnlyIfItIsAnExport() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let file = try checkpoint("qwen3-f16", in: folder)
             let source = CheckpointTensors(file)
             let output = folder.appendingPathComponent("out").path
@@ -158,7 +159,7 @@ import Testing
                 try base.read(name, range: range, into: destination)
             }
         }
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             let file = try checkpoint("qwen3-f16", in: folder)
             let source = Broken(base: CheckpointTensors(file))
             let output = folder.appendingPathComponent("out").path

@@ -1,12 +1,12 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 /// The committed files made by `Fixtures/make_foreign.py`.
 enum ForeignFixtures {
-    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
-        "Fixtures/foreign")
+    static let folder = fixturesFolder().appending(path: "foreign")
 
     static func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
 
@@ -60,13 +60,5 @@ enum ForeignFixtures {
         } catch {
             return "\(error)"
         }
-    }
-
-    /// A new folder that `body` may fill; it is removed afterwards.
-    static func withTemporaryFolder<Value>(_ body: (URL) throws -> Value) throws -> Value {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("ckpt-foreign-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        return try body(folder)
     }
 }

@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import Parallel
+import TestSupport
 import Testing
 
 /// Readers of foreign files against damaged input: whatever comes, an error or a model, never a crash.
@@ -32,7 +33,7 @@ import Testing
     func damageIsAnErrorOrHarmless(target: Target) throws {
         let seconds = ProcessInfo.processInfo.environment["CKPT_FUZZ_SECONDS"].flatMap(Double.init)
         let deadline = ContinuousClock.now + .seconds(seconds ?? 0)
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try withTemporaryFolder { folder in
             if seconds != nil { print("fuzzing \(target.testDescription) in \(folder.path)") }
             let name = target.opened.split(separator: "/")[0]
             try FileManager.default.copyItem(

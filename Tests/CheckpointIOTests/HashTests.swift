@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// SHA-256 of one message, and of two at a time as the writer of checkpoints takes it.
@@ -28,7 +29,7 @@ import Testing
         ([UInt8](repeating: 1, count: 65), "dc7156746a46cbe6edfaceb4ccfb9b27fc7250d2608a991848cfec6f62f39932"),
     ])
     func knownMessages(bytes: [UInt8], expected: String) throws {
-        let found = try Samples.withFolder { try digest(bytes, in: $0) }
+        let found = try withTemporaryPath { try digest(bytes, in: $0) }
         #expect(found == expected)
     }
 
@@ -41,7 +42,7 @@ import Testing
         let tensors = zip(counts, contents).map { count, bytes in
             Samples.tensor("tensor\(count)", .uint8, [count], bytes)
         }
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = folder + "/model.h5"
             _ = try CheckpointWriter.write(
                 CheckpointMetadata(config: "{}"), tensors: tensors, to: path, overwrite: false)

@@ -1,11 +1,12 @@
 import CHDF5
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// Files made to mislead a reader. Each is refused at once, with a line that says what is wrong.
 @Suite struct HostileFileTests {
-    static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "Fixtures").path
+    static let fixtures = fixturesFolder().path
 
     /// File (made by Fixtures/make_fixtures.py) and what the error says.
     static let table: [(file: String, says: String)] = [
@@ -71,7 +72,7 @@ import Testing
     }
 
     @Test func groupWithAMillionMembersIsRefused() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = folder + "/million.h5"
             try Self.writeManyLinks(path, count: 300_000)
             let start = ContinuousClock.now
@@ -104,7 +105,7 @@ import Testing
     }
 
     private func refuse(_ bytes: [UInt8], saying: String) throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = folder + "/forged.h5"
             try Data(bytes).write(to: URL(fileURLWithPath: path))
             let error = #expect(throws: CheckpointError.self) { try CheckpointFile(path: path) }

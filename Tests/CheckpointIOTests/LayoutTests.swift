@@ -1,19 +1,20 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 @Suite struct LayoutTests {
     /// Every object that h5dump lists is in schemas/checkpoint-layout.json, and every one listed there is written.
     @Test func schemaListsEveryObject() throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../..")
-        let text = try String(contentsOf: root.appending(path: "schemas/checkpoint-layout.json"), encoding: .utf8)
+        let text = try String(
+            contentsOf: repositoryRoot.appending(path: "schemas/checkpoint-layout.json"), encoding: .utf8)
         let objects = try #require(try JSON.parse(text)["objects"]?.array)
         let patterns = try objects.map { object in
             (path: try #require(object["path"]?.string), kind: try #require(object["kind"]?.string))
         }
-        try Samples.withFolder { folder in
-            let listing = try Tool.run("h5dump", ["-n", "1", try Samples.write(to: folder)]).output
+        try withTemporaryPath { folder in
+            let listing = try Command.run("h5dump", ["-n", "1", try Samples.write(to: folder)]).output
             var seen: Set<String> = []
             for line in listing.split(separator: "\n") {
                 let words = line.split(separator: " ").map(String.init)

@@ -1,9 +1,14 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// Reading a tensor piece by piece gives the bytes that reading it whole gives.
 @Suite struct RangeReadingTests {
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
     func write(_ shape: [Int]) throws -> (path: String, bytes: [UInt8]) {
         let count = shape.reduce(1, *)
         var state: UInt64 = 42
@@ -11,7 +16,7 @@ import Testing
             state = state &* 6_364_136_223_846_793_005 &+ 1
             return UInt8(state >> 56)
         }
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("ranges-\(UUID().uuidString).h5").path
+        let path = folder.path("ranges.h5")
         let metadata = CheckpointMetadata(
             kind: .model, step: 0, createdBy: "test", config: "{}", generationConfig: nil, chatTemplate: nil,
             tokenizer: nil, tiedTensors: [:], optimizer: nil, trainingState: nil, history: [:], probes: [], lineage: [])
@@ -25,7 +30,6 @@ import Testing
     @Test(arguments: [[3], [7, 5], [3001, 640], [2_500_000], [2, 900, 700]])
     func agreesWithTheWhole(shape: [Int]) throws {
         let (path, bytes) = try write(shape)
-        defer { try? FileManager.default.removeItem(atPath: path) }
         let file = try CheckpointFile(path: path)
         let tensor = try #require(file.tensor("w"))
         var cuts = [0, 1, bytes.count / 3, bytes.count / 2, bytes.count - 1, bytes.count]
@@ -41,7 +45,6 @@ import Testing
 
     @Test func refusesWhatIsNotThere() throws {
         let (path, bytes) = try write([4, 4])
-        defer { try? FileManager.default.removeItem(atPath: path) }
         let file = try CheckpointFile(path: path)
         let tensor = try #require(file.tensor("w"))
         var part = [UInt8](repeating: 0, count: 8)

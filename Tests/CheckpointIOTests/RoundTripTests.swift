@@ -1,10 +1,11 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct RoundTripTests {
     @Test func everythingComesBack() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let file = try CheckpointFile(path: Samples.write(to: folder))
             #expect(file.metadata == Samples.metadata())
             for (tensor, bytes) in Samples.tensors() {
@@ -17,7 +18,7 @@ import Testing
     }
 
     @Test func copiedTensorsKeepTheirStoredBytes() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let file = try CheckpointFile(path: Samples.write(to: folder))
             var tensors = TensorGroup.allCases.flatMap { file.tensors(in: $0) }.map {
                 TensorToWrite(group: $0.group, description: $0.description, content: .copy(file, $0))
@@ -43,7 +44,7 @@ import Testing
     }
 
     @Test func readFloat32FollowsTies() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let file = try CheckpointFile(path: Samples.write(to: folder))
             var direct = [Float](repeating: 0, count: 3001 * 576)
             var tied = direct

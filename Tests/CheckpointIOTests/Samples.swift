@@ -1,16 +1,8 @@
 import CheckpointIO
 import Foundation
 
-/// Checkpoints and folders for the tests.
+/// Checkpoints for the tests.
 enum Samples {
-    /// A folder of its own, removed after `body`.
-    static func withFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-        let folder = FileManager.default.temporaryDirectory.path + "/ckpt-tests-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        return try body(folder)
-    }
-
     /// Metadata that uses every part of the format.
     static func metadata() -> CheckpointMetadata {
         var history = MetricHistory()

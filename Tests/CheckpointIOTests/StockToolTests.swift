@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// What Debian's hdf5-tools make of our files, and what we make of files that h5py wrote.
@@ -25,44 +26,44 @@ import Testing
     }
 
     @Test func h5dumpNeedsNoPluginForRecords() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = try Samples.write(to: folder)
-            let config = try Tool.run(
+            let config = try Command.run(
                 "h5dump", ["-d", "/config", "-d", "/history/sft/loss", "-d", "/probe/p_think", path])
             #expect(config.status == 0)
             #expect(config.output.contains(#"(0): "{"model_type": "llama"}""#))
             #expect(config.output.contains("(0): 2.5, 2.25"))
             #expect(config.output.contains("(1,0): 0.125, 0.75"))
             let text = folder + "/template.txt"
-            #expect(try Tool.run("h5dump", ["-d", "/chat_template", "-b", "-o", text, path]).status == 0)
+            #expect(try Command.run("h5dump", ["-d", "/chat_template", "-b", "-o", text, path]).status == 0)
             #expect(try String(contentsOfFile: text, encoding: .utf8) == Samples.metadata().chatTemplate)
         }
     }
 
     @Test func pluginShowsTheWeights() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = try Samples.write(to: folder)
             let environment = ["HDF5_PLUGIN_PATH": try Tool.plugin(in: folder)]
             let file = try CheckpointFile(path: path)
             var values = [Float](repeating: 0, count: 3001 * 576)
             try values.withUnsafeMutableBufferPointer { try file.readFloat32("model.embed_tokens.weight", into: $0) }
             // The last chunk, which has padding.
-            let dump = try Tool.run(
+            let dump = try Command.run(
                 "h5dump",
                 [
                     "-d", "/weights/model/embed_tokens/weight", "-s", "3000,572", "-c", "1,4", "-m", "%.9g", "-w",
                     "200", path,
                 ],
-                environment)
+                environment: environment)
             #expect(dump.status == 0)
             let shown = values.suffix(4).map { String(format: "%.9g", $0) }.joined(separator: ", ")
             #expect(dump.output.contains("(3000,572): \(shown)"), "\(dump.output)")
-            #expect(try Tool.run("h5diff", [path, path], environment).status == 0)
+            #expect(try Command.run("h5diff", [path, path], environment: environment).status == 0)
         }
     }
 
     @Test func h5diffSeesAChangedNumber() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = try Samples.write(to: folder)
             var (tensor, bytes) = Samples.tensors()[0]
             bytes[3000 * 576 * 2 + 1] ^= 1
@@ -71,14 +72,14 @@ import Testing
             let other = try Samples.write(to: folder, "other.h5", tensors: tensors)
             let environment = ["HDF5_PLUGIN_PATH": try Tool.plugin(in: folder)]
             let weights = "/weights/model/embed_tokens/weight"
-            let diff = try Tool.run("h5diff", [path, other, weights, weights], environment)
+            let diff = try Command.run("h5diff", [path, other, weights, weights], environment: environment)
             #expect(diff.status == 1)
             #expect(diff.output.contains("1 differences found"), "\(diff.output)")
         }
     }
 
     @Test func pluginReportsDamage() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = try Samples.write(to: folder)
             let file = try CheckpointFile(path: path)
             let place = try #require(file.tensor("model.embed_tokens.weight")?.chunkRange(1))
@@ -86,15 +87,16 @@ import Testing
             try handle.seek(toOffset: UInt64(place.lowerBound + 500))
             try handle.write(contentsOf: Data([0x55, 0xaa]))
             let environment = ["HDF5_PLUGIN_PATH": try Tool.plugin(in: folder)]
-            let dump = try Tool.run("h5dump", ["-d", "/weights/model/embed_tokens/weight", path], environment)
+            let dump = try Command.run(
+                "h5dump", ["-d", "/weights/model/embed_tokens/weight", path], environment: environment)
             #expect(dump.status == 1)
         }
     }
 
     @Test func pluginLinksZstdOnly() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let plugin = try Tool.plugin(in: folder) + "/libh5zstd.so"
-            let libraries = try Tool.run("ldd", [plugin]).output
+            let libraries = try Command.run("ldd", [plugin]).output
             #expect(libraries.contains("libzstd"))
             #expect(!libraries.contains("hdf5"))
             #expect(!libraries.contains("swift"))
@@ -102,30 +104,13 @@ import Testing
     }
 }
 
-/// Runs programs that the tests need: hdf5-tools, the C compiler.
+/// The HDF5 filter plugin.
 enum Tool {
-    static func run(
-        _ name: String, _ arguments: [String], _ environment: [String: String] = [:]
-    ) throws -> (status: Int32, output: String) {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [name] + arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        try process.run()
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
-    }
-
     /// Builds the filter plugin by the script that users run, and returns the folder it is in.
     static func plugin(in folder: String) throws -> String {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../..")
-        let script = root.appending(path: "scripts/install-filter").path
-        let result = try run("sh", [script, folder + "/plugins"])
-        try #require(result.status == 0, "\(result.output)")
+        let script = repositoryRoot.appending(path: "scripts/install-filter").path
+        let result = try Command.run("sh", [script, folder + "/plugins"])
+        try #require(result.status == 0, "\(result.errors)")
         return folder + "/plugins"
     }
 }

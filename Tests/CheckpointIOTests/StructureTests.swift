@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
 /// The structure of our files as libhdf5 sees it, through Debian's hdf5-tools.
@@ -12,12 +13,12 @@ import Testing
 
     /// libhdf5 reads every object and writes it anew, uncompressed; what we read then is the same.
     @Test func h5repackKeepsEverything() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = try Samples.write(to: folder)
             let again = folder + "/again.h5"
             let environment = ["HDF5_PLUGIN_PATH": try Tool.plugin(in: folder)]
-            let result = try Tool.run("h5repack", ["-f", "NONE", path, again], environment)
-            try #require(result.status == 0, "\(result.output)")
+            let result = try Command.run("h5repack", ["-f", "NONE", path, again], environment: environment)
+            try #require(result.status == 0, "\(result.errors)")
             let (file, other) = try (CheckpointFile(path: path), CheckpointFile(path: again))
             #expect(other.metadata == file.metadata)
             #expect(other.digest == file.digest)
@@ -29,13 +30,15 @@ import Testing
     /// Copied tensors keep their chunks and filters, or the lack of them, in a structure that is written anew.
     @Test(arguments: ["plain", "zstd", "shuffle-zstd", "odd-chunks", "unfiltered"])
     func copiesOfForeignStorageOpen(kind: String) throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let environment = ["HDF5_PLUGIN_PATH": try Tool.plugin(in: folder)]
             var source = "\(HostileFileTests.fixtures)/h5py-\(kind).h5"
             if kind == "unfiltered" {
                 source = folder + "/source.h5"
                 let sample = try Samples.write(to: folder)
-                try #require(try Tool.run("h5repack", ["-f", "NONE", sample, source], environment).status == 0)
+                let repacked = try Command.run(
+                    "h5repack", ["-f", "NONE", sample, source], environment: environment)
+                try #require(repacked.status == 0)
             }
             let file = try CheckpointFile(path: source)
             let copies = TensorGroup.allCases.flatMap { group in
@@ -47,14 +50,14 @@ import Testing
             let written = try CheckpointWriter.write(file.metadata, tensors: copies, to: path, overwrite: false)
             #expect(written.digest == file.digest)
             #expect(try CheckpointFile(path: path).verify().isEmpty)
-            let diff = try Tool.run("h5diff", [source, path, "/weights", "/weights"], environment)
+            let diff = try Command.run("h5diff", [source, path, "/weights", "/weights"], environment: environment)
             #expect(diff.status == 0, "\(diff.output)")
         }
     }
 
     /// More members than a symbol table node has room for, and than its B-tree node; a name of every length around eight.
     @Test(arguments: [0, 1, 8, 9, 256, 257, 700]) func groupsOfAnySize(count: Int) throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let names = (0..<count).map { "layers.\($0)" + String(repeating: "x", count: $0 % 17) }
             let tensors = names.map { Samples.tensor($0, .uint8, [2], [7, UInt8($0.utf8.count)]) }
             let path = try write(tensors, to: folder)
@@ -62,13 +65,13 @@ import Testing
             #expect(Set(file.tensors().map(\.description.name)) == Set(names))
             #expect(try file.verify().isEmpty)
             // The listing goes through the B-tree in order, `-d` finds a member by searching it.
-            let listed = try Tool.run("h5ls", ["-r", path + "/weights"]).output
+            let listed = try Command.run("h5ls", ["-r", path + "/weights"]).output
                 .split(separator: "\n").filter { $0.contains("Dataset") }
             let paths = names.map { "/" + $0.replacingOccurrences(of: ".", with: "/") }.sorted()
             #expect(listed.map { $0.prefix { $0 != " " } } == paths.map { $0[...] })
             for name in names.shuffled().prefix(5) {
                 let place = "/weights/" + name.replacingOccurrences(of: ".", with: "/")
-                let dump = try Tool.run("h5dump", ["-d", place, path])
+                let dump = try Command.run("h5dump", ["-d", place, path])
                 #expect(dump.status == 0)
                 #expect(dump.output.contains("(0): 7, \(name.utf8.count)"), "\(dump.output)")
             }
@@ -77,7 +80,7 @@ import Testing
 
     /// An index of three levels: a node has 64 children. The chunks are of half a megabyte each, one a row.
     @Test func manyChunks() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let (rows, columns) = (64 * 64 + 3, (1 << 19) + 8)
             let tensor = TensorToWrite(
                 description: TensorDescription(name: "rows", elementType: .uint8, shape: [rows, columns]),
@@ -89,8 +92,9 @@ import Testing
             #expect(stored.chunkCount == rows)
             let environment = ["HDF5_PLUGIN_PATH": try Tool.plugin(in: folder)]
             for row in [0, 63, 64, 4095, 4096, rows - 1] {
-                let dump = try Tool.run(
-                    "h5dump", ["-d", "/weights/rows", "-s", "\(row),\(columns - 2)", "-c", "1,2", path], environment)
+                let dump = try Command.run(
+                    "h5dump", ["-d", "/weights/rows", "-s", "\(row),\(columns - 2)", "-c", "1,2", path],
+                    environment: environment)
                 #expect(dump.status == 0)
                 #expect(dump.output.contains("(\(row),\(columns - 2)): \(row % 251), \(row % 251)"), "\(dump.output)")
             }
@@ -108,13 +112,13 @@ import Testing
             (.bool, "H5T_ENUM {\n      H5T_STD_I8LE;\n      \"FALSE\"            0;\n      \"TRUE\"             1;"),
         ]
         #expect(types.count == ElementType.allCases.count)
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let tensors = types.map { type, _ in
                 Samples.tensor(type.rawValue, type, [3], [UInt8](repeating: 0, count: 3 * type.byteCount))
             }
             let path = try write(tensors, to: folder)
             for (type, name) in types {
-                let header = try Tool.run("h5dump", ["-H", "-d", "/weights/\(type.rawValue)", path])
+                let header = try Command.run("h5dump", ["-H", "-d", "/weights/\(type.rawValue)", path])
                 #expect(header.output.contains("DATATYPE  \(name)"), "\(header.output)")
             }
         }

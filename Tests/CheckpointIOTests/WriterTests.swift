@@ -1,13 +1,14 @@
 import CheckpointIO
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct WriterTests {
     private func error(
         _ tensors: [TensorToWrite], _ metadata: CheckpointMetadata = CheckpointMetadata(config: "{}")
     ) throws -> String {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let error = #expect(throws: CheckpointError.self) {
                 try CheckpointWriter.write(metadata, tensors: tensors, to: folder + "/out.h5", overwrite: false)
             }
@@ -55,7 +56,7 @@ import Testing
 
     @Test func failingContentLeavesNothing() throws {
         struct Refusal: Error {}
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let description = TensorDescription(name: "a", elementType: .float32, shape: [1_000_000])
             let tensors = [
                 TensorToWrite(
@@ -72,7 +73,7 @@ import Testing
     }
 
     @Test func copiesWhileTheRestIsWorkedOut() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let source = try CheckpointFile(path: Samples.write(to: folder))
             let stored = TensorGroup.allCases.flatMap { source.tensors(in: $0) }
             let copies = stored.map {
@@ -110,7 +111,7 @@ import Testing
     }
 
     @Test func existingFilesAreReplacedOnlyOnRequest() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = try Samples.write(to: folder)
             let before = try Data(contentsOf: URL(fileURLWithPath: path))
             #expect(throws: CheckpointError.exists(path: path)) {
@@ -127,7 +128,7 @@ import Testing
     }
 
     @Test func foldersAndDevicesAreNeverReplaced() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let metadata = CheckpointMetadata(config: "{}")
             for path in [folder, "/dev/null"] {
                 #expect(throws: CheckpointError.self) {
@@ -144,7 +145,7 @@ import Testing
     }
 
     @Test func modeFollowsTheUmask() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = try Samples.write(to: folder, tensors: Samples.smallTensors())
             let attributes = try FileManager.default.attributesOfItem(atPath: path)
             let mask = umask(0)
@@ -154,7 +155,7 @@ import Testing
     }
 
     @Test func digestNamesTheState() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             func digest(_ tensors: [TensorToWrite], _ metadata: CheckpointMetadata, _ name: String) throws -> String {
                 try CheckpointWriter.write(metadata, tensors: tensors, to: "\(folder)/\(name)", overwrite: false).digest
             }
@@ -174,7 +175,7 @@ import Testing
     }
 
     @Test func gaussianBFloat16IsTwoThirds() throws {
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             var generator = SystemRandomNumberGenerator()
             let count = 2 << 20
             var values = [Float](repeating: 0, count: count)

@@ -1,7 +1,8 @@
 import Foundation
+import TestSupport
 import Testing
 
-/// Bad input to each command: one line that says what and where, exit status 2, nothing left behind.
+/// Bad input to each command gives one line that names it, exit status 2 and no new files.
 @Suite struct BadInputTests {
     static let commands: [[String]] = [
         ["import", "INPUT", "-o", "out.h5"],
@@ -16,12 +17,12 @@ import Testing
         ["tokenize", "INPUT", "hello"],
     ]
 
-    private func prepared() throws -> Folder {
+    private func prepared() throws -> TemporaryFolder {
         let whole = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         try folder.write("{\"problem\":\"1+1=\",\"think\":\"1+1=2</think>2\",\"short\":\"2\"}\n", to: "pairs.jsonl")
         try folder.write("{\"problem\":\"1+1=\",\"answer\":\"2\"}\n", to: "problems.jsonl")
-        try folder.write("this is no checkpoint\n", to: "text.h5")
+        try folder.write("not a checkpoint\n", to: "text.h5")
         try folder.write("", to: "empty.jsonl")
         let good = try Data(contentsOf: URL(fileURLWithPath: whole.path("tokens.h5")))
         try good.write(to: folder.url.appendingPathComponent("good.h5"))
@@ -29,7 +30,7 @@ import Testing
         return folder
     }
 
-    private func expectRefusal(_ arguments: [String], naming name: String, in folder: Folder) throws {
+    private func expectRefusal(_ arguments: [String], naming name: String, in folder: TemporaryFolder) throws {
         let before = try folder.names()
         let result = try Command.run(Command.ckptPath, arguments, in: folder)
         let line = arguments.joined(separator: " ")
@@ -84,11 +85,12 @@ import Testing
         #expect(result.status == 2)
         #expect(
             result.errors
-                == "ckpt: error: small.h5: the prompt \"abc\" gives no tokens; the tokenizer knows none of its characters\n"
+                == "ckpt: error: small.h5: the prompt \"abc\" gives no tokens; "
+                + "the tokenizer knows none of its characters\n"
         )
     }
 
-    @Test func autoNeedsATokenizerThatKnowsTheQuestions() throws {
+    @Test func autoNeedsATokenizerForItsQuestions() throws {
         let folder = try prepared()
         let made = try Command.ckpt(
             "init", "-o", "marks.h5", "--hidden-size", "16", "--layers", "1", "--heads", "1", "--alphabet", "@#",

@@ -1,16 +1,17 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
-/// `ckpt diff` as a person uses it, on the tiny run.
+/// `ckpt diff` on the tiny run.
 @Suite struct DiffTests {
-    @Test func asksBothModels() throws {
+    @Test func probeMeasuresBothModels() throws {
         let folder = try TinyRun.made.get().folder
         let result = try Command.ckpt(
             "diff", "tokens.h5", "sft/step-000006.h5", "--probe", "task/dev-pairs.jsonl", in: folder)
         #expect(result.status == 1, "\(result.errors)")
-        for text in ["both models asked now", "prompts changed sides", "KL(A‖B) mean", "where a response begins"] {
+        for text in ["both models asked now", "prompts changed sides", "KL(A‖B) mean", "mean where a response begins"] {
             #expect(result.output.contains(text), "\(text)")
         }
         #expect(result.output.split(separator: "\n").allSatisfy { $0.count <= 80 })
@@ -20,13 +21,33 @@ import Testing
         let divergence = try #require(report["behavior"]?["divergence"])
         #expect((divergence["kl_mean"]?.double ?? 0) > 0)
         #expect(divergence["places"]?.int ?? 0 > 100)
-        // What is measured now is what the newest snapshot of the same set would hold.
+        // A model compared with itself.
         let same = try Command.ckpt(
             "diff", "sft/step-000006.h5", "sft/step-000006.h5", "--probe", "task/probe.jsonl", "--json", in: folder)
         #expect(same.status == 0)
         let still = try JSON.parse(same.output)
         #expect(still["behavior"]?["divergence"]?["kl_max"]?.double ?? 1 < 1e-5)
         #expect(still["mode_preference"]?["changed_sides"]?.int == 0)
+    }
+
+    @Test func stepsNameTheirStages() throws {
+        let folder = try TinyRun.made.get().folder
+        func diff(_ a: String, _ b: String) throws -> String { try Command.ckpt("diff", a, b, in: folder).output }
+        #expect(try diff("tokens.h5", "rl/step-000004.h5").contains("by train-sft, train-rl; step 0 → rl step 4\n"))
+        #expect(try diff("sft/step-000002.h5", "sft/step-000006.h5").contains("; step 2 → 6\n"))
+        let stages = try diff("sft/step-000006.h5", "rl/step-000004.h5")
+        #expect(stages.contains("; sft step 6 → rl step 4\n"))
+        #expect(stages.contains("snapshots of sft step 6 → rl step 4\n"))
+    }
+
+    @Test func whatOneSideLacksIsLeftOut() throws {
+        let folder = try TinyRun.made.get().folder
+        let added = try Command.ckpt("diff", "base.h5", "tokens.h5", in: folder).output
+        #expect(added.contains("  1 of 20 tensors differs in shape or type; "))
+        #expect(added.contains("  <think>   id 257 (added)      row norm 0."))
+        #expect(!added.contains("none"))
+        let removed = try Command.ckpt("diff", "tokens.h5", "base.h5", in: folder).output
+        #expect(removed.contains("  <think>   id 257 (removed)    row norm 0."))
     }
 
     @Test func aModelWithoutControlTokensHasNoPreference() throws {
@@ -37,7 +58,7 @@ import Testing
         #expect(result.output.contains("KL(A‖B) mean"))
     }
 
-    @Test func aRunShowsWhichLayersMovedWhen() throws {
+    @Test func aRunShowsWhenEachLayerMoved() throws {
         let folder = try TinyRun.made.get().folder
         let text = try Command.ckpt("diff", "sft", in: folder)
         #expect(text.output.contains("Which layers moved when"))
@@ -53,9 +74,9 @@ import Testing
         #expect(files.output.contains("Which layers moved when"))
     }
 
-    @Test func theCurveOfARunWithOneFrozenLayer() throws {
+    @Test func aRunStartsFromItsFirstState() throws {
         let folder = try TinyRun.made.get().folder
-        let own = try Folder()
+        let own = try TemporaryFolder()
         let trained = try Command.ckpt(
             "train-sft", folder.path("tokens.h5"), "--data", folder.path("task/train.jsonl"), "-o", "run", "--steps",
             "2", "--batch-pairs", "4", "--save-every", "1", "--keep-last", "9", in: own)
@@ -66,7 +87,7 @@ import Testing
         #expect(first["from"]?.int == 0)
     }
 
-    @Test func pagesAreCompleteAndReferToNothingOutside() throws {
+    @Test func pagesAreCompleteAndSelfContained() throws {
         let folder = try TinyRun.made.get().folder
         for (name, arguments) in [
             ("curve", ["rl"]), ("runs", ["sft", "rl"]),

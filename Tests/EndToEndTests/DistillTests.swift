@@ -1,10 +1,11 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 @Suite struct DistillTests {
     /// `count` problems whose answer is their number.
-    private func problems(_ count: Int, in folder: Folder) throws {
+    private func problems(_ count: Int, in folder: TemporaryFolder) throws {
         try folder.write(
             (0..<count).map { "{\"id\":\"id\($0)\",\"problem\":\"p\($0)\",\"answer\":\"\($0)\"}\n" }.joined(),
             to: "problems.jsonl")
@@ -12,19 +13,10 @@ import Testing
 
     private func number(_ problem: String) -> Int { Int(problem.drop { !$0.isNumber }) ?? -1 }
 
-    private func ckpt(_ arguments: [String], in folder: Folder) throws -> CommandResult {
-        let process = Command.process(Command.ckptPath, ["distill", "problems.jsonl"] + arguments, in: folder)
-        let (output, errors) = (folder.path(".out"), folder.path(".err"))
-        for path in [output, errors] { try Data().write(to: URL(fileURLWithPath: path)) }
-        process.environment?["NO_PROXY"] = "127.0.0.1"
-        process.environment?["TEACHER_KEY"] = "secret"
-        process.standardOutput = FileHandle(forWritingAtPath: output)
-        process.standardError = FileHandle(forWritingAtPath: errors)
-        try process.run()
-        process.waitUntilExit()
-        return CommandResult(
-            status: process.terminationStatus, output: try String(contentsOfFile: output, encoding: .utf8),
-            errors: try String(contentsOfFile: errors, encoding: .utf8))
+    private func ckpt(_ arguments: [String], in folder: TemporaryFolder) throws -> CommandResult {
+        try Command.run(
+            Command.ckptPath, ["distill", "problems.jsonl"] + arguments, in: folder,
+            environment: ["NO_PROXY": "127.0.0.1", "TEACHER_KEY": "secret"])
     }
 
     private func teachers(_ server: FaultyServer) -> [String] {
@@ -36,7 +28,7 @@ import Testing
     }
 
     @Test func serversThatFailInEveryWay() throws {
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         try problems(16, in: folder)
         let server = try FaultyServer { teacher, problem, before in
             let number = Int(problem.dropFirst()) ?? -1
@@ -126,7 +118,7 @@ import Testing
     }
 
     @Test func killedAndGoneOnWithAsksNothingTwice() throws {
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         try problems(60, in: folder)
         let server = try FaultyServer(delay: 0.02) { teacher, problem, _ in
             let number = problem.dropFirst()
@@ -177,7 +169,7 @@ import Testing
 
     @Test func recordedAnswersAndLocalCheckpoints() throws {
         let whole = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         try problems(3, in: folder)
         try folder.write(
             """
@@ -227,7 +219,7 @@ import Testing
         (["--think-teacher", "problems.jsonl", "--resume"], "leave --resume out"),
     ])
     func whatCannotWorkIsSaidInOneLine(arguments: [String], message: String) throws {
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         try problems(2, in: folder)
         let result = try ckpt(["-o", "pairs.jsonl"] + arguments, in: folder)
         #expect(result.status == 2)
@@ -238,7 +230,7 @@ import Testing
 
     @Test func aServerThatRefusesEverythingEndsTheRun() throws {
         for (status, message) in [(401, "--think-key-env"), (404, "check the address"), (400, "refuses everything")] {
-            let folder = try Folder()
+            let folder = try TemporaryFolder()
             try problems(40, in: folder)
             let server = try FaultyServer { _, _, _ in .status(status) }
             let result = try ckpt(

@@ -1,26 +1,21 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
-/// A tiny model taken along the whole road once, shared by the tests that look at parts of it.
+/// The files of a tiny model that went through the whole pipeline once; many tests share them.
 struct TinyRun {
-    let folder: Folder
+    let folder: TemporaryFolder
 
     static let made = Result { try TinyRun() }
 
     private init() throws {
-        folder = try Folder()
-        for arguments in Self.road {
+        folder = try TemporaryFolder()
+        for arguments in Self.pipeline {
             let result = try Command.run(Command.ckptPath, arguments, in: folder)
-            guard result.status == 0 else { throw Failure(arguments: arguments, errors: result.errors) }
+            guard result.status == 0 else { throw CommandFailure(["ckpt"] + arguments, result) }
         }
-    }
-
-    struct Failure: Error, CustomStringConvertible {
-        let arguments: [String]
-        let errors: String
-        var description: String { "ckpt \(arguments.joined(separator: " ")): \(errors)" }
     }
 
     static let sft = [
@@ -32,7 +27,7 @@ struct TinyRun {
         "1",
         "--lr", "1e-3", "--save-every", "1", "--probe-every", "1", "--keep-last", "9",
     ]
-    private static let road: [[String]] = [
+    private static let pipeline: [[String]] = [
         ["make-task", "-o", "task", "--train", "200", "--test", "20", "--dev", "20"],
         ["init", "-o", "base.h5", "--hidden-size", "32", "--layers", "2", "--heads", "2", "--intermediate-size", "64"],
         [
@@ -45,8 +40,8 @@ struct TinyRun {
     ]
 }
 
-@Suite struct RoadTests {
-    @Test func everyStateIsReadableAndTellsItsStory() throws {
+@Suite struct PipelineTests {
+    @Test func everyStateHasHistoryProbesAndLineage() throws {
         let folder = try TinyRun.made.get().folder
         for name in try folder.names(in: "rl") where name.hasSuffix(".h5") {
             #expect(try CheckpointFile(path: folder.path("rl/" + name)).verify().isEmpty)
@@ -88,7 +83,7 @@ struct TinyRun {
         #expect(curve.status <= 1, "\(curve.errors)")
     }
 
-    @Test func generateSaysWhichModeItTook() throws {
+    @Test func generateNamesTheChosenMode() throws {
         let folder = try TinyRun.made.get().folder
         for mode in ["think", "short"] {
             let result = try Command.ckpt(
@@ -96,18 +91,18 @@ struct TinyRun {
             )
             #expect(result.status == 0)
             #expect(result.output.hasPrefix("<\(mode)>"))
-            #expect(result.errors.contains("P(<think>)"))
+            #expect(result.errors.contains("P(<think>)") && result.errors.contains("; 5 tokens, "))
         }
     }
 
-    @Test func theBudgetEndsThinkingAndWeightsMayBeHalfAsLarge() throws {
+    @Test func generateTakesABudgetAndHalfPrecisionWeights() throws {
         let folder = try TinyRun.made.get().folder
         func generate(_ flags: String...) throws -> CommandResult {
             let arguments = ["generate", "rl/step-000004.h5", "--prompt", "1+1=", "--mode", "think", "--seed", "3"]
             return try Command.run(Command.ckptPath, arguments + flags, in: folder)
         }
         let cut = try generate("--budget", "3", "--max-new-tokens", "12")
-        // The control token and two more, then the end of thinking.
+        // The control token and two other tokens precede the end of thinking.
         #expect(cut.output.hasPrefix("<think>") && cut.output.contains("</think>"), "\(cut.output)")
         #expect(cut.output.components(separatedBy: "</think>")[0].count <= "<think>".count + 2)
         #expect(cut.errors.contains("thinking ended by --budget"))
@@ -118,7 +113,7 @@ struct TinyRun {
         #expect(probabilities[0] != probabilities[1] && abs(probabilities[0] - probabilities[1]) < 0.02)
     }
 
-    @Test func exportIsAFolderThatImportTakesBack() throws {
+    @Test func importRestoresAnExportedModel() throws {
         let folder = try TinyRun.made.get().folder
         let exported = try Command.ckpt("export", "rl/step-000004.h5", "-o", "exported", in: folder)
         #expect(exported.status == 0, "\(exported.errors)")
@@ -134,10 +129,10 @@ struct TinyRun {
 }
 
 @Suite struct ResumeTests {
-    /// A run that is interrupted and resumed arrives at the bits of the run that was not.
-    @Test func resumedTrainingArrivesAtTheSameDigest() throws {
+    /// A resumed run ends with the same bits as an uninterrupted one.
+    @Test func resumedTrainingEndsWithTheSameDigest() throws {
         let whole = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         for name in ["tokens.h5", "task"] {
             try FileManager.default.copyItem(atPath: whole.path(name), toPath: folder.path(name))
         }
@@ -161,7 +156,7 @@ struct TinyRun {
         #expect(left.digest == right.digest)
         #expect(left.metadata.probes == right.metadata.probes)
         for (stage, history) in left.metadata.history {
-            // Times differ from run to run; everything else must not.
+            // Everything but times must be equal.
             for name in history.names where !name.hasPrefix("seconds_") && name != "tokens_per_second" {
                 let (a, b) = (history[name] ?? [], right.metadata.history[stage]?[name] ?? [])
                 #expect(a.map(\.bitPattern) == b.map(\.bitPattern), "\(stage) \(name)")
@@ -176,10 +171,10 @@ struct TinyRun {
         #expect(result.errors.split(separator: "\n").count == 1)
     }
 
-    /// Whatever moment a kill hits, every file under a final name is complete.
-    @Test func killingARunLeavesOnlyCompleteStates() throws {
+    /// At whatever moment a run is killed, each file with a final name is complete.
+    @Test func aKilledRunLeavesOnlyCompleteStates() throws {
         let whole = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         var killed = 0
         for attempt in 0..<12 {
             let process = Command.process(

@@ -1,7 +1,8 @@
 import Foundation
+import TestSupport
 import Testing
 
-/// Each verb's refusals word by word: one line that names the file, the place in it and the remedy.
+/// The exact errors of each command: one line that names the file, the place in it and the remedy.
 @Suite struct ErrorTextTests {
     private static let noFile = "cannot open it: no such file or directory; check the path"
 
@@ -116,21 +117,21 @@ import Testing
         ("nonsense", "unexpected argument 'nonsense'; see ckpt help"),
     ]
 
-    /// The tiny run's files and a few broken ones.
+    /// Files of the tiny run and a few broken files.
     private static let prepared = Result {
         let run = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         for name in ["base.h5", "tokens.h5", "task", "sft"] {
             try FileManager.default.copyItem(atPath: run.path(name), toPath: folder.path(name))
         }
-        try folder.write("no checkpoint\n", to: "text.h5")
+        try folder.write("not a checkpoint\n", to: "text.h5")
         try folder.write("precious\n", to: "there.h5")
         try folder.write("", to: "empty.jsonl")
         try folder.write("{broken\n", to: "broken.jsonl")
         return folder
     }
 
-    @Test func everyRefusalWordByWord() throws {
+    @Test func errorsHaveTheExactText() throws {
         let folder = try Self.prepared.get()
         let before = try folder.names()
         for (arguments, line) in Self.refusals {
@@ -138,13 +139,13 @@ import Testing
             let result = try Command.run(Command.ckptPath, words, in: folder)
             #expect(result.status == 2, "\(arguments): \(result.status)")
             #expect(result.errors == "ckpt: error: \(line)\n", "\(arguments)")
-            // What --html cannot write is found when the comparison is done and not yet printed.
+            // --html fails before the comparison is printed.
             #expect(result.output.isEmpty, "\(arguments)")
         }
         #expect(try folder.names() == before)
     }
 
-    @Test func everyVerbIsRefusedSomething() {
+    @Test func everyCommandHasAnError() {
         for verb in HelpTests.verbs {
             #expect(
                 Self.refusals.contains { $0.arguments.split(separator: " ").first.map(String.init) == verb }, "\(verb)")

@@ -1,5 +1,6 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 /// `ckpt eval` and `ckpt grade` as a user meets them, on the tiny model.
@@ -8,17 +9,17 @@ import Testing
 
     private func unique(_ name: String) -> String { name + "-" + UUID().uuidString }
 
-    private func eval(_ arguments: [String], in folder: Folder) throws -> CommandResult {
+    private func eval(_ arguments: [String], in folder: TemporaryFolder) throws -> CommandResult {
         try Command.run(Command.ckptPath, ["eval"] + arguments + Self.sampling, in: folder)
     }
 
-    private func report(_ arguments: [String], in folder: Folder) throws -> JSON {
+    private func report(_ arguments: [String], in folder: TemporaryFolder) throws -> JSON {
         let result = try eval(arguments + ["--json"], in: folder)
         try #require(result.status == 0, "\(result.errors)")
         return try JSON.parse(Array(result.output.utf8))
     }
 
-    private func lines(_ name: String, in folder: Folder) throws -> [Substring] {
+    private func lines(_ name: String, in folder: TemporaryFolder) throws -> [Substring] {
         try String(contentsOfFile: folder.path(name), encoding: .utf8).split(separator: "\n")
     }
 
@@ -208,7 +209,7 @@ import Testing
     }
 
     @Test func programsGradeToo() throws {
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         // Pays 0.25 for everything that is not malformed or cut off.
         try folder.write(
             """

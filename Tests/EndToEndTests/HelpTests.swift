@@ -1,7 +1,8 @@
 import Foundation
+import TestSupport
 import Testing
 
-/// What each command's help shows is run as it is printed; completions load in the shells that are there.
+/// Runs the examples of each command's help as printed, and loads the completions in each shell.
 @Suite struct HelpTests {
     static let verbs = [
         "import", "export", "init", "add-tokens", "resize-vocab", "cast", "rename", "extract", "graft", "merge",
@@ -10,16 +11,17 @@ import Testing
         "diff", "verify",
     ]
 
-    /// A folder with every file that an example names, made from the tiny run.
+    /// A folder with every file that the examples name, made from the tiny run.
     static let prepared = Result { try makeFolder() }
 
-    /// A model whose tokenizer llama.cpp knows, which the tiny run's is not.
-    private static let gguf = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("CheckpointIOTests/Fixtures/foreign/llama-quantised.gguf").path
+    /// A model whose tokenizer llama.cpp supports; it does not support that of the tiny run.
+    private static let gguf = repositoryRoot.appending(
+        path: "Tests/CheckpointIOTests/Fixtures/foreign/llama-quantised.gguf"
+    ).path
 
-    private static func makeFolder() throws -> Folder {
+    private static func makeFolder() throws -> TemporaryFolder {
         let run = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         let copies = [
             ("base.h5", "base.h5"), ("tokens.h5", "tokens.h5"), ("sft", "sft"), ("rl", "rl"), ("rl", "degrpo"),
             ("rl", "grpo"), ("sft/step-000006.h5", "sft/step-000020.h5"), ("rl/step-000004.h5", "rl/step-000005.h5"),
@@ -31,7 +33,7 @@ import Testing
         for (from, to) in copies {
             try FileManager.default.copyItem(atPath: run.path(from), toPath: folder.path(to))
         }
-        // An untrained model answers at length.
+        // Only a few problems, since an untrained model gives long answers.
         let problems = try String(contentsOfFile: run.path("task/test.jsonl"), encoding: .utf8)
         try folder.write(problems.split(separator: "\n").prefix(3).map { $0 + "\n" }.joined(), to: "test.jsonl")
         try FileManager.default.copyItem(atPath: folder.path("test.jsonl"), toPath: folder.path("aime.jsonl"))
@@ -53,11 +55,11 @@ import Testing
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder.path("judge"))
         try folder.write("steps: 2\ndata: pairs.jsonl\n", to: "warm-up.yaml")
         let made = try Command.ckpt("export", "base.h5", "-o", "SmolLM2-135M-Instruct", in: folder)
-        guard made.status == 0 else { throw TinyRun.Failure(arguments: ["export"], errors: made.errors) }
+        guard made.status == 0 else { throw CommandFailure(["ckpt", "export"], made) }
         return folder
     }
 
-    /// The lines of help that begin with `ckpt`, with those that a backslash continues.
+    /// The lines of the help that begin with `ckpt`, joined with the lines that a backslash continues.
     private func examples(_ verb: String) throws -> [String] {
         let help = try Command.ckpt("help", verb, in: try Self.prepared.get()).output
         var examples: [String] = []
@@ -81,11 +83,11 @@ import Testing
         #expect(!examples.isEmpty)
         for example in examples {
             #expect(example.contains("ckpt \(verb) "))
-            let folder = try Folder()
+            let folder = try TemporaryFolder()
             for name in try prepared.names() {
                 try FileManager.default.copyItem(atPath: prepared.path(name), toPath: folder.path(name))
             }
-            // What an example writes is not there yet; a run that is resumed is.
+            // The output of an example must not exist; a run to resume must be unfinished.
             let words = example.split(separator: " ").map(String.init)
             for (flag, output) in zip(words, words.dropFirst()) where flag == "-o" {
                 try? FileManager.default.removeItem(atPath: folder.path(output))
@@ -105,7 +107,7 @@ import Testing
         }
     }
 
-    @Test func everyVerbOfTheHelpIsTried() throws {
+    @Test func everyCommandOfTheHelpIsTested() throws {
         let help = try Command.ckpt("--help", in: try Self.prepared.get()).output
         let listed = help.split(separator: "\n").filter { $0.hasPrefix("  ") && !$0.hasPrefix("   ") }
             .compactMap { $0.split(separator: " ").first.map(String.init) }
@@ -114,7 +116,7 @@ import Testing
         }
     }
 
-    @Test func versionSaysWhatItWasBuiltWith() throws {
+    @Test func versionNamesCompilerAndLibraries() throws {
         let output = try Command.ckpt("--version", in: try Self.prepared.get()).output
         #expect(output.hasPrefix("ckpt 0.1.0\nbuilt with Swift 6."))
         for name in ["zstd 1.", "OpenSSL ", "OpenBLAS ", "PCRE2 10."] { #expect(output.contains(name)) }
@@ -128,8 +130,9 @@ import Testing
         ),
         (
             "/usr/bin/zsh",
-            "autoload -Uz compinit && compinit -u -D && ckpt --generate-completion-script zsh > _ckpt && fpath=($PWD $fpath) "
-                + "&& autoload -Uz _ckpt && autoload +X _ckpt && functions _ckpt | grep -o 'diff' | head -1"
+            "autoload -Uz compinit && compinit -u -D && ckpt --generate-completion-script zsh > _ckpt "
+                + "&& fpath=($PWD $fpath) && autoload -Uz _ckpt && autoload +X _ckpt "
+                + "&& functions _ckpt | grep -o 'diff' | head -1"
         ),
         (
             "/usr/bin/fish",
@@ -138,7 +141,7 @@ import Testing
     ]) func completionsLoad(shell: String, script: String) throws {
         try #require(FileManager.default.isExecutableFile(atPath: shell), "scripts/test installs \(shell)")
         let tool = URL(fileURLWithPath: Command.ckptPath).deletingLastPathComponent().path
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         let result = try Command.run(
             "/usr/bin/env", ["PATH=\(tool):/usr/bin:/bin", "HOME=\(folder.url.path)", shell, "-c", script], in: folder)
         #expect(result.output.contains("diff"), "\(shell): \(result.output) \(result.errors)")

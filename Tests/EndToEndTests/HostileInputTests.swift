@@ -1,18 +1,18 @@
 import Foundation
+import TestSupport
 import Testing
 
-/// The hostile files of CheckpointIOTests through the built `ckpt`: refused in a second, within 200 MB, with one line.
+/// `ckpt` refuses the hostile files of CheckpointIOTests within a second and 200 MB, with one line.
 @Suite struct HostileInputTests {
-    static let files: URL = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appending(path: "CheckpointIOTests/Fixtures/hostile")
+    static let files = repositoryRoot.appending(path: "Tests/CheckpointIOTests/Fixtures/hostile")
 
-    @Test func eachIsRefusedQuicklyAndInLittleMemory() throws {
-        let folder = try Folder()
+    @Test func eachIsRefusedQuicklyWithLittleMemory() throws {
+        let folder = try TemporaryFolder()
         let names = try FileManager.default.contentsOfDirectory(atPath: Self.files.path).sorted()
         #expect(names.count > 30)
         for name in names {
             let start = ContinuousClock.now
-            // Private memory may not grow past 200 MB; a second core's share of OpenBLAS's buffers has no part in this.
+            // Limits private memory to 200 MB; one thread, because OpenBLAS allocates buffers for each.
             let result = try Command.run(
                 "/bin/sh",
                 [
@@ -26,12 +26,12 @@ import Testing
         }
     }
 
-    /// Damage to the bytes of a checkpoint is a finding of verify, also where it makes the structure unreadable.
-    @Test func damageToACheckpointIsNoForeignFile() throws {
-        let folder = try Folder()
+    /// `verify` reports damage to a checkpoint as damage even if it makes the structure unreadable.
+    @Test func aDamagedCheckpointIsNotAForeignFile() throws {
+        let folder = try TemporaryFolder()
         let whole = try TinyRun.made.get().folder
         let bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: whole.path("tokens.h5"))))
-        // In the superblock: what makes the file look like something else.
+        // Damage to the superblock makes the file look like another format.
         for (name, offset) in [("signature", 1), ("version", 8), ("offset size", 13)] {
             var changed = bytes
             changed[offset] ^= 4

@@ -1,11 +1,12 @@
 import CheckpointIO
 import Foundation
+import TestSupport
 import Testing
 
-/// Checkpoints whose structure and digests are right and whose contents are meant to harm whoever shows them.
+/// Checkpoints with valid structure and digests, but with contents that attack the terminal.
 @Suite struct HostileValueTests {
-    @Test func inspectShowsWhateverIsThere() throws {
-        let folder = try Folder()
+    @Test func inspectPrintsNoControlCharacters() throws {
+        let folder = try TemporaryFolder()
         let evil = "\u{1B}[2J\u{9B}1m\u{202E}\r\n\u{7}"
         var history = MetricHistory()
         for value in [1.7e308, -1.7e308, .infinity, .nan, 0] {
@@ -27,7 +28,7 @@ import Testing
             ],
             lineage: [
                 "no JSON \(evil)",
-                "{\"operation\":\"\\u001b[2J\",\"parent\":\"\\u001b[2J\",\"tool\":\"\\u001b\",\"arguments\":{\"\\u001b\":\"\\n\\u001b\"}}",
+                #"{"operation":"\u001b[2J","parent":"\u001b[2J","tool":"\u001b","arguments":{"\u001b":"\n\u001b"}}"#,
             ])
         let values: [Float] = [.nan, .infinity, -.greatestFiniteMagnitude, 0]
         let tensor = TensorToWrite(

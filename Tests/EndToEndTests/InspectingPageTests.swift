@@ -1,16 +1,13 @@
 import Foundation
+import TestSupport
 import Testing
 
-/// The commands of docs/inspecting.md that need Debian's HDF5 tools only, run as they are printed. The page's Python is
-/// run by scripts/check-inspecting.py.
+/// Runs the shell commands of docs/inspecting.md, which need only Debian's HDF5 tools, as printed.
 @Suite struct InspectingPageTests {
-    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
-
-    /// The folder of a quickstart, with the states of the tiny run under the names that the page uses.
-    private func quickstart() throws -> (outer: Folder, folder: URL) {
+    /// A folder like that of the quickstart, with the states of the tiny run under the names that the page uses.
+    private func quickstart() throws -> (outer: TemporaryFolder, folder: URL) {
         let run = try TinyRun.made.get().folder
-        let outer = try Folder()
+        let outer = try TemporaryFolder()
         let folder = outer.url.appendingPathComponent(".build/quickstart")
         let files = FileManager.default
         for name in ["sft", "rl"] {
@@ -18,7 +15,7 @@ import Testing
         }
         try files.createSymbolicLink(
             at: outer.url.appendingPathComponent("scripts"),
-            withDestinationURL: Self.root.appendingPathComponent("scripts"))
+            withDestinationURL: repositoryRoot.appendingPathComponent("scripts"))
         for (from, to) in [
             ("sft/step-000006.h5", "sft/step-001000.h5"), ("rl/step-000001.h5", "rl/step-000060.h5"),
             ("rl/step-000004.h5", "rl/step-000220.h5"),
@@ -27,7 +24,7 @@ import Testing
     }
 
     @Test func commandsRunAsPrinted() throws {
-        let page = try String(contentsOf: Self.root.appendingPathComponent("docs/inspecting.md"), encoding: .utf8)
+        let page = try String(contentsOf: repositoryRoot.appendingPathComponent("docs/inspecting.md"), encoding: .utf8)
         let blocks = page.components(separatedBy: "```sh\n").dropFirst().compactMap {
             $0.components(separatedBy: "```").first
         }
@@ -43,7 +40,7 @@ import Testing
             }
             let result = try Command.run(
                 "/bin/bash", ["-c", "cd '\(folder.path)'; unset HDF5_PLUGIN_PATH; \(environment)\(line)"], in: outer)
-            // h5diff exits with 1 where it finds differences.
+            // h5diff exits with 1 if it finds differences.
             #expect(
                 result.status == 0 || (line.hasPrefix("h5diff") && result.status == 1),
                 "\(line): \(result.status) \(result.errors)")
@@ -51,8 +48,8 @@ import Testing
         }
     }
 
-    @Test func theWarningIsTrue() throws {
-        // A tensor large enough to be compressed, changed everywhere; no plugin.
+    @Test func h5diffWithoutThePluginMissesDifferences() throws {
+        // A tensor that is large enough to be compressed and differs everywhere.
         let (outer, folder) = try quickstart()
         for (seed, name) in [("1", "a.h5"), ("2", "b.h5")] {
             let made = try Command.ckpt(
@@ -69,7 +66,7 @@ import Testing
                     "/weights/model/layers/0/mlp/gate_proj/weight",
                 ], in: outer)
         }
-        // The attributes differ (the digest does); of the values it says that nothing differs.
+        // It reports the different digest among the attributes, but no difference of the values.
         let plain = try diff("-r")
         let values = plain.output.components(separatedBy: "attribute:").first ?? ""
         #expect(!values.contains("dataset:") || values.contains("\n0 differences found"), "\(plain.output)")

@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 /// A run of eight steps that is killed (SIGKILL) in every phase of every step, and resumed each time, arrives at what
@@ -25,18 +26,15 @@ import Testing
 
     @Test(arguments: variants) func killedInEveryPhaseOfEveryStep(options: [String]) throws {
         let whole = try TinyRun.made.get().folder
-        let folder = try Folder(inMemory: true)
+        let folder = try TemporaryFolder(inMemory: true)
         try FileManager.default.copyItem(atPath: whole.path("sft/step-000006.h5"), toPath: folder.path("start.h5"))
         for name in ["rl", "dev"] {
             let lines = try String(contentsOfFile: whole.path("task/\(name).jsonl"), encoding: .utf8)
                 .split(separator: "\n").prefix(name == "dev" ? 2 : 60)
             try folder.write(lines.joined(separator: "\n") + "\n", to: name + ".jsonl")
         }
-        let library = folder.path("kill_phase.so")
-        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/Fixtures/kill_phase.c"
-        let compiled = try Command.run(
-            "/usr/bin/cc", ["-shared", "-fPIC", "-O1", source, "-o", library, "-ldl"], in: folder)
-        try #require(compiled.status == 0, "\(compiled.errors)")
+        let library = try Command.preloadLibrary(
+            fixturesFolder().appending(path: "kill_phase.c"), in: folder.path)
 
         let straight = try Command.run(
             Command.ckptPath, ["train-rl", "start.h5", "-o", "straight"] + Self.common + options, in: folder)
@@ -77,7 +75,7 @@ import Testing
         #expect(history?["kl_loss"]?.last ?? 0 > 0)
     }
 
-    private func expectSameRuns(_ folder: Folder) throws {
+    private func expectSameRuns(_ folder: TemporaryFolder) throws {
         let last = "/step-00000\(Self.steps).h5"
         let start = try CheckpointFile(path: folder.path("straight/step-000000.h5"))
         let (left, right) = (

@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 /// train-rl as a user meets it: what its flags do, what it refuses, and what must not move a weight.
@@ -11,18 +12,18 @@ import Testing
     ]
     private static let spread = ["--reward-short-wrong", "0.5", "--reward-think-wrong", "-0.5"]
 
-    private func train(_ options: [String], to run: String, in folder: Folder) throws -> CommandResult {
+    private func train(_ options: [String], to run: String, in folder: TemporaryFolder) throws -> CommandResult {
         try Command.run(
             Command.ckptPath, ["train-rl", "sft/step-000006.h5", "-o", run] + Self.common + options, in: folder)
     }
 
     /// The rows of a run's metrics.
-    private func metrics(_ run: String, in folder: Folder) throws -> [JSON] {
+    private func metrics(_ run: String, in folder: TemporaryFolder) throws -> [JSON] {
         try String(contentsOfFile: folder.path(run + "/metrics.jsonl"), encoding: .utf8)
             .split(separator: "\n").map { try JSON.parse(Array($0.utf8)) }
     }
 
-    private func weights(_ run: String, step: Int, in folder: Folder) throws -> String {
+    private func weights(_ run: String, step: Int, in folder: TemporaryFolder) throws -> String {
         try CheckpointFile(path: folder.path("\(run)/step-00000\(step).h5")).weightsDigest
     }
 

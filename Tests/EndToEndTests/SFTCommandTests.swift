@@ -1,12 +1,13 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 @Suite struct SFTCommandTests {
-    private func prepared() throws -> Folder {
+    private func prepared() throws -> TemporaryFolder {
         let whole = try TinyRun.made.get().folder
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         for name in ["tokens.h5", "task"] {
             try FileManager.default.copyItem(atPath: whole.path(name), toPath: folder.path(name))
         }
@@ -15,7 +16,7 @@ import Testing
 
     private let small = ["--eval-problems", "2", "--eval-max-new-tokens", "4", "--batch-pairs", "4"]
 
-    private func train(_ arguments: [String], in folder: Folder) throws -> CommandResult {
+    private func train(_ arguments: [String], in folder: TemporaryFolder) throws -> CommandResult {
         try Command.run(Command.ckptPath, ["train-sft", "tokens.h5"] + arguments, in: folder)
     }
 

@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 /// A run of twelve steps that is killed (SIGKILL) and gone on with arrives at what the uninterrupted run arrives at:
@@ -13,24 +14,21 @@ import Testing
     ]
 
     private struct Place {
-        let folder: Folder
+        let folder: TemporaryFolder
         let library: String
         /// Flags of the runs that are compared.
         let options: [String]
 
         init(_ options: [String]) throws {
             let whole = try TinyRun.made.get().folder
-            folder = try Folder(inMemory: true)
+            folder = try TemporaryFolder(inMemory: true)
             self.options = SFTResumeTests.common + options
             try FileManager.default.copyItem(atPath: whole.path("tokens.h5"), toPath: folder.path("start.h5"))
             let lines = try String(contentsOfFile: whole.path("task/train.jsonl"), encoding: .utf8)
                 .split(separator: "\n").prefix(40)
             try folder.write(lines.joined(separator: "\n") + "\n", to: "train.jsonl")
-            library = folder.path("kill_phase.so")
-            let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/Fixtures/kill_phase.c"
-            let compiled = try Command.run(
-                "/usr/bin/cc", ["-shared", "-fPIC", "-O1", source, "-o", library, "-ldl"], in: folder)
-            try #require(compiled.status == 0, "\(compiled.errors)")
+            library = try Command.preloadLibrary(
+                fixturesFolder().appending(path: "kill_phase.c"), in: folder.path)
             let straight = try Command.run(Command.ckptPath, arguments(for: "straight"), in: folder)
             try #require(straight.status == 0, "\(straight.errors)")
         }

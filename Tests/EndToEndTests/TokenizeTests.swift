@@ -1,10 +1,11 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 /// `ckpt tokenize`: what a person sees of a tokenizer and of a prompt.
 @Suite struct TokenizeTests {
-    private func tokenize(_ arguments: String..., in folder: Folder) throws -> CommandResult {
+    private func tokenize(_ arguments: String..., in folder: TemporaryFolder) throws -> CommandResult {
         try Command.run(Command.ckptPath, ["tokenize"] + arguments, in: folder)
     }
 
@@ -39,7 +40,7 @@ import Testing
     }
 
     @Test func chatShowsThePromptAndKeepsUserTextText() throws {
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         let model = try modelFolder(
             template: "user\n{{ messages[0].content }}<|end|>\n", in: folder)
         let result = try tokenize(model, "1+1=<short>", "--chat", in: folder)
@@ -67,7 +68,7 @@ import Testing
     }
 
     @Test func wrongInputIsOneLine() throws {
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         let model = try modelFolder(template: "{{ 1 }}", in: folder)
         try folder.write("{", to: "broken.json")
         let cases: [(arguments: [String], message: String)] = [
@@ -101,7 +102,7 @@ import Testing
         ("{% macro f(n) %}{{ f(n + 1) }}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}", "nested too deeply"),
     ])
     func hostileTemplatesEndSoon(_ template: String, _ reason: String) throws {
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         let model = try modelFolder(template: template, in: folder)
         #expect(try Command.ckpt("import", model, "-o", "model.h5", in: folder).status == 0)
         for arguments in [["tokenize", "model.h5", "x", "--chat"], ["generate", "model.h5", "--prompt", "x"]] {
@@ -116,7 +117,7 @@ import Testing
     }
 
     /// The tiny model with control tokens as a Hugging Face folder, with another chat template.
-    private func modelFolder(template: String, in folder: Folder) throws -> String {
+    private func modelFolder(template: String, in folder: TemporaryFolder) throws -> String {
         let name = "model-\(UUID().uuidString)"
         let source = try TinyRun.made.get().folder.path("tokens.h5")
         let result = try Command.ckpt("export", source, "-o", name, in: folder)

@@ -1,21 +1,20 @@
 import Foundation
 import FuzzTargets
+import TestSupport
 import Testing
 
 /// Replays the seeds of the fuzz targets and the cases that fuzzing found (scripts/fuzz).
 @Suite struct CorpusTests {
-    static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "Fixtures").path
+    static let fixtures = fixturesFolder().path
 
     static func inputs(of target: FuzzTarget) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: "\(fixtures)/corpus/\(target.rawValue)").sorted()
     }
 
     @Test(arguments: FuzzTarget.allCases) func nothingIsFound(target: FuzzTarget) throws {
-        let work = FileManager.default.temporaryDirectory.appending(path: "ckpt-corpus-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: work) }
+        let work = try TemporaryFolder()
         let folder = FuzzFolder(
-            path: work, companions: try FuzzFolder.companions(in: Self.fixtures + "/companions"), exports: true)
+            path: work.path, companions: try FuzzFolder.companions(in: Self.fixtures + "/companions"), exports: true)
         for name in try Self.inputs(of: target) {
             let bytes = try [UInt8](
                 Data(contentsOf: URL(fileURLWithPath: "\(Self.fixtures)/corpus/\(target.rawValue)/\(name)")))
@@ -25,5 +24,6 @@ import Testing
             // A seed that is refused would fuzz nothing but the refusal.
             if name.hasPrefix("seed-") { #expect(isAccepted, "\(name)") }
         }
+        withExtendedLifetime(work) {}
     }
 }

@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import Surgery
+import TestSupport
 import Testing
 
 /// What `add-tokens` refuses, with the text a person reads, and that nothing is written then.
@@ -10,11 +11,11 @@ import Testing
     init() throws { folder = try TemporaryFolder() }
 
     func message(_ model: TinyModel = TinyModel(), _ change: (inout AddTokensOptions) -> Void) throws -> String {
-        let input = try model.write(to: folder.file("in.h5"))
+        let input = try model.write(to: folder.path("in.h5"))
         var options = AddTokensOptions()
         options.measuresDivergence = false
         change(&options)
-        let output = folder.file("out.h5")
+        let output = folder.path("out.h5")
         defer { #expect(!FileManager.default.fileExists(atPath: output)) }
         do {
             _ = try AddTokens.run(input, options, to: output, overwrite: false)

@@ -1,6 +1,7 @@
 import CheckpointIO
 import OrderedJSON
 import Surgery
+import TestSupport
 import Testing
 import Tokenization
 
@@ -12,11 +13,11 @@ import Tokenization
     func add(
         _ model: TinyModel, _ change: (inout AddTokensOptions) -> Void = { _ in }
     ) throws -> (before: CheckpointFile, after: CheckpointFile, report: AddTokensReport) {
-        let before = try model.write(to: folder.file("before.h5"))
+        let before = try model.write(to: folder.path("before.h5"))
         var options = AddTokensOptions()
         change(&options)
-        let report = try AddTokens.run(before, options, to: folder.file("after.h5"), overwrite: true)
-        return (before, try CheckpointFile(path: folder.file("after.h5")), report)
+        let report = try AddTokens.run(before, options, to: folder.path("after.h5"), overwrite: true)
+        return (before, try CheckpointFile(path: folder.path("after.h5")), report)
     }
 
     @Test func growsATiedMatrixAndKeepsEverythingElse() throws {
@@ -89,21 +90,21 @@ import Tokenization
         let first = try add(TinyModel())
         var options = AddTokensOptions()
         options.tokens = ["<think>", "<extra>"]
-        let report = try AddTokens.run(first.after, options, to: folder.file("again.h5"), overwrite: false)
+        let report = try AddTokens.run(first.after, options, to: folder.path("again.h5"), overwrite: false)
         #expect(report.tokens.map(\.origin) == [.present, .newRow])
         #expect(report.tokens.map(\.id) == [259, 262])
-        let again = try CheckpointFile(path: folder.file("again.h5"))
+        let again = try CheckpointFile(path: folder.path("again.h5"))
         #expect(again.metadata.tokenizer?.thinkID == 259)
         #expect(again.metadata.tokenizer?.addedTokens.map(\.trained) == [true, true, true, false, false, false, false])
     }
 
     @Test func addingNothingNewCopiesEveryTensor() throws {
         let first = try add(TinyModel())
-        let report = try AddTokens.run(first.after, AddTokensOptions(), to: folder.file("same.h5"), overwrite: false)
+        let report = try AddTokens.run(first.after, AddTokensOptions(), to: folder.path("same.h5"), overwrite: false)
         #expect(report.writtenTensorCount == 0)
         #expect(report.digest == first.after.digest)
         #expect(
-            try CheckpointFile(path: folder.file("same.h5")).metadata.tokenizer?.json
+            try CheckpointFile(path: folder.path("same.h5")).metadata.tokenizer?.json
                 == first.after.metadata.tokenizer?.json)
     }
 

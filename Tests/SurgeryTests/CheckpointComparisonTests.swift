@@ -1,6 +1,7 @@
 import CheckpointIO
 import OrderedJSON
 import Surgery
+import TestSupport
 import Testing
 
 @Suite struct CheckpointComparisonTests {
@@ -9,8 +10,8 @@ import Testing
     init() throws { folder = try TemporaryFolder() }
 
     @Test func aModelIsTheSameAsItself() throws {
-        let a = try TinyModel().write(to: folder.file("a.h5"))
-        let b = try TinyModel(step: 5).write(to: folder.file("b.h5"))
+        let a = try TinyModel().write(to: folder.path("a.h5"))
+        let b = try TinyModel(step: 5).write(to: folder.path("b.h5"))
         let report = try CheckpointComparison.compare(a, b)
         #expect(report.isSame)
         #expect(report.sameArchitecture)
@@ -21,9 +22,9 @@ import Testing
     }
 
     @Test func findsTheTensorsThatMovedAndHowFar() throws {
-        let a = try TinyModel(elementType: .float32).write(to: folder.file("a.h5"))
+        let a = try TinyModel(elementType: .float32).write(to: folder.path("a.h5"))
         let b = try TinyModel(elementType: .float32, shifts: ["layers.1.self_attn.q_proj": 0.5]).write(
-            to: folder.file("b.h5"))
+            to: folder.path("b.h5"))
         let report = try CheckpointComparison.compare(a, b)
         #expect(!report.isSame)
         #expect(report.sameArchitecture)
@@ -41,11 +42,11 @@ import Testing
     }
 
     @Test func comparesTheRowsThatBothHave() throws {
-        let a = try TinyModel().write(to: folder.file("a.h5"))
+        let a = try TinyModel().write(to: folder.path("a.h5"))
         var options = AddTokensOptions()
         options.measuresDivergence = false
-        _ = try AddTokens.run(a, options, to: folder.file("b.h5"), overwrite: false)
-        let b = try CheckpointFile(path: folder.file("b.h5"))
+        _ = try AddTokens.run(a, options, to: folder.path("b.h5"), overwrite: false)
+        let b = try CheckpointFile(path: folder.path("b.h5"))
         let report = try CheckpointComparison.compare(a, b)
         #expect(report.relation == .ancestor(operations: ["add-tokens"]))
         #expect(report.sameArchitecture)
@@ -66,8 +67,8 @@ import Testing
     }
 
     @Test func seesAnotherStorageType() throws {
-        let a = try TinyModel(elementType: .float32).write(to: folder.file("a.h5"))
-        let b = try TinyModel(elementType: .bfloat16).write(to: folder.file("b.h5"))
+        let a = try TinyModel(elementType: .float32).write(to: folder.path("a.h5"))
+        let b = try TinyModel(elementType: .bfloat16).write(to: folder.path("b.h5"))
         let report = try CheckpointComparison.compare(a, b)
         #expect(report.tensors.allSatisfy { $0.status == .retyped })
         #expect(report.total.relativeChange < 0.01)
@@ -75,8 +76,8 @@ import Testing
     }
 
     @Test func seesAddedAndRemovedTensors() throws {
-        let a = try TinyModel(tied: true).write(to: folder.file("a.h5"))
-        let b = try TinyModel(tied: false).write(to: folder.file("b.h5"))
+        let a = try TinyModel(tied: true).write(to: folder.path("a.h5"))
+        let b = try TinyModel(tied: false).write(to: folder.path("b.h5"))
         let report = try CheckpointComparison.compare(a, b)
         #expect(!report.sameArchitecture)
         #expect(!report.sameTies)
@@ -85,7 +86,7 @@ import Testing
     }
 
     @Test func looksOnlyAtTheTensorsAskedFor() throws {
-        let a = try TinyModel().write(to: folder.file("a.h5"))
+        let a = try TinyModel().write(to: folder.path("a.h5"))
         var options = ComparisonOptions()
         let pattern = NamePattern("*.q_proj.*")
         options.includesTensor = { pattern.matches($0) }
@@ -94,8 +95,8 @@ import Testing
     }
 
     @Test func comparesOptimizers() throws {
-        let a = try TinyModel(hasOptimizer: true).write(to: folder.file("a.h5"))
-        let b = try TinyModel(hasOptimizer: true, shifts: ["embed": 0.25]).write(to: folder.file("b.h5"))
+        let a = try TinyModel(hasOptimizer: true).write(to: folder.path("a.h5"))
+        let b = try TinyModel(hasOptimizer: true, shifts: ["embed": 0.25]).write(to: folder.path("b.h5"))
         let report = try CheckpointComparison.compare(a, b)
         let optimizer = try #require(report.optimizer)
         #expect(optimizer.a?.step == 7)
@@ -119,8 +120,8 @@ import Testing
         ]
         before.history = ["rl": Self.history(1)]
         after.history = ["rl": Self.history(3)]
-        let a = try before.write(to: folder.file("a.h5"))
-        let b = try after.write(to: folder.file("b.h5"))
+        let a = try before.write(to: folder.path("a.h5"))
+        let b = try after.write(to: folder.path("b.h5"))
         let report = try CheckpointComparison.compare(a, b)
         let change = try #require(report.modePreference)
         #expect(change.stepA == 1)

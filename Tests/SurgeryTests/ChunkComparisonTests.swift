@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import Surgery
+import TestSupport
 import Testing
 
 /// Tensors of several chunks, some of which both files store alike.
@@ -23,8 +24,8 @@ import Testing
             kind: .model, step: 0, createdBy: "test", config: "{}", generationConfig: nil, chatTemplate: nil,
             tokenizer: nil, tiedTensors: [:], optimizer: nil, trainingState: nil, history: [:], probes: [], lineage: [])
         _ = try CheckpointWriter.write(
-            metadata, tensors: [tensor], to: folder.file(name), overwrite: true)
-        return try CheckpointFile(path: folder.file(name))
+            metadata, tensors: [tensor], to: folder.path(name), overwrite: true)
+        return try CheckpointFile(path: folder.path(name))
     }
 
     @Test(arguments: [ElementType.bfloat16, .float16, .float32])
@@ -47,13 +48,13 @@ import Testing
         // Damage where both are alike is not met, since nothing is decoded there: the bytes are compared as they are.
         let range = try #require(tensor.chunkRange(0))
         for name in ["a.h5", "b.h5"] {
-            let file = try FileHandle(forUpdating: URL(fileURLWithPath: folder.file(name)))
+            let file = try FileHandle(forUpdating: URL(fileURLWithPath: folder.path(name)))
             try file.seek(toOffset: UInt64(range.lowerBound + range.count / 2))
             try file.write(contentsOf: Data([0x55, 0x55, 0x55, 0x55]))
             try file.close()
         }
-        let damagedA = try CheckpointFile(path: folder.file("a.h5"))
-        let damagedB = try CheckpointFile(path: folder.file("b.h5"))
+        let damagedA = try CheckpointFile(path: folder.path("a.h5"))
+        let damagedB = try CheckpointFile(path: folder.path("b.h5"))
         #expect(throws: CheckpointError.self) { try damagedA.bytes("x.weight") }
         let again = try CheckpointComparison.compare(damagedA, damagedB)
         #expect(again.tensors.first?.statistics == statistics)
@@ -122,27 +123,27 @@ import Testing
         let a = try write(TinyModel.values("a", count: 3072 * 512), .bfloat16, "a.h5")
         _ = try write(TinyModel.values("b", count: 3072 * 512), .bfloat16, "b.h5")
         let range = try #require(a.tensor("x.weight")?.chunkRange(1))
-        let file = try FileHandle(forUpdating: URL(fileURLWithPath: folder.file("a.h5")))
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: folder.path("a.h5")))
         try file.seek(toOffset: UInt64(range.lowerBound + range.count - 3))
         try file.write(contentsOf: Data([1, 2, 3]))
         try file.close()
-        let damaged = try CheckpointFile(path: folder.file("a.h5"))
+        let damaged = try CheckpointFile(path: folder.path("a.h5"))
         do {
-            _ = try CheckpointComparison.compare(damaged, try CheckpointFile(path: folder.file("b.h5")))
+            _ = try CheckpointComparison.compare(damaged, try CheckpointFile(path: folder.path("b.h5")))
             Issue.record("damage was not met")
         } catch {
-            #expect("\(error)".hasPrefix("\(folder.file("a.h5")): /weights/x/weight, chunk 1 at byte"))
+            #expect("\(error)".hasPrefix("\(folder.path("a.h5")): /weights/x/weight, chunk 1 at byte"))
         }
     }
 
     @Test func normsOfAVocabularyMatrixAreWhole() throws {
         // Looking for a control token's neighbours reads the whole matrix, so what was skipped is known after all.
         let a = try TinyModel(padding: 40000, specialTokens: ["<|end|>", "<think>", "</think>", "<short>"]).write(
-            to: folder.file("plain.h5"))
+            to: folder.path("plain.h5"))
         var options = AddTokensOptions()
         options.measuresDivergence = false
-        _ = try AddTokens.run(a, options, to: folder.file("a.h5"), overwrite: true)
-        let tokens = try CheckpointFile(path: folder.file("a.h5"))
+        _ = try AddTokens.run(a, options, to: folder.path("a.h5"), overwrite: true)
+        let tokens = try CheckpointFile(path: folder.path("a.h5"))
         let name = "model.embed_tokens.weight"
         var values = try tokens.values(name)
         values[39000 * 16 + 3] += 2
@@ -152,8 +153,8 @@ import Testing
             TensorToWrite(group: .weights, description: $0.description, content: .copy(tokens, $0))
         }
         _ = try CheckpointWriter.write(
-            tokens.metadata, tensors: rest + [changed], to: folder.file("b.h5"), overwrite: true)
-        let b = try CheckpointFile(path: folder.file("b.h5"))
+            tokens.metadata, tensors: rest + [changed], to: folder.path("b.h5"), overwrite: true)
+        let b = try CheckpointFile(path: folder.path("b.h5"))
         let statistics = try #require(
             try CheckpointComparison.compare(tokens, b).tensors.first { $0.name == name }?.statistics)
         let norm = try tokens.values(name).reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()

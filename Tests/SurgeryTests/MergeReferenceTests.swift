@@ -2,6 +2,7 @@ import CheckpointIO
 import Foundation
 import OrderedJSON
 import Surgery
+import TestSupport
 import Testing
 
 /// The same tensors through mergekit (Fixtures/make_merge.py).
@@ -11,8 +12,7 @@ import Testing
     init() throws { folder = try TemporaryFolder() }
 
     static let fixture: JSON = {
-        let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
-            "Fixtures/merge.json")
+        let path = fixturesFolder().appending(path: "merge.json")
         return (try? JSON.parse([UInt8](Data(contentsOf: path)))) ?? .null
     }()
 
@@ -21,8 +21,8 @@ import Testing
             kind: .model, step: 0, createdBy: "test", config: "{}", generationConfig: nil, chatTemplate: nil,
             tokenizer: nil, tiedTensors: [:], optimizer: nil, trainingState: nil, history: [:], probes: [], lineage: [])
         let tensor = try TinyModel.tensor(.weights, "w", [6, 10], values, .float32)
-        _ = try CheckpointWriter.write(metadata, tensors: [tensor], to: folder.file(name), overwrite: true)
-        return try CheckpointFile(path: folder.file(name))
+        _ = try CheckpointWriter.write(metadata, tensors: [tensor], to: folder.path(name), overwrite: true)
+        return try CheckpointFile(path: folder.path(name))
     }
 
     @Test(arguments: 0..<16)
@@ -36,9 +36,9 @@ import Testing
         }
         let base = try entry["base"].map { try write(floats($0), "base.h5") }
         _ = try Merge.run(
-            models, method: method, weights: MergeWeights(weights), base: base, to: folder.file("merged.h5"),
+            models, method: method, weights: MergeWeights(weights), base: base, to: folder.path("merged.h5"),
             overwrite: false, tool: "test")
-        let found = try CheckpointFile(path: folder.file("merged.h5")).values("w")
+        let found = try CheckpointFile(path: folder.path("merged.h5")).values("w")
         let wanted = floats(entry["result"])
         try #require(found.count == wanted.count)
         for (a, b) in zip(found, wanted) { #expect(abs(a - b) <= 1e-6 * max(abs(b), 0.01)) }

@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import Surgery
+import TestSupport
 import Testing
 
 @Suite struct MergeTests {
@@ -12,14 +13,14 @@ import Testing
         _ models: [CheckpointFile], _ method: MergeMethod, _ weights: MergeWeights, base: CheckpointFile? = nil
     ) throws -> CheckpointFile {
         _ = try Merge.run(
-            models, method: method, weights: weights, base: base, to: folder.file("merged.h5"), overwrite: true,
+            models, method: method, weights: weights, base: base, to: folder.path("merged.h5"), overwrite: true,
             tool: "test")
-        return try CheckpointFile(path: folder.file("merged.h5"))
+        return try CheckpointFile(path: folder.path("merged.h5"))
     }
 
     func models(_ shifts: [[String: Float]]) throws -> [CheckpointFile] {
         try shifts.enumerated().map {
-            try TinyModel(elementType: .float32, shifts: $0.element).write(to: folder.file("\($0.offset).h5"))
+            try TinyModel(elementType: .float32, shifts: $0.element).write(to: folder.path("\($0.offset).h5"))
         }
     }
 
@@ -83,7 +84,7 @@ import Testing
         }
         #expect(throws: SurgeryError.self) { try merge(parts, .slerp, MergeWeights([0, 2])) }
         #expect(throws: SurgeryError.self) { try merge(parts, .taskArithmetic, MergeWeights([1, 1])) }
-        let wider = try TinyModel(padding: 5).write(to: folder.file("wider.h5"))
+        let wider = try TinyModel(padding: 5).write(to: folder.path("wider.h5"))
         #expect(throws: SurgeryError.self) { try merge([parts[0], wider], .linear, MergeWeights([1, 1])) }
     }
 }

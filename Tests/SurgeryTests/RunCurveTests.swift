@@ -1,6 +1,7 @@
 import CheckpointIO
 import OrderedJSON
 import Surgery
+import TestSupport
 import Testing
 
 @Suite struct RunCurveTests {
@@ -26,7 +27,7 @@ import Testing
                     pThink: (0...step / 2).map { [Double($0) / 10, 0.5] },
                     pShort: (0...step / 2).map { _ in [0.5, 0.5] })
             ]
-            _ = try model.write(to: folder.file("step-00000\(step).h5"))
+            _ = try model.write(to: folder.path("step-00000\(step).h5"))
         }
         let curve = try RunCurve(folder: folder.path)
         #expect(curve.run == "rl")
@@ -47,7 +48,7 @@ import Testing
         func curve(_ think: [Double]) throws -> RunCurve {
             var model = TinyModel(step: think.count)
             model.history = ["rl": history(think)]
-            let path = folder.file("run.h5")
+            let path = folder.path("run.h5")
             return try RunCurve(files: [model.write(to: path)], path: path)
         }
         let rise = stride(from: 0.5, through: 0.9, by: 0.05).map { $0 }
@@ -68,8 +69,8 @@ import Testing
         {
             try RunCurve(folder: folder.path)
         }
-        _ = try TinyModel().write(to: folder.file("a.h5"))
+        _ = try TinyModel().write(to: folder.path("a.h5"))
         #expect(throws: SurgeryError.self) { try RunCurve(folder: folder.path) }
-        #expect(throws: SurgeryError.self) { try RunCurve(folder: folder.file("nothing")) }
+        #expect(throws: SurgeryError.self) { try RunCurve(folder: folder.path("nothing")) }
     }
 }

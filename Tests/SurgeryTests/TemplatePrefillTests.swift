@@ -1,6 +1,7 @@
 import CheckpointIO
 import OrderedJSON
 import Surgery
+import TestSupport
 import Testing
 import Tokenization
 
@@ -16,12 +17,12 @@ import Tokenization
         + "{% if add_generation_prompt %}{{'<|assistant|><think>\\n'}}{% endif %}"
 
     func add(_ template: String, fixes: Bool) throws -> (CheckpointFile, AddTokensReport) {
-        let input = try TinyModel(template: template).write(to: folder.file("in.h5"))
+        let input = try TinyModel(template: template).write(to: folder.path("in.h5"))
         var options = AddTokensOptions()
         options.fixesTemplate = fixes
         options.measuresDivergence = false
-        let report = try AddTokens.run(input, options, to: folder.file("out.h5"), overwrite: true)
-        return (try CheckpointFile(path: folder.file("out.h5")), report)
+        let report = try AddTokens.run(input, options, to: folder.path("out.h5"), overwrite: true)
+        return (try CheckpointFile(path: folder.path("out.h5")), report)
     }
 
     @Test func isFoundAndExplained() throws {

@@ -1,6 +1,7 @@
 import CheckpointIO
 import OrderedJSON
 import Surgery
+import TestSupport
 import Testing
 import Tokenization
 
@@ -9,13 +10,13 @@ import Tokenization
 
     init() throws { folder = try TemporaryFolder() }
 
-    func open(_ name: String) throws -> CheckpointFile { try CheckpointFile(path: folder.file(name)) }
+    func open(_ name: String) throws -> CheckpointFile { try CheckpointFile(path: folder.path(name)) }
 
     @Test func stripDropsOptimizerAndKeepsTheState() throws {
         var model = TinyModel(hasOptimizer: true)
         model.history = ["sft": CheckpointComparisonTests.history(3)]
-        let before = try model.write(to: folder.file("a.h5"))
-        let result = try Strip.run(before, to: folder.file("b.h5"), overwrite: false, tool: "test")
+        let before = try model.write(to: folder.path("a.h5"))
+        let result = try Strip.run(before, to: folder.path("b.h5"), overwrite: false, tool: "test")
         let after = try open("b.h5")
         #expect(after.metadata.kind == .model)
         #expect(after.metadata.optimizer == nil)
@@ -30,9 +31,9 @@ import Tokenization
     }
 
     @Test func renameMovesWeightsMomentsAndTies() throws {
-        let before = try TinyModel(hasOptimizer: true).write(to: folder.file("a.h5"))
+        let before = try TinyModel(hasOptimizer: true).write(to: folder.path("a.h5"))
         let rules = [try Rename.Rule("model.layers.*.mlp.*", "model.layers.*.feed.*")]
-        _ = try Rename.run(before, rules, to: folder.file("b.h5"), overwrite: false, tool: "test")
+        _ = try Rename.run(before, rules, to: folder.path("b.h5"), overwrite: false, tool: "test")
         let after = try open("b.h5")
         #expect(
             after.tensor("model.layers.1.feed.up_proj.weight")?.sha256
@@ -41,22 +42,22 @@ import Tokenization
         #expect(after.tensor("model.layers.1.mlp.up_proj.weight") == nil)
         #expect(after.tensors().count == before.tensors().count)
         let back = [try Rename.Rule("*.feed.*", "*.mlp.*")]
-        _ = try Rename.run(after, back, to: folder.file("c.h5"), overwrite: false, tool: "test")
+        _ = try Rename.run(after, back, to: folder.path("c.h5"), overwrite: false, tool: "test")
         #expect(try open("c.h5").digest == before.digest)
         let tied = [try Rename.Rule("model.embed_tokens.weight", "embedding")]
-        _ = try Rename.run(before, tied, to: folder.file("d.h5"), overwrite: false, tool: "test")
+        _ = try Rename.run(before, tied, to: folder.path("d.h5"), overwrite: false, tool: "test")
         #expect(try open("d.h5").metadata.tiedTensors == ["lm_head.weight": "embedding"])
     }
 
     @Test func renameRefusesCollisionsAndNothing() throws {
-        let before = try TinyModel().write(to: folder.file("a.h5"))
+        let before = try TinyModel().write(to: folder.path("a.h5"))
         #expect(throws: SurgeryError.self) {
             try Rename.run(
-                before, [Rename.Rule("*.q_proj.weight", "q")], to: folder.file("b.h5"), overwrite: false, tool: "test")
+                before, [Rename.Rule("*.q_proj.weight", "q")], to: folder.path("b.h5"), overwrite: false, tool: "test")
         }
         #expect(throws: SurgeryError.self) {
             try Rename.run(
-                before, [Rename.Rule("nothing.*", "x.*")], to: folder.file("b.h5"), overwrite: false, tool: "test")
+                before, [Rename.Rule("nothing.*", "x.*")], to: folder.path("b.h5"), overwrite: false, tool: "test")
         }
         #expect(
             throws: SurgeryError.badOption(
@@ -65,14 +66,14 @@ import Tokenization
     }
 
     @Test func extractAndGraft() throws {
-        let a = try TinyModel().write(to: folder.file("a.h5"))
-        let b = try TinyModel(shifts: ["q_proj": 1, "k_proj": 1]).write(to: folder.file("b.h5"))
+        let a = try TinyModel().write(to: folder.path("a.h5"))
+        let b = try TinyModel(shifts: ["q_proj": 1, "k_proj": 1]).write(to: folder.path("b.h5"))
         let pattern = [NamePattern("*.q_proj.weight")]
-        _ = try Graft.extract(b, matching: pattern, to: folder.file("part.h5"), overwrite: false, tool: "test")
+        _ = try Graft.extract(b, matching: pattern, to: folder.path("part.h5"), overwrite: false, tool: "test")
         let part = try open("part.h5")
         #expect(part.tensors().count == 2)
         let result = try Graft.run(
-            a, from: part, matching: pattern, to: folder.file("c.h5"), overwrite: false, tool: "test")
+            a, from: part, matching: pattern, to: folder.path("c.h5"), overwrite: false, tool: "test")
         #expect(result.writtenTensorCount == 0)
         let c = try open("c.h5")
         let changed = try CheckpointComparison.compare(a, c).changed.map(\.name)
@@ -83,14 +84,14 @@ import Tokenization
                 == b.tensor("model.layers.0.self_attn.q_proj.weight")?.sha256)
         #expect(throws: SurgeryError.self) {
             try Graft.extract(
-                b, matching: [NamePattern("*.z_proj")], to: folder.file("d.h5"), overwrite: false, tool: "test")
+                b, matching: [NamePattern("*.z_proj")], to: folder.path("d.h5"), overwrite: false, tool: "test")
         }
     }
 
     @Test func castConvertsWeightsAndTellsTheConfig() throws {
-        let before = try TinyModel(elementType: .float32, hasOptimizer: true).write(to: folder.file("a.h5"))
+        let before = try TinyModel(elementType: .float32, hasOptimizer: true).write(to: folder.path("a.h5"))
         let result = try Cast.run(
-            before, to: .bfloat16, matching: NamePattern("*"), output: folder.file("b.h5"), overwrite: false,
+            before, to: .bfloat16, matching: NamePattern("*"), output: folder.path("b.h5"), overwrite: false,
             tool: "test")
         let after = try open("b.h5")
         #expect(result.writtenTensorCount == before.tensors().count)
@@ -103,7 +104,7 @@ import Tokenization
         #expect(
             after.tensors(in: .optimizerM).map(\.sha256) == before.tensors(in: .optimizerM).map(\.sha256))
         _ = try Cast.run(
-            after, to: .float32, matching: NamePattern("*norm*"), output: folder.file("c.h5"), overwrite: false,
+            after, to: .float32, matching: NamePattern("*norm*"), output: folder.path("c.h5"), overwrite: false,
             tool: "test")
         let mixed = try open("c.h5")
         #expect(mixed.tensor("model.norm.weight")?.description.elementType == .float32)
@@ -111,23 +112,23 @@ import Tokenization
     }
 
     @Test func castRefusesWhatDoesNotFit() throws {
-        let before = try TinyModel(elementType: .float32, shifts: ["up_proj": 70000]).write(to: folder.file("a.h5"))
+        let before = try TinyModel(elementType: .float32, shifts: ["up_proj": 70000]).write(to: folder.path("a.h5"))
         #expect(throws: (any Error).self) {
             try Cast.run(
-                before, to: .float16, matching: NamePattern("*"), output: folder.file("b.h5"), overwrite: false,
+                before, to: .float16, matching: NamePattern("*"), output: folder.path("b.h5"), overwrite: false,
                 tool: "test")
         }
         #expect(throws: SurgeryError.self) {
             try Cast.run(
-                before, to: .int8, matching: NamePattern("*"), output: folder.file("b.h5"), overwrite: false,
+                before, to: .int8, matching: NamePattern("*"), output: folder.path("b.h5"), overwrite: false,
                 tool: "test")
         }
     }
 
     @Test func resizePadsAndNeverShrinks() throws {
-        let before = try TinyModel(tied: false, hasOptimizer: true).write(to: folder.file("a.h5"))
+        let before = try TinyModel(tied: false, hasOptimizer: true).write(to: folder.path("a.h5"))
         _ = try ResizeVocabulary.run(
-            before, toMultipleOf: 64, output: folder.file("b.h5"), overwrite: false, tool: "test")
+            before, toMultipleOf: 64, output: folder.path("b.h5"), overwrite: false, tool: "test")
         let after = try open("b.h5")
         for name in ["model.embed_tokens.weight", "lm_head.weight"] {
             #expect(after.tensor(name)?.description.shape == [320, 16])
@@ -142,12 +143,12 @@ import Tokenization
         }
         #expect(try JSON.parse(after.metadata.config)["vocab_size"]?.int == 320)
         let same = try ResizeVocabulary.run(
-            after, toMultipleOf: 32, output: folder.file("c.h5"), overwrite: false, tool: "test")
+            after, toMultipleOf: 32, output: folder.path("c.h5"), overwrite: false, tool: "test")
         #expect(same.writtenTensorCount == 0)
         #expect(same.digest == after.digest)
         #expect(throws: SurgeryError.self) {
             try ResizeVocabulary.run(
-                before, toMultipleOf: 0, output: folder.file("d.h5"), overwrite: false, tool: "test")
+                before, toMultipleOf: 0, output: folder.path("d.h5"), overwrite: false, tool: "test")
         }
     }
 }

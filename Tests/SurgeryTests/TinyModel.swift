@@ -129,21 +129,6 @@ struct TinyModel {
     }
 }
 
-/// A folder that goes away with the test.
-final class TemporaryFolder {
-    let path: String
-
-    init() throws {
-        let url = FileManager.default.temporaryDirectory.appendingPathComponent("surgery-" + UUID().uuidString)
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        path = url.path
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func file(_ name: String) -> String { path + "/" + name }
-}
-
 extension CheckpointFile {
     /// The stored bytes of a tensor.
     func bytes(_ name: String, in group: TensorGroup = .weights) throws -> [UInt8] {

@@ -1,11 +1,10 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 
 /// Files that the scripts in `Fixtures` wrote.
 enum Fixture {
-    static func path(_ name: String, from file: String = #filePath) -> String {
-        URL(fileURLWithPath: file).deletingLastPathComponent().appendingPathComponent("Fixtures/\(name)").path
-    }
+    static func path(_ name: String) -> String { fixturesFolder().appending(path: name).path }
 
     static func bytes(_ name: String) throws -> [UInt8] {
         Array(try Data(contentsOf: URL(fileURLWithPath: path(name))))

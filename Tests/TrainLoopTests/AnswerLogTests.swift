@@ -1,5 +1,6 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 import TrainLoop
 
@@ -16,13 +17,6 @@ import TrainLoop
                 outcomes: [.any: .right, .boxed: .malformed, .bare: .wrong], found: [.any: "4"],
                 isTruncated: problem == 2, isThinkingCut: forced != nil, tokenCount: 9, text: "<think>\né\n</think>")
         }
-    }
-
-    private func failure(_ body: () throws -> Void) -> String {
-        do {
-            try body()
-            return "none"
-        } catch { return "\(error)" }
     }
 
     private func write(_ path: String, _ options: Evaluation.Options = .init()) throws {
@@ -92,7 +86,7 @@ import TrainLoop
                 failure { _ = try AnswerLog(path: path, options: .init(), replacing: false) }
                     == path + ": another evaluation is writing to it; give another file")
         }
-        let data = try folder.file("data.jsonl", "{\"problem\":\"1+1?\",\"answer\":\"2\"}\n")
+        let data = try folder.write("{\"problem\":\"1+1?\",\"answer\":\"2\"}\n", to: "data.jsonl")
         #expect(
             failure { _ = try AnswerLog(path: data, options: .init(), replacing: false) }
                 .hasPrefix(data + ", line 1: is no answer kept by ckpt eval"))
@@ -113,7 +107,7 @@ import TrainLoop
             ("\"sample\":0", "\"sample\":-1"), ("\"tokens\":9", "\"tokens\":\"9\""),
             ("\"any\":\"right\"", "\"any\":\"x\""),
         ] {
-            let damaged = try folder.file("damaged.jsonl", first.replacing(old, with: new) + "\n")
+            let damaged = try folder.write(first.replacing(old, with: new) + "\n", to: "damaged.jsonl")
             let log = try AnswerLog(path: damaged, options: .init(), replacing: false)
             #expect(
                 failure { _ = try log.answers(of: subject, to: problems) }.hasPrefix(damaged + ", line 1: "), "\(old)")

@@ -1,35 +1,12 @@
 import Foundation
+import TestSupport
 import Testing
 import TrainLoop
-
-/// A folder that goes away with the test.
-final class TemporaryFolder {
-    let url = FileManager.default.temporaryDirectory.appending(path: "ckpt-trainloop-\(UUID().uuidString)")
-
-    init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
-
-    deinit { try? FileManager.default.removeItem(at: url) }
-
-    func path(_ name: String) -> String { url.appending(path: name).path }
-
-    func file(_ name: String, _ text: String) throws -> String {
-        try Data(text.utf8).write(to: url.appending(path: name))
-        return path(name)
-    }
-}
-
-private func failure(_ body: () throws -> Void) -> String {
-    do {
-        try body()
-        return "none"
-    } catch { return "\(error)" }
-}
 
 @Suite struct ProblemFileTests {
     @Test func everyPublishedForm() throws {
         let folder = try TemporaryFolder()
-        let path = try folder.file(
-            "mixed.jsonl",
+        let path = try folder.write(
             #"""
             {"id":"a1","problem":"1+1?","answer":"2","level":"easy","source":"mine"}
             {"question":"How many?","answer":"48/2 = <<48/2=24>>24\n#### 1,024"}
@@ -40,7 +17,7 @@ private func failure(_ body: () throws -> Void) -> String {
             {"data_source":"","prompt":[{"role":"user","content":"V?"}],"ability":"math","reward_model":{"style":"rule","ground_truth":"7"},"extra_info":{"index":0}}
             {"prompt":"W?","reward_model":{"ground_truth":["8"]},"answer":null}
             {"problem":"no truth"}
-            """#)
+            """#, to: "mixed.jsonl")
         let problems = try ProblemFile.read(path: path)
         #expect(
             problems[0] == Problem(id: "a1", problem: "1+1?", answer: "2", level: "easy", source: "mine"))
@@ -65,11 +42,11 @@ private func failure(_ body: () throws -> Void) -> String {
 
     @Test func arraysAreReadToo() throws {
         let folder = try TemporaryFolder()
-        let path = try folder.file("a.json", "\n[\n {\"problem\":\"x\",\"answer\":1},\n {\"problem\":\"y\"}\n]\n")
+        let path = try folder.write("\n[\n {\"problem\":\"x\",\"answer\":1},\n {\"problem\":\"y\"}\n]\n", to: "a.json")
         #expect(try ProblemFile.read(path: path).map(\.problem) == ["x", "y"])
         #expect(
             failure { _ = try ProblemFile.read(path: path, requiresAnswer: true) }.hasPrefix(path + ", element 2: "))
-        let broken = try folder.file("b.json", "[\n{\"problem\":\"x\"},\n{\"problem\" \"y\"}]")
+        let broken = try folder.write("[\n{\"problem\":\"x\"},\n{\"problem\" \"y\"}]", to: "b.json")
         #expect(
             failure { _ = try ProblemFile.read(path: broken) }
                 == broken + ", line 3: expected ':' after a key, column 12")
@@ -91,7 +68,7 @@ private func failure(_ body: () throws -> Void) -> String {
     ])
     func mistakesAreNamed(text: String, message: String) throws {
         let folder = try TemporaryFolder()
-        let path = try folder.file("p.jsonl", text)
+        let path = try folder.write(text, to: "p.jsonl")
         #expect(failure { _ = try ProblemFile.read(path: path) } == path + message)
     }
 
@@ -108,7 +85,7 @@ private func failure(_ body: () throws -> Void) -> String {
         let folder = try TemporaryFolder()
         let long = String(repeating: "é", count: 700_000)
         let lines = (0..<4).map { "{\"problem\":\"\($0)\(long)\"}" }
-        let path = try folder.file("long.jsonl", lines.joined(separator: "\n"))
+        let path = try folder.write(lines.joined(separator: "\n"), to: "long.jsonl")
         #expect(try ProblemFile.read(path: path).map(\.problem) == (0..<4).map { "\($0)\(long)" })
     }
 }
@@ -116,8 +93,7 @@ private func failure(_ body: () throws -> Void) -> String {
 @Suite struct PairFileTests {
     @Test func everyForm() throws {
         let folder = try TemporaryFolder()
-        let path = try folder.file(
-            "pairs.jsonl",
+        let path = try folder.write(
             #"""
             {"id":"p","problem":"1+1","think":"one more</think>2","short":"2","answer":"2","level":"L1"}
             {"instruction":"q1","output":"<think>\nOkay\n</think>\n\nIt is 3."}
@@ -126,7 +102,7 @@ private func failure(_ body: () throws -> Void) -> String {
             {"messages":[{"role":"user","content":"q2"},{"role":"assistant","content":"<think>\nw</think>4"}]}
             {"prompt":[{"role":"user","content":"q3"}],"completion":[{"role":"assistant","content":"<short>5"}]}
             {"instruction":"q1","output":"<short>\n3 again"}
-            """#)
+            """#, to: "pairs.jsonl")
         let pairs = try PairFile.read(path: path)
         #expect(pairs.map(\.problem) == ["1+1", "q1", "q2", "q3", "q1"])
         #expect(
@@ -162,7 +138,7 @@ private func failure(_ body: () throws -> Void) -> String {
     ])
     func mistakesAreNamed(row: String, message: String) throws {
         let folder = try TemporaryFolder()
-        let path = try folder.file("p.jsonl", "\n" + row)
+        let path = try folder.write("\n" + row, to: "p.jsonl")
         #expect(failure { _ = try PairFile.read(path: path) }.hasPrefix(path + ", line 2: " + message))
     }
 }
@@ -170,15 +146,14 @@ private func failure(_ body: () throws -> Void) -> String {
 @Suite struct DataCheckTests {
     @Test func pairs() throws {
         let folder = try TemporaryFolder()
-        let path = try folder.file(
-            "pairs.jsonl",
+        let path = try folder.write(
             #"""
             {"id":"a","problem":"1+1","think":"one more</think>\\boxed{2}","short":"\\boxed{2}","answer":"2","level":"L1"}
             {"id":"b","problem":"1+2","think":"w</think>\\boxed{3}","short":"\\boxed{4}","answer":"3","level":"L1"}
             {"id":"c","problem":"1+3","think":"w</think>4","short":"\\boxed{4}","level":"L2"}
             {"id":"d","problem":"1+3","short":"\\boxed{4}"}
             {"id":"e","problem":"1+4","think":"w</think>\\boxed{5}","short":"\\boxed{6}"}
-            """#)
+            """#, to: "pairs.jsonl")
         #expect(try DataCheck.holdsPairs(path: path))
         let check = DataCheck(pairs: try PairFile.read(path: path), rule: .boxed, maximumLength: 28)
         #expect(check.count == 5 && check.levels.map(\.name) == ["L1", "L2"] && check.levels.map(\.count) == [2, 1])
@@ -198,7 +173,7 @@ private func failure(_ body: () throws -> Void) -> String {
 
     @Test func problems() throws {
         let folder = try TemporaryFolder()
-        let path = try folder.file("p.jsonl", "{\"problem\":\"x\",\"answer\":\"1\"}\n{\"problem\":\"longer\"}")
+        let path = try folder.write("{\"problem\":\"x\",\"answer\":\"1\"}\n{\"problem\":\"longer\"}", to: "p.jsonl")
         #expect(try !DataCheck.holdsPairs(path: path))
         let check = DataCheck(problems: try ProblemFile.read(path: path), maximumLength: 3)
         #expect(

@@ -1,5 +1,6 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 import TrainLoop
 
@@ -114,7 +115,7 @@ import TrainLoop
 @Suite struct RecordedTeacherTests {
     private func answer(_ row: String, _ mode: Mode = .think) async throws -> TeacherAnswer? {
         let folder = try TemporaryFolder()
-        let teacher = try RecordedTeacher(path: try folder.file("r.jsonl", row), mode: mode)
+        let teacher = try RecordedTeacher(path: try folder.write(row, to: "r.jsonl"), mode: mode)
         let reply = try await teacher.answer(Problem(id: "1", problem: " Q? "), at: 0)
         if case .answer(let answer) = reply { return answer }
         return nil

@@ -1,6 +1,7 @@
 import Foundation
 import OrderedJSON
 import Parallel
+import TestSupport
 import Testing
 import TrainLoop
 

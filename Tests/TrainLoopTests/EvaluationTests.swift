@@ -1,10 +1,11 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 import TrainLoop
 
 private func fixture(_ name: String) throws -> JSON {
-    let path = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures/" + name)
+    let path = fixturesFolder().appending(path: name)
     return try JSON.parse([UInt8](Data(contentsOf: path)))
 }
 

@@ -1,5 +1,6 @@
 import Foundation
 import HostileAnswers
+import TestSupport
 import Testing
 import TrainLoop
 
@@ -110,8 +111,7 @@ import TrainLoop
 @Suite struct RecordedResponseTests {
     @Test func everyFormIsGraded() throws {
         let folder = try TemporaryFolder()
-        let path = try folder.file(
-            "responses.jsonl",
+        let path = try folder.write(
             #"""
             {"answer":"2","response":"<short>\n\\boxed{2}"}
             {"answer":"2","response":"<think>\\boxed{2}</think>so \\boxed{3}","level":"L1"}
@@ -122,7 +122,7 @@ import TrainLoop
             {"answer":"2","response":"<think>\\boxed{2}"}
             {"answer":"2","response":"<short>I <think> \\boxed{2}"}
             {"answer":"work\n#### 2","response":"<think></think> 2 "}
-            """#)
+            """#, to: "responses.jsonl")
         let grading = try ResponseGrading(RecordedResponse.read(path: path), reward: ModeReward())
         #expect(
             grading.items.map(\.verdict.outcome)
@@ -155,13 +155,12 @@ import TrainLoop
     /// Samples of lm-evaluation-harness as it writes them: prompts that force a mode, worked solutions as targets.
     @Test func samplesOfTheHarness() throws {
         let folder = try TemporaryFolder()
-        let path = try folder.file(
-            "samples.jsonl",
+        let path = try folder.write(
             #"""
             {"doc_id":0,"doc":{"question":"q","answer":"5+5\n#### 10"},"target":"5+5\n#### 10","arguments":{"gen_args_0":{"arg_0":"<|user|>q<|assistant|><short>\n","arg_1":{"until":[]}}},"resps":[["so \\boxed{10}"]],"filtered_resps":["10"],"filter":"none","doc_hash":"h"}
             {"doc_id":1,"doc":{"problem":"r","level":"Level 5","solution":"s"},"target":"We get \\boxed{\\frac{1}{2}}.","arguments":{"gen_args_0":{"arg_0":"r<think>"}},"resps":[["a","b</think>\\boxed{0.5}"]]}
             {"doc_id":2,"doc":{"Problem":"t"},"target":204,"arguments":{"gen_args_0":{"arg_0":"t"}},"resps":[["<think>u</think>\\boxed{204}"]]}
-            """#)
+            """#, to: "samples.jsonl")
         let responses = try RecordedResponse.read(path: path)
         #expect(responses.map(\.problem.answer) == ["10", #"\frac{1}{2}"#, #"\frac{1}{2}"#, "204"])
         #expect(responses.map(\.problem.problem) == ["q", "r", "r", "t"])
@@ -180,7 +179,7 @@ import TrainLoop
     ])
     func mistakesAreNamed(row: String, message: String) throws {
         let folder = try TemporaryFolder()
-        let path = try folder.file("r.jsonl", row)
+        let path = try folder.write(row, to: "r.jsonl")
         #expect { try RecordedResponse.read(path: path) } throws: { "\($0)" == path + ", line 1: " + message }
     }
 }

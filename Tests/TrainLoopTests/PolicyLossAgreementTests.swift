@@ -1,12 +1,13 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 import TrainLoop
 
 /// Loss and gradients against PyTorch's autograd; see `Fixtures/make_policy_loss.py`.
 @Suite struct PolicyLossAgreementTests {
     private static let cases: [JSON] = {
-        let path = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures/policy_loss.json")
+        let path = fixturesFolder().appending(path: "policy_loss.json")
         return (try? JSON.parse([UInt8](Data(contentsOf: path))))?.array ?? []
     }()
 

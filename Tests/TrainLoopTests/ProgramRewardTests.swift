@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import TrainLoop
 
@@ -22,13 +23,6 @@ private func query(_ tokens: [Int], _ response: String = "r") -> RewardQuery {
     /// A loop that answers each line with what `answer` prints; `$n` is the number of responses asked about.
     private func loop(_ answer: String) -> String {
         "while read -r line; do n=$(printf '%s' \"$line\" | grep -o '\"response\"' | wc -l); \(answer); done"
-    }
-
-    private func failure(_ body: () throws -> Void) -> String {
-        do {
-            try body()
-            return "none"
-        } catch { return "\(error)" }
     }
 
     @Test func verdictsAndRewards() throws {

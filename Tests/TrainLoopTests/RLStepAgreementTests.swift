@@ -1,5 +1,6 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 import TrainLoop
 import Transformer
@@ -16,7 +17,7 @@ import Transformer
         init() throws {
             let sft = try SFTStepTests.Fixture()
             parameters = sft.parameters
-            let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures")
+            let folder = fixturesFolder()
             json = try JSON.parse(Array(Data(contentsOf: folder.appendingPathComponent("rl_step.json"))))
             gradients = try Data(contentsOf: folder.appendingPathComponent("rl_step.bin")).withUnsafeBytes {
                 Array($0.bindMemory(to: Float.self))

@@ -1,5 +1,6 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 import TrainLoop
 
@@ -18,7 +19,8 @@ import TrainLoop
 
     @Test func resumingDropsWhatIsNotInTheState() throws {
         let folder = try TemporaryFolder()
-        let path = try folder.file("metrics.jsonl", "{\"step\":1,\"a\":1e-3}\n{\"step\":2}\n{\"step\":3}\n{\"step\":")
+        let path = try folder.write(
+            "{\"step\":1,\"a\":1e-3}\n{\"step\":2}\n{\"step\":3}\n{\"step\":", to: "metrics.jsonl")
         let log = try MetricsLog(path: path, resumingAfter: 2)
         try log.append(step: 3, [("a", 1)])
         #expect(
@@ -39,8 +41,7 @@ import TrainLoop
         let log = try TensorBoardLog(folder: folder.path("tb"), resumingAt: 300) { 1_700_000_000.25 }
         try log.append(step: 300, [("loss", 0.125), ("α", -1e-9)])
         try log.append(step: 301, [("loss", .nan)])
-        let fixture = URL(filePath: #filePath).deletingLastPathComponent().appending(
-            path: "Fixtures/tensorboard.events")
+        let fixture = fixturesFolder().appending(path: "tensorboard.events")
         #expect(try Data(contentsOf: URL(filePath: log.path)) == Data(contentsOf: fixture))
         // A second file of the same second gets another name.
         let other = try TensorBoardLog(folder: folder.path("tb")) { 1_700_000_000.25 }

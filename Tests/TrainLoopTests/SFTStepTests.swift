@@ -1,5 +1,6 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 import TrainLoop
 import Transformer
@@ -14,7 +15,7 @@ import Transformer
         let gradients: [String: [String: [Float]]]
 
         init() throws {
-            let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures")
+            let folder = fixturesFolder()
             let json = try JSON.parse(Array(Data(contentsOf: folder.appendingPathComponent("sft_step.json"))))
             let numbers = try Data(contentsOf: folder.appendingPathComponent("sft_step.bin")).withUnsafeBytes {
                 Array($0.bindMemory(to: Float.self))
@@ -48,7 +49,7 @@ import Transformer
 
         /// In the order of the numbers in the binary files.
         static func parameterNames() throws -> [String] {
-            let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures")
+            let folder = fixturesFolder()
             let json = try JSON.parse(Array(Data(contentsOf: folder.appendingPathComponent("sft_step.json"))))
             return try #require(json["parameters"]?.array).compactMap(\.string)
         }

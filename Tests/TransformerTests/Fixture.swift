@@ -1,5 +1,6 @@
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 import Transformer
 
@@ -13,7 +14,7 @@ struct Fixture: Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 
     static let all: [Fixture] = {
-        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures")
+        let folder = fixturesFolder()
         guard let text = try? String(contentsOf: folder.appendingPathComponent("fixtures.json"), encoding: .utf8),
             let data = try? Data(contentsOf: folder.appendingPathComponent("fixtures.bin")),
             let cases = try? JSON.parse(text)["cases"]?.array

@@ -9,7 +9,7 @@ extension RunCurve {
 
     /// Where use of thinking turned: the step of the highest (or lowest) smoothed share inside the run, if the curve
     /// rises and falls (or falls and rises) by at least five points on both sides of it.
-    public var turn: (step: Int, share: Double)? {
+    public var turn: (step: Int, share: Double, isPeak: Bool)? {
         let shares = Self.smoothed(thinkShare)
         guard shares.count >= 5, let first = shares.first, let last = shares.last else { return nil }
         let highest = shares.indices.max { shares[$0] < shares[$1] } ?? 0
@@ -18,7 +18,7 @@ extension RunCurve {
         let fall = min(first - shares[lowest], last - shares[lowest])
         guard max(rise, fall) >= 0.05 else { return nil }
         let index = rise >= fall ? highest : lowest
-        return index < steps.count ? (steps[index], shares[index]) : nil
+        return index < steps.count ? (steps[index], shares[index], rise >= fall) : nil
     }
 
     /// The first step from which on one mode makes up over 98 % of the responses to the end, and which mode that is;

@@ -1,7 +1,7 @@
 import Foundation
 import TrainLoop
 
-/// Where two models' predictions of the next token part.
+/// The differences between two models' predictions of the next token.
 struct BehaviorText {
     let behavior: BehaviorComparison
 
@@ -16,18 +16,19 @@ struct BehaviorText {
         var lines = [
             "",
             Style.bold("Next token")
-                + "  \(Format.grouped(divergence.placeCount)) places in \(divergence.textCount) texts",
+                + "  \(Format.counted(divergence.placeCount, "position")) in "
+                + Format.counted(divergence.textCount, "text"),
         ]
         lines.append(
             "  KL(A‖B) mean \(Format.number(divergence.mean)), 95 % below \(Format.number(divergence.percentile95)), "
                 + "at most \(Format.number(divergence.largest)) nats")
         lines.append(
-            "  where a response begins \(Format.number(divergence.meanAtFirstResponse)); same likeliest token at "
+            "  mean where a response begins \(Format.number(divergence.meanAtFirstResponse)); same likeliest token at "
                 + Format.percent(divergence.topAgreement, decimals: 1))
         lines.append(
             "  loss \(Format.number(divergence.lossA)) → \(Format.number(divergence.lossB)), entropy "
                 + "\(Format.number(divergence.entropyA)) → \(Format.number(divergence.entropyB)) nats")
-        lines.append(Style.faint("  they part most (KL, text so far ▸ what follows; likeliest in A, in B)"))
+        lines.append(Style.faint("  largest KL: KL, text so far ▸ next token; likeliest token in A, in B"))
         for place in divergence.worst where place.divergence > 0 {
             lines.append("  " + Self.line(place))
         }
@@ -46,7 +47,7 @@ struct BehaviorText {
         let width = max(12, 76 - 7 - 3 - end.count - following.count - 2)
         let context = place.context.replacing("\n", with: "⏎")
         let shown = context.count > width ? "…" + context.suffix(width - 1) : context
-        return
-            "\(Format.column(Format.number(place.divergence), 7)) \(Format.column(shown, shown.count)) ▸ \(following)  \(end)"
+        return "\(Format.column(Format.number(place.divergence), 7)) \(Format.column(shown, shown.count)) ▸ "
+            + "\(following)  \(end)"
     }
 }

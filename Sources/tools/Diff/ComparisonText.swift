@@ -4,10 +4,10 @@ import OrderedJSON
 import Surgery
 import TrainLoop
 
-/// A comparison of two checkpoints on one screen of 80 columns, most important first.
+/// A comparison of two checkpoints on one screen of 80 columns, most important facts first.
 struct ComparisonText {
     let report: ComparisonReport
-    /// What both models said when they were asked; nil without --probe.
+    /// The measurements on both models; nil without --probe.
     var behavior: BehaviorComparison?
 
     var lines: [String] {
@@ -19,42 +19,45 @@ struct ComparisonText {
             lines += optimizer
         }
         lines +=
-            report.modePreference.map {
-                ModePreferenceText(change: $0, isMeasured: behavior?.preferenceB != nil).lines
+            report.modePreference.map { change in
+                let snapshots = "snapshots of \(report.steps(change.stepA, change.stepB))"
+                let source = behavior?.preferenceB != nil ? "both models asked now" : snapshots
+                return ModePreferenceText(change: change, source: source).lines
             } ?? []
         lines += behavior.map { BehaviorText(behavior: $0).lines } ?? []
         lines += metrics
         return lines
     }
 
-    // MARK: What they are
+    // MARK: Verdict and structure
 
     private var verdict: [String] {
         let word = report.isSame ? Style.green("SAME") : Style.yellow("DIFFERENT")
         var lines = ["\(Style.bold(word))  \(Self.fileName(report.a.path)) → \(Self.fileName(report.b.path))"]
         lines.append("  \(relation)")
-        lines.append("  " + agreement.map { $0.hasPrefix("another") ? Style.yellow($0) : $0 }.joined(separator: ", "))
+        lines.append("  " + agreement.map { $0.hasPrefix("different") ? Style.yellow($0) : $0 }.joined(separator: ", "))
         return lines
     }
 
-    /// What the two share and what not.
+    /// Which parts the two have in common.
     var agreement: [String] {
         [
-            report.sameArchitecture ? "same architecture" : "another architecture",
-            report.tokenizer.isSame ? "same tokenizer" : "another tokenizer",
-            report.sameChatTemplate ? "same chat template" : "another chat template",
+            report.sameArchitecture ? "same architecture" : "different architecture",
+            report.tokenizer.isSame ? "same tokenizer" : "different tokenizer",
+            report.sameChatTemplate ? "same chat template" : "different chat template",
         ]
     }
 
     var relation: String {
-        let steps = report.a.step != report.b.step ? "; step \(report.a.step) → \(report.b.step)" : ""
+        let isSameStep = (report.a.stage, report.a.step) == (report.b.stage, report.b.step)
+        let steps = isSameStep ? "" : "; " + report.steps(report.a.step, report.b.step)
         switch report.relation {
         case .sameState: return "the same state, digest \(Format.shortDigest(report.a.digest))"
         case .ancestor(let operations): return "B was made from A by \(operations.joined(separator: ", "))\(steps)"
         case .descendant(let operations): return "A was made from B by \(operations.joined(separator: ", "))\(steps)"
         case .sameRun(let operation, let start):
-            return "both of one \(operation) run, which began at \(Format.shortDigest(start))\(steps)"
-        case .commonAncestor(let digest): return "both go back to \(Format.shortDigest(digest))\(steps)"
+            return "both from one \(operation) run, which began at \(Format.shortDigest(start))\(steps)"
+        case .commonAncestor(let digest): return "both derive from \(Format.shortDigest(digest))\(steps)"
         case .unrelated: return "no common ancestor on record\(steps)"
         }
     }
@@ -64,40 +67,54 @@ struct ComparisonText {
         lines += Self.differences("config", report.config)
         lines += Self.differences("generation config", report.generationConfig)
         if !report.tokenizer.isSame {
-            let sizes = [report.tokenizer.sizeA, report.tokenizer.sizeB].map { $0.map(Format.grouped) ?? "none" }
-            if sizes[0] != sizes[1] { lines.append("  tokenizer: \(sizes[0]) → \(sizes[1]) tokens") }
+            let (sizeA, sizeB) = (report.tokenizer.sizeA, report.tokenizer.sizeB)
+            if sizeA != sizeB {
+                lines.append("  tokenizer: tokens \(Self.change(sizeA.map(Format.grouped), sizeB.map(Format.grouped)))")
+            }
             for token in report.tokenizer.tokens.prefix(8) {
-                let ids = [token.idA, token.idB].map { $0.map(String.init) ?? "none" }
-                lines.append("    \(Format.column(token.content, 20)) id \(ids[0]) → \(ids[1])")
+                lines.append("    \(Format.column(token.content, 20)) id \(Self.change(token.idA, token.idB))")
             }
             if report.tokenizer.tokens.count > 8 { lines.append("    … \(report.tokenizer.tokens.count - 8) more") }
             if !report.tokenizer.parts.isEmpty {
-                lines.append("    also differ: \(report.tokenizer.parts.joined(separator: ", "))")
+                lines.append("    also different: \(report.tokenizer.parts.joined(separator: ", "))")
             }
             lines += Self.differences("tokenizer config", report.tokenizer.config)
         }
-        let ungainly = report.tensors.filter { [.added, .removed, .reshaped, .retyped].contains($0.status) }
-        for tensor in ungainly.prefix(8) {
-            let shapes = [tensor.shapeA, tensor.shapeB].map { $0.map { "\($0)" } ?? "none" }
-            let types = [tensor.typeA, tensor.typeB].map { $0?.rawValue ?? "" }
+        let restructured = report.tensors.filter { [.added, .removed, .reshaped, .retyped].contains($0.status) }
+        for tensor in restructured.prefix(8) {
+            let sides = [(tensor.shapeA, tensor.typeA), (tensor.shapeB, tensor.typeB)].compactMap { shape, type in
+                shape.map { "\($0) \(type?.rawValue ?? "")" }
+            }
             lines.append(
-                "  \(tensor.status.rawValue)  \(Format.column(tensor.name, 40)) \(shapes[0]) \(types[0]) → \(shapes[1]) \(types[1])"
-            )
+                "  \(tensor.status.rawValue)  \(Format.column(tensor.name, 40)) " + sides.joined(separator: " → "))
         }
-        if ungainly.count > 8 {
-            lines.append("  … \(ungainly.count - 8) more tensors added, removed or of another type")
+        if restructured.count > 8 {
+            lines.append("  … \(restructured.count - 8) more tensors added, removed, or of a different shape or type")
         }
         return lines
     }
 
     private static func differences(_ title: String, _ differences: [KeyDifference]) -> [String] {
         var lines = differences.prefix(6).map { difference in
-            let a = Format.column(difference.a?.serialized() ?? "none", 20).trimmingCharacters(in: .whitespaces)
-            let b = Format.column(difference.b?.serialized() ?? "none", 20).trimmingCharacters(in: .whitespaces)
-            return "  \(title): \(difference.path) \(a) → \(b)"
+            let (a, b) = (difference.a.map(shortened), difference.b.map(shortened))
+            return "  \(title): \(difference.path) \(change(a, b))"
         }
-        if differences.count > 6 { lines.append("  \(title): \(differences.count - 6) more differences") }
+        if differences.count > 6 { lines.append("  \(title): … \(differences.count - 6) more") }
         return lines
+    }
+
+    private static func shortened(_ json: JSON) -> String {
+        Format.column(json.serialized(), 20).trimmingCharacters(in: .whitespaces)
+    }
+
+    /// The different values of A and B; a value that only one of them has is marked.
+    private static func change(_ a: (some CustomStringConvertible)?, _ b: (some CustomStringConvertible)?) -> String {
+        switch (a, b) {
+        case (let a?, let b?): "\(a) → \(b)"
+        case (let a?, nil): "\(a) (removed)"
+        case (nil, let b?): "\(b) (added)"
+        case (nil, nil): "–"
+        }
     }
 
     // MARK: Weights
@@ -107,7 +124,9 @@ struct ComparisonText {
         let changed = report.tensors.filter { $0.status != .identical }.count
         var lines = ["", Style.bold("Weights")]
         lines.append(
-            "  \(changed) of \(report.tensors.count) tensors \(total.largestDifference > 0 ? "moved" : "differ in shape or type"); "
+            "  \(changed) of \(Format.counted(report.tensors.count, "tensor")) "
+                + (total.largestDifference > 0
+                    ? "moved; " : "\(changed == 1 ? "differs" : "differ") in shape or type; ")
                 + "\(Format.percent(total.identicalFraction, decimals: 1)) of the elements are bit-identical")
         guard changed > 0, total.largestDifference > 0 else { return lines }
         lines.append(
@@ -124,9 +143,9 @@ struct ComparisonText {
         if !partly.isEmpty {
             let share = Double(partly.reduce(0) { $0 + $1.unreadCount }) / Double(total.elementCount)
             lines.append(
-                "  \(Format.percent(share, decimals: 1)) lie in chunks of \(partly.count) changed tensors that both files store alike;"
-            )
-            lines.append("  norms and cosines leave them out, as they do identical tensors")
+                "  \(Format.percent(share, decimals: 1)) lie in identical chunks of "
+                    + "\(Format.counted(partly.count, "changed tensor"));")
+            lines.append("  norms and cosines leave these out, as they leave out identical tensors")
         }
         if let bytes = report.deltaByteCount {
             lines.append("  a delta with only the changed elements would take about \(Format.bytes(bytes))")
@@ -136,7 +155,7 @@ struct ComparisonText {
         return lines
     }
 
-    /// One line a role: change by layer as a strip, lowest and highest beside it.
+    /// One line per role: the change by layer as a strip, then the lowest and the highest change.
     private var heat: [String] {
         let cells = report.cells.filter { $0.layer != nil }
         let layerCount = (cells.compactMap(\.layer).max() ?? -1) + 1
@@ -171,7 +190,7 @@ struct ComparisonText {
             guard let statistics = tensor.statistics else { continue }
             let name =
                 tensor.name.replacing("model.", with: "").replacing(".weight", with: "")
-                + (tensor.status == .resized ? " (rows both have)" : "")
+                + (tensor.status == .resized ? " (common rows)" : "")
             lines.append(
                 "  " + Format.column(name, 42)
                     + Format.column(Format.number(statistics.relativeChange), 10, alignRight: true)
@@ -194,12 +213,11 @@ struct ComparisonText {
         guard !report.controlTokens.isEmpty else { return [] }
         var lines = ["", Style.bold("Control tokens")]
         for token in report.controlTokens {
-            let ids = [token.idA, token.idB].map { $0.map(String.init) ?? "none" }
-            let id = ids[0] == ids[1] ? ids[0] : "\(ids[0]) → \(ids[1])"
+            let id = token.idA == token.idB ? token.idA.map(String.init) ?? "–" : Self.change(token.idA, token.idB)
             lines.append(
-                "  \(Format.column(token.name, 9)) id \(Format.column(id, 14)) "
+                "  \(Format.column(token.name, 9)) id \(Format.column(id, 16)) "
                     + [("row", token.embedding), ("head", token.head)].compactMap { name, row in
-                        row.map { "\(name) \(Self.row($0))" }
+                        row.flatMap(Self.row).map { "\(name) \($0)" }
                     }.joined(separator: "; "))
             if let neighbors = token.embedding?.neighbors, !neighbors.isEmpty {
                 let texts = neighbors.prefix(4).map {
@@ -217,7 +235,7 @@ struct ComparisonText {
         return lines
     }
 
-    /// Items behind a title, broken into lines of 78 columns that start under the first item.
+    /// The title and the items, wrapped into lines that start below the first item.
     private static func wrapped(_ title: String, _ items: [String]) -> [String] {
         var lines: [String] = []
         var line = title
@@ -232,18 +250,24 @@ struct ComparisonText {
         return lines + [line]
     }
 
-    private static func row(_ row: ControlTokenComparison.Row) -> String {
+    /// Norms and change of a row; nil if neither side was read.
+    private static func row(_ row: ControlTokenComparison.Row) -> String? {
         if row.relativeChange == 0 { return "did not move" }
-        let norms = [row.normA, row.normB].map { $0.map { Format.number(Double($0)) } ?? "none" }
-        guard let change = row.relativeChange else { return "norm \(norms[0]) → \(norms[1])" }
-        return "norm \(norms[0]) → \(norms[1]), moved \(Format.percent(change, decimals: 1))"
+        let norms = [row.normA, row.normB].compactMap { $0.map { Format.number(Double($0)) } }
+        guard !norms.isEmpty else { return nil }
+        let moved = row.relativeChange.map { ", moved \(Format.percent($0, decimals: 1))" } ?? ""
+        return "norm \(norms.joined(separator: " → "))\(moved)"
     }
 
     private var optimizer: [String] {
         guard let optimizer = report.optimizer else { return [] }
         var lines = ["", Style.bold("Optimizer")]
-        let steps = [optimizer.a, optimizer.b].map { $0.map { "step \($0.step)" } ?? "none" }
-        lines.append("  \(steps[0]) → \(steps[1])")
+        switch (optimizer.a, optimizer.b) {
+        case (let a?, let b?): lines.append("  " + report.steps(a.step, b.step))
+        case (let a?, nil): lines.append("  only in A, at step \(a.step)")
+        case (nil, let b?): lines.append("  only in B, at step \(b.step)")
+        case (nil, nil): return []
+        }
         for (name, moments) in [("first moments", optimizer.firstMoments), ("second moments", optimizer.secondMoments)]
         {
             guard let moments else { continue }
@@ -257,7 +281,7 @@ struct ComparisonText {
     private var metrics: [String] {
         guard let count = report.metrics.first?.steps.count, count > 0 else { return [] }
         let steps = report.metrics[0].steps
-        let title = "Run between them, steps \(steps.first ?? 0) to \(steps.last ?? 0)"
+        let title = "Run between A and B, steps \(steps.first ?? 0) to \(steps.last ?? 0)"
         return ["", Style.bold(title)] + MetricText.lines(report.metrics.map { ($0.name, $0.values) })
     }
 

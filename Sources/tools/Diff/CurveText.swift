@@ -1,14 +1,14 @@
 import Foundation
 import Surgery
 
-/// The course of a run on one screen.
+/// The curve of a run on one screen.
 struct CurveText {
     let curve: RunCurve
 
     var lines: [String] {
         var lines = [Style.bold(curve.path) + "  \(curve.run) run, \(states)"]
         if let first = curve.steps.first, let last = curve.steps.last {
-            lines.append("  \(curve.steps.count) steps logged, \(first) to \(last)")
+            lines.append("  \(Format.counted(curve.steps.count, "step")) logged, \(first) to \(last)")
         }
         lines += findings
         lines += preference
@@ -26,21 +26,24 @@ struct CurveText {
     var states: String {
         let steps = curve.states.map(\.step)
         guard let first = steps.first, let last = steps.last else { return "no states" }
-        return steps.count == 1 ? "one state at step \(first)" : "\(steps.count) states, step \(first) to \(last)"
+        return steps.count == 1 ? "1 state at step \(first)" : "\(steps.count) states, steps \(first) to \(last)"
     }
 
     private var findings: [String] {
         findingTexts.map { $0.hasPrefix("collapsed") ? Style.red("  " + $0) : "  " + $0 }
     }
 
-    /// What a person should know about the curve before looking at it.
+    /// The most important facts about the curve.
     var findingTexts: [String] {
         var texts: [String] = []
         if let collapse = curve.collapse {
-            texts.append("collapsed into \(collapse.mode) mode at step \(collapse.step): over 98 % of the responses")
+            texts.append(
+                "collapsed into \(collapse.mode) mode at step \(collapse.step): "
+                    + "over 98 % of responses from there on")
         }
         if let turn = curve.turn {
-            texts.append("use of thinking turned at step \(turn.step), at \(Format.percent(turn.share))")
+            let kind = turn.isPeak ? "peaked" : "was lowest"
+            texts.append("share of thinking \(kind) at step \(turn.step) (\(Format.percent(turn.share)))")
         }
         return texts
     }
@@ -51,7 +54,8 @@ struct CurveText {
         var lines = [
             "",
             Style.bold("P(<think>)")
-                + "  over \(preference.prompts.count) probe prompts, \(preference.steps.count) snapshots, step \(first) to \(last)",
+                + "  over \(Format.counted(preference.prompts.count, "probe prompt")), "
+                + "\(Format.counted(preference.steps.count, "snapshot")), steps \(first) to \(last)",
         ]
         lines.append(Self.line("all", preference.meanThink()))
         if preference.levels.count > 1 {
@@ -68,7 +72,7 @@ struct CurveText {
         return lines
     }
 
-    /// One line a layer, or a group of neighbouring layers: how far it moved between the saved states.
+    /// One line per layer or group of neighbouring layers: its change between the saved states.
     private var weights: [String] {
         guard let weights = curve.weights else { return [] }
         let steps = [weights.intervals.first?.from ?? 0] + weights.intervals.map(\.to)
@@ -78,7 +82,7 @@ struct CurveText {
         }
         var lines = [
             "",
-            Style.bold("Which layers moved when") + "  ‖Δ‖/‖A‖ from each saved state to the next, one scale",
+            Style.bold("Which layers moved when") + "  ‖Δ‖/‖A‖ from each saved state to the next, on one scale",
             Style.faint("  " + Format.column("steps", 24) + " " + Self.intervals(steps)),
         ]
         let layers = changes.filter { $0.0 != nil }
@@ -96,10 +100,9 @@ struct CurveText {
         for (name, values) in rows {
             let most = values.indices.max { values[$0] < values[$1] } ?? 0
             lines.append(
-                "  \(Format.column(name, 24)) \(TextPlot.sparkline(values, width: 30, range: 0...highest))"
-                    + String(repeating: " ", count: max(0, 30 - values.count))
+                "  \(Format.column(name, 24)) \(TextPlot.strip(values, range: 0...highest))"
                     + (values[most] > 0
-                        ? "  most \(Format.number(values[most])), step \(steps[most])–\(steps[most + 1])"
+                        ? "  most \(Format.number(values[most])), steps \(steps[most])–\(steps[most + 1])"
                         : "  did not move"))
         }
         return lines
@@ -110,8 +113,7 @@ struct CurveText {
     }
 
     private static func line(_ name: String, _ values: [Double]) -> String {
-        "  \(Format.column(name, 24)) \(TextPlot.sparkline(values, width: 30, range: 0...1))"
-            + String(repeating: " ", count: max(0, 30 - values.count))
+        "  \(Format.column(name, 24)) \(TextPlot.strip(values, range: 0...1))"
             + "  \(ModePreferenceText.probability(values.first ?? .nan)) → "
             + ModePreferenceText.probability(values.last ?? .nan)
     }

@@ -1,8 +1,8 @@
 import Surgery
 
-/// Metrics of a run as one line each: name, sparkline, first and last value.
+/// The metrics of a run, one per line: name, sparkline, first and last value.
 enum MetricText {
-    /// What a person looks at first; the others follow in the order they were logged.
+    /// The most important metrics; the others follow in the order in which they were logged.
     private static let order = [
         "think share", "loss", "control_loss", "num_think", "num_short", "acc_think", "acc_short", "reward_mean",
         "response_length_think", "response_length_short", "response_length_mean", "p_think_mean", "p_think_entropy",
@@ -10,7 +10,7 @@ enum MetricText {
         "ppo_kl", "clip_ratio", "lr",
     ]
 
-    /// The names in the order in which a person wants them.
+    /// The names sorted by importance.
     static func sorted(_ names: [String]) -> [String] {
         names.enumerated().sorted { left, right in
             let a = order.firstIndex(of: left.element) ?? order.count
@@ -21,7 +21,7 @@ enum MetricText {
 
     static func lines(_ metrics: [(name: String, values: [Double])], limit: Int = 16) -> [String] {
         let shown = metrics.filter { $0.values.contains(where: \.isFinite) }
-        // What never changed says least.
+        // Metrics that never changed go to the end.
         let flat = Set(shown.filter { Set($0.values.filter(\.isFinite)).count == 1 }.map(\.name))
         let ranks = sorted(shown.map(\.name)).enumerated().reduce(into: [String: Int]()) { ranks, entry in
             ranks[entry.element] = entry.offset + (flat.contains(entry.element) ? shown.count : 0)
@@ -29,8 +29,7 @@ enum MetricText {
         let sorted = shown.sorted { (ranks[$0.name] ?? 0) < (ranks[$1.name] ?? 0) }
         var lines = sorted.prefix(limit).map { metric in
             let finite = metric.values.filter(\.isFinite)
-            return "  \(Format.column(metric.name, 24)) \(TextPlot.sparkline(metric.values, width: 30))"
-                + String(repeating: " ", count: max(0, 30 - metric.values.count))
+            return "  \(Format.column(metric.name, 24)) \(TextPlot.strip(metric.values))"
                 + "  \(Format.number(finite.first ?? .nan)) → \(Format.number(finite.last ?? .nan))"
         }
         if sorted.count > limit { lines.append("  … \(sorted.count - limit) more in --json") }

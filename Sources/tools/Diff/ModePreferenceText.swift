@@ -1,18 +1,16 @@
 import Foundation
 import Surgery
 
-/// How mode preference moved: means, by level, histogram, the prompts that changed sides.
+/// The change of mode preference: means, by level, as histograms, and the prompts that changed sides.
 struct ModePreferenceText {
     let change: ModePreferenceChange
-    /// Whether both models were asked just now.
-    var isMeasured = false
+    /// Where the numbers come from.
+    let source: String
 
     var lines: [String] {
         var lines = [
             "",
-            Style.bold("Mode preference")
-                + "  \(change.prompts.count) probe prompts, "
-                + (isMeasured ? "both models asked now" : "snapshot of step \(change.stepA) → \(change.stepB)"),
+            Style.bold("Mode preference") + "  \(Format.counted(change.prompts.count, "probe prompt")), \(source)",
         ]
         lines.append(
             "  P(<think>) \(Self.probability(change.meanThinkA)) → \(Self.probability(change.meanThinkB))    "
@@ -23,7 +21,7 @@ struct ModePreferenceText {
                 lines.append(
                     "  level \(Format.column(level.name, 10)) \(TextPlot.bar(level.thinkA, width: 16)) "
                         + "\(Self.probability(level.thinkA)) → \(TextPlot.bar(level.thinkB, width: 16)) "
-                        + "\(Self.probability(level.thinkB))  \(level.promptCount) prompts")
+                        + "\(Self.probability(level.thinkB))  \(Format.counted(level.promptCount, "prompt"))")
             }
         }
         let histogram = change.histogram()
@@ -32,7 +30,8 @@ struct ModePreferenceText {
                 + TextPlot.sparkline(histogram.b.map(Double.init)))
         let changed = change.changedSides.sorted { abs($0.thinkB - $0.thinkA) > abs($1.thinkB - $1.thinkA) }
         lines.append(
-            "  \(changed.count) of \(change.prompts.count) prompts changed sides" + (changed.isEmpty ? "" : ":"))
+            "  \(changed.count) of \(Format.counted(change.prompts.count, "prompt")) changed sides"
+                + (changed.isEmpty ? "" : ":"))
         for prompt in changed.prefix(6) {
             lines.append(
                 "    \(Self.probability(prompt.thinkA)) → \(Self.probability(prompt.thinkB))  "

@@ -1,7 +1,7 @@
 import Foundation
 import Surgery
 
-/// Two runs side by side: each metric both have, one line a run.
+/// Two runs side by side: each metric that both have, with one line per run.
 struct OverlayText {
     let a: RunCurve
     let b: RunCurve
@@ -31,7 +31,7 @@ struct OverlayText {
         return lines
     }
 
-    /// Both on one scale, so that their heights can be compared.
+    /// The lines of both runs, drawn on one scale so that their heights can be compared.
     private func pair(
         _ name: String, _ left: [Double], _ right: [Double], range: ClosedRange<Double>? = nil
     ) -> [String] {
@@ -41,8 +41,7 @@ struct OverlayText {
         return [("A", left), ("B", right)].map { label, values in
             let shown = values.filter(\.isFinite)
             return "  \(Format.column(label == "A" ? name : "", 22)) \(label) "
-                + "\(TextPlot.sparkline(values, width: 30, range: range))"
-                + String(repeating: " ", count: max(0, 30 - values.count))
+                + "\(TextPlot.strip(values, range: range))"
                 + "  \(Format.number(shown.first ?? .nan)) → \(Format.number(shown.last ?? .nan))"
         }
     }

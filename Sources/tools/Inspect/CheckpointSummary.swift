@@ -1,15 +1,15 @@
 import CheckpointIO
 import OrderedJSON
 
-/// What `inspect` says about a checkpoint without reading its tensors.
+/// The facts about a checkpoint that `inspect` shows without reading tensors.
 struct CheckpointSummary {
-    /// A set of tensors in numbers.
+    /// The number, size and types of a set of tensors.
     struct Extent {
         var tensorCount: Int
         var elementCount: Int
         var byteCount: Int
         var storedByteCount: Int
-        /// Element types, the one with most bytes first.
+        /// The element types, sorted by the bytes they take, largest first.
         var types: [ElementType]
 
         init(_ tensors: [StoredTensor]) {
@@ -34,7 +34,7 @@ struct CheckpointSummary {
     let file: CheckpointFile
     let weights: Extent
     let optimizer: Extent
-    /// The Hugging Face configuration; null where it is no JSON.
+    /// The Hugging Face configuration; null if it is not valid JSON.
     let configuration: JSON
 
     init(_ file: CheckpointFile) {
@@ -44,7 +44,7 @@ struct CheckpointSummary {
         configuration = (try? JSON.parse(file.metadata.config)) ?? .null
     }
 
-    /// The last snapshot of the newest probe table that has one: means over the prompts.
+    /// The mean probabilities over the prompts in the last snapshot of the newest probe table that has one.
     var modePreference: (step: Int, promptCount: Int, think: Double, short: Double)? {
         for table in file.metadata.probes.reversed() {
             guard let step = table.steps.last, let think = table.pThink.last, let short = table.pShort.last,
@@ -101,7 +101,7 @@ struct CheckpointSummary {
         ]
     }
 
-    /// The number of rows and the last value of every metric.
+    /// The number of rows and the last value of each metric.
     private static func lastRow(of history: MetricHistory) -> JSON {
         let last = history.names.map { ($0, JSON.double(history[$0]?.last ?? .nan)) }
         return ["rows": .integer(history.rowCount), "last": .object(JSONObject(last))]

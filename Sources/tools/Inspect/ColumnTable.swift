@@ -1,14 +1,17 @@
 import CheckpointIO
 import OrderedJSON
 
-/// Columns of a checkpoint that are read as a table: a phase's metrics, or mode preference.
+/// A table stored in a checkpoint: the metrics of a phase, or mode preference.
 struct ColumnTable {
     private var columns: [(name: String, values: [JSON])] = []
 
-    /// - Parameter path: `history/PHASE` for all metrics by step, `history/PHASE/METRIC` for one, `probe` for the last
-    ///   snapshot of the newest table of mode preference; with or without a leading slash.
-    /// - Returns: nil where the path names no table.
-    /// - Throws: `InspectError.absent` where the file lacks it.
+    /// Reads the table that a path names; nil if the path does not name a table.
+    ///
+    /// - Parameters:
+    ///   - path: `history/PHASE` for all metrics by step, `history/PHASE/METRIC` for one of them, or `probe` for the
+    ///     last snapshot of the newest table of mode preference; a leading slash is allowed.
+    ///   - file: the checkpoint.
+    /// - Throws: `InspectError.absent` if the file does not have that table.
     init?(at path: String, in file: CheckpointFile) throws {
         let parts = path.split(separator: "/").map(String.init)
         switch (parts.first, parts.count) {
@@ -31,14 +34,14 @@ struct ColumnTable {
         }
     }
 
-    /// A heading and a line a row, fields parted by tabs; numbers in full.
+    /// The heading and one line per row, with fields separated by tabs and numbers in full precision.
     var lines: [String] {
         let rowCount = columns.first?.values.count ?? 0
         return [columns.map { $0.name.onOneLine() }.joined(separator: "\t")]
             + (0..<rowCount).map { row in columns.map { Self.field($0.values[row]) }.joined(separator: "\t") }
     }
 
-    /// An object of arrays, one a column; null where nothing was recorded.
+    /// An object with one array per column; a value that was not recorded is null.
     var json: JSON { .object(JSONObject(columns.map { ($0.name, .array($0.values)) })) }
 
     private static func field(_ value: JSON) -> String {

@@ -1,14 +1,14 @@
 import CheckpointIO
 import OrderedJSON
 
-/// A checkpoint on one screen.
+/// The summary of a checkpoint on one screen.
 struct SummaryText {
     let summary: CheckpointSummary
 
     private static let labelWidth = 11
-    /// Added tokens and metrics shown before the rest is only counted.
+    /// The number of tokens, metrics and settings shown before the rest is only counted.
     private static let longest = 8
-    /// The metrics that tell most, in the order to show them; others follow where there is room.
+    /// The most informative metrics, in the order to show them; others follow if there is room.
     private static let telling = [
         "reward_mean", "acc_think", "acc_short", "num_think", "num_short", "response_length_mean", "p_think_mean",
         "grad_norm", "loss", "control_loss", "think_loss", "short_loss",
@@ -18,7 +18,8 @@ struct SummaryText {
         let metadata = summary.file.metadata
         let kind = metadata.kind == .training ? "training state" : "model"
         var lines = [
-            "\(Style.bold(summary.file.path))  \(kind), step \(metadata.step), by \(metadata.createdBy.onOneLine(limit: 60))"
+            "\(Style.bold(summary.file.path))  \(kind), step \(metadata.step), "
+                + "by \(metadata.createdBy.onOneLine(limit: 60))"
         ]
         lines += section("model", modelLines)
         lines += section("file", fileLines)
@@ -45,7 +46,8 @@ struct SummaryText {
         let family = configuration["model_type"]?.string?.onOneLine(limit: 40) ?? "unknown family"
         let types = weights.types.map(\.rawValue).joined(separator: ", ")
         var lines = [
-            "\(family), \(Format.grouped(weights.elementCount)) parameters in \(weights.tensorCount) tensors, \(types)"
+            "\(family), \(Format.counted(weights.elementCount, "parameter")) in "
+                + "\(Format.counted(weights.tensorCount, "tensor")), \(types)"
         ]
         let names = [
             ("num_hidden_layers", "layers"), ("hidden_size", "hidden"), ("num_attention_heads", "heads"),
@@ -78,11 +80,11 @@ struct SummaryText {
             .compactMap { name, id in id.map { "\(name) \($0)" } }
         let tokens = tokenizer.addedTokens
         var lines = [
-            "\(Format.bytes(tokenizer.json.count)), \(tokens.count) added tokens; control tokens: "
-                + (control.isEmpty ? "none (ckpt add-tokens)" : control.joined(separator: ", "))
+            "\(Format.bytes(tokenizer.json.count)), \(Format.counted(tokens.count, "added token")); control tokens: "
+                + (control.isEmpty ? "none (see ckpt add-tokens)" : control.joined(separator: ", "))
         ]
         let ids = [tokenizer.thinkID, tokenizer.thinkEndID, tokenizer.shortID].compactMap(\.self)
-        // The control tokens and those not trained yet are what one looks for.
+        // Control tokens and tokens that are not trained yet matter most.
         let shown = tokens.filter { ids.contains($0.id) || !$0.trained }
         for token in shown.prefix(Self.longest) {
             let state = (token.special ? "special, " : "") + (token.trained ? "trained" : Style.yellow("not trained"))
@@ -98,11 +100,11 @@ struct SummaryText {
         return lines
     }
 
-    /// A lineage entry as a sentence.
+    /// A lineage entry on one line.
     private static func story(number: Int, _ text: String) -> String {
         guard let entry = LineageEntry(text: text) else { return Format.column("\(number). \(text)", 100) }
         var parts = ["\(number). \(Style.bold(entry.operation.onOneLine(limit: 40)))"]
-        if let parent = entry.parent { parts.append("of \(Format.shortDigest(parent).onOneLine())") }
+        if let parent = entry.parent { parts.append("from \(Format.shortDigest(parent).onOneLine())") }
         parts.append("by \(entry.tool.onOneLine(limit: 40))")
         let arguments = (entry.arguments.object ?? JSONObject()).compactMap { key, value -> String? in
             switch value {
@@ -140,7 +142,9 @@ struct SummaryText {
                 + Format.number(values.last ?? .nan)
         }
         let rest = metrics.count - lines.count
-        let heading = "\(history.rowCount) rows, \(metrics.count) metrics" + (rest > 0 ? ", of which \(longest):" : "")
+        let heading =
+            "\(Format.counted(history.rowCount, "row")), \(Format.counted(metrics.count, "metric"))"
+            + (rest > 0 ? ", of which \(longest):" : "")
         return [heading] + lines
     }
 
@@ -149,7 +153,7 @@ struct SummaryText {
     ) -> [String] {
         let width = 30
         return [
-            "at step \(preference.step), over \(preference.promptCount) prompts",
+            "at step \(preference.step), over \(Format.counted(preference.promptCount, "prompt"))",
             "P(<think>)  \(TextPlot.bar(preference.think, width: width)) \(Format.number(preference.think))",
             "P(<short>)  \(TextPlot.bar(preference.short, width: width)) \(Format.number(preference.short))",
         ]

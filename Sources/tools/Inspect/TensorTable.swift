@@ -1,7 +1,7 @@
 import CheckpointIO
 import OrderedJSON
 
-/// Tensors with the statistics of their values, one a line.
+/// A table of tensors and the statistics of their values.
 struct TensorTable {
     let rows: [(tensor: StoredTensor, statistics: TensorStatistics)]
 
@@ -14,7 +14,7 @@ struct TensorTable {
         return [Style.bold(heading)] + rows.map { line($0.tensor, $0.statistics, nameWidth) }
     }
 
-    /// The name; a moment of the optimizer by its path.
+    /// The name of a weight, or the HDF5 path of a moment of the optimizer.
     private func label(_ tensor: StoredTensor) -> String {
         tensor.group == .weights ? tensor.description.name : tensor.path
     }

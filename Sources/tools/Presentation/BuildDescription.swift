@@ -2,7 +2,7 @@ import CheckpointIO
 import Tokenization
 import Transformer
 
-/// What `ckpt --version` says: the program, and what it was built with.
+/// The text of `ckpt --version`: the program, and the compiler and libraries it was built with.
 enum BuildDescription {
     static var text: String {
         let libraries =
@@ -15,7 +15,7 @@ enum BuildDescription {
             """
     }
 
-    /// The compiler tells its version only to conditions.
+    /// The compiler's version, which is available only to `#if`.
     private static var compiler: String {
         #if compiler(>=6.5)
             "6.5 or newer"

@@ -1,4 +1,4 @@
-/// An error with the name of the file in front, for errors that know only the place in it.
+/// Puts the name of a file before the description of an error that does not name it.
 struct FileError: Error, CustomStringConvertible {
     let description: String
 

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 
-/// `-o` and `--force`, the same for every command that writes a file.
+/// `-o` and `--force`, for every command that writes a file.
 struct OutputOptions: ParsableArguments {
     @Option(name: [.short, .customLong("output")], help: "Where to write the result.", completion: .file())
     var output: String
@@ -9,9 +9,9 @@ struct OutputOptions: ParsableArguments {
     @Flag(help: "Replace the output if it exists.")
     var force = false
 
-    /// Called before any work is done.
+    /// Checks the output before any work is done.
     ///
-    /// - Throws: where the output exists and `--force` was not given, or where its folder does not exist.
+    /// - Throws: `OutputError` if the output exists and `--force` was not given, or if its folder does not exist.
     func check() throws {
         if FileManager.default.fileExists(atPath: output), !force { throw OutputError.exists(output) }
         let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path
@@ -29,7 +29,7 @@ enum OutputError: Error, CustomStringConvertible {
     var description: String {
         switch self {
         case .exists(let path): "\(path): already exists; give --force to replace it"
-        case .noFolder(let path, let folder): "\(path): its folder \(folder) does not exist; make it first"
+        case .noFolder(let path, let folder): "\(path): its folder \(folder) does not exist; create it first"
         }
     }
 }

@@ -1,8 +1,10 @@
 import Foundation
 import Synchronization
 
-/// Progress of one long piece of work on stderr: a bar with rate and time left on a terminal, a plain line every
-/// few seconds elsewhere, nothing at all for work that is over at once.
+/// Shows the progress of one long task on stderr.
+///
+/// A terminal gets a bar with rate and time left, anything else a plain line every five seconds. A task that takes
+/// less than half a second shows nothing.
 final class ProgressBar: Sendable {
     enum Unit: Sendable {
         case bytes
@@ -17,7 +19,7 @@ final class ProgressBar: Sendable {
 
     private let title: String
     private let total: Int
-    /// What was done before this piece of work began, which says nothing about its rate.
+    /// The amount that was done before this task began; it is left out of the rate.
     private let before: Int
     private let unit: Unit
     private let start = ContinuousClock.now
@@ -25,14 +27,14 @@ final class ProgressBar: Sendable {
     private let state: Mutex<State>
 
     init(_ title: String, total: Int, unit: Unit, before: Int = 0) {
-        self.before = before
         self.title = title
         self.total = max(total, 1)
         self.unit = unit
+        self.before = before
         state = Mutex(State(lastShown: .now))
     }
 
-    /// Sets how much is done in all; may be called from any thread.
+    /// Sets the total amount that is done; may be called from any thread.
     func update(_ done: Int) {
         state.withLock { state in
             state.done = max(state.done, done)
@@ -45,7 +47,7 @@ final class ProgressBar: Sendable {
         }
     }
 
-    /// Shows the bar at once on a terminal: for work of few long steps.
+    /// Draws the empty bar on a terminal, for a task of few long steps.
     func begin() {
         guard isTerminal else { return }
         state.withLock { state in
@@ -54,7 +56,7 @@ final class ProgressBar: Sendable {
         }
     }
 
-    /// Takes the bar away; what it stood for is over.
+    /// Erases the bar.
     func finish() {
         state.withLock { state in
             guard state.hasDrawn, isTerminal else { return }
@@ -83,7 +85,7 @@ final class ProgressBar: Sendable {
     }
 }
 
-/// A bar whose total is known only when the work has begun.
+/// A progress bar that learns its total with the first update.
 final class LateProgressBar: Sendable {
     private let title: String
     private let unit: ProgressBar.Unit

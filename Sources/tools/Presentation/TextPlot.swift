@@ -1,6 +1,6 @@
-/// Plots of text: bars, sparklines, in characters that every terminal font has.
+/// Bars, sparklines and scatter plots made of characters that every terminal font has.
 enum TextPlot {
-    /// A bar of `width` cells, `fraction` of it filled, to an eighth of a cell.
+    /// A bar of `width` cells, filled to `fraction` with a resolution of an eighth of a cell.
     static func bar(_ fraction: Double, width: Int) -> String {
         guard fraction.isFinite else { return String(repeating: "·", count: width) }
         let eighths = Int((min(max(fraction, 0), 1) * Double(width * 8)).rounded())
@@ -9,8 +9,13 @@ enum TextPlot {
         return filled + String(repeating: "░", count: max(width - filled.count, 0))
     }
 
-    /// One character a value, from the lowest to the highest of `range` (the values' own where nil). Longer series
-    /// are averaged down to `width`.
+    /// A line with one character per value.
+    ///
+    /// - Parameters:
+    ///   - values: the series; one with more than `width` values is averaged down to `width`.
+    ///   - width: the largest number of characters.
+    ///   - range: the values of the lowest and the highest character; nil: the extremes of the series.
+    /// - Returns: the characters; a blank stands for a value that is not finite.
     static func sparkline(_ values: [Double], width: Int = 40, range: ClosedRange<Double>? = nil) -> String {
         let cells = resampled(values, to: width)
         let finite = cells.filter(\.isFinite)
@@ -21,10 +26,15 @@ enum TextPlot {
         return String(
             cells.map { value in
                 guard value.isFinite else { return " " }
-                // Halves, since the span of two finite numbers may not be one.
+                // Halved first: the difference of two finite numbers can overflow.
                 let share = highest > lowest ? (value / 2 - lowest / 2) / (highest / 2 - lowest / 2) : 0.5
                 return levels[Int(min(max(share * 8, 0), 7))]
             })
+    }
+
+    /// A sparkline that always takes 30 columns.
+    static func strip(_ values: [Double], range: ClosedRange<Double>? = nil) -> String {
+        Format.column(sparkline(values, width: 30, range: range), 30)
     }
 
     private static func resampled(_ values: [Double], to width: Int) -> [Double] {
@@ -36,12 +46,12 @@ enum TextPlot {
         }
     }
 
-    /// Marks in a plane with its axes, the later ones over the earlier ones, and a straight line of dots under them.
+    /// A scatter plot with axes and a dotted straight line below the marks; later marks cover earlier ones.
     ///
-    /// Nothing is drawn where fewer than two different values of x are finite.
+    /// - Returns: the lines of the plot; none if the finite marks have fewer than two different x.
     static func scatter(
         _ marks: [(x: Double, y: Double, mark: Character)],
-        line: ((x: Double, y: Double), (x: Double, y: Double))? = nil,
+        line: ((x: Double, y: Double), (x: Double, y: Double)),
         width: Int, height: Int, xLabel: String, yLabel: (Double) -> String
     ) -> [String] {
         let marks = marks.filter { $0.x.isFinite && $0.y.isFinite }
@@ -50,7 +60,7 @@ enum TextPlot {
         else {
             return []
         }
-        // All on one height stand in the middle.
+        // Marks of equal height go to the middle.
         let (bottom, top) = highest > lowest ? (lowest, highest) : (lowest - 0.01, highest + 0.01)
         var cells = [[Character]](repeating: [Character](repeating: " ", count: width), count: height)
         func put(_ x: Double, _ y: Double, _ mark: Character) {
@@ -58,11 +68,9 @@ enum TextPlot {
             let row = Int(((top - y) / (top - bottom) * Double(height - 1)).rounded())
             if cells.indices.contains(row), cells[row].indices.contains(column) { cells[row][column] = mark }
         }
-        if let line {
-            for step in 0..<width {
-                let share = Double(step) / Double(width - 1)
-                put(line.0.x + share * (line.1.x - line.0.x), line.0.y + share * (line.1.y - line.0.y), "·")
-            }
+        for step in 0..<width {
+            let share = Double(step) / Double(width - 1)
+            put(line.0.x + share * (line.1.x - line.0.x), line.0.y + share * (line.1.y - line.0.y), "·")
         }
         for mark in marks { put(mark.x, mark.y, mark.mark) }
         var lines = cells.enumerated().map { row, cells in

@@ -1,26 +1,17 @@
 import Foundation
 
-/// Where values lie on an axis, and which of them get a label.
+/// Maps values to positions on an axis and chooses its labels.
 struct ChartScale {
     let lowest: Double
     let highest: Double
     let start: Double
     let end: Double
 
-    /// - Parameters:
-    ///   - values: what has to fit; values that are not finite do not count.
-    ///   - includesZero: for quantities whose size matters, not only their change.
-    init(
-        _ values: [Double], from start: Double, to end: Double, range: ClosedRange<Double>? = nil,
-        includesZero: Bool = false
-    ) {
+    /// A scale from position `start` to position `end` for `range`, or for the finite values.
+    init(_ values: [Double], from start: Double, to end: Double, range: ClosedRange<Double>? = nil) {
         let finite = values.filter(\.isFinite)
         var low = range?.lowerBound ?? finite.min() ?? 0
         var high = range?.upperBound ?? finite.max() ?? 1
-        if includesZero {
-            low = min(low, 0)
-            high = max(high, 0)
-        }
         if high <= low {
             let margin = low == 0 ? 1 : abs(low) * 0.1
             low -= margin
@@ -36,7 +27,7 @@ struct ChartScale {
         start + (value - lowest) / (highest - lowest) * (end - start)
     }
 
-    /// Round numbers inside the range, about `count` of them.
+    /// About `count` round numbers within the range.
     func ticks(_ count: Int) -> [Double] {
         let rough = (highest - lowest) / Double(max(count, 1))
         let power = pow(10, floor(log10(rough)))

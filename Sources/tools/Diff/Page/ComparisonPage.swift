@@ -4,10 +4,10 @@ import OrderedJSON
 import Surgery
 import TrainLoop
 
-/// The page of a comparison of two checkpoints: what the terminal shows, with plots.
+/// The HTML page of a comparison of two checkpoints.
 struct ComparisonPage {
     let report: ComparisonReport
-    /// What both models said when they were asked; nil without --probe.
+    /// The measurements on both models; nil without --probe.
     var behavior: BehaviorComparison?
 
     var html: String {
@@ -16,9 +16,8 @@ struct ComparisonPage {
             title: "\(Self.name(report.a.path)) → \(Self.name(report.b.path))",
             sections: [
                 ("Verdict", verdict(text)), ("Weights", weights), ("Control tokens", controlTokens),
-                ("Mode preference", report.modePreference.map { PreferencePage.html($0) } ?? ""),
-                ("Next token", nextToken),
-                ("The run between them", metrics), ("Lineage", PageLineage.html(report.b.lineage, report.b.digest)),
+                ("Mode preference", modePreference), ("Next token", nextToken),
+                ("Run between A and B", metrics), ("Lineage", PageLineage.html(report.b.lineage, report.b.digest)),
             ]
         ).html
     }
@@ -64,7 +63,7 @@ struct ComparisonPage {
         let total = report.total
         let changed = report.changed
         var html =
-            "<p>\(changed.count) of \(report.tensors.count) tensors moved; "
+            "<p>\(changed.count) of \(Format.counted(report.tensors.count, "tensor")) moved; "
             + "\(Format.percent(total.identicalFraction, decimals: 1)) of the elements are bit-identical.</p>"
         guard !changed.isEmpty else { return html }
         html += WeightMaps.byLayerAndRole(report)
@@ -78,7 +77,7 @@ struct ComparisonPage {
                     Format.percent(statistics.identicalFraction, decimals: 1), Format.grouped(statistics.signFlipCount),
                     "\(statistics.nonFiniteA) → \(statistics.nonFiniteB)",
                 ]
-            }, caption: changed.count > 40 ? "The 40 that moved most; --json has all." : nil)
+            }, caption: changed.count > 40 ? "The 40 tensors that moved most; --json lists all." : nil)
         return html
     }
 
@@ -97,7 +96,7 @@ struct ComparisonPage {
                 ])
             }
         }
-        var html = HTML.table(["token", "id", "norm in A", "norm in B", "moved", "nearest in B (cosine)"], rows)
+        var html = HTML.table(["token", "id", "norm in A", "norm in B", "moved", "nearest tokens in B (cosine)"], rows)
         if !report.movedRows.isEmpty {
             html += HTML.table(
                 ["token", "id", "matrix", "‖Δ‖"],
@@ -108,6 +107,12 @@ struct ComparisonPage {
         return html
     }
 
+    private var modePreference: String {
+        report.modePreference.map { change in
+            PreferencePage.html(change, labels: [report.a.named(change.stepA), report.b.named(change.stepB)])
+        } ?? ""
+    }
+
     private var nextToken: String {
         guard let behavior else { return "" }
         var html = behavior.notes.map { "<p>Note: \(HTML.escape($0)).</p>" }.joined()
@@ -116,25 +121,27 @@ struct ComparisonPage {
             "\(top.text.debugDescription) \(String(format: "%.2f", top.probability))"
         }
         html +=
-            "<p>KL(A‖B) over \(Format.grouped(divergence.placeCount)) places in \(divergence.textCount) texts: mean "
+            "<p>KL(A‖B) over \(Format.counted(divergence.placeCount, "position")) in "
+            + "\(Format.counted(divergence.textCount, "text")): mean "
             + "\(Format.number(divergence.mean)), 95 % below \(Format.number(divergence.percentile95)), at most "
-            + "\(Format.number(divergence.largest)) nats; \(Format.number(divergence.meanAtFirstResponse)) where a "
-            + "response begins. The same token is likeliest at \(Format.percent(divergence.topAgreement, decimals: 1)).</p>"
+            + "\(Format.number(divergence.largest)) nats; mean where a response begins "
+            + "\(Format.number(divergence.meanAtFirstResponse)). The likeliest token is the same at "
+            + "\(Format.percent(divergence.topAgreement, decimals: 1)) of the positions.</p>"
         html += HTML.table(
             ["", "A", "B"],
             [
-                ["loss (nats a token)", Format.number(divergence.lossA), Format.number(divergence.lossB)],
+                ["loss (nats per token)", Format.number(divergence.lossA), Format.number(divergence.lossB)],
                 ["entropy (nats)", Format.number(divergence.entropyA), Format.number(divergence.entropyB)],
             ])
         return html
             + HTML.table(
-                ["text so far", "what follows", "KL", "likeliest in A", "in B"],
+                ["text so far", "next token", "KL", "likeliest token in A", "in B"],
                 divergence.worst.map { place in
                     [
                         "…" + place.context, place.following?.debugDescription ?? "(the response)",
                         Format.number(place.divergence), top(place.topA), top(place.topB),
                     ]
-                }, caption: "Where they part most")
+                }, caption: "Positions with the largest KL")
     }
 
     private var metrics: String {

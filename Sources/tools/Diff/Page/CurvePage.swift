@@ -2,7 +2,7 @@ import Foundation
 import OrderedJSON
 import Surgery
 
-/// The page of one run's curve, or of two runs laid over each other.
+/// The HTML page of one run, or of two runs drawn over each other.
 struct CurvePage {
     let curves: [RunCurve]
 
@@ -29,8 +29,8 @@ struct CurvePage {
             let text = CurveText(curve: curve)
             let name = curves.count > 1 ? "\(label(index)): \(curve.path)" : curve.path
             let findings = text.findingTexts.map { "<p>\(HTML.escape($0))</p>" }.joined()
-            return
-                "<p class=\"verdict\">\(HTML.escape(name))</p><p>\(HTML.escape("\(curve.run) run, \(text.states)"))</p>\(findings)"
+            return "<p class=\"verdict\">\(HTML.escape(name))</p>"
+                + "<p>\(HTML.escape("\(curve.run) run, \(text.states)"))</p>\(findings)"
         }.joined()
     }
 
@@ -41,15 +41,16 @@ struct CurvePage {
 
     private var modeCharts: [String] {
         [
-            chart("Responses a step", [("num_think", "think"), ("num_short", "short")]),
+            chart("Responses per step", [("num_think", "think"), ("num_short", "short")]),
             chart("Accuracy by mode", [("acc_think", "think"), ("acc_short", "short")], range: 0...1),
             chart(
-                "Tokens a response, by mode", [("response_length_think", "think"), ("response_length_short", "short")]),
+                "Tokens per response, by mode",
+                [("response_length_think", "think"), ("response_length_short", "short")]),
             chart("Reward", [("reward_mean", "reward")]),
         ]
     }
 
-    /// One colour a metric; the second run's lines are dashed.
+    /// A chart with one colour per metric; the lines of the second run are dashed.
     private func chart(
         _ title: String, _ metrics: [(name: String, label: String)], range: ClosedRange<Double>? = nil
     ) -> String {

@@ -1,7 +1,8 @@
 import OrderedJSON
 
-/// Text for a page, with what HTML takes for markup escaped.
+/// Text, data and tables for an HTML page.
 enum HTML {
+    /// The text with the characters of markup escaped.
     static func escape(_ text: String) -> String {
         var result = ""
         result.reserveCapacity(text.utf8.count)
@@ -18,12 +19,14 @@ enum HTML {
         return result
     }
 
-    /// JSON inside a script element: nothing in it can close the element.
+    /// A script element with JSON, in which "<" is escaped so that no value can close the element.
     static func data(_ json: JSON) -> String {
         "<script type=\"application/json\">\(json.serialized().replacing("<", with: "\\u003c"))</script>"
     }
 
-    /// A table; the first column names the row. Columns of text stand left, columns of numbers right.
+    /// A table whose first column names the row.
+    ///
+    /// Columns of text are aligned left, columns of numbers right.
     static func table(_ headings: [String], _ rows: [[String]], caption: String? = nil) -> String {
         let isText = headings.indices.map { column in
             column == 0 || !rows.allSatisfy { column >= $0.count || isNumber($0[column]) }
@@ -48,14 +51,14 @@ enum HTML {
         return result + "</tbody></table></div>"
     }
 
-    /// Whether a cell begins like a number, or is empty or a dash.
+    /// Whether a cell is empty, a dash, or begins like a number.
     private static func isNumber(_ cell: String) -> Bool {
         guard let first = cell.first else { return true }
         return first.isNumber || (["-", "–", "∞"].contains(first) && !cell.contains { $0.isLetter })
     }
 }
 
-/// A coordinate in a drawing: two decimals are finer than any screen.
+/// A coordinate in a drawing, with at most two decimals.
 func svg(_ value: Double) -> String {
     let scaled = (value * 100).rounded() / 100
     return scaled == scaled.rounded() ? String(Int(scaled)) : "\(scaled)"

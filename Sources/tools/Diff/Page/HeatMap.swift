@@ -1,14 +1,14 @@
-/// A table of numbers as squares, each as dark as its number is large.
+/// A table of numbers as squares; larger numbers are darker.
 struct HeatMap {
-    /// Over the drawing.
+    /// The caption above the drawing.
     let title: String
     let rows: [String]
     let columns: [String]
-    /// `[rows][columns]`; nil where there is nothing.
+    /// `[rows][columns]`; nil for an empty place.
     let values: [[Double?]]
-    /// What a square says when it is pointed at.
+    /// The tooltip of a square.
     let text: (_ row: Int, _ column: Int) -> String
-    /// What a person who cannot see the drawing is told.
+    /// The description for screen readers.
     let summary: String
 
     private static let cell = 22.0
@@ -25,13 +25,14 @@ struct HeatMap {
                 "<text class=\"tick\" x=\"\(svg(left - 6))\" y=\"\(svg(y))\" dy=\"0.32em\" text-anchor=\"end\">"
                 + "\(HTML.escape(name))</text>"
         }
-        // Labels must not touch: as many as there is room for.
+        // Labels must not touch, so some columns go without.
         let labelWidth = Double(columns.map(\.count).max() ?? 0) * 7 + 8
         let every = max(1, Int((labelWidth / Self.cell).rounded(.up)))
         for column in stride(from: 0, to: columns.count, by: every) {
             let x = left + (Double(column) + 0.5) * Self.cell
             drawing +=
-                "<text class=\"tick\" x=\"\(svg(x))\" y=\"16\" text-anchor=\"middle\">\(HTML.escape(columns[column]))</text>"
+                "<text class=\"tick\" x=\"\(svg(x))\" y=\"16\" text-anchor=\"middle\">"
+                + "\(HTML.escape(columns[column]))</text>"
         }
         for row in rows.indices {
             for column in columns.indices {
@@ -44,13 +45,14 @@ struct HeatMap {
                     + "<title>\(HTML.escape(text(row, column)))</title></rect>"
             }
         }
-        // The last label may reach past its square.
+        // The last label can extend past its square.
         let width = left + Double(columns.count) * Self.cell + max(4, labelWidth / 2 - Self.cell / 2)
         let height = Self.top + Double(rows.count) * Self.cell + 4
         return """
-            <figure class="wide" tabindex="0"><figcaption>\(HTML.escape(title)); darkest \
-            \(HTML.escape(Format.number(highest)))</figcaption><svg class="fixed" viewBox="0 0 \(svg(width)) \(svg(height))" \
-            width="\(svg(width))" height="\(svg(height))" role="img" aria-label="\(HTML.escape(summary))">\(drawing)</svg></figure>
+            <figure class="wide" tabindex="0"><figcaption>\(HTML.escape(title)); darkest: \
+            \(HTML.escape(Format.number(highest)))</figcaption>\
+            <svg class="fixed" viewBox="0 0 \(svg(width)) \(svg(height))" width="\(svg(width))" \
+            height="\(svg(height))" role="img" aria-label="\(HTML.escape(summary))">\(drawing)</svg></figure>
             """
     }
 }

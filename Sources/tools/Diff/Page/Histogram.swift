@@ -1,11 +1,12 @@
 import OrderedJSON
 
-/// How many prompts lie where between 0 and 1, one drawing a snapshot; a slider goes through them where the page's
-/// script runs, the last one is shown where it does not.
+/// Histograms of the prompts' probabilities from 0 to 1, one per snapshot.
+///
+/// A slider switches between the snapshots; without scripts the last one is shown.
 struct Histogram {
     let title: String
     let labels: [String]
-    /// `[snapshots][bins]`
+    /// The number of prompts, `[snapshots][bins]`.
     let counts: [[Int]]
 
     private static let bottom = 150.0
@@ -20,7 +21,7 @@ struct Histogram {
             drawing +=
                 "<rect class=\"bar c0\" x=\"\(svg(Self.left + Double(bin) * Self.barWidth + 1))\" "
                 + "y=\"\(svg(Self.bottom - height))\" width=\"\(svg(Self.barWidth - 2))\" height=\"\(svg(height))\">"
-                + "<title>\(count) prompts</title></rect>"
+                + "<title>\(Format.counted(count, "prompt"))</title></rect>"
         }
         let width = Self.left + Double(last.count) * Self.barWidth
         for tick in 0...4 {

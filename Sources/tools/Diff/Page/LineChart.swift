@@ -1,13 +1,13 @@
 import Foundation
 import OrderedJSON
 
-/// Curves over steps as one figure: drawn here, with hover values by the page's script.
+/// Curves over steps as one figure; the script of the page shows values under the pointer.
 struct LineChart {
     struct Series {
         let name: String
         let x: [Int]
         let y: [Double]
-        /// Which of the page's colours, from 0.
+        /// The index of a colour of the page, from 0.
         let color: Int
         var isDashed = false
     }
@@ -53,7 +53,7 @@ struct LineChart {
             """
     }
 
-    /// One path a run of finite values; a value alone is a dot.
+    /// One path per sequence of finite values; a single value is drawn as a dot.
     private static func path(_ line: Series, _ horizontal: ChartScale, _ vertical: ChartScale) -> String {
         var path = ""
         var dots = ""
@@ -84,7 +84,7 @@ struct LineChart {
         return "<ul class=\"legend\">\(items.joined())</ul>"
     }
 
-    /// What a person who cannot see the drawing is told.
+    /// The description for screen readers.
     private func summary(_ series: [Series]) -> String {
         let parts = series.map { line in
             let finite = zip(line.x, line.y).filter { $0.1.isFinite }

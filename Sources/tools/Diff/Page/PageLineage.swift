@@ -1,7 +1,7 @@
 import CheckpointIO
 import OrderedJSON
 
-/// The story of a state, oldest first.
+/// The lineage of a state as a list, oldest entry first.
 enum PageLineage {
     static func html(_ entries: [LineageEntry], _ digest: String) -> String {
         guard !entries.isEmpty else { return "" }
@@ -11,8 +11,8 @@ enum PageLineage {
             let details =
                 options.count > 2
                 ? "<details><summary>options</summary><pre>\(HTML.escape(options))</pre></details>" : ""
-            return
-                "<li><strong>\(HTML.escape(entry.operation))</strong>\(parent), \(HTML.escape(entry.tool))\(details)</li>"
+            return "<li><strong>\(HTML.escape(entry.operation))</strong>\(parent), \(HTML.escape(entry.tool))"
+                + "\(details)</li>"
         }
         return
             "<ol class=\"timeline\">\(items.joined())<li>this state: <code>\(HTML.escape(Format.shortDigest(digest)))"

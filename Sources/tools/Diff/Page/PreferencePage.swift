@@ -1,19 +1,21 @@
 import Foundation
 import Surgery
 
-/// Mode preference of two states on a page.
+/// The mode preference of two states on an HTML page.
 enum PreferencePage {
-    static func html(_ change: ModePreferenceChange) -> String {
+    /// Means, histograms, levels and prompts of A and B, whose snapshots are called `labels`.
+    static func html(_ change: ModePreferenceChange, labels: [String]) -> String {
         let histogram = change.histogram()
         var html =
             "<p>P(&lt;think&gt;) \(Format.number(change.meanThinkA)) → \(Format.number(change.meanThinkB)), "
             + "P(&lt;short&gt;) \(Format.number(change.meanShortA)) → \(Format.number(change.meanShortB)), over "
-            + "\(change.prompts.count) probe prompts; \(change.changedSides.count) changed sides. Entropy of the choice "
+            + "\(Format.counted(change.prompts.count, "probe prompt")); \(change.changedSides.count) changed sides. "
+            + "Entropy of the choice "
             + "\(Format.number(change.meanEntropyA)) → \(Format.number(change.meanEntropyB)) nats.</p>"
         html += "<div class=\"grid-of-charts\">"
         html +=
             Histogram(
-                title: "Prompts by P(<think>)", labels: ["A, step \(change.stepA)", "B, step \(change.stepB)"],
+                title: "Prompts by P(<think>)", labels: zip(["A", "B"], labels).map { "\($0), \($1)" },
                 counts: [histogram.a, histogram.b]
             ).html
         html += "</div>"
@@ -27,7 +29,7 @@ enum PreferencePage {
                 change.prompts.map { ($0.text, $0.level, $0.thinkA, $0.thinkB, $0.changedSides) }, from: "A", to: "B")
     }
 
-    /// Probe prompts by how far they moved; the page's script sorts by any column.
+    /// A table of probe prompts, largest change first; the script of the page sorts it by any column.
     static func promptTable(
         _ prompts: [(text: String, level: String, before: Double, after: Double, changed: Bool)], from: String,
         to: String
@@ -42,10 +44,11 @@ enum PreferencePage {
                 + "<td>\(prompt.changed ? "yes" : "")</td></tr>"
         }
         return
-            "<div class=\"wide\" tabindex=\"0\"><table class=\"sortable\"><caption>Probe prompts, the one that moved furthest first</caption>"
+            "<div class=\"wide\" tabindex=\"0\"><table class=\"sortable\">"
+            + "<caption>Probe prompts, largest change first</caption>"
             + "<thead><tr><th scope=\"col\" class=\"text\">prompt</th><th scope=\"col\">level</th>"
             + "<th scope=\"col\">P(&lt;think&gt;) \(HTML.escape(from))</th><th scope=\"col\">\(HTML.escape(to))</th>"
-            + "<th scope=\"col\">change</th><th scope=\"col\">other side</th></tr></thead><tbody>\(rows.joined())</tbody>"
-            + "</table></div>"
+            + "<th scope=\"col\">change</th><th scope=\"col\">changed sides</th></tr></thead>"
+            + "<tbody>\(rows.joined())</tbody></table></div>"
     }
 }

@@ -1,8 +1,8 @@
 import Surgery
 
-/// The heat maps of weights.
+/// Heat maps of how far weights moved.
 enum WeightMaps {
-    /// Roles against layers: how far each moved between two states.
+    /// The change between two states, by role and layer.
     static func byLayerAndRole(_ report: ComparisonReport) -> String {
         let cells = report.cells.filter { $0.layer != nil }
         let roles = TensorRole.allCases.filter { role in cells.contains { $0.role == role } }
@@ -15,30 +15,31 @@ enum WeightMaps {
             title: "‖Δ‖/‖A‖ by role and layer", rows: roles.map(\.rawValue), columns: layers.map(String.init),
             values: table.map { $0.map { $0?.relativeChange } },
             text: { row, column in
-                "layer \(column) \(roles[row].rawValue): moved \(Format.number(table[row][column]?.relativeChange ?? .nan)), "
+                "layer \(column) \(roles[row].rawValue): "
+                    + "moved \(Format.number(table[row][column]?.relativeChange ?? .nan)), "
                     + "\(Format.percent(table[row][column]?.identicalFraction ?? .nan, decimals: 1)) bit-identical"
             },
-            summary: "Change by layer and role. Most: layer \(most?.layer ?? 0) \(most?.role.rawValue ?? ""), "
+            summary: "Change by layer and role. Largest: layer \(most?.layer ?? 0) \(most?.role.rawValue ?? ""), "
                 + "\(Format.number(most?.statistics.relativeChange ?? .nan)) of its norm"
         ).html
     }
 
-    /// Layers against the saved states of a run: which moved when.
-    static func byLayerAndTime(_ course: WeightTrajectory) -> String {
-        let rows = course.layers.map { $0.map { "layer \($0)" } ?? "outside" }
-        let values = course.layers.map { course.changes(ofLayer: $0) }
+    /// The change of each layer between the saved states of a run.
+    static func byLayerAndTime(_ trajectory: WeightTrajectory) -> String {
+        let rows = trajectory.layers.map { $0.map { "layer \($0)" } ?? "embeddings, norm, head" }
+        let values = trajectory.layers.map { trajectory.changes(ofLayer: $0) }
         let highest = values.indices.max { (values[$0].max() ?? 0) < (values[$1].max() ?? 0) } ?? 0
         let when = values.isEmpty ? 0 : values[highest].indices.max { values[highest][$0] < values[highest][$1] } ?? 0
         guard !values.isEmpty else { return "" }
         return HeatMap(
-            title: "‖Δ‖/‖A‖ of each layer up to the step above, from the state before", rows: rows,
-            columns: course.intervals.map { String($0.to) }, values: values.map { $0.map { $0 } },
+            title: "‖Δ‖/‖A‖ of each layer from the previous saved state to the step above", rows: rows,
+            columns: trajectory.intervals.map { String($0.to) }, values: values.map { $0.map { $0 } },
             text: { row, column in
-                "\(rows[row]), step \(course.intervals[column].from) to \(course.intervals[column].to): moved "
+                "\(rows[row]), step \(trajectory.intervals[column].from) to \(trajectory.intervals[column].to): moved "
                     + Format.number(values[row][column])
             },
-            summary: "Change by layer and saved state. Most: \(rows[highest]), from step "
-                + "\(course.intervals[when].from) to \(course.intervals[when].to), "
+            summary: "Change by layer and saved state. Largest: \(rows[highest]), from step "
+                + "\(trajectory.intervals[when].from) to \(trajectory.intervals[when].to), "
                 + "\(Format.number(values[highest][when])) of its norm"
         ).html
     }

@@ -16,12 +16,12 @@ struct DiffCommand: ParsableCommand {
               ckpt diff rl/ --html report.html
               ckpt diff degrpo/ grpo/
 
-            Two files are compared: architecture, tokenizer, lineage, tensors, control tokens, mode preference and what \
-            the run's metrics did in between. --probe asks both models now: which mode they prefer, and where their \
-            predictions of the next token part. A run's folder, or more than two files, shows the whole curve and \
-            which layers moved when; two folders, two curves side by side.
+            Two files are compared by architecture, tokenizer, lineage, tensors, control tokens, mode preference and \
+            the metrics of the run between them. --probe also runs both models and shows which mode they prefer and \
+            where their predictions of the next token differ most. A run's folder, or more than two files, shows the \
+            curve of the run and when each layer moved; two folders show two curves side by side.
 
-            Exit status: 0 the same model, 1 different, 2 an error. A curve exits 0.
+            Exit status: 0 the same model, 1 different models, 2 an error. Curves exit with 0.
             """)
 
     @Argument(
@@ -31,23 +31,23 @@ struct DiffCommand: ParsableCommand {
 
     @Option(
         name: .customLong("tensor"),
-        help: ArgumentHelp("Compare only tensors of that name; * stands for anything.", valueName: "pattern"))
+        help: ArgumentHelp("Compare only tensors with this name; * matches any characters.", valueName: "pattern"))
     var pattern: String?
 
     @Option(
         help: ArgumentHelp(
-            "Ask both models about up to 64 of these problems or pairs (JSON lines); the other half of a pair adds its answers.",
+            "Run both models on up to 64 of these problems or pairs (JSON lines), and on the answers of pairs.",
             valueName: "file"), completion: .file(extensions: ["jsonl", "json"]))
     var probe: String?
 
-    @Flag(help: "Leave out of a curve which layers moved when: that reads every state.")
+    @Flag(help: "Do not show when each layer moved, which takes reading every state of a curve.")
     var noWeights = false
 
     @Flag(help: "Print the report as JSON.")
     var json = false
 
     @Option(
-        help: ArgumentHelp("Also write the report as one self-contained page with plots.", valueName: "file"),
+        help: ArgumentHelp("Also write the report as a self-contained HTML page with plots.", valueName: "file"),
         completion: .file(extensions: ["html"]))
     var html: String?
 
@@ -112,14 +112,14 @@ struct DiffCommand: ParsableCommand {
         bar.begin()
         defer { bar.finish() }
         let behavior = try BehaviorComparison(a, b, probe: path, progress: { bar.update($0) })
-        // What was measured now stands, also where it is that one of the two has no preference.
+        // The measurement replaces the recorded snapshots, even if one of the models has no preference.
         report.modePreference = behavior.preferenceA.flatMap { left in
             behavior.preferenceB.flatMap { ModePreferenceChange(left, $0) }
         }
         return behavior
     }
 
-    /// One curve, with what the weights did between its states.
+    /// Shows one curve and the changes of the weights between its states.
     private func show(_ name: String, _ files: [CheckpointFile]) throws {
         var curve = try RunCurve(files: files, path: name)
         if !noWeights {
@@ -141,7 +141,7 @@ struct DiffCommand: ParsableCommand {
         }
     }
 
-    /// Complete or not at all: the page gets its name when it is written.
+    /// Writes the page atomically.
     private func writePage(_ text: @autoclosure () -> String) throws {
         guard let html else { return }
         do {

@@ -13,17 +13,20 @@ struct InspectCommand: ParsableCommand {
               ckpt inspect rl/step-000005.h5 history/rl > curves.tsv
               ckpt inspect model.h5 chat_template
 
-            Without a path: the model, its sizes, tokenizer, lineage, training state, the last of its history and its \
-            mode preference, read without touching the tensors. A path is a tensor's name or the beginning of several, \
-            which are read for their statistics; history/PHASE or probe, whose columns are printed with tabs between; or \
-            config, generation_config, chat_template, training/state, lineage, tokenizer/json or tokenizer/config, \
-            printed as they are.
+            Without a path, shows the model, its sizes, tokenizer, lineage, training state, latest metrics and mode \
+            preference, without reading the tensors.
+
+            A path selects one part: a tensor, or all tensors whose names begin with it, to show statistics of their \
+            values; history/PHASE or probe, to print a table with tab-separated columns; or config, generation_config, \
+            chat_template, training/state, lineage, tokenizer/json or tokenizer/config, to print that text unchanged.
             """)
 
-    @Argument(help: ArgumentHelp("The checkpoint.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
+    @Argument(
+        help: ArgumentHelp("The checkpoint to show.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var file: String
 
-    @Argument(help: ArgumentHelp("A tensor, the beginning of several names, a table or a text.", valueName: "path"))
+    @Argument(
+        help: ArgumentHelp("A tensor, the beginning of several tensor names, a table or a text.", valueName: "path"))
     var path: String?
 
     @Flag(help: "Read all tensors and show their statistics.")
@@ -36,7 +39,7 @@ struct InspectCommand: ParsableCommand {
         let file = try CheckpointFile(path: file)
         if let path {
             if let text = try Self.text(at: path, in: file) {
-                guard !json else { throw InspectError.textIsNoTable(path) }
+                guard !json else { throw InspectError.textAsJSON(path) }
                 return print(text)
             }
             if let table = try ColumnTable(at: path, in: file) {
@@ -74,8 +77,9 @@ struct InspectCommand: ParsableCommand {
         }
     }
 
-    /// One of the file's texts, verbatim; nil where the path names none.
-    /// - Throws: where the file lacks that text.
+    /// The text of the file that `path` names; nil if it does not name a text.
+    ///
+    /// - Throws: `InspectError.absent` if the file does not have that text.
     private static func text(at path: String, in file: CheckpointFile) throws -> String? {
         let metadata = file.metadata
         let texts: [String: String?] = [
@@ -90,7 +94,9 @@ struct InspectCommand: ParsableCommand {
         return text
     }
 
-    /// The tensor of that name or HDF5 path, or those whose names begin with it at a dot.
+    /// The tensor whose name or HDF5 path is `path`, or all tensors whose names begin with `path` and a separator.
+    ///
+    /// - Throws: `CheckpointError.noTensor` if there is none.
     private static func tensors(at path: String, in file: CheckpointFile) throws -> [StoredTensor] {
         let all = TensorGroup.allCases.flatMap { file.tensors(in: $0) }
         let path = file.metadata.tiedTensors[path] ?? path
@@ -106,12 +112,12 @@ struct InspectCommand: ParsableCommand {
 
 enum InspectError: Error, CustomStringConvertible {
     case absent(file: String, path: String)
-    case textIsNoTable(String)
+    case textAsJSON(String)
 
     var description: String {
         switch self {
-        case .textIsNoTable(let path): "--json: \(path) is printed as it is; leave --json out"
-        case .absent(let file, let path): "\(file): has no \(path); `ckpt inspect` without a path shows what there is"
+        case .textAsJSON(let path): "--json: \(path) is a text, which is printed unchanged; leave out --json"
+        case .absent(let file, let path): "\(file): has no \(path); `ckpt inspect` without a path shows what it has"
         }
     }
 }
