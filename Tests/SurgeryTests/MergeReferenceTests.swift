@@ -4,7 +4,7 @@ import OrderedJSON
 import Surgery
 import Testing
 
-/// The same tensors through mergekit (Fixtures/make_merge.py).
+/// Compares merges with those of mergekit (Fixtures/make_merge.py).
 @Suite struct MergeReferenceTests {
     let folder: TemporaryFolder
 

@@ -4,7 +4,7 @@ import Surgery
 import Testing
 import Tokenization
 
-/// Templates that put `<think>` into the generation prompt.
+/// Templates that prefill `<think>` in the generation prompt.
 @Suite struct PrefillEditorTests {
     let folder: TemporaryFolder
 
@@ -24,7 +24,7 @@ import Tokenization
         return (try CheckpointFile(path: folder.file("out.h5")), report)
     }
 
-    @Test func isFoundAndExplained() throws {
+    @Test func aPrefillIsReported() throws {
         let (file, report) = try add(Self.prefilling, fixes: false)
         #expect(report.templatePrefill == "<think>")
         #expect(!report.templateWasFixed)
@@ -32,11 +32,11 @@ import Tokenization
         #expect(
             report.notes == [
                 "the chat template ends the generation prompt with <think>, so the model cannot choose a mode; "
-                    + "give --fix-template to take it out"
+                    + "give --fix-template to remove it"
             ])
     }
 
-    @Test func isTakenOutAndNothingElse() throws {
+    @Test func onlyThePrefillIsRemoved() throws {
         let (file, report) = try add(Self.prefilling, fixes: true)
         #expect(report.templateWasFixed)
         let fixed = try #require(file.metadata.chatTemplate)
@@ -47,7 +47,7 @@ import Tokenization
                 == "<s><|user|>Hi<|assistant|>")
     }
 
-    @Test func aSecondMentionIsLeftAlone() throws {
+    @Test func otherOccurrencesStay() throws {
         let template =
             "{% for message in messages %}{{ '<think>' if message['role'] == 'system' }}<|user|>{{ message['content'] }}"
             + "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n<think>\n{% endif %}"
@@ -57,7 +57,7 @@ import Tokenization
         #expect(file.metadata.chatTemplate?.contains("<|assistant|>\n{% endif %}") == true)
     }
 
-    @Test func aTemplateWithoutOneStaysAsItIs() throws {
+    @Test func aTemplateWithoutPrefillStays() throws {
         let template = try #require(TinyModel().template)
         let (file, report) = try add(template, fixes: true)
         #expect(report.templatePrefill == nil)

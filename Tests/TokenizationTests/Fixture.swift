@@ -1,7 +1,7 @@
 import Foundation
 import OrderedJSON
 
-/// Files that the scripts in `Fixtures` wrote.
+/// Reads the files that the scripts in `Fixtures` generate.
 enum Fixture {
     static func path(_ name: String, from file: String = #filePath) -> String {
         URL(fileURLWithPath: file).deletingLastPathComponent().appendingPathComponent("Fixtures/\(name)").path

@@ -3,9 +3,9 @@ import Testing
 import Tokenization
 
 @Suite struct TokenTextTableTests {
-    /// A byte-level vocabulary, one with added tokens far behind it, and one of `<0xHH>` with a sequence of decoders.
+    /// Covers byte-level vocabularies, distant added tokens, and `<0xHH>` tokens with a sequence of decoders.
     @Test(arguments: ["smollm", "qwen2", "llama3", "sentencepiece-like", "gpt2-prefixed"])
-    func agreesWithTheWholeTokenizer(name: String) throws {
+    func agreesWithTheTokenizer(name: String) throws {
         let json = try Fixture.bytes("\(name).tokenizer.json")
         let tokenizer = try Tokenizer(json: json)
         let texts = try TokenTextTable(JSONMembers(json[...]))
@@ -13,7 +13,7 @@ import Tokenization
         #expect(texts.addedTokens == tokenizer.addedTokens)
         var known = 0
         for id in -1...tokenizer.vocabularySize {
-            // Decoding gives the normalized text of an added token that is looked for there; this gives its own.
+            // `decode` returns the normalized text of an added token with `normalized`, the table its original text.
             let added = tokenizer.addedTokens.first { $0.id == id }?.content
             let expected = added ?? (tokenizer.token(of: id) == nil ? nil : tokenizer.decode([id]))
             #expect(texts.text(of: id) == expected)
@@ -22,7 +22,7 @@ import Tokenization
         #expect(known > 200)
     }
 
-    @Test func saysWhatIsNotThere() throws {
+    @Test func missingVocabularyAndErrors() throws {
         let none = try TokenTextTable(
             JSONMembers(Array(#"{"model": {"type": "Unigram", "vocab": [["a", -1.5]]}}"#.utf8)[...]))
         #expect(none.vocabularySize == 0)
