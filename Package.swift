@@ -105,7 +105,8 @@ let package = Package(
         // The library that stock tools read HDF5 with; the program itself does without it.
         systemLibrary("CHDF5", in: "Tests", pkgConfig: "hdf5", apt: "libhdf5-dev"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
-        tests(of: "Tokenization", ["OrderedJSON", "Jinja", "CheckpointIO"], fixtures: true),
+        tests(of: "Jinja", ["OrderedJSON"], fixtures: true),
+        tests(of: "Tokenization", ["OrderedJSON", "CheckpointIO"], fixtures: true),
         tests(of: "Transformer", ["OrderedJSON", "Parallel", "CheckpointIO"], fixtures: true),
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         tests(

@@ -1,22 +1,24 @@
 import OrderedJSON
 
-/// A Jinja template as transformers renders it.
+/// A Jinja template in the dialect of transformers' chat templates.
 ///
-/// The template is parsed and checked as a whole when it is made: a tag, filter or test that this interpreter does not
-/// know is refused with its line and column. Rendering is bounded in time, memory, depth and output, because templates
-/// come with models from anywhere; it reads nothing but its arguments (and the clock, for `strftime_now`).
+/// Parsing checks the whole template: an unsupported tag, filter or test is rejected with its line and column. Templates
+/// are untrusted input, so rendering is bounded in time, memory, depth and output, and reads only its arguments and the
+/// clock (`strftime_now`).
 public struct Template: Sendable {
     private let source: [Unicode.Scalar]
     private let statements: [TemplateStatement]
 
-    /// The longest template that is accepted, in UTF-8 bytes; far longer than any published one.
+    /// The longest accepted template in UTF-8 bytes, far longer than any published one.
     static let maximumLength = 1 << 20
 
-    /// - Throws: `TemplateError`.
+    /// Parses and checks a template.
+    ///
+    /// - Throws: `TemplateError` of kind `syntax` or `limit`.
     public init(_ source: String) throws {
         guard source.utf8.count <= Self.maximumLength else {
             throw TemplateError(
-                kind: .limit, reason: "a template of more than \(Self.maximumLength >> 20) MiB", line: 1, column: 1)
+                kind: .limit, reason: "the template is longer than \(Self.maximumLength >> 20) MiB", line: 1, column: 1)
         }
         self.source = TemplateLexer.normalized(source)
         do {
@@ -28,8 +30,8 @@ public struct Template: Sendable {
 
     /// Renders the template.
     ///
-    /// - Parameter variables: the values that the template may name; any other name is undefined.
-    /// - Throws: `TemplateError`, also where the template calls `raise_exception`.
+    /// - Parameter variables: the values that the template can use; any other name is undefined.
+    /// - Throws: `TemplateError`, including when the template calls `raise_exception`.
     public func render(_ variables: [String: JSON]) throws -> String {
         do {
             return try TemplateEvaluator.render(statements, variables: variables.mapValues { TemplateValue($0) })

@@ -1,16 +1,16 @@
-/// What one rendering may use. Templates come with models from anywhere, so all of it is bounded.
+/// The limits of one rendering; templates are untrusted input.
 struct TemplateBudget {
-    /// Bytes of text read and made, elements visited (8) and nodes evaluated (16), together: bounds time and memory.
+    /// Remaining cost: 1 per byte of text read or made, 8 per element, 16 per node; bounds time and memory.
     private var steps = 100_000_000
-    /// Statements, expressions and macro calls inside each other.
+    /// Current nesting of statements, expressions and macro calls.
     private var depth = 0
 
     static let maximumDepth = 256
-    /// Bytes of the rendered prompt.
+    /// Maximum bytes of the rendered prompt.
     static let maximumOutput = 64 << 20
-    /// Elements of a `range`, as in the sandbox of Jinja.
+    /// Maximum elements of a `range`, as in Jinja's sandbox.
     static let maximumRange = 100_000
-    /// Lists inside each other.
+    /// Maximum nesting of lists and dictionaries.
     static let maximumNesting = 150
 
     mutating func spendNode() throws { try spend(16) }
@@ -29,10 +29,12 @@ struct TemplateBudget {
 
     mutating func leave() { depth -= 1 }
 
-    /// Pays for a text of this value before it is made.
+    /// Charges the text of a value before it is made.
     mutating func spendText(of value: TemplateValue) throws { try spend(value.approximateSize(limit: steps)) }
 
-    /// Admits a value into a container: only data, and not nested without bound, so that nothing refers to itself.
+    /// Checks that a value may be stored in a container.
+    ///
+    /// Only data of bounded nesting is allowed, so that no reference cycle can form.
     mutating func admit(_ value: TemplateValue, nesting: Int = 0) throws {
         try spend(8)
         guard nesting < Self.maximumNesting else { throw TemplateFault("lists nested too deeply", kind: .limit) }
@@ -42,7 +44,7 @@ struct TemplateBudget {
         case .dictionary(let members):
             for entry in members.entries { try admit(entry.value, nesting: nesting + 1) }
         case .namespace, .loop, .macro, .function, .method:
-            throw TemplateFault("\(value.kindName) cannot be kept inside another value")
+            throw TemplateFault("\(value.kindName) cannot be stored in another value")
         case .undefined, .none, .bool, .int, .double, .string: break
         }
     }

@@ -1,24 +1,28 @@
 import OrderedJSON
 
-/// Why a chat template cannot be used or did not render, and where in it.
-public struct TemplateError: Error, Equatable, CustomStringConvertible {
-    public enum Kind: Sendable, Equatable {
-        /// The text is no template, or uses what this interpreter does not know.
-        case syntax
-        /// The template ran into a mistake.
-        case evaluation
-        /// The template called `raise_exception`: it does not take this conversation.
-        case refusedByTemplate
-        /// The template needed more time, memory, output or depth than allowed.
-        case limit
-    }
+/// What kind of problem a `TemplateError` reports.
+public enum TemplateErrorKind: Sendable, Equatable {
+    /// The text is not a valid template or uses an unsupported construct.
+    case syntax
+    /// Evaluating an expression failed.
+    case evaluation
+    /// The template called `raise_exception` to reject the conversation.
+    case refusedByTemplate
+    /// The template exceeded the limit of time, memory, output or depth.
+    case limit
+}
 
-    public let kind: Kind
+/// Why a chat template cannot be used or failed to render, with its place in the source.
+public struct TemplateError: Error, Equatable, CustomStringConvertible {
+    public let kind: TemplateErrorKind
+    /// The cause in one line.
     public let reason: String
-    /// From 1; columns count characters.
+    /// The line, from 1.
     public let line: Int
+    /// The column in characters, from 1.
     public let column: Int
 
+    /// The place and the reason in one line.
     public var description: String {
         kind == .refusedByTemplate
             ? "the chat template refuses the conversation (line \(line), column \(column)): \(reason)"
@@ -26,14 +30,14 @@ public struct TemplateError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// An error inside the interpreter; its offset becomes line and column where the source is at hand.
+/// An error inside the interpreter, located by an offset that becomes a `TemplateError` with line and column.
 struct TemplateFault: Error {
-    var kind: TemplateError.Kind
+    var kind: TemplateErrorKind
     var reason: String
-    /// In scalars of the source; nil until a node that knows its place passes it on.
+    /// In scalars of the source; nil until a node adds its own.
     var offset: Int?
 
-    init(_ reason: String, kind: TemplateError.Kind = .evaluation, at offset: Int? = nil) {
+    init(_ reason: String, kind: TemplateErrorKind = .evaluation, at offset: Int? = nil) {
         self.kind = kind
         self.reason = reason
         self.offset = offset
@@ -53,7 +57,7 @@ struct TemplateFault: Error {
             line += 1
             lineStart = index + 1
         }
-        // One line, whatever the template put into it; its own line breaks part words.
+        // The template's message may contain line breaks and control characters.
         let words = reason.split(whereSeparator: \.isNewline).joined(separator: " ").onOneLine()
         return TemplateError(kind: kind, reason: words, line: line, column: offset - lineStart + 1)
     }

@@ -1,4 +1,4 @@
-/// What can stand behind `|`, as in Jinja; `tojson` as in transformers.
+/// Jinja's filters, with `tojson` as in transformers.
 enum TemplateFilters {
     static let names: Set<String> = [
         "abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "indent", "int", "items", "join",
@@ -33,7 +33,7 @@ enum TemplateFilters {
             result = try applyToText(name, try evaluator.text(value), &arguments, &evaluator)
         case "abs", "int", "float", "round": result = try applyToNumber(name, value, &arguments)
         case "map", "select", "reject", "selectattr", "rejectattr":
-            // Jinja looks into what is true only: none counts as no elements here.
+            // As in Jinja, a false value such as none has no elements.
             let elements = value.isTrue ? try evaluator.elements(of: value) : []
             result = try applyToEach(name, elements, &arguments, &evaluator)
         case "dictsort":
@@ -83,7 +83,7 @@ enum TemplateFilters {
             let new = try arguments.string("s_new", of: name)
             let limit = try arguments.integer("count", of: name, default: -1)
             return .string(
-                try TemplateMethods.replaced(text, old, new, limit < 0 ? .max : limit, &evaluator.budget))
+                try TemplateStringMethods.replaced(text, old, new, limit < 0 ? .max : limit, &evaluator.budget))
         case "indent": return .string(try indented(text, &arguments, &evaluator.budget))
         default:
             let characters = try arguments.next("chars").flatMap { chars -> String? in
@@ -145,7 +145,7 @@ enum TemplateFilters {
             return Double(TemplateText.stripped(text, nil)).map { .double($0) } ?? fallback
         case "abs":
             if let integer = value.integer {
-                guard integer != .min else { throw TemplateFault("a number beyond 64 bits") }
+                guard integer != .min else { throw TemplateFault("the number does not fit in 64 bits") }
                 return .int(Swift.abs(integer))
             }
             if let number = value.number { return .double(Swift.abs(number)) }
@@ -187,7 +187,7 @@ enum TemplateFilters {
             if let path = arguments.next("attribute") {
                 picked = try elements.map { try attribute(path, of: $0) }
             }
-            return .string(try TemplateMethods.join(picked, with: separator, &evaluator, onlyStrings: false))
+            return .string(try TemplateStringMethods.join(picked, with: separator, &evaluator, onlyStrings: false))
         case "sum":
             let path = arguments.next("attribute")
             var total = arguments.next("start") ?? .int(0)
@@ -215,7 +215,7 @@ enum TemplateFilters {
         _ keyed: [(key: TemplateValue, element: TemplateValue)], _ caseSensitive: Bool,
         _ budget: inout TemplateBudget
     ) throws -> [TemplateValue] {
-        var seen: Set<TemplateDictionary.Key> = []
+        var seen: Set<TemplateKey> = []
         var result: [TemplateValue] = []
         for (key, element) in keyed {
             try budget.spendText(of: key)
@@ -229,7 +229,7 @@ enum TemplateFilters {
         return value
     }
 
-    /// In order of key, equal ones as they were.
+    /// Sorts by key; the sort is stable.
     private static func sorted(
         _ keyed: [(key: TemplateValue, element: TemplateValue)], _ caseSensitive: Bool, _ reverse: Bool,
         _ budget: inout TemplateBudget
@@ -250,7 +250,7 @@ enum TemplateFilters {
         return items.map(\.element)
     }
 
-    /// A member by name or number, or by several with dots between.
+    /// A member by name, index or dotted path.
     private static func attribute(_ path: TemplateValue, of element: TemplateValue) throws -> TemplateValue {
         var value = element
         let parts = path.integer.map { [String($0)] } ?? TemplateText.split(path.text, by: ".", limit: 64)

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What templates can call by name.
+/// The global functions.
 enum TemplateFunctions {
     static let names = ["range", "namespace", "dict", "raise_exception", "strftime_now"]
 
@@ -57,7 +57,7 @@ enum TemplateFunctions {
         var value = start
         while step > 0 ? value < stop : value > stop {
             guard values.count < TemplateBudget.maximumRange else {
-                throw TemplateFault("a range of more than \(TemplateBudget.maximumRange)", kind: .limit)
+                throw TemplateFault("the range has more than \(TemplateBudget.maximumRange) elements", kind: .limit)
             }
             try budget.spend(8)
             values.append(.int(value))
@@ -68,10 +68,10 @@ enum TemplateFunctions {
         return .list(values)
     }
 
-    /// The present local time by a format of `strftime`.
+    /// The current local time in a `strftime` format.
     private static func date(_ arguments: inout TemplateCallArguments) throws -> String {
         let format = try arguments.string("format", of: "strftime_now")
-        guard format.utf8.count <= 256 else { throw TemplateFault("a date format of over 256 bytes", kind: .limit) }
+        guard format.utf8.count <= 256 else { throw TemplateFault("the date format is longer than 256 bytes", kind: .limit) }
         var now = time(nil)
         var parts = tm()
         localtime_r(&now, &parts)

@@ -1,6 +1,6 @@
 import OrderedJSON
 
-/// The filter `tojson`: Python's `json.dumps` as transformers calls it, without escaping for HTML.
+/// The filter `tojson`: Python's `json.dumps` as transformers calls it, without HTML escapes.
 enum TemplateJSON {
     static func filter(
         _ value: TemplateValue, _ arguments: inout TemplateCallArguments, _ evaluator: inout TemplateEvaluator

@@ -1,32 +1,34 @@
 import OrderedJSON
 
-/// Cuts a template into data and the tokens inside its tags, with the white-space rules of transformers:
-/// `trim_blocks`, `lstrip_blocks`, no trailing newline kept.
+enum TemplateTokenKind: Equatable {
+    /// Text outside tags.
+    case data(String)
+    case variableBegin, variableEnd, blockBegin, blockEnd
+    case name(String)
+    case string(String)
+    case integer(Int)
+    case float(Double)
+    case symbol(String)
+    case end
+}
+
+struct TemplateToken {
+    var kind: TemplateTokenKind
+    /// In scalars from the start of the source.
+    var offset: Int
+}
+
+/// Splits a template into data and the tokens inside tags.
+///
+/// White space follows transformers' settings: `trim_blocks`, `lstrip_blocks`, no trailing newline kept.
 struct TemplateLexer {
-    struct Token {
-        enum Kind: Equatable {
-            case data(String)
-            case variableBegin, variableEnd, blockBegin, blockEnd
-            case name(String)
-            case string(String)
-            case integer(Int)
-            case float(Double)
-            case symbol(String)
-            case end
-        }
-
-        var kind: Kind
-        /// In scalars from the start of the source.
-        var offset: Int
-    }
-
     private let source: [Unicode.Scalar]
     private var position = 0
-    private var tokens: [Token] = []
-    /// Whether what was read last ended a line, so that white space before a tag may stand at the start of one.
+    private var tokens: [TemplateToken] = []
+    /// Whether the current position starts a line, so that white space before a tag may be stripped.
     private var isLineStart = true
 
-    /// The source as positions count it: one kind of newline, and none at the very end.
+    /// Converts all newlines to `\n` and removes one at the end; offsets refer to this form.
     static func normalized(_ text: String) -> [Unicode.Scalar] {
         var result: [Unicode.Scalar] = []
         result.reserveCapacity(text.utf8.count)
@@ -43,10 +45,10 @@ struct TemplateLexer {
         return result
     }
 
-    static func tokens(of source: [Unicode.Scalar]) throws -> [Token] {
+    static func tokens(of source: [Unicode.Scalar]) throws -> [TemplateToken] {
         var lexer = TemplateLexer(source: source)
         try lexer.run()
-        lexer.tokens.append(Token(kind: .end, offset: source.count))
+        lexer.tokens.append(TemplateToken(kind: .end, offset: source.count))
         return lexer.tokens
     }
 
@@ -85,11 +87,11 @@ struct TemplateLexer {
             case "#": try skipComment(from: tag)
             case "%":
                 if try !readRaw(from: tag) {
-                    tokens.append(Token(kind: .blockBegin, offset: tag))
+                    tokens.append(TemplateToken(kind: .blockBegin, offset: tag))
                     try readExpression(isBlock: true, from: tag)
                 }
             default:
-                tokens.append(Token(kind: .variableBegin, offset: tag))
+                tokens.append(TemplateToken(kind: .variableBegin, offset: tag))
                 try readExpression(isBlock: false, from: tag)
             }
         }
@@ -103,11 +105,12 @@ struct TemplateLexer {
     private mutating func appendData(_ range: Range<Int>) {
         guard !range.isEmpty else { return }
         tokens.append(
-            Token(kind: .data(String(String.UnicodeScalarView(source[range]))), offset: range.lowerBound))
+            TemplateToken(kind: .data(String(String.UnicodeScalarView(source[range]))), offset: range.lowerBound))
     }
 
-    /// Where the text before a tag ends once white space is stripped: all of it before `-`; before a block or comment
-    /// that stands alone at the start of its line, the part on that line.
+    /// The end of the text before a tag once white space is stripped.
+    ///
+    /// A `-` strips all of it; a block or comment at the start of a line strips its indentation.
     private func dataEnd(_ range: Range<Int>, kind: Unicode.Scalar, sign: Unicode.Scalar?) -> Int {
         var end = range.upperBound
         if sign == "-" {
@@ -127,10 +130,10 @@ struct TemplateLexer {
             if try readEnd("#}", trimsNewline: true) { return }
             position += 1
         }
-        throw fault("a comment without end", at: tag)
+        throw fault("unterminated comment", at: tag)
     }
 
-    /// Reads the end of a tag here, if there is one, with what it strips behind it.
+    /// Reads the end of a tag, if it is here, and the white space it strips.
     private mutating func readEnd(_ end: String, trimsNewline: Bool) throws -> Bool {
         var index = position
         var sign: Unicode.Scalar?
@@ -150,7 +153,7 @@ struct TemplateLexer {
         return true
     }
 
-    /// Reads `{% raw %}…{% endraw %}` as data, if the tag is one.
+    /// Reads `{% raw %}…{% endraw %}` as data if the tag is `raw`.
     private mutating func readRaw(from tag: Int) throws -> Bool {
         var index = position
         func skipSpace() { while let scalar = at(index), TemplateText.isSpace(scalar) { index += 1 } }
@@ -185,7 +188,7 @@ struct TemplateLexer {
             }
             position += 1
         }
-        throw fault("a raw block without end", at: tag)
+        throw fault("unterminated raw block", at: tag)
     }
 
     private static let symbols = [
@@ -197,7 +200,7 @@ struct TemplateLexer {
         var open: [Unicode.Scalar] = []
         while let scalar = at(position) {
             if open.isEmpty, try readEnd(isBlock ? "%}" : "}}", trimsNewline: isBlock) {
-                tokens.append(Token(kind: isBlock ? .blockEnd : .variableEnd, offset: position))
+                tokens.append(TemplateToken(kind: isBlock ? .blockEnd : .variableEnd, offset: position))
                 return
             }
             if TemplateText.isSpace(scalar) {
@@ -206,31 +209,31 @@ struct TemplateLexer {
             }
             let offset = position
             if scalar == "'" || scalar == "\"" {
-                tokens.append(Token(kind: .string(try readString(scalar)), offset: offset))
+                tokens.append(TemplateToken(kind: .string(try readString(scalar)), offset: offset))
             } else if TemplateText.isDigit(scalar) {
-                tokens.append(Token(kind: try readNumber(), offset: offset))
+                tokens.append(TemplateToken(kind: try readNumber(), offset: offset))
             } else if scalar == "_" || scalar.properties.isXIDStart {
                 while let next = at(position), next == "_" || next.properties.isXIDContinue { position += 1 }
                 let name = String(String.UnicodeScalarView(source[offset..<position]))
-                tokens.append(Token(kind: .name(name), offset: offset))
+                tokens.append(TemplateToken(kind: .name(name), offset: offset))
             } else if let symbol = Self.symbols.first(where: { hasPrefix($0, at: position) }) {
                 switch symbol {
                 case "(", "[", "{": open.append(scalar)
                 case ")", "]", "}":
                     let opener: Unicode.Scalar = symbol == ")" ? "(" : symbol == "]" ? "[" : "{"
-                    guard open.popLast() == opener else { throw fault("\"\(symbol)\" closes nothing", at: offset) }
+                    guard open.popLast() == opener else { throw fault("unmatched \"\(symbol)\"", at: offset) }
                 default: break
                 }
                 position += symbol.unicodeScalars.count
-                tokens.append(Token(kind: .symbol(symbol), offset: offset))
+                tokens.append(TemplateToken(kind: .symbol(symbol), offset: offset))
             } else {
                 throw fault("unexpected character \"\(scalar)\"", at: offset)
             }
         }
-        throw fault("a tag without end", at: tag)
+        throw fault("unterminated tag", at: tag)
     }
 
-    private mutating func readNumber() throws -> Token.Kind {
+    private mutating func readNumber() throws -> TemplateTokenKind {
         let start = position
         let isMember = start > 0 && source[start - 1] == "."
         func digits(_ isValid: (Unicode.Scalar) -> Bool) -> String {
@@ -248,7 +251,7 @@ struct TemplateLexer {
         if source[start] == "0", let letter = at(start + 1), let radix = ["x": 16, "o": 8, "b": 2][letter.lowercased] {
             position += 2
             let text = digits { Character($0).hexDigitValue.map { $0 < radix } ?? false }
-            guard let value = Int(text, radix: radix) else { throw fault("a malformed number", at: start) }
+            guard let value = Int(text, radix: radix) else { throw fault("malformed number", at: start) }
             return .integer(value)
         }
         var text = digits(TemplateText.isDigit)
@@ -268,7 +271,7 @@ struct TemplateLexer {
             }
         }
         if isFloat, let value = Double(text) { return .float(value) }
-        guard !isFloat, let value = Int(text) else { throw fault("a number out of range", at: start) }
+        guard !isFloat, let value = Int(text) else { throw fault("the number is out of range", at: start) }
         return .integer(value)
     }
 
@@ -314,19 +317,19 @@ struct TemplateLexer {
                 text.append(letter)
             }
         }
-        throw fault("a string without end", at: start)
+        throw fault("unterminated string", at: start)
     }
 
     private mutating func readHexadecimal(_ count: Int, from start: Int) throws -> Unicode.Scalar {
         var value: UInt32 = 0
         for _ in 0..<count {
             guard let scalar = at(position), let digit = Character(scalar).hexDigitValue else {
-                throw fault("a malformed escape", at: start)
+                throw fault("malformed escape", at: start)
             }
             value = value << 4 | UInt32(digit)
             position += 1
         }
-        guard let scalar = Unicode.Scalar(value) else { throw fault("an escape that is no character", at: start) }
+        guard let scalar = Unicode.Scalar(value) else { throw fault("the escape is not a valid character", at: start) }
         return scalar
     }
 }

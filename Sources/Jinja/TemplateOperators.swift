@@ -1,4 +1,4 @@
-/// Arithmetic and comparison with Python's meaning.
+/// Arithmetic and comparison with Python's semantics.
 enum TemplateOperators {
     static func apply(
         _ operation: String, _ left: TemplateValue, _ right: TemplateValue, _ budget: inout TemplateBudget
@@ -49,12 +49,12 @@ enum TemplateOperators {
             result = left.dividedReportingOverflow(by: right)
             guard !result.overflow else { break }
             let remainder = left - result.partialValue * right
-            // Python rounds down, and the remainder has the sign of the divisor.
+            // Python rounds down, and the remainder takes the sign of the divisor.
             let isRoundedUp = remainder != 0 && (remainder < 0) != (right < 0)
             return .int(operation == "%" ? remainder + (isRoundedUp ? right : 0) : result.0 - (isRoundedUp ? 1 : 0))
         default: return try numbers(operation, Double(left), Double(right))
         }
-        guard !result.overflow else { throw TemplateFault("a number beyond 64 bits") }
+        guard !result.overflow else { throw TemplateFault("the number does not fit in 64 bits") }
         return .int(result.partialValue)
     }
 
@@ -122,11 +122,11 @@ enum TemplateOperators {
             return TemplateText.contains(needle, in: text)
         case .list(let elements), .tuple(let elements): return elements.contains { $0.isEqual(to: element) }
         case .dictionary(let members): return try members.value(for: element) != nil
-        default: throw TemplateFault("nothing can be \"in\" \(container.kindName)")
+        default: throw TemplateFault("\"in\" does not work on \(container.kindName)")
         }
     }
 
-    /// Less than, equal to or greater than zero.
+    /// Compares two values; the result is negative, zero or positive.
     static func order(_ left: TemplateValue, _ right: TemplateValue) throws -> Int {
         let left = try left.orFault()
         let right = try right.orFault()
@@ -134,7 +134,7 @@ enum TemplateOperators {
         if let left = left.number, let right = right.number { return left < right ? -1 : left > right ? 1 : 0 }
         switch (left, right) {
         case (.string(let left), .string(let right)):
-            // The order of bytes in UTF-8 is the order of code points.
+            // UTF-8 bytes sort like code points.
             if left.utf8.elementsEqual(right.utf8) { return 0 }
             return left.utf8.lexicographicallyPrecedes(right.utf8) ? -1 : 1
         case (.list(let left), .list(let right)), (.tuple(let left), .tuple(let right)):
@@ -142,14 +142,14 @@ enum TemplateOperators {
                 return try order(first, second)
             }
             return left.count - right.count
-        default: throw TemplateFault("\(left.kindName) and \(right.kindName) have no order")
+        default: throw TemplateFault("\(left.kindName) and \(right.kindName) cannot be ordered")
         }
     }
 
-    /// The positions that a Python slice visits.
+    /// The indices of a Python slice.
     static func indices(_ count: Int, _ start: Int?, _ stop: Int?, _ step: Int) throws -> [Int] {
         guard step != 0 else { throw TemplateFault("a slice cannot have step 0") }
-        // A longer step goes out of any list as well.
+        // Clamping prevents overflow; a longer step leaves any list, too.
         let step = max(min(step, count + 1), -count - 1)
         func clamped(_ bound: Int, _ lowest: Int, _ highest: Int) -> Int {
             min(max(bound < 0 ? bound + count : bound, lowest), highest)

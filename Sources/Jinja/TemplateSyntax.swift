@@ -1,4 +1,4 @@
-/// The tree of a template. Offsets are scalars from the start of the source.
+/// An expression of the syntax tree; `at` is an offset in scalars from the start of the source.
 indirect enum TemplateExpression: Sendable {
     case literal(TemplateLiteral)
     case name(String, at: Int)
@@ -11,7 +11,7 @@ indirect enum TemplateExpression: Sendable {
     case call(TemplateExpression, TemplateArguments, at: Int)
     case filter(TemplateExpression, TemplateFilter)
     case test(TemplateExpression, name: String, TemplateArguments, isNegated: Bool, at: Int)
-    /// Operators of one precedence from left to right, flat so that a long chain is not deep.
+    /// Left-associative operators of one precedence, flat so that long chains do not nest.
     case chain(TemplateExpression, [(operation: String, operand: TemplateExpression, at: Int)])
     case comparison(TemplateExpression, [(operation: String, operand: TemplateExpression, at: Int)])
     case concatenation([TemplateExpression], at: Int)
@@ -48,7 +48,7 @@ struct TemplateFilter: Sendable {
     var offset: Int
 }
 
-/// What `set` and `for` assign to.
+/// The target of `set`, `for` or `with`.
 indirect enum TemplateTarget: Sendable {
     case name(String)
     case attribute(String, String, at: Int)
@@ -83,7 +83,7 @@ indirect enum TemplateStatement: Sendable {
     /// `{% filter f %}…{% endfilter %}`
     case filtered([TemplateFilter], [TemplateStatement], at: Int)
     case with([(target: TemplateTarget, value: TemplateExpression)], [TemplateStatement], at: Int)
-    /// `{% generation %}…{% endgeneration %}`, which marks what the model says and renders as it is.
+    /// `{% generation %}…{% endgeneration %}`, which marks the assistant's text and renders its body unchanged.
     case generation([TemplateStatement])
     case leaveLoop
     case nextRound

@@ -1,4 +1,4 @@
-/// What can stand behind `is`.
+/// Jinja's tests, the names after `is`.
 enum TemplateTests {
     static let names: Set<String> = [
         "defined", "undefined", "none", "string", "number", "integer", "float", "boolean", "mapping", "iterable",

@@ -1,8 +1,8 @@
 import OrderedJSON
 
-/// Python's rules for characters and for writing values.
+/// Python's string operations and `repr`.
 enum TemplateText {
-    /// What `str.isspace` and `strip` take for white space.
+    /// Whether `str.isspace` and `strip` count a character as white space.
     static func isSpace(_ scalar: Unicode.Scalar) -> Bool {
         if scalar.value < 0x80 {
             return scalar == " " || (0x09...0x0D).contains(scalar.value) || (0x1C...0x1F).contains(scalar.value)
@@ -17,7 +17,7 @@ enum TemplateText {
         if value.isInfinite { return value < 0 ? "-inf" : "inf" }
         let text = "\(value)"
         guard abs(value) >= 1e16, !text.contains("e") else { return text }
-        // Swift writes some numbers over 1e16 in full, Python none.
+        // Swift prints some numbers above 1e16 without an exponent, Python never.
         var digits = Array(text.drop { $0 == "-" }.prefix { $0 != "." })
         let exponent = digits.count - 1
         while digits.count > 1, digits.last == "0" { digits.removeLast() }
@@ -77,10 +77,10 @@ enum TemplateText {
         return String(String.UnicodeScalarView(scalars[first..<last]))
     }
 
-    /// Where a byte string occurs, from the left, without overlap, at most `limit` times.
+    /// Offsets of the first `limit` non-overlapping occurrences, from the left.
     static func occurrences(of needle: [UInt8], in text: [UInt8], limit: Int = .max) -> [Int] {
         guard !needle.isEmpty, needle.count <= text.count else { return [] }
-        // Knuth, Morris and Pratt: linear whatever the texts are.
+        // Knuth–Morris–Pratt, which is linear for any input.
         var failure = [0]
         failure.reserveCapacity(needle.count)
         var length = 0
@@ -106,7 +106,7 @@ enum TemplateText {
         needle.utf8.isEmpty || !occurrences(of: Array(needle.utf8), in: Array(text.utf8), limit: 1).isEmpty
     }
 
-    /// `str.split` with a separator, at most `limit` cuts from the left.
+    /// `str.split` with a separator and at most `limit` splits.
     static func split(_ text: String, by separator: String, limit: Int) -> [String] {
         let bytes = Array(text.utf8)
         let needle = Array(separator.utf8)
@@ -120,11 +120,11 @@ enum TemplateText {
         return result
     }
 
-    /// `str.rsplit` with a separator, at most `limit` cuts from the right.
+    /// `str.rsplit` with a separator and at most `limit` splits.
     static func splitFromRight(_ text: String, by separator: String, limit: Int) -> [String] {
         let bytes = Array(text.utf8)
         let needle = Array(separator.utf8)
-        // Occurrences are taken from the right, so the search runs over both texts reversed.
+        // Searching the reversed texts finds occurrences from the right.
         let reversed = occurrences(of: needle.reversed(), in: bytes.reversed(), limit: limit)
         var result: [String] = []
         var end = bytes.count
@@ -137,7 +137,7 @@ enum TemplateText {
         return result.reversed()
     }
 
-    /// `str.split` at runs of white space, at most `limit` cuts.
+    /// `str.split` at runs of white space with at most `limit` splits.
     static func splitAtSpace(_ text: String, limit: Int) -> [String] {
         var result: [String] = []
         var rest = Array(text.unicodeScalars)[...]
@@ -169,7 +169,7 @@ enum TemplateText {
         return split(text, by: old, limit: limit).joined(separator: new)
     }
 
-    /// `str.splitlines` without the ends of lines.
+    /// `str.splitlines()`.
     static func lines(_ text: String) -> [String] {
         var result: [String] = []
         var line = String.UnicodeScalarView()
@@ -192,14 +192,14 @@ enum TemplateText {
         return result
     }
 
-    /// First letter up, the rest down.
+    /// `str.capitalize`.
     static func capitalized(_ text: String) -> String {
         guard let first = text.unicodeScalars.first else { return "" }
         return first.properties.titlecaseMapping
             + String(String.UnicodeScalarView(text.unicodeScalars.dropFirst())).lowercased()
     }
 
-    /// Every letter behind a non-letter up, the others down.
+    /// `str.title`.
     static func titled(_ text: String) -> String {
         var result = ""
         var previousIsCased = false

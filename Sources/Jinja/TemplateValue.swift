@@ -1,8 +1,8 @@
 import OrderedJSON
 
-/// A value in a template, with Python's rules for truth, equality and text.
+/// A value in a template, with Python's truth, equality and text.
 enum TemplateValue {
-    /// What a missing name or member gives: false, prints as nothing, but cannot be looked into.
+    /// A missing name or member: false, renders as empty, and has no members; the text says what is missing.
     case undefined(String)
     case none
     case bool(Bool)
@@ -16,16 +16,16 @@ enum TemplateValue {
     case loop(TemplateLoopState)
     case function(String)
     case macro(TemplateMacroValue)
-    /// A method that was looked up and not called yet.
+    /// A bound method.
     indirect case method(TemplateValue, String)
 }
 
-/// What `namespace()` makes: the only thing that a template can change.
+/// The result of `namespace()`, the only mutable value.
 final class TemplateNamespace {
     var members = TemplateDictionary()
 }
 
-/// A macro with the variables it was defined among.
+/// A macro and the scope in which it was defined.
 final class TemplateMacroValue {
     let macro: TemplateMacro
     let scope: TemplateScope
@@ -40,7 +40,7 @@ final class TemplateMacroValue {
 final class TemplateLoopState {
     let items: [TemplateValue]
     var index = 0
-    /// What `changed` was last called with.
+    /// The last arguments of `changed`.
     var lastChecked: [TemplateValue]?
 
     init(items: [TemplateValue]) { self.items = items }
@@ -54,7 +54,7 @@ final class TemplateLoopState {
         case "first": .bool(index == 0)
         case "last": .bool(index == items.count - 1)
         case "length": .int(items.count)
-        // Counts recursion of one loop, not loops inside each other.
+        // The depth of a recursive loop; nested loops do not count.
         case "depth": .int(1)
         case "depth0": .int(0)
         case "previtem": index > 0 ? items[index - 1] : .undefined("there is no previous item")
@@ -65,7 +65,7 @@ final class TemplateLoopState {
     }
 }
 
-/// The variables of one block, and of those around it.
+/// The variables of a block, chained to those of the enclosing blocks.
 final class TemplateScope {
     var variables: [String: TemplateValue] = [:]
     let outer: TemplateScope?
@@ -79,66 +79,6 @@ final class TemplateScope {
             scope = current.outer
         }
         return nil
-    }
-}
-
-/// Members in order of insertion, found by key in constant time.
-struct TemplateDictionary {
-    /// Keys are equal as in Python: by code points, and 1 is 1.0 and true.
-    enum Key: Hashable {
-        case none
-        case number(Double)
-        case text([UInt8])
-        case tuple([Key])
-    }
-
-    struct Entry {
-        let key: TemplateValue
-        var value: TemplateValue
-    }
-
-    private(set) var entries: [Entry] = []
-    private var positions: [Key: Int] = [:]
-
-    init() {}
-
-    var count: Int { entries.count }
-
-    subscript(text: String) -> TemplateValue? {
-        get { positions[.text(Array(text.utf8))].map { entries[$0].value } }
-        set {
-            guard let newValue else { return }
-            insert(.string(text), .text(Array(text.utf8)), newValue)
-        }
-    }
-
-    func value(for key: TemplateValue) throws -> TemplateValue? {
-        positions[try Self.key(key)].map { entries[$0].value }
-    }
-
-    mutating func set(_ key: TemplateValue, _ value: TemplateValue) throws {
-        insert(key, try Self.key(key), value)
-    }
-
-    private mutating func insert(_ key: TemplateValue, _ identity: Key, _ value: TemplateValue) {
-        if let position = positions[identity] {
-            entries[position].value = value
-        } else {
-            positions[identity] = entries.count
-            entries.append(Entry(key: key, value: value))
-        }
-    }
-
-    static func key(_ value: TemplateValue) throws -> Key {
-        switch value {
-        case .none: return .none
-        case .bool(let value): return .number(value ? 1 : 0)
-        case .int(let value): return .number(Double(value))
-        case .double(let value): return .number(value)
-        case .string(let text): return .text(Array(text.utf8))
-        case .tuple(let elements): return .tuple(try elements.map(key))
-        default: throw TemplateFault("\(value.kindName) cannot be a key")
-        }
     }
 }
 
@@ -168,7 +108,7 @@ extension TemplateValue {
         }
     }
 
-    /// The kind of value, in the words of an error message.
+    /// The type of the value for error messages.
     var kindName: String {
         switch self {
         case .undefined: "an undefined value"
@@ -214,7 +154,9 @@ extension TemplateValue {
         if case .double(let value) = self { value } else { integer.map(Double.init) }
     }
 
-    /// - Throws: `TemplateFault` for an undefined value, which has no kind to complain about.
+    /// Returns the value unless it is undefined.
+    ///
+    /// - Throws: `TemplateFault` that says what is undefined.
     func orFault() throws -> TemplateValue {
         if case .undefined(let hint) = self { throw TemplateFault(hint) }
         return self
@@ -242,7 +184,7 @@ extension TemplateValue {
         }
     }
 
-    /// What Python's `str` gives.
+    /// Python's `str(value)`.
     var text: String {
         switch self {
         case .undefined: ""
@@ -251,7 +193,7 @@ extension TemplateValue {
         }
     }
 
-    /// What Python's `repr` gives.
+    /// Python's `repr(value)`.
     var representation: String {
         switch self {
         case .undefined: "Undefined"
@@ -276,7 +218,7 @@ extension TemplateValue {
         }
     }
 
-    /// A lower bound of the bytes that a text of this value takes, for the budget. Stops counting at `limit`.
+    /// A lower bound of the bytes of the value's text, for the budget; stops counting at `limit`.
     func approximateSize(limit: Int) -> Int {
         switch self {
         case .string(let text): return text.utf8.count + 2

@@ -1,19 +1,24 @@
-/// Why a text is not the JSON that was asked for, and where.
+/// Why a text is not valid JSON, and where.
 public struct JSONError: Error, Equatable, CustomStringConvertible {
+    /// The cause, without its place.
     public let reason: String
-    /// Offset in bytes from the start of the text.
+    /// The offset in bytes from the start of the text.
     public let offset: Int
-    /// Line and column, from 1; columns count bytes.
+    /// The line, from 1.
     public let line: Int
+    /// The column in bytes, from 1.
     public let column: Int
 
+    /// The reason with line and column.
     public var description: String { "\(reason) at line \(line), column \(column)" }
 }
 
 extension JSON {
-    /// Parses one JSON text (RFC 8259), strictly: UTF-8, no duplicate keys, nothing behind the value.
+    /// Parses a JSON text (RFC 8259) in UTF-8; duplicate keys and text after the value are errors.
     ///
-    /// - Parameter maximumDepth: nesting beyond this is refused, so that hostile input cannot exhaust the stack.
+    /// - Parameters:
+    ///   - bytes: the text.
+    ///   - maximumDepth: the deepest accepted nesting, which bounds the stack.
     /// - Throws: `JSONError` with the place.
     public static func parse(_ bytes: [UInt8], maximumDepth: Int = 128) throws(JSONError) -> JSON {
         try bytes.withUnsafeBufferPointer { buffer throws(JSONError) in
@@ -21,11 +26,17 @@ extension JSON {
         }
     }
 
+    /// Parses a JSON text (RFC 8259); duplicate keys and text after the value are errors.
+    ///
+    /// - Parameters:
+    ///   - text: the text.
+    ///   - maximumDepth: the deepest accepted nesting, which bounds the stack.
+    /// - Throws: `JSONError` with the place.
     public static func parse(_ text: String, maximumDepth: Int = 128) throws(JSONError) -> JSON {
         try parse(Array(text.utf8), maximumDepth: maximumDepth)
     }
 
-    public static func parse(
+    static func parse(
         _ bytes: UnsafeBufferPointer<UInt8>, maximumDepth: Int = 128
     ) throws(JSONError) -> JSON {
         var parser = Parser(bytes: bytes, remainingDepth: maximumDepth)
@@ -96,51 +107,58 @@ struct Parser {
 
     mutating func object() throws(JSONError) -> JSONObject {
         var members = JSONObject()
-        skipWhitespace()
-        if current == UInt8(ascii: "}") {
-            position += 1
-            return members
+        try forEachMember { (parser, key, offset) throws(JSONError) in
+            guard members[key] == nil else { throw parser.duplicateKey(key, at: offset) }
+            members[key] = try parser.value()
         }
-        while true {
-            skipWhitespace()
-            let keyOffset = position
-            guard current == UInt8(ascii: "\"") else { throw error("expected a key in quotation marks") }
-            let key = try string()
-            guard members[key] == nil else {
-                throw error("duplicate key \"\(key.onOneLine(limit: 80))\"", at: keyOffset)
-            }
-            skipWhitespace()
-            guard current == UInt8(ascii: ":") else { throw error("expected ':' after a key") }
-            position += 1
-            members[key] = try value()
-            skipWhitespace()
-            switch current {
-            case UInt8(ascii: ","): position += 1
-            case UInt8(ascii: "}"):
-                position += 1
-                return members
-            default: throw error("expected ',' or '}' in an object")
-            }
+        return members
+    }
+
+    /// Parses members and the closing brace; the opening one has been consumed.
+    ///
+    /// - Parameter body: gets the key and its offset, and must consume the value.
+    mutating func forEachMember(
+        _ body: (inout Parser, String, Int) throws(JSONError) -> Void
+    ) throws(JSONError) {
+        try forEachItem(until: UInt8(ascii: "}"), "expected ',' or '}' in an object") { (parser) throws(JSONError) in
+            let offset = parser.position
+            guard parser.current == UInt8(ascii: "\"") else { throw parser.error("expected a key in quotation marks") }
+            let key = try parser.string()
+            parser.skipWhitespace()
+            guard parser.current == UInt8(ascii: ":") else { throw parser.error("expected ':' after a key") }
+            parser.position += 1
+            try body(&parser, key, offset)
         }
+    }
+
+    func duplicateKey(_ key: String, at offset: Int) -> JSONError {
+        error("duplicate key \"\(key.onOneLine(limit: 80))\"", at: offset)
     }
 
     mutating func array() throws(JSONError) -> [JSON] {
         var elements: [JSON] = []
+        try forEachItem(until: UInt8(ascii: "]"), "expected ',' or ']' in an array") { (parser) throws(JSONError) in
+            elements.append(try parser.value())
+        }
+        return elements
+    }
+
+    /// Parses items separated by commas up to a closing bracket; `body` parses one item.
+    private mutating func forEachItem(
+        until close: UInt8, _ expectation: StaticString, _ body: (inout Parser) throws(JSONError) -> Void
+    ) throws(JSONError) {
         skipWhitespace()
-        if current == UInt8(ascii: "]") {
+        if current == close {
             position += 1
-            return elements
+            return
         }
         while true {
-            elements.append(try value())
             skipWhitespace()
-            switch current {
-            case UInt8(ascii: ","): position += 1
-            case UInt8(ascii: "]"):
-                position += 1
-                return elements
-            default: throw error("expected ',' or ']' in an array")
-            }
+            try body(&self)
+            skipWhitespace()
+            guard let byte = current, byte == close || byte == UInt8(ascii: ",") else { throw error("\(expectation)") }
+            position += 1
+            if byte == close { return }
         }
     }
 
@@ -184,7 +202,7 @@ struct Parser {
         let start = position
         position += 1
         let contentStart = position
-        // Most strings have no escapes and are taken in one piece.
+        // Fast path: most strings have no escapes.
         while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 {
             position += 1
         }
@@ -244,7 +262,7 @@ struct Parser {
                 code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
             }
             guard let scalar = Unicode.Scalar(code) else { throw error("lone surrogate in a string", at: start) }
-            output.append(contentsOf: UTF8.encode(scalar)!)
+            output.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
         default: throw error("unknown escape in a string", at: start)
         }
     }

@@ -1,7 +1,7 @@
 extension JSON {
-    /// The JSON text of this value, keys in their order, numbers as they were written.
+    /// Serializes the value with keys in order and numbers as written.
     ///
-    /// - Parameter indent: spaces a level; nil for one line with no spaces but those inside strings.
+    /// - Parameter indent: spaces per level; nil for one line without spaces between tokens.
     public func serialized(indent: Int? = nil) -> String {
         var output: [UInt8] = []
         write(to: &output, indent: indent, level: 0)
@@ -58,7 +58,7 @@ extension JSON {
         output.append(UInt8(ascii: "\""))
         var text = text
         text.withUTF8 { bytes in
-            // Runs of ordinary bytes go over whole.
+            // Runs of bytes that need no escape are appended at once.
             var start = 0
             for (index, byte) in bytes.enumerated() where byte < 0x20 || byte == 0x22 || byte == 0x5C {
                 output.append(contentsOf: bytes[start..<index])

@@ -1,9 +1,10 @@
 extension String {
-    /// The text as a part of one line of a message: at most `limit` characters (Unicode scalars), and instead of line
-    /// breaks and whatever else moves a terminal or hides its neighbours their number, `\u{1b}`.
+    /// Makes text from a file safe to print within one line of a message.
     ///
-    /// For all text that comes out of files.
-    public func onOneLine(limit: Int = 1000) -> String {
+    /// Line breaks, control characters and invisible characters become escapes such as `\u{1b}`.
+    ///
+    /// - Parameter limit: the maximum number of Unicode scalars; longer text ends in "…".
+    package func onOneLine(limit: Int = 1000) -> String {
         var text = ""
         var count = 0
         for scalar in unicodeScalars {
@@ -20,8 +21,8 @@ extension String {
 }
 
 extension Unicode.Scalar {
-    /// Whether a terminal shows something for it, or a space, where it stands.
-    public var isPlain: Bool {
+    /// Whether a terminal prints a character in place: anything visible, or a space.
+    package var isPlain: Bool {
         if value < 0x7f { return value >= 0x20 }
         return switch properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false

@@ -1,4 +1,4 @@
-/// Builds a text piece by piece in linear time. (Appending a sequence to a `String.UnicodeScalarView` copies all of it.)
+/// Builds a string in linear time; appending a sequence to a `String.UnicodeScalarView` copies all of it.
 package struct TextBuffer {
     private var bytes: [UInt8] = []
 

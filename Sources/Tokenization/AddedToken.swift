@@ -1,18 +1,19 @@
-/// A token that is found in the text before the model sees it.
+/// A token that is matched in the text before pre-tokenization and BPE; fields as in `tokenizer.json`.
 public struct AddedToken: Sendable, Equatable {
     public var id: Int
     public var content: String
-    /// Only where no word character touches it.
+    /// Matches only if no word character is adjacent.
     public var singleWord: Bool
-    /// Takes the white space before it along.
+    /// Absorbs white space on the left.
     public var lstrip: Bool
-    /// Takes the white space behind it along.
+    /// Absorbs white space on the right.
     public var rstrip: Bool
-    /// Looked for in the normalized text, not in the text as given.
+    /// Matched in the normalized text instead of the raw text.
     public var normalized: Bool
-    /// Left out by a decoder that skips special tokens.
+    /// Omitted when decoding skips special tokens.
     public var special: Bool
 
+    /// Creates a token; the flags default to those of a special token such as `<|im_end|>`.
     public init(
         id: Int, content: String, singleWord: Bool = false, lstrip: Bool = false, rstrip: Bool = false,
         normalized: Bool = false, special: Bool = true

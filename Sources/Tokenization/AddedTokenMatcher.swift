@@ -1,16 +1,22 @@
-/// Finds added tokens in a text: leftmost first, the longest where several start at one place.
+/// A stretch of text between added tokens, or an added token found in it.
+enum AddedTokenSegment {
+    case text(Range<Int>)
+    case token(Int)
+}
+
+/// Finds added tokens in a text with a trie: leftmost match first, then the longest.
 struct AddedTokenMatcher: Sendable {
     private let tokens: [AddedToken]
-    /// Child of (node, byte); node 0 is the root.
+    /// Trie edges from (node, byte) to a node; node 0 is the root.
     private let children: PairTable
-    /// Index in `tokens` of what ends at a node, or -1.
+    /// For each node, the index in `tokens` of the token that ends there, or -1.
     private let ends: [Int32]
     private let canStart: [Bool]
 
-    /// Bounds the work per byte of text.
+    /// The longest token in bytes, which bounds the work per byte of text.
     static let maximumLength = 4096
 
-    /// - Parameter texts: what to look for, beside the token it stands for.
+    /// - Parameter texts: each token with the text to match, which may be normalized.
     init(_ texts: [(text: [UInt8], token: AddedToken)]) {
         var children = PairTable(capacity: texts.reduce(0) { $0 + $1.text.count })
         var ends: [Int32] = [-1]
@@ -37,16 +43,14 @@ struct AddedTokenMatcher: Sendable {
 
     var isEmpty: Bool { tokens.isEmpty }
 
-    enum Part {
-        case text(Range<Int>)
-        case token(Int)
-    }
-
-    /// Cuts `range` of a text into added tokens and what lies between them, in order.
-    /// - Parameter bytes: valid UTF-8.
-    func parts(of bytes: UnsafeBufferPointer<UInt8>, in range: Range<Int>) -> [Part] {
+    /// Splits `range` of a text into added tokens and the text between them.
+    ///
+    /// - Parameters:
+    ///   - bytes: valid UTF-8.
+    ///   - range: the bytes to search.
+    func segments(of bytes: UnsafeBufferPointer<UInt8>, in range: Range<Int>) -> [AddedTokenSegment] {
         guard !isEmpty else { return range.isEmpty ? [] : [.text(range)] }
-        var parts: [Part] = []
+        var segments: [AddedTokenSegment] = []
         var done = range.lowerBound
         var position = range.lowerBound
         while position < range.upperBound {
@@ -62,12 +66,12 @@ struct AddedTokenMatcher: Sendable {
             if token.singleWord, touchesWord(bytes, range, start, end) { continue }
             if token.lstrip { start = max(spaceStart(bytes, range.lowerBound, before: start), done) }
             if token.rstrip { end = spaceEnd(bytes, range.upperBound, from: end) }
-            if done < start { parts.append(.text(done..<start)) }
-            parts.append(.token(token.id))
+            if done < start { segments.append(.text(done..<start)) }
+            segments.append(.token(token.id))
             done = end
         }
-        if done < range.upperBound { parts.append(.text(done..<range.upperBound)) }
-        return parts
+        if done < range.upperBound { segments.append(.text(done..<range.upperBound)) }
+        return segments
     }
 
     @inline(__always)
@@ -95,8 +99,9 @@ struct AddedTokenMatcher: Sendable {
         return end < range.upperBound && Self.isWord(UTF8Scan.scalar(bytes, at: end).0)
     }
 
-    /// A word character by UTS #18, in the Unicode 16 of the reference: letters, marks, decimal digits, connectors and
-    /// joiners.
+    /// Whether UTS #18 counts a character as a word character: letters, marks, decimal digits, connectors, joiners.
+    ///
+    /// Uses Unicode 16, as the `tokenizers` library does.
     private static func isWord(_ scalar: Unicode.Scalar) -> Bool {
         guard (scalar.properties.age?.major ?? 0) <= 16 else { return false }
         if scalar.properties.isAlphabetic || scalar.properties.isJoinControl { return true }

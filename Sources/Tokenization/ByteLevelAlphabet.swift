@@ -1,10 +1,10 @@
 import OrderedJSON
 
-/// The GPT-2 alphabet: each of the 256 bytes as one printable character, so that a vocabulary can be written as text.
+/// The GPT-2 alphabet, which maps each of the 256 bytes to a printable character so that a vocabulary is valid text.
 ///
-/// Printable bytes of Latin-1 stand for themselves; the other 68 become U+0100 and up, in order.
+/// Printable Latin-1 bytes map to themselves; the other 68 map to U+0100 and up, in order.
 enum ByteLevelAlphabet {
-    /// The scalar that stands for each byte.
+    /// The character of each byte.
     static let scalars: [Unicode.Scalar] = {
         var next: UInt32 = 0x100
         return (0..<256).map { byte in
@@ -12,11 +12,11 @@ enum ByteLevelAlphabet {
                 return Unicode.Scalar(UInt8(byte))
             }
             defer { next += 1 }
-            return Unicode.Scalar(next)!
+            return Unicode.Scalar(next) ?? "\u{FFFD}"
         }
     }()
 
-    /// The byte behind a scalar, by its value; -1 where it stands for none.
+    /// The byte of each scalar value, or -1.
     private static let bytes: [Int16] = {
         var table = [Int16](repeating: -1, count: 0x144)
         for (byte, scalar) in scalars.enumerated() { table[Int(scalar.value)] = Int16(byte) }
@@ -28,7 +28,7 @@ enum ByteLevelAlphabet {
         return UInt8(bytes[Int(scalar.value)])
     }
 
-    /// The bytes that a vocabulary entry stands for, or nil where it has a character from outside the alphabet.
+    /// The bytes of a vocabulary entry, or nil if it contains a character outside the alphabet.
     static func bytes(of token: String) -> [UInt8]? {
         var result: [UInt8] = []
         result.reserveCapacity(token.utf8.count)
@@ -39,7 +39,7 @@ enum ByteLevelAlphabet {
         return result
     }
 
-    /// The text that stands for these bytes in a vocabulary.
+    /// The vocabulary entry for a sequence of bytes.
     static func text(of bytes: some Sequence<UInt8>) -> String {
         var result = TextBuffer()
         for byte in bytes { result.append(scalars[Int(byte)]) }

@@ -1,14 +1,14 @@
 import OrderedJSON
 
-/// Makes tokenizers that know bytes and nothing more, for models made from nothing.
-public enum ByteLevelTokenizer {
-    /// A `tokenizer.json` of byte-level BPE without merges.
+/// Makes byte-level tokenizers without merges, for models that are trained from scratch.
+package enum ByteLevelTokenizer {
+    /// Makes a `tokenizer.json` whose tokens are single bytes and the special tokens.
     ///
     /// - Parameters:
-    ///   - specialTokens: get the ids behind the bytes, in order; repeated and empty ones are left out.
-    ///   - alphabet: the vocabulary then has only the bytes of these characters and the newline, in order of byte;
-    ///     other text loses the bytes that are not among them. nil for all 256.
-    public static func makeJSON(specialTokens: [String], alphabet: String?) -> [UInt8] {
+    ///   - specialTokens: receive the ids after the bytes, in order; duplicates and empty ones are skipped.
+    ///   - alphabet: limits the vocabulary to the bytes of these characters and the newline, in byte order; encoding
+    ///     drops all other bytes. nil keeps all 256 bytes.
+    package static func makeJSON(specialTokens: [String], alphabet: String?) -> [UInt8] {
         var isUsed = [Bool](repeating: alphabet == nil, count: 256)
         for byte in (alphabet ?? "").utf8 { isUsed[Int(byte)] = true }
         isUsed[Int(UInt8(ascii: "\n"))] = true
@@ -21,7 +21,7 @@ public enum ByteLevelTokenizer {
         var nextID = vocabulary.count
         for content in specialTokens where !content.isEmpty && contents[content] == nil {
             contents[content] = true
-            // One that is a character of the vocabulary keeps that character's id.
+            // A special token that is already in the vocabulary keeps its id.
             let id = vocabulary[content]?.int ?? nextID
             if id == nextID { nextID += 1 }
             added.append([

@@ -1,52 +1,56 @@
 import OrderedJSON
 
-/// Byte-pair encoding of one pre-token: its characters (or bytes), merged by rank until no merge applies.
-struct BytePairModel: Sendable {
-    /// What stands for one byte (byte-level) or one character (otherwise) before merging.
-    private enum Unit: Sendable {
-        case token(UInt32)
-        case fallback([UInt32])
-        case unknown
-    }
+/// The symbols of one byte (byte-level) or one character (otherwise) before merging.
+private enum InitialSymbols: Sendable {
+    case token(UInt32)
+    case fallback([UInt32])
+    case unknown
+}
 
-    /// Texts of the vocabulary as written in the file, by id; nil where an id has none.
+/// Byte-pair encoding (BPE): splits a pre-token into bytes or characters and merges pairs in order of rank.
+struct BytePairModel: Sendable {
+    /// Texts of the vocabulary as written in the file, by id; nil for unused ids.
     let tokens: [String?]
-    /// Keyed by what a pre-token consists of: raw bytes where the pre-tokenizer is byte-level, else UTF-8.
+    /// Ids by raw bytes if the pre-tokenizer is byte-level, else by UTF-8.
     private let table: TokenTable
     private let pairs: PairTable
-    /// The id that the merge of each rank makes.
+    /// The id that each merge produces, by rank.
     private let mergedIDs: [UInt32]
-    /// Ids that the model makes of their own text, so that no merging is needed for them.
-    private let whole: WholeTokens
+    private let wordCache: WordCache
     private let isByteLevel: Bool
-    private let byteUnits: [Unit]
-    /// Ids of `<0x00>` to `<0xFF>`, where the model falls back to bytes.
+    private let byteSymbols: [InitialSymbols]
+    /// Ids of `<0x00>` to `<0xFF>` if the model falls back to bytes.
     private let fallbackIDs: [UInt32?]
     private let unknownID: UInt32?
     private let fusesUnknown: Bool
     private let ignoresMerges: Bool
 
-    /// - Parameter isByteLevel: whether pre-tokens arrive as bytes that stand for the GPT-2 alphabet.
+    /// Reads the `model` of a `tokenizer.json`.
+    ///
+    /// - Parameters:
+    ///   - json: the object `model`.
+    ///   - isByteLevel: whether the vocabulary is written in the GPT-2 alphabet.
+    /// - Throws: `TokenizerError` if the model is not a supported BPE model.
     init(_ json: JSON, isByteLevel: Bool) throws {
-        var component = try Component(json, at: "model")
-        if let type = component.optional("type"), type.string != "BPE" {
-            throw component.unsupported("a model of type \"\(type.string ?? type.kindName)\"")
+        var reader = try StrictObjectReader(json, at: "model")
+        if let type = reader.optional("type"), type.string != "BPE" {
+            throw reader.unsupported("a model of type \"\(type.string ?? type.kindName)\"")
         }
-        if component.optional("dropout").map({ $0.double != 0 }) ?? false {
-            throw component.unsupported("dropout")
+        if reader.optional("dropout").map({ $0.double != 0 }) ?? false {
+            throw reader.unsupported("dropout")
         }
         for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
-            if let affix = component.optional(key), affix.string != "" {
-                throw component.unsupported("a \(key) other than the empty one")
+            if let affix = reader.optional(key), affix.string != "" {
+                throw reader.unsupported("a \(key) other than the empty one")
             }
         }
-        let vocabulary = try component.object("vocab")
-        let merges = try component.array("merges")
-        ignoresMerges = try component.bool("ignore_merges", default: false)
-        fusesUnknown = try component.bool("fuse_unk", default: false)
-        let fallsBack = try component.bool("byte_fallback", default: false)
-        let unknown = component.optional("unk_token")
-        try component.finish()
+        let vocabulary = try reader.object("vocab")
+        let merges = try reader.array("merges")
+        ignoresMerges = try reader.bool("ignore_merges", default: false)
+        fusesUnknown = try reader.bool("fuse_unk", default: false)
+        let fallsBack = try reader.bool("byte_fallback", default: false)
+        let unknown = reader.optional("unk_token")
+        try reader.finish()
 
         let vocabularyReader = try VocabularyReader(vocabulary, isByteLevel: isByteLevel)
         tokens = vocabularyReader.tokens
@@ -67,72 +71,73 @@ struct BytePairModel: Sendable {
             let text = "<0x\(byte < 16 ? "0" : "")\(hexadecimal)>"
             return fallsBack ? vocabularyReader.ids.id(of: Array(text.utf8)) : nil
         }
-        var units: [Unit] = []
+        var symbols: [InitialSymbols] = []
         if isByteLevel {
             for byte in UInt8.min...UInt8.max {
                 let text = Array(String(ByteLevelAlphabet.scalars[Int(byte)]).utf8)
                 let fallback = text.compactMap { [fallbackIDs] in fallbackIDs[Int($0)] }
                 if let id = table.id(of: [byte]) {
-                    units.append(.token(id))
+                    symbols.append(.token(id))
                 } else {
-                    units.append(fallback.count == text.count ? .fallback(fallback) : .unknown)
+                    symbols.append(fallback.count == text.count ? .fallback(fallback) : .unknown)
                 }
             }
         }
-        byteUnits = units
-
-        whole = WholeTokens(count: tokens.count)
+        byteSymbols = symbols
+        wordCache = WordCache(count: tokens.count)
     }
 
-    func id(ofUnit bytes: UnsafeBufferPointer<UInt8>) -> UInt32? { table.id(of: bytes) }
-
-    /// Appends the ids of one pre-token.
+    /// Appends the ids of one pre-token, in O(n log n) for n bytes.
     ///
-    /// Takes O(n log n) time for n bytes.
-    /// - Parameter banned: ids that must not come out, whatever the text; nil for none.
+    /// - Parameters:
+    ///   - preToken: bytes as `table` holds them.
+    ///   - banned: ids that must not be produced, whatever the text; nil for none.
+    ///   - scratch: buffers reused across calls.
+    ///   - output: receives the ids.
     @inline(__always)
     func encode(
-        _ piece: UnsafeBufferPointer<UInt8>, banned: [Bool]?, _ scratch: inout Scratch, into output: inout [Int]
+        _ preToken: UnsafeBufferPointer<UInt8>, banned: [Bool]?, _ scratch: inout Scratch, into output: inout [Int]
     ) {
-        if let id = table.id(of: piece), !(banned?[Int(id)] ?? false),
-            ignoresMerges || isWhole(Int(id), piece, &scratch)
+        if let id = table.id(of: preToken), !(banned?[Int(id)] ?? false),
+            ignoresMerges || encodesToItself(Int(id), preToken, &scratch)
         {
             output.append(Int(id))
             return
         }
-        merge(piece, banned: banned, &scratch, into: &output)
+        merge(preToken, banned: banned, &scratch, into: &output)
     }
 
-    /// Whether merging the text of a token gives that token; found out once.
+    /// Whether merging the text of a token yields that token; computed once per token.
     @inline(__always)
-    private func isWhole(_ id: Int, _ piece: UnsafeBufferPointer<UInt8>, _ scratch: inout Scratch) -> Bool {
-        if let known = whole[id] { return known }
+    private func encodesToItself(
+        _ id: Int, _ preToken: UnsafeBufferPointer<UInt8>, _ scratch: inout Scratch
+    ) -> Bool {
+        if let known = wordCache[id] { return known }
         var merged: [Int] = []
-        merge(piece, banned: nil, &scratch, into: &merged)
-        let isWhole = merged == [id]
-        whole.set(id, isWhole)
-        return isWhole
+        merge(preToken, banned: nil, &scratch, into: &merged)
+        let isWord = merged == [id]
+        wordCache.set(id, isWord)
+        return isWord
     }
 
-    /// The memory of `merge`, kept from one pre-token to the next.
+    /// Buffers of `merge`, reused across pre-tokens.
     struct Scratch {
         fileprivate var symbols: [UInt32] = []
         fileprivate var next: [Int32] = []
         fileprivate var previous: [Int32] = []
-        /// Rank in the upper half, position in the lower one.
         fileprivate var queue = MergeQueue()
     }
 
     private static let dead = UInt32.max
 
     private func merge(
-        _ piece: UnsafeBufferPointer<UInt8>, banned: [Bool]?, _ scratch: inout Scratch, into output: inout [Int]
+        _ preToken: UnsafeBufferPointer<UInt8>, banned: [Bool]?, _ scratch: inout Scratch, into output: inout [Int]
     ) {
         scratch.symbols.removeAll(keepingCapacity: true)
         if isByteLevel {
-            appendByteUnits(piece, to: &scratch.symbols)
+            appendByteSymbols(preToken, to: &scratch.symbols)
         } else {
-            appendCharacterUnits(piece, to: &scratch.symbols)
+            appendCharacterSymbols(preToken, to: &scratch.symbols)
         }
         let count = scratch.symbols.count
         if count > 1 {
@@ -144,8 +149,8 @@ struct BytePairModel: Sendable {
                 scratch.previous.append(Int32(truncatingIfNeeded: index - 1))
                 if index + 1 < count { offer(index, index + 1, banned, &scratch) }
             }
-            // An entry whose pair has changed still counts when the new pair makes the same token: that is what the
-            // `tokenizers` library does, and some tokenizers reach one token by two merges.
+            // A queued merge whose pair has changed still applies if the new pair makes the same token, as in the
+            // `tokenizers` library; some vocabularies make one token by two merges.
             while let (rank, position) = scratch.queue.popLowest() {
                 let left = scratch.symbols[position]
                 let rightPosition = Int(scratch.next[position])
@@ -174,18 +179,18 @@ struct BytePairModel: Sendable {
     }
 
     @inline(__always)
-    private func appendByteUnits(_ piece: UnsafeBufferPointer<UInt8>, to symbols: inout [UInt32]) {
+    private func appendByteSymbols(_ preToken: UnsafeBufferPointer<UInt8>, to symbols: inout [UInt32]) {
         var pendingUnknown = false
-        for byte in piece { append(byteUnits[Int(byte)], to: &symbols, &pendingUnknown) }
+        for byte in preToken { append(byteSymbols[Int(byte)], to: &symbols, &pendingUnknown) }
         if pendingUnknown, let unknownID { symbols.append(unknownID) }
     }
 
-    private func appendCharacterUnits(_ piece: UnsafeBufferPointer<UInt8>, to symbols: inout [UInt32]) {
+    private func appendCharacterSymbols(_ preToken: UnsafeBufferPointer<UInt8>, to symbols: inout [UInt32]) {
         var pendingUnknown = false
         var start = 0
-        while start < piece.count {
-            let end = min(start + UTF8Scan.length(ofLead: piece[start]), piece.count)
-            let character = UnsafeBufferPointer(rebasing: piece[start..<end])
+        while start < preToken.count {
+            let end = min(start + UTF8Scan.length(ofLead: preToken[start]), preToken.count)
+            let character = UnsafeBufferPointer(rebasing: preToken[start..<end])
             if let id = table.id(of: character) {
                 append(.token(id), to: &symbols, &pendingUnknown)
             } else {
@@ -198,11 +203,12 @@ struct BytePairModel: Sendable {
         if pendingUnknown, let unknownID { symbols.append(unknownID) }
     }
 
-    /// An unknown unit waits for the next known one, so that a run of them can become one token. A unit that falls
-    /// back to bytes goes ahead of a waiting one, as it does in the `tokenizers` library.
+    /// Appends one byte or character, deferring unknown ones so that a run of them can become one token.
+    ///
+    /// Byte fallbacks are appended before a deferred unknown token, as in the `tokenizers` library.
     @inline(__always)
-    private func append(_ unit: Unit, to symbols: inout [UInt32], _ pendingUnknown: inout Bool) {
-        switch unit {
+    private func append(_ initial: InitialSymbols, to symbols: inout [UInt32], _ pendingUnknown: inout Bool) {
+        switch initial {
         case .token(let id):
             if pendingUnknown, let unknownID { symbols.append(unknownID) }
             pendingUnknown = false
@@ -216,8 +222,9 @@ struct BytePairModel: Sendable {
     }
 }
 
-/// A binary heap of merges that wait, lowest rank first, leftmost first among equals.
+/// A binary heap of pending merges, ordered by rank, then from left to right.
 struct MergeQueue {
+    /// Rank in the upper 32 bits, position in the lower 32.
     private var heap: [UInt64] = []
 
     mutating func removeAll() { heap.removeAll(keepingCapacity: true) }

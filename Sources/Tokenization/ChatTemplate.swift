@@ -3,34 +3,37 @@ import OrderedJSON
 
 /// One turn of a conversation.
 public struct ChatMessage: Sendable, Equatable {
-    /// `system`, `user` or `assistant`; a template may know others.
+    /// `system`, `user`, `assistant`, or another role that the template supports.
     public var role: String
+    /// The text of the turn.
     public var content: String
 
+    /// Creates a message.
     public init(role: String, content: String) {
         self.role = role
         self.content = content
     }
 }
 
-/// A chat template of a model: Jinja as transformers renders it.
+/// A model's chat template, rendered as transformers' `apply_chat_template` does.
 ///
-/// The template is checked as a whole when it is made: a tag, filter or test that this interpreter does not know is
-/// refused then, with its line and column. Rendering is bounded in time, memory, depth and output, because templates
-/// come with models from anywhere; it reads nothing but its arguments (and the clock, for `strftime_now`).
+/// See `Template` for the language and its limits.
 public struct ChatTemplate: Sendable {
     private let template: Template
 
-    /// - Throws: `TemplateError`.
+    /// Parses and checks a template.
+    ///
+    /// - Throws: `TemplateError` with the line and column of an unsupported construct.
     public init(_ source: String) throws { template = try Template(source) }
 
-    /// The prompt for a conversation.
+    /// Renders the prompt for a conversation.
     ///
     /// - Parameters:
-    ///   - addGenerationPrompt: whether the prompt ends where the assistant is to speak.
-    ///   - variables: further names, such as `bos_token`, `eos_token`, `tools` or `enable_thinking`. `tools` and
-    ///     `documents` are none unless given, all others undefined.
-    /// - Throws: `TemplateError`, also where the template calls `raise_exception`.
+    ///   - messages: the conversation, oldest first.
+    ///   - addGenerationPrompt: whether to append the header of the assistant's turn.
+    ///   - variables: further variables, such as `bos_token`, `tools` or `enable_thinking`. `tools` and `documents`
+    ///     default to none; all others are undefined if missing.
+    /// - Throws: `TemplateError`, including when the template calls `raise_exception`.
     public func render(
         _ messages: [ChatMessage], addGenerationPrompt: Bool, variables: [String: JSON] = [:]
     ) throws -> String {
@@ -40,11 +43,16 @@ public struct ChatTemplate: Sendable {
         return try render(records: records, addGenerationPrompt: addGenerationPrompt, variables: variables)
     }
 
-    /// As above, for messages with more than a role and a content (`tool_calls`, `reasoning_content`).
+    /// Renders messages that have more members than role and content (`tool_calls`, `reasoning_content`).
+    ///
+    /// - Parameters:
+    ///   - messages: the conversation, oldest first; one JSON object per message.
+    ///   - addGenerationPrompt: whether to append the header of the assistant's turn.
+    ///   - variables: further variables; see `render(_:addGenerationPrompt:variables:)`.
+    /// - Throws: `TemplateError`, including when the template calls `raise_exception`.
     public func render(
         records messages: [JSON], addGenerationPrompt: Bool, variables: [String: JSON] = [:]
     ) throws -> String {
-        // transformers passes `tools` and `documents` to every template: none unless given.
         var values: [String: JSON] = ["tools": .null, "documents": .null]
         values.merge(variables) { $1 }
         values["messages"] = .array(messages.map { Self.prepared($0) })
@@ -52,8 +60,9 @@ public struct ChatTemplate: Sendable {
         return try template.render(values)
     }
 
-    /// A message as transformers hands it to a template: members that are none are not there, and a thought under one
-    /// of the names in use is there under the others that templates ask for too.
+    /// Prepares a message as transformers does.
+    ///
+    /// Null members are dropped, and the reasoning is available as both `thinking` and `reasoning_content`.
     private static func prepared(_ message: JSON) -> JSON {
         guard let members = message.object else { return message }
         var result = JSONObject()

@@ -1,34 +1,34 @@
 import OrderedJSON
 @_spi(_Unicode) import Swift
 
-/// One step that rewrites the text before it is cut.
+/// A normalization step, which rewrites the text before pre-tokenization.
 enum Normalizer: Sendable {
     case nfc
     case replace(SplitMatcher, with: [UInt8])
     case prepend([UInt8])
 
-    /// Reads a normalizer; a sequence comes out flat.
+    /// Reads a normalizer and flattens sequences.
     static func read(_ json: JSON, at place: String) throws -> [Normalizer] {
-        var component = try Component(json, at: place)
-        let type = try component.string("type")
+        var reader = try StrictObjectReader(json, at: place)
+        let type = try reader.string("type")
         let result: [Normalizer]
         switch type {
         case "Sequence":
-            result = try component.array("normalizers").enumerated().flatMap { index, part in
+            result = try reader.array("normalizers").enumerated().flatMap { index, part in
                 try read(part, at: "\(place).normalizers[\(index)]")
             }
         case "NFC": result = [.nfc]
         case "Replace":
-            let matcher = try SplitMatcher.read(component.optional("pattern"), at: place + ".pattern")
-            result = [.replace(matcher, with: Array(try component.string("content").utf8))]
-        case "Prepend": result = [.prepend(Array(try component.string("prepend").utf8))]
-        default: throw component.unsupported("the normalizer \"\(type.prefix(60))\"")
+            let matcher = try SplitMatcher.read(reader.optional("pattern"), at: place + ".pattern")
+            result = [.replace(matcher, with: Array(try reader.string("content").utf8))]
+        case "Prepend": result = [.prepend(Array(try reader.string("prepend").utf8))]
+        default: throw reader.unsupported("the normalizer \"\(type.prefix(60))\"")
         }
-        try component.finish()
+        try reader.finish()
         return result
     }
 
-    /// - Parameter text: valid UTF-8.
+    /// Normalizes valid UTF-8.
     func apply(to text: [UInt8]) -> [UInt8] {
         switch self {
         case .nfc:
@@ -52,8 +52,9 @@ enum Normalizer: Sendable {
         }
     }
 
-    /// NFC of Unicode 9, which is what the reference has: a newer character neither moves nor composes, so the text on
-    /// either side of it is normalized by itself.
+    /// NFC as of Unicode 9, which the `tokenizers` library uses.
+    ///
+    /// Newer characters neither reorder nor compose, so the text on either side of one is normalized separately.
     private static func composed(_ text: [UInt8]) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
@@ -80,8 +81,9 @@ enum Normalizer: Sendable {
         return result
     }
 
-    /// Tibetan vowels that start nothing but are made of marks. The standard library does not order those among marks in
-    /// front of them; written as their parts it does, and no normal form writes them otherwise.
+    /// The decomposition of Tibetan vowel signs that consist of combining marks.
+    ///
+    /// The standard library does not order the composed form among preceding marks; it does order the parts.
     private static func parts(of scalar: Unicode.Scalar) -> String? {
         switch scalar {
         case "\u{F73}": "\u{F71}\u{F72}"
@@ -92,17 +94,17 @@ enum Normalizer: Sendable {
     }
 
     private static func appendComposed(_ text: String, to result: inout [UInt8]) {
-        // The standard library's own normal form, which it compares strings by. Foundation's on Linux is wrong
-        // for some Hangul and for marks newer than its tables.
+        // The normal form by which the standard library compares strings. Foundation's NFC on Linux is wrong for some
+        // Hangul and for marks newer than its tables.
         for scalar in text._nfc {
             result.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
         }
     }
 
-    /// Whether a character that may take part in NFC came after Unicode 9.
+    /// Whether a character was added after Unicode 9 and may take part in NFC.
     private static func isNewer(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
-        // Nothing new that combines: before the first mark, symbols to Han, Hangul.
+        // These blocks gained no combining characters: below the first mark, symbols to Han, Hangul.
         case ..<0x7FD, 0x2E00..<0xA800, 0xAC00..<0xD7A4: return false
         default: return (scalar.properties.age?.major ?? 0) > 9
         }

@@ -1,10 +1,9 @@
 import OrderedJSON
 
-/// Rewrites a pattern of the `tokenizers` library, which is in Oniguruma's Ruby syntax, for PCRE2.
+/// Translates a pattern of the `tokenizers` library (Oniguruma, Ruby syntax) to PCRE2.
 ///
-/// The two agree on what pre-tokenizers use but for a few classes whose Unicode meaning differs (`\s`, `\w`, and what
-/// follows from them); those are written out, and so are characters that PCRE2's tables do not have yet. A construct
-/// that means something else in PCRE2 is refused by name.
+/// Classes whose Unicode meaning differs (`\s`, `\w` and their complements) and characters that PCRE2's tables lack are
+/// written out. Constructs that mean something else in PCRE2 are rejected by name.
 struct PatternTranslation {
     private let source: [Unicode.Scalar]
     private var position = 0
@@ -14,8 +13,8 @@ struct PatternTranslation {
     private static let space = #"\p{White_Space}"#
     private static let notSpace = #"\P{White_Space}"#
     private static let word =
-        #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}"# + ["Alphabetic", "M", "Nd", "Pc"].map(NewerCharacters.ranges).joined()
-    /// Outside of a class Oniguruma counts the superscripts and fractions of Latin-1 as well.
+        #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}"# + ["Alphabetic", "M", "Nd", "Pc"].map(Unicode16Additions.ranges).joined()
+    /// Outside a character class, Oniguruma also counts the superscripts and fractions of Latin-1.
     private static let wordAlone = word + #"\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}"#
 
     static func translate(_ pattern: String, at place: String) throws -> String {
@@ -32,8 +31,6 @@ struct PatternTranslation {
     private func refused(_ what: String) -> TokenizerError {
         .unsupported(place: place, what: "\(what) in a pattern")
     }
-
-    private mutating func append(_ text: String) { output.append(text) }
 
     private func peek(_ distance: Int = 0) -> Unicode.Scalar? {
         position + distance < source.count ? source[position + distance] : nil
@@ -52,7 +49,7 @@ struct PatternTranslation {
         }
     }
 
-    /// Groups that mean the same in both: plain, non-capturing, look-around, atomic, and the option `i`.
+    /// Copies a group that means the same in both: capturing, non-capturing, look-around, atomic, and the option `i`.
     private mutating func group() throws {
         let known = ["(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?-i:", "(?i)"]
         let rest = String(String.UnicodeScalarView(source[position..<min(position + 5, source.count)]))
@@ -61,29 +58,29 @@ struct PatternTranslation {
             guard let match = known.first(where: { rest.hasPrefix($0) }) else {
                 throw refused("the group \"\(rest)\"")
             }
-            append(match)
+            output.append(match)
             position += match.unicodeScalars.count
         } else {
-            append("(")
+            output.append("(")
             position += 1
         }
     }
 
     private mutating func characterClass() throws {
-        append("[")
+        output.append("[")
         position += 1
         if peek() == "^" {
-            append("^")
+            output.append("^")
             position += 1
         }
         var isFirst = true
         while let scalar = peek() {
             switch scalar {
             case "]" where !isFirst:
-                append("]")
+                output.append("]")
                 position += 1
                 return
-            case "]": append(#"\]"#)
+            case "]": output.append(#"\]"#)
             case "[": throw refused("a class inside a class")
             case "&" where peek(1) == "&": throw refused("\"&&\"")
             case "\\":
@@ -104,21 +101,21 @@ struct PatternTranslation {
         }
         position += 2
         switch letter {
-        case "s": append(Self.space)
-        case "S": append(Self.notSpace)
-        case "w": append(inClass ? Self.word : "[\(Self.wordAlone)]")
-        case "W" where !inClass: append("[^\(Self.wordAlone)]")
+        case "s": output.append(Self.space)
+        case "S": output.append(Self.notSpace)
+        case "w": output.append(inClass ? Self.word : "[\(Self.wordAlone)]")
+        case "W" where !inClass: output.append("[^\(Self.wordAlone)]")
         case "d": property("p", "Nd", inClass: inClass)
         case "D": property("P", "Nd", inClass: inClass)
         case "p", "P": try property(letter, inClass: inClass)
-        case "r", "n", "t", "f", "x": append("\\\(letter)")
-        case "v" where !inClass: append(#"\x0b"#)
-        case "A" where !inClass, "z" where !inClass: append("\\\(letter)")
+        case "r", "n", "t", "f", "x": output.append("\\\(letter)")
+        case "v" where !inClass: output.append(#"\x0b"#)
+        case "A" where !inClass, "z" where !inClass: output.append("\\\(letter)")
         default:
             guard letter.value < 0x80, !letter.properties.isAlphabetic, letter.properties.numericType == nil else {
                 throw refused("\"\\\(letter)\"\(inClass ? " in a class" : "")")
             }
-            append("\\\(letter)")
+            output.append("\\\(letter)")
         }
     }
 
@@ -130,16 +127,18 @@ struct PatternTranslation {
         position = end + 1
     }
 
-    /// - Parameter letter: `p`, or `P` for all other characters. That inside of a class has no way to leave newer
-    ///   characters out, and no published tokenizer has it: there PCRE2's own tables decide.
+    /// Appends `\p{name}` or `\P{name}` and accounts for characters that PCRE2 lacks.
+    ///
+    /// `\P` inside a class cannot exclude newer characters, so PCRE2's own tables apply there; no published tokenizer
+    /// uses it.
     private mutating func property(_ letter: Unicode.Scalar, _ name: String, inClass: Bool) {
-        let newer = NewerCharacters.ranges(of: name)
+        let newer = Unicode16Additions.ranges(of: name)
         if newer.isEmpty || (inClass && letter == "P") {
-            append("\\\(letter){\(name)}")
+            output.append("\\\(letter){\(name)}")
         } else if inClass {
-            append("\\p{\(name)}\(newer)")
+            output.append("\\p{\(name)}\(newer)")
         } else {
-            append("[\(letter == "P" ? "^" : "")\\p{\(name)}\(newer)]")
+            output.append("[\(letter == "P" ? "^" : "")\\p{\(name)}\(newer)]")
         }
     }
 }

@@ -1,8 +1,8 @@
 import OrderedJSON
 
-/// One step that cuts a text into pieces; BPE never merges across a cut.
+/// A pre-tokenization step, which splits the text into pre-tokens; BPE never merges across their boundaries.
 enum PreTokenizer: Sendable {
-    /// The GPT-2 step: a space in front if wanted, then its pattern if wanted. What follows sees bytes.
+    /// GPT-2's step: an optional leading space and an optional split by pattern; the model then reads raw bytes.
     case byteLevel(addsPrefixSpace: Bool, pattern: SplitPattern?)
     case split(SplitMatcher, SplitBehavior, inverted: Bool)
     case digits(individual: Bool)
@@ -12,75 +12,75 @@ enum PreTokenizer: Sendable {
     /// The pattern of GPT-2.
     static let byteLevelPattern = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
 
-    /// `\w+|[^\w\s]+`, where a word character is that of UTS #18.
+    /// `\w+|[^\w\s]+` with the word characters of UTS #18.
     private static let whitespacePattern: String = {
         let word = #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}"#
         return #"[\#(word)]+|[^\#(word)\s]+"#
     }()
 
-    /// Reads a pre-tokenizer; a sequence comes out flat.
+    /// Reads a pre-tokenizer and flattens sequences.
     static func read(_ json: JSON, at place: String) throws -> [PreTokenizer] {
-        var component = try Component(json, at: place)
-        let type = try component.string("type")
+        var reader = try StrictObjectReader(json, at: place)
+        let type = try reader.string("type")
         switch type {
         case "Sequence":
-            let parts = try component.array("pretokenizers")
-            try component.finish()
+            let parts = try reader.array("pretokenizers")
+            try reader.finish()
             var steps: [PreTokenizer] = []
             for (index, part) in parts.enumerated() {
                 if case .byteLevel? = steps.last {
-                    throw component.unsupported("a pre-tokenizer behind ByteLevel")
+                    throw reader.unsupported("a pre-tokenizer after ByteLevel")
                 }
                 steps += try read(part, at: "\(place).pretokenizers[\(index)]")
             }
             return steps
         case "ByteLevel":
-            let addsPrefixSpace = try component.bool("add_prefix_space", default: true)
-            let usesPattern = try component.bool("use_regex", default: true)
-            component.ignore("trim_offsets")
-            try component.finish()
+            let addsPrefixSpace = try reader.bool("add_prefix_space", default: true)
+            let usesPattern = try reader.bool("use_regex", default: true)
+            reader.ignore("trim_offsets")
+            try reader.finish()
             let pattern = usesPattern ? try SplitPattern(byteLevelPattern, at: place) : nil
             return [.byteLevel(addsPrefixSpace: addsPrefixSpace, pattern: pattern)]
         case "Split":
-            let matcher = try SplitMatcher.read(component.optional("pattern"), at: place + ".pattern")
-            let behavior = try SplitBehavior.read(component.string("behavior"), at: place)
-            let inverted = try component.bool("invert", default: false)
-            try component.finish()
+            let matcher = try SplitMatcher.read(reader.optional("pattern"), at: place + ".pattern")
+            let behavior = try SplitBehavior.read(reader.string("behavior"), at: place)
+            let inverted = try reader.bool("invert", default: false)
+            try reader.finish()
             return [.split(matcher, behavior, inverted: inverted)]
         case "Digits":
-            let individual = try component.bool("individual_digits", default: false)
-            try component.finish()
+            let individual = try reader.bool("individual_digits", default: false)
+            try reader.finish()
             return [.digits(individual: individual)]
         case "Whitespace":
-            try component.finish()
+            try reader.finish()
             return [.whitespace(try SplitPattern(whitespacePattern, at: place))]
         case "Punctuation":
-            let behavior = try component.optional("behavior").map { json in
+            let behavior = try reader.optional("behavior").map { json in
                 try SplitBehavior.read(json.string ?? json.kindName, at: place)
             }
-            try component.finish()
+            try reader.finish()
             return [.punctuation(behavior ?? .isolated)]
-        default: throw component.unsupported("the pre-tokenizer \"\(type.prefix(60))\"")
+        default: throw reader.unsupported("the pre-tokenizer \"\(type.prefix(60))\"")
         }
     }
 
-    /// Cuts every piece further.
-    func apply(to pieces: inout Pieces) {
+    /// Splits every pre-token further.
+    func apply(to preTokens: inout PreTokens) {
         switch self {
         case .byteLevel(let addsPrefixSpace, let pattern):
-            if addsPrefixSpace { pieces.addPrefixSpaces() }
+            if addsPrefixSpace { preTokens.addPrefixSpaces() }
             guard let pattern else { return }
-            pieces.split(.isolated, inverted: false) { text, body in pattern.forEachMatch(in: text, body) }
+            preTokens.split(.isolated, inverted: false) { text, body in pattern.forEachMatch(in: text, body) }
         case .split(let matcher, let behavior, let inverted):
-            pieces.split(behavior, inverted: inverted) { text, body in matcher.forEachMatch(in: text, body) }
+            preTokens.split(behavior, inverted: inverted) { text, body in matcher.forEachMatch(in: text, body) }
         case .digits(let individual):
-            pieces.split(individual ? .isolated : .contiguous, inverted: false) { text, body in
+            preTokens.split(individual ? .isolated : .contiguous, inverted: false) { text, body in
                 Self.forEachScalar(in: text, where: Self.isNumeric, body)
             }
         case .whitespace(let pattern):
-            pieces.split(.removed, inverted: true) { text, body in pattern.forEachMatch(in: text, body) }
+            preTokens.split(.removed, inverted: true) { text, body in pattern.forEachMatch(in: text, body) }
         case .punctuation(let behavior):
-            pieces.split(behavior, inverted: false) { text, body in
+            preTokens.split(behavior, inverted: false) { text, body in
                 Self.forEachScalar(in: text, where: Self.isPunctuation, body)
             }
         }
@@ -98,7 +98,7 @@ enum PreTokenizer: Sendable {
         }
     }
 
-    /// Decimal digits, letter-like numbers and other numbers.
+    /// Whether a character belongs to one of the general categories Nd, Nl and No.
     private static func isNumeric(_ scalar: Unicode.Scalar) -> Bool {
         if scalar.value < 0x80 { return scalar.value >= 0x30 && scalar.value <= 0x39 }
         switch scalar.properties.generalCategory {
@@ -107,13 +107,12 @@ enum PreTokenizer: Sendable {
         }
     }
 
-    /// ASCII punctuation (with the symbols among it) and what was punctuation in Unicode 8, which is what the reference
-    /// asks.
+    /// Whether a character is ASCII punctuation or symbol, or punctuation in Unicode 8, as in the `tokenizers` library.
     private static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E: return true
         case 0..<0x80: return false
-        // No punctuation any more.
+        // No longer punctuation in newer versions.
         case 0x166D, 0x111C9: return true
         default: break
         }
@@ -127,7 +126,7 @@ enum PreTokenizer: Sendable {
     }
 }
 
-/// What a `Split` looks for.
+/// The literal or pattern that a `Split` or `Replace` matches.
 enum SplitMatcher: Sendable {
     case literal([UInt8])
     case pattern(SplitPattern)
@@ -164,7 +163,7 @@ enum SplitMatcher: Sendable {
     }
 }
 
-/// What becomes of the matches of a split; named as in the `tokenizers` library.
+/// What a split does with its matches, named as in the `tokenizers` library.
 enum SplitBehavior: Sendable {
     case removed, isolated, mergedWithPrevious, mergedWithNext, contiguous
 

@@ -1,19 +1,24 @@
 import CPCRE2
 
-/// A compiled pattern of a pre-tokenizer or normalizer. Immutable, so any number of threads may match with it.
+/// A compiled pattern of a pre-tokenizer or normalizer.
+///
+/// `Sendable` because PCRE2 never changes compiled code and a match context during matching.
 final class SplitPattern: @unchecked Sendable {
     private let code: OpaquePointer
     private let context: OpaquePointer
     private let hasJIT: Bool
-    /// `\s+$` is matched by hand: a backtracking matcher takes quadratic time over white space inside a text.
+    /// Whether the pattern is `\s+$`, for which a backtracking matcher takes quadratic time.
     private let isTrailingSpace: Bool
 
-    /// More backtracking than any pre-tokenizer needs, little enough that a hostile pattern ends.
+    /// More backtracking than any real pre-tokenizer needs; bounds the time of a hostile pattern.
     private static let matchLimit: UInt32 = 200_000_000
 
+    /// Compiles a pattern.
+    ///
     /// - Parameters:
     ///   - pattern: in the syntax of the `tokenizers` library (Oniguruma, Ruby).
-    ///   - place: where it stands in the file, for errors.
+    ///   - place: the path within `tokenizer.json`, for errors.
+    /// - Throws: `TokenizerError` if the pattern is unsupported or does not compile.
     init(_ pattern: String, at place: String) throws {
         isTrailingSpace = pattern == #"\s+$"#
         let translated = Array(try PatternTranslation.translate(pattern, at: place).utf8)
@@ -32,7 +37,7 @@ final class SplitPattern: @unchecked Sendable {
         }
         guard let context = pcre2_match_context_create_8(nil) else {
             pcre2_code_free_8(code)
-            throw TokenizerError.malformed(place: place, reason: "no memory for the pattern")
+            throw TokenizerError.malformed(place: place, reason: "out of memory for the pattern")
         }
         pcre2_set_match_limit_8(context, Self.matchLimit)
         self.code = code
@@ -45,11 +50,14 @@ final class SplitPattern: @unchecked Sendable {
         pcre2_code_free_8(code)
     }
 
-    /// Calls `body` with the range of each match, from left to right, without overlap; an empty match directly behind
-    /// another match does not count.
+    /// Calls `body` with the range of each match from left to right, without overlaps.
     ///
-    /// Where the matcher gives up (a pattern that backtracks without bound), the rest of the text has no matches.
-    /// - Parameter text: valid UTF-8.
+    /// An empty match directly after another match is skipped. If the matcher reaches its limit, the rest of the text
+    /// counts as having no matches.
+    ///
+    /// - Parameters:
+    ///   - text: valid UTF-8.
+    ///   - body: receives byte ranges of `text`.
     func forEachMatch(in text: UnsafeBufferPointer<UInt8>, _ body: (Range<Int>) -> Void) {
         if isTrailingSpace { return forEachTrailingSpace(in: text, body) }
         guard let base = text.baseAddress, let data = pcre2_match_data_create_8(1, nil) else { return }
@@ -78,13 +86,13 @@ final class SplitPattern: @unchecked Sendable {
         guard hasJIT else { return pcre2_match_8(code, base, count, position, options, data, context) > 0 }
         let result = pcre2_jit_match_8(code, base, count, position, 0, data, context)
         if result == PCRE2_ERROR_JIT_STACKLIMIT {
-            // The interpreter keeps its frames on the heap.
+            // The interpreter allocates its frames on the heap.
             return pcre2_match_8(code, base, count, position, options | UInt32(PCRE2_NO_JIT), data, context) > 0
         }
         return result > 0
     }
 
-    /// White space up to the end of a line or of the text; a newline can be part of it and also end it.
+    /// Matches `\s+$`: white space up to the end of a line or of the text, including newlines before the last.
     private func forEachTrailingSpace(in text: UnsafeBufferPointer<UInt8>, _ body: (Range<Int>) -> Void) {
         var position = 0
         while position < text.count {
@@ -111,6 +119,6 @@ final class SplitPattern: @unchecked Sendable {
 }
 
 extension Tokenizer {
-    /// The library that matches patterns, with its version.
-    public static var library: String { "PCRE2 \(PCRE2_MAJOR).\(PCRE2_MINOR)" }
+    /// Name and version of the pattern library.
+    package static var library: String { "PCRE2 \(PCRE2_MAJOR).\(PCRE2_MINOR)" }
 }

@@ -1,22 +1,23 @@
-/// Turns ids into text one at a time, never giving out part of a character.
-///
-/// All that `append` returned, and `finish` at the end, put together is what `Tokenizer.decode` gives for all ids.
-public struct StreamingDecoder: Sendable {
-    private enum Method {
-        /// Bytes that are text as soon as they are whole characters.
-        case bytes
-        /// Tokens whose text does not depend on later ones, but for runs of tokens that stand for single bytes.
-        case window
-        /// Steps that look at the whole text: nothing is certain before the end.
-        case atEnd
-    }
+/// How a decoder's output can be emitted before all ids are known.
+private enum StreamingMethod {
+    /// Bytes, emitted as soon as they form whole characters.
+    case bytes
+    /// Tokens whose text does not depend on later ones, except for runs of byte tokens.
+    case window
+    /// Steps that need the whole text, so nothing is emitted before the end.
+    case atEnd
+}
 
+/// Decodes ids one at a time and never emits part of a character.
+///
+/// The concatenated results of `append` and `finish` equal `Tokenizer.decode` of all ids.
+public struct StreamingDecoder: Sendable {
     private let storage: Tokenizer.Storage
     private let skipsSpecialTokens: Bool
-    private let method: Method
-    /// Bytes that begin a character.
+    private let method: StreamingMethod
+    /// Bytes of an incomplete character.
     private var pending: [UInt8] = []
-    /// The ids that gave the last text, as context for what the decoder does at a start, and those behind them.
+    /// Ids of the last emitted text, as left context, followed by ids not yet emitted.
     private var window: [Int] = []
     private var contextCount = 0
 
@@ -26,7 +27,7 @@ public struct StreamingDecoder: Sendable {
         method = Self.method(for: storage.decoders)
     }
 
-    private static func method(for decoders: [TokenDecoder]) -> Method {
+    private static func method(for decoders: [TokenDecoder]) -> StreamingMethod {
         if decoders.count == 1, case .byteLevel = decoders[0] { return .bytes }
         var isFused = false
         for decoder in decoders {
@@ -41,7 +42,7 @@ public struct StreamingDecoder: Sendable {
         return .window
     }
 
-    /// The text that this id completes; empty while a character is unfinished.
+    /// Decodes one id and returns the text it completes; empty while a character is incomplete.
     public mutating func append(_ id: Int) -> String {
         guard let token = storage.text(of: id, skippingSpecialTokens: skipsSpecialTokens) else { return "" }
         switch method {
@@ -53,7 +54,7 @@ public struct StreamingDecoder: Sendable {
             return text
         case .window:
             window.append(id)
-            // A run of bytes is text only if all of it is; it ends with the first other token.
+            // A run of byte tokens is decoded as a whole once another token ends it.
             return TokenDecoder.byte(of: token) == nil ? takeWindow() : ""
         case .atEnd:
             window.append(id)
@@ -61,14 +62,14 @@ public struct StreamingDecoder: Sendable {
         }
     }
 
-    /// What is left at the end: U+FFFD for a character that was never completed, else mostly nothing.
+    /// Returns the remaining text: U+FFFD for an incomplete character, usually nothing.
     public mutating func finish() -> String {
         guard case .bytes = method else { return takeWindow() }
         defer { pending = [] }
         return String(decoding: pending, as: UTF8.self)
     }
 
-    /// The text of the window without that of its context; what gave it becomes the context of what follows.
+    /// Returns the text of the window after its context; the ids of that text become the new context.
     private mutating func takeWindow() -> String {
         let context = storage.decode(window[..<contextCount], skippingSpecialTokens: skipsSpecialTokens)
         let text = storage.decode(window, skippingSpecialTokens: skipsSpecialTokens)

@@ -1,6 +1,6 @@
 import OrderedJSON
 
-/// One step from the texts of tokens back to text.
+/// A decoding step, which turns tokens back into text.
 enum TokenDecoder: Sendable {
     case byteLevel
     case byteFallback
@@ -8,39 +8,39 @@ enum TokenDecoder: Sendable {
     case strip(Unicode.Scalar, start: Int, stop: Int)
     case replace(SplitMatcher, with: [UInt8])
 
-    /// Reads a decoder; a sequence comes out flat.
+    /// Reads a decoder and flattens sequences.
     static func read(_ json: JSON, at place: String) throws -> [TokenDecoder] {
-        var component = try Component(json, at: place)
-        let type = try component.string("type")
+        var reader = try StrictObjectReader(json, at: place)
+        let type = try reader.string("type")
         let result: [TokenDecoder]
         switch type {
         case "Sequence":
-            result = try component.array("decoders").enumerated().flatMap { index, part in
+            result = try reader.array("decoders").enumerated().flatMap { index, part in
                 try read(part, at: "\(place).decoders[\(index)]")
             }
         case "ByteLevel":
-            component.ignore("add_prefix_space", "trim_offsets", "use_regex")
+            reader.ignore("add_prefix_space", "trim_offsets", "use_regex")
             result = [.byteLevel]
         case "ByteFallback": result = [.byteFallback]
         case "Fuse": result = [.fuse]
         case "Strip":
-            let content = try component.string("content")
-            let (start, stop) = (try component.integer("start"), try component.integer("stop"))
+            let content = try reader.string("content")
+            let (start, stop) = (try reader.integer("start"), try reader.integer("stop"))
             guard content.unicodeScalars.count == 1, let scalar = content.unicodeScalars.first, start >= 0, stop >= 0
             else {
                 throw TokenizerError.malformed(place: place, reason: "Strip needs one character and two counts")
             }
             result = [.strip(scalar, start: start, stop: stop)]
         case "Replace":
-            let matcher = try SplitMatcher.read(component.optional("pattern"), at: place + ".pattern")
-            result = [.replace(matcher, with: Array(try component.string("content").utf8))]
-        default: throw component.unsupported("the decoder \"\(type.prefix(60))\"")
+            let matcher = try SplitMatcher.read(reader.optional("pattern"), at: place + ".pattern")
+            result = [.replace(matcher, with: Array(try reader.string("content").utf8))]
+        default: throw reader.unsupported("the decoder \"\(type.prefix(60))\"")
         }
-        try component.finish()
+        try reader.finish()
         return result
     }
 
-    /// - Parameter tokens: texts of tokens, or what earlier steps made of them.
+    /// Applies the step to the texts of tokens or to the output of earlier steps.
     func apply(to tokens: [String]) -> [String] {
         switch self {
         case .byteLevel:
@@ -57,14 +57,14 @@ enum TokenDecoder: Sendable {
         }
     }
 
-    /// The byte that a token of the form `<0xHH>` stands for.
+    /// The byte of a token of the form `<0xHH>`.
     static func byte(of token: String) -> UInt8? {
         let text = Array(token.utf8)
         guard text.count == 6, text.starts(with: "<0x".utf8), text[5] == UInt8(ascii: ">") else { return nil }
         return UInt8(String(decoding: text[3..<5], as: UTF8.self), radix: 16)
     }
 
-    /// Runs of `<0xHH>` become text; a run that is not UTF-8 becomes one U+FFFD a byte.
+    /// Decodes runs of `<0xHH>` tokens; a run that is not valid UTF-8 becomes one U+FFFD per byte.
     private static func joinBytes(_ tokens: [String]) -> [String] {
         var result: [String] = []
         var run: [UInt8] = []
@@ -89,7 +89,7 @@ enum TokenDecoder: Sendable {
         return result
     }
 
-    /// Takes up to `start` leading and `stop` trailing occurrences away.
+    /// Removes up to `start` leading and `stop` trailing occurrences.
     private static func strip(_ token: String, _ scalar: Unicode.Scalar, start: Int, stop: Int) -> String {
         let scalars = Array(token.unicodeScalars)
         var first = 0

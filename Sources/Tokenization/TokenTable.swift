@@ -1,17 +1,17 @@
-/// Finds the id of a token by its bytes: open addressing over one pool of bytes.
+/// A hash table from the bytes of tokens to ids, with open addressing and one byte pool.
 ///
-/// The hash is seeded for each table, so that a file cannot be made whose tokens all fall into one slot.
+/// Each table has a random seed, so that no file can be crafted whose tokens all collide.
 struct TokenTable: Sendable {
     private var pool: [UInt8] = []
-    /// Where entry i starts in the pool; one more than there are entries.
+    /// Offsets of the entries in the pool, followed by its end.
     private var starts: [UInt32] = [0]
     private var ids: [UInt32] = []
-    /// Upper half: the hash; lower half: entry + 1, or 0 where the slot is free.
+    /// Hash in the upper 32 bits, entry + 1 in the lower; 0 is a free slot.
     private var slots: [UInt64]
     private let mask: Int
     private let seed: UInt64
 
-    /// - Parameter capacity: how many tokens will be inserted at most.
+    /// - Parameter capacity: the maximum number of tokens.
     init(capacity: Int) {
         var count = 16
         while count < capacity * 2 { count *= 2 }
@@ -42,7 +42,9 @@ struct TokenTable: Sendable {
         return hash ^ hash >> 29
     }
 
-    /// Inserts a token; returns the id that was there before, if one was, and then changes nothing.
+    /// Inserts a token unless it is already present.
+    ///
+    /// - Returns: the id that the token already had, or nil if it was inserted.
     mutating func insert(_ token: UnsafeBufferPointer<UInt8>, id: UInt32) -> UInt32? {
         let hash = Self.hash(token, seed)
         var slot = Int(truncatingIfNeeded: hash) & mask
@@ -85,7 +87,7 @@ struct TokenTable: Sendable {
     func id(of token: [UInt8]) -> UInt32? { token.withUnsafeBufferPointer { id(of: $0) } }
 }
 
-/// The rank of a merge by its two ids.
+/// A hash table from two ids to the rank of their merge.
 struct PairTable: Sendable {
     private var keys: [UInt64]
     private var ranks: [UInt32]
@@ -110,7 +112,7 @@ struct PairTable: Sendable {
         return Int(truncatingIfNeeded: hash >> 24) & mask
     }
 
-    /// A later rank for the same pair replaces the earlier one.
+    /// Inserts a pair or replaces its rank.
     mutating func insert(_ left: UInt32, _ right: UInt32, rank: UInt32) {
         let key = UInt64(left) << 32 | UInt64(right)
         var slot = slot(key)

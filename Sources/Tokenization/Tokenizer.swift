@@ -1,14 +1,16 @@
 import OrderedJSON
 
-/// A tokenizer read from a `tokenizer.json`, giving the ids that the `tokenizers` library gives.
+/// A byte-level BPE tokenizer read from a `tokenizer.json`; its ids equal those of the `tokenizers` library.
 ///
-/// Immutable: copies share one storage and any number of threads may use it. `truncation` and `padding` of the file
-/// are the caller's affair, as they are in transformers, and are not applied.
+/// Immutable: copies share their storage, and any number of threads may use one. As in transformers, the file's
+/// `truncation` and `padding` are not applied.
 public struct Tokenizer: Sendable {
     private let storage: Storage
 
+    /// Reads a tokenizer.
+    ///
     /// - Parameter json: the bytes of a `tokenizer.json`.
-    /// - Throws: `TokenizerError`, which names whatever the file asks for and this program does not do.
+    /// - Throws: `TokenizerError` that names the unsupported or malformed member.
     public init(json: [UInt8]) throws {
         let root: JSON
         do {
@@ -19,24 +21,29 @@ public struct Tokenizer: Sendable {
         storage = try Storage(root)
     }
 
-    /// - Parameter base: where given, a tokenizer whose `model` is the same, which is then shared.
+    /// Reads a parsed `tokenizer.json` and shares the model of `base`, whose `model` must be equal.
     init(_ root: JSON, sharingModelOf base: Tokenizer? = nil) throws {
         storage = try Storage(root, model: base?.storage.model)
     }
 
-    /// The ids of a text.
+    /// Encodes a text.
     ///
     /// - Parameters:
-    ///   - addSpecialTokens: whether the post-processor puts its tokens around the text.
-    ///   - parsingAddedTokens: false for text from outside: what looks like an added token is then encoded as the
-    ///     characters it is written with, and no id of an added token comes out. (An added token of one single
-    ///     character that is also in the vocabulary is a character like any other.)
+    ///   - text: the text to encode.
+    ///   - addSpecialTokens: whether the post-processor adds its tokens around the text.
+    ///   - parsingAddedTokens: false for untrusted text: the text of an added token is then encoded as ordinary
+    ///     characters, and no added token's id is produced, except that of a one-character token of the vocabulary.
     /// - Complexity: O(n log n) in the length of the text.
     public func encode(_ text: String, addSpecialTokens: Bool = false, parsingAddedTokens: Bool = true) -> [Int] {
         storage.encode(Array(text.utf8), addSpecialTokens: addSpecialTokens, parsingAddedTokens: parsingAddedTokens)
     }
 
-    /// The ids of a text in UTF-8; whatever is not UTF-8 counts as U+FFFD, one for each maximal ill-formed part.
+    /// Encodes a text in UTF-8; each maximal ill-formed sequence counts as one U+FFFD.
+    ///
+    /// - Parameters:
+    ///   - bytes: the text to encode.
+    ///   - addSpecialTokens: whether the post-processor adds its tokens around the text.
+    ///   - parsingAddedTokens: see `encode(_:addSpecialTokens:parsingAddedTokens:)`.
     public func encode(utf8 bytes: [UInt8], addSpecialTokens: Bool = false, parsingAddedTokens: Bool = true) -> [Int] {
         let isValid = String(validating: bytes, as: UTF8.self) != nil
         return storage.encode(
@@ -44,68 +51,68 @@ public struct Tokenizer: Sendable {
             addSpecialTokens: addSpecialTokens, parsingAddedTokens: parsingAddedTokens)
     }
 
-    /// The text of ids. Ids without a token give nothing; bytes that are not UTF-8 give U+FFFD.
+    /// Decodes ids; unused ids yield nothing, bytes that are not valid UTF-8 yield U+FFFD.
     public func decode(_ ids: some Sequence<Int>, skippingSpecialTokens: Bool = false) -> String {
         storage.decode(ids, skippingSpecialTokens: skippingSpecialTokens)
     }
 
-    /// The id of a token by its text in the file (`Ġthe`, `<think>`).
+    /// The id of a token as written in the file (`Ġthe`, `<think>`).
     public func id(of token: String) -> Int? { storage.id(of: token) }
 
-    /// The text of a token as the file has it.
+    /// The token of an id as written in the file, or nil for an unused id.
     public func token(of id: Int) -> String? { storage.token(of: id) }
 
-    /// The bytes that one token adds to the text, before they become characters; nil where the tokenizer is not one of
-    /// bytes, or there is no such token.
+    /// The bytes of one token's text; nil for an unused id or if the tokenizer is not byte-level.
     public func bytes(of id: Int) -> [UInt8]? { storage.bytes(of: id) }
 
     /// The highest id + 1.
     public var vocabularySize: Int { storage.vocabularySize }
 
-    /// In order of id.
+    /// The added tokens, sorted by id.
     public var addedTokens: [AddedToken] { storage.addedTokens }
 
-    /// A decoder for ids that come one by one.
+    /// Makes a decoder for ids that arrive one at a time.
     public func streamingDecoder(skippingSpecialTokens: Bool) -> StreamingDecoder {
         StreamingDecoder(storage, skippingSpecialTokens: skippingSpecialTokens)
     }
 }
 
 extension Tokenizer {
-    /// What the file says, made ready for use.
+    /// The compiled contents of a `tokenizer.json`, shared by copies of a tokenizer.
     final class Storage: Sendable {
         private let normalizers: [Normalizer]
         private let preTokenizers: [PreTokenizer]
         let model: BytePairModel
         private let postProcessor: PostProcessor
-        /// Empty where the file has no decoder: tokens are then joined by spaces.
+        /// Empty if the file has no decoder; tokens are then joined with spaces.
         let decoders: [TokenDecoder]
         let addedTokens: [AddedToken]
         private let addedByID: [Int: AddedToken]
-        /// What added tokens that are looked for in normalized text decode to: their normalized text, as in the
-        /// `tokenizers` library.
+        /// The text of added tokens with `normalized`, which decode to their normalized text as in the `tokenizers`
+        /// library.
         private let decodedAsNormalized: [Int: String]
         private let ids: TokenTable
         let vocabularySize: Int
-        /// Found before normalization, and in normalized text.
+        /// Matches added tokens before normalization.
         private let rawMatcher: AddedTokenMatcher
+        /// Matches added tokens in the normalized text.
         private let normalizedMatcher: AddedTokenMatcher
-        /// Ids that text from outside must not yield; nil where the model cannot make any of them.
+        /// Ids that untrusted text must not produce; nil if merges cannot produce any of them.
         private let banned: [Bool]?
 
         init(_ json: JSON, model shared: BytePairModel? = nil) throws {
-            var component = try Component(json, at: "the file")
-            component.ignore("version", "truncation", "padding")
-            normalizers = try component.optional("normalizer").map { try Normalizer.read($0, at: "normalizer") } ?? []
+            var reader = try StrictObjectReader(json, at: "the file")
+            reader.ignore("version", "truncation", "padding")
+            normalizers = try reader.optional("normalizer").map { try Normalizer.read($0, at: "normalizer") } ?? []
             preTokenizers =
-                try component.optional("pre_tokenizer").map { try PreTokenizer.read($0, at: "pre_tokenizer") } ?? []
-            decoders = try component.optional("decoder").map { try TokenDecoder.read($0, at: "decoder") } ?? []
-            postProcessor = try PostProcessor(component.optional("post_processor") ?? .null)
-            let added = try component.optional("added_tokens")?.array.map(Self.readAddedTokens) ?? []
-            guard let modelJSON = component.optional("model") else {
+                try reader.optional("pre_tokenizer").map { try PreTokenizer.read($0, at: "pre_tokenizer") } ?? []
+            decoders = try reader.optional("decoder").map { try TokenDecoder.read($0, at: "decoder") } ?? []
+            postProcessor = try PostProcessor(reader.optional("post_processor") ?? .null)
+            let added = try reader.optional("added_tokens")?.array.map(Self.readAddedTokens) ?? []
+            guard let modelJSON = reader.optional("model") else {
                 throw TokenizerError.malformed(place: "model", reason: "is missing")
             }
-            try component.finish()
+            try reader.finish()
             var isByteLevel = false
             if case .byteLevel? = preTokenizers.last { isByteLevel = true }
             model = try shared ?? BytePairModel(modelJSON, isByteLevel: isByteLevel)
@@ -150,27 +157,27 @@ extension Tokenizer {
 
         static func readAddedTokens(_ list: [JSON]) throws -> [AddedToken] {
             try list.enumerated().map { index, json in
-                var component = try Component(json, at: "added_tokens[\(index)]")
+                var reader = try StrictObjectReader(json, at: "added_tokens[\(index)]")
                 let token = AddedToken(
-                    id: try component.integer("id"), content: try component.string("content"),
-                    singleWord: try component.bool("single_word", default: false),
-                    lstrip: try component.bool("lstrip", default: false),
-                    rstrip: try component.bool("rstrip", default: false),
-                    normalized: try component.bool("normalized", default: true),
-                    special: try component.bool("special", default: false))
-                try component.finish()
-                guard (0...VocabularyReader.highestID).contains(token.id) else {
-                    throw TokenizerError.malformed(place: component.place, reason: "the id is not from 0 to 2^21")
+                    id: try reader.integer("id"), content: try reader.string("content"),
+                    singleWord: try reader.bool("single_word", default: false),
+                    lstrip: try reader.bool("lstrip", default: false),
+                    rstrip: try reader.bool("rstrip", default: false),
+                    normalized: try reader.bool("normalized", default: true),
+                    special: try reader.bool("special", default: false))
+                try reader.finish()
+                guard VocabularyReader.ids.contains(token.id) else {
+                    throw TokenizerError.malformed(place: reader.place, reason: "the id is not between 0 and 2^21")
                 }
                 guard (1...AddedTokenMatcher.maximumLength).contains(token.content.utf8.count) else {
                     throw TokenizerError.malformed(
-                        place: component.place, reason: "the content is empty or over 4096 bytes")
+                        place: reader.place, reason: "the content is empty or over 4096 bytes")
                 }
                 return token
             }
         }
 
-        /// Added tokens that are also in the model's vocabulary, so that merging could make them.
+        /// Added tokens that are also in the model's vocabulary, so that merges could produce them.
         private static func bannedIDs(_ added: [AddedToken], _ model: BytePairModel) -> [Bool]? {
             var banned = [Bool](repeating: false, count: model.tokens.count)
             var isAny = false
@@ -196,7 +203,7 @@ extension Tokenizer {
             return TokenDecoder.byte(of: token).map { [$0] }
         }
 
-        /// The text of an id for decoding; nil where it has none or is to be skipped.
+        /// The text of an id for decoding; nil if it is unused or skipped.
         func text(of id: Int, skippingSpecialTokens: Bool) -> String? {
             if let added = addedByID[id] {
                 return skippingSpecialTokens && added.special ? nil : decodedAsNormalized[id] ?? added.content
@@ -204,14 +211,14 @@ extension Tokenizer {
             return model.tokens.indices.contains(id) ? model.tokens[id] : nil
         }
 
-        /// - Parameter text: valid UTF-8.
+        /// Encodes valid UTF-8.
         func encode(_ text: [UInt8], addSpecialTokens: Bool, parsingAddedTokens: Bool) -> [Int] {
             var output: [Int] = addSpecialTokens ? postProcessor.prefix : []
             var scratch = BytePairModel.Scratch()
             if parsingAddedTokens, !rawMatcher.isEmpty {
-                let parts = text.withUnsafeBufferPointer { rawMatcher.parts(of: $0, in: 0..<text.count) }
-                for part in parts {
-                    switch part {
+                let segments = text.withUnsafeBufferPointer { rawMatcher.segments(of: $0, in: 0..<text.count) }
+                for segment in segments {
+                    switch segment {
                     case .token(let id): output.append(id)
                     case .text(let range):
                         let isWhole = range.count == text.count
@@ -232,11 +239,11 @@ extension Tokenizer {
             guard parsing, !normalizedMatcher.isEmpty else {
                 return encodePlain(normalized, parsing: parsing, &scratch, into: &output)
             }
-            let parts = normalized.withUnsafeBufferPointer {
-                normalizedMatcher.parts(of: $0, in: 0..<normalized.count)
+            let segments = normalized.withUnsafeBufferPointer {
+                normalizedMatcher.segments(of: $0, in: 0..<normalized.count)
             }
-            for part in parts {
-                switch part {
+            for segment in segments {
+                switch segment {
                 case .token(let id): output.append(id)
                 case .text(let range):
                     encodePlain(Array(normalized[range]), parsing: true, &scratch, into: &output)
@@ -247,11 +254,11 @@ extension Tokenizer {
         private func encodePlain(
             _ text: [UInt8], parsing: Bool, _ scratch: inout BytePairModel.Scratch, into output: inout [Int]
         ) {
-            var pieces = Pieces(text)
-            for step in preTokenizers { step.apply(to: &pieces) }
+            var preTokens = PreTokens(text)
+            for step in preTokenizers { step.apply(to: &preTokens) }
             let banned = parsing ? nil : banned
-            pieces.bytes.withUnsafeBufferPointer { buffer in
-                for range in pieces.ranges {
+            preTokens.bytes.withUnsafeBufferPointer { buffer in
+                for range in preTokens.ranges {
                     model.encode(UnsafeBufferPointer(rebasing: buffer[range]), banned: banned, &scratch, into: &output)
                 }
             }

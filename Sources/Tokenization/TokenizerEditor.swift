@@ -1,16 +1,18 @@
 import OrderedJSON
 
-/// Changes the added tokens of a `tokenizer.json` and leaves everything else in it as it is, in its order.
-public struct TokenizerEditor: Sendable {
+/// Edits the added tokens of a `tokenizer.json`; all other members and their order are kept.
+package struct TokenizerEditor: Sendable {
     private var root: JSON
-    /// The text as given, until something changes.
+    /// The bytes of the file until something changes.
     private var original: [UInt8]?
-    /// What the file given makes. Additions leave its model alone, and reading that is most of the work.
+    /// The tokenizer before any edit; its model is reused unless an edit changes it.
     private let base: Tokenizer
     private var changesModel = false
 
-    /// - Throws: `TokenizerError` where the text is not a tokenizer that `Tokenizer` reads.
-    public init(json: [UInt8]) throws {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// - Throws: `TokenizerError` if `Tokenizer` cannot read the file.
+    package init(json: [UInt8]) throws {
         do {
             root = try JSON.parse(json)
         } catch {
@@ -20,43 +22,47 @@ public struct TokenizerEditor: Sendable {
         base = try Tokenizer(root)
     }
 
-    /// The tokenizer with all changes.
-    public func tokenizer() throws -> Tokenizer {
+    /// Makes the edited tokenizer.
+    ///
+    /// - Throws: `TokenizerError` if the edited file is not a valid tokenizer.
+    package func tokenizer() throws -> Tokenizer {
         original == nil ? try Tokenizer(root, sharingModelOf: changesModel ? nil : base) : base
     }
 
-    /// The file with all changes; byte for byte the one given if there were none.
-    public var json: [UInt8] { original ?? Array(root.serialized(indent: 2).utf8) }
+    /// The edited file; the original bytes if nothing changed.
+    package var json: [UInt8] { original ?? Array(root.serialized(indent: 2).utf8) }
 
-    /// The id that the next new token must have: the `tokenizers` library numbers added tokens itself when it reads a
-    /// file, past the vocabulary and past every other added token.
-    public var nextID: Int {
+    /// The id that the next new token must have.
+    ///
+    /// When the `tokenizers` library reads a file, it numbers added tokens itself: after the vocabulary and after every
+    /// other added token.
+    package var nextID: Int {
         let added = (root["added_tokens"]?.array ?? []).compactMap { $0["id"]?.int }
         return max(root["model"]?["vocab"]?.object?.count ?? 0, (added.max() ?? -1) + 1)
     }
 
-    /// Adds a token at the end, or marks a token that the vocabulary has already as an added one.
+    /// Adds a new token at the end, or makes a token of the vocabulary an added token.
     ///
-    /// - Throws: `TokenizerError.refusedEdit` where the token is there already or its id is not the one it would get.
-    public mutating func add(_ token: AddedToken) throws {
+    /// - Throws: `TokenizerError.refusedEdit` if it is already an added token or has another id than it would receive.
+    package mutating func add(_ token: AddedToken) throws {
         guard (1...AddedTokenMatcher.maximumLength).contains(token.content.utf8.count) else {
             throw TokenizerError.refusedEdit(reason: "an added token needs 1 to 4096 bytes of text")
         }
         var list = root["added_tokens"]?.array ?? []
         if list.contains(where: { isContent($0, token.content) }) {
-            throw TokenizerError.refusedEdit(reason: "\"\(token.content)\" is an added token already")
+            throw TokenizerError.refusedEdit(reason: "\"\(token.content)\" is already an added token")
         }
         let expected = root["model"]?["vocab"]?[token.content]?.int ?? nextID
         guard token.id == expected else {
             throw TokenizerError.refusedEdit(
-                reason: "\"\(token.content)\" would get id \(expected), not \(token.id); use that id")
+                reason: "\"\(token.content)\" would receive id \(expected), not \(token.id); use id \(expected)")
         }
-        // The library counts tokens; where ids have gaps, what it comes to may be another token's.
+        // The library counts tokens, so if ids have gaps, the count may be the id of another token.
         if let (other, _) = root["model"]?["vocab"]?.object?.first(where: {
             $0.key != token.content && $0.value.int == token.id
         }) {
             throw TokenizerError.refusedEdit(
-                reason: "\"\(token.content)\" would get id \(expected), which is that of \"\(other)\" in model.vocab; "
+                reason: "\"\(token.content)\" would receive id \(expected), which \"\(other)\" has in model.vocab; "
                     + "the vocabulary has gaps")
         }
         let entry: JSON = [
@@ -64,27 +70,27 @@ public struct TokenizerEditor: Sendable {
             "lstrip": .bool(token.lstrip), "rstrip": .bool(token.rstrip), "normalized": .bool(token.normalized),
             "special": .bool(token.special),
         ]
-        // In order of id, as the library writes them.
+        // Sorted by id, as the library writes them.
         let index = list.firstIndex { ($0["id"]?.int ?? -1) > token.id } ?? list.count
         list.insert(entry, at: index)
         root["added_tokens"] = .array(list)
         original = nil
     }
 
-    /// Gives an added token another text under its id, wherever the file names it.
+    /// Renames an added token everywhere in the file; it keeps its id.
     ///
-    /// - Throws: `TokenizerError.refusedEdit` where there is no such added token, the new text is taken, or merges
-    ///   are built on the old one.
-    public mutating func rename(_ old: String, to new: String) throws {
+    /// - Throws: `TokenizerError.refusedEdit` if there is no such added token, the new name is taken, or merges use the
+    ///   old one.
+    package mutating func rename(_ old: String, to new: String) throws {
         var list = root["added_tokens"]?.array ?? []
         guard let index = list.firstIndex(where: { isContent($0, old) }) else {
-            throw TokenizerError.refusedEdit(reason: "\"\(old)\" is no added token")
+            throw TokenizerError.refusedEdit(reason: "\"\(old)\" is not an added token")
         }
         guard (1...AddedTokenMatcher.maximumLength).contains(new.utf8.count) else {
             throw TokenizerError.refusedEdit(reason: "an added token needs 1 to 4096 bytes of text")
         }
         guard !list.contains(where: { isContent($0, new) }), root["model"]?["vocab"]?[new] == nil else {
-            throw TokenizerError.refusedEdit(reason: "\"\(new)\" is a token already")
+            throw TokenizerError.refusedEdit(reason: "\"\(new)\" is already a token")
         }
         list[index]["content"] = .string(new)
         try renameInVocabulary(old, new)
@@ -112,14 +118,14 @@ public struct TokenizerEditor: Sendable {
                 merge.array?.compactMap(\.string)
                 ?? merge.string?.split(separator: " ", omittingEmptySubsequences: false).map(String.init) ?? []
             if parts.contains(where: { isSame($0, old) }) || isSame(parts.joined(), old) {
-                throw TokenizerError.refusedEdit(reason: "\"\(old)\" takes part in merges")
+                throw TokenizerError.refusedEdit(reason: "\"\(old)\" is used by merges")
             }
         }
         let renamed = JSONObject(vocabulary.map { (isSame($0.key, old) ? new : $0.key, $0.value) })
         root["model"]?["vocab"] = .object(renamed)
     }
 
-    /// Special tokens in a post-processor: keys and `id`s of `special_tokens`, `tokens`, and `SpecialToken` pieces.
+    /// Renames a special token in a post-processor: in `special_tokens` (keys, `id`, `tokens`) and `SpecialToken`.
     private func renamed(_ json: JSON, _ old: String, _ new: String) -> JSON {
         switch json {
         case .array(let elements): return .array(elements.map { renamed($0, old, new) })

@@ -1,22 +1,23 @@
 import OrderedJSON
 
-/// Why a `tokenizer.json` cannot be used or changed. Each text is one line and names the place.
+/// Why a `tokenizer.json` cannot be read or edited; each description is one line.
 public enum TokenizerError: Error, Equatable, CustomStringConvertible {
-    /// The text is not JSON; the reason says where.
+    /// The text is not valid JSON; the reason names line and column.
     case notJSON(reason: String)
-    /// A member is missing, of the wrong kind or contradicts another. `place` is a path such as `model.vocab`.
+    /// A member is missing, has the wrong type or contradicts another; `place` is a path such as `model.vocab`.
     case malformed(place: String, reason: String)
-    /// A part that would change the ids and that this program does not implement.
+    /// A member that affects ids is not supported.
     case unsupported(place: String, what: String)
-    /// An edit that the file does not allow.
+    /// An edit is not possible in this file.
     case refusedEdit(reason: String)
 
+    /// The error in one line, with the place in the file.
     public var description: String {
         switch self {
-        case .notJSON(let reason): "tokenizer.json is not JSON: \(reason.onOneLine())"
+        case .notJSON(let reason): "tokenizer.json is not valid JSON: \(reason.onOneLine())"
         case .malformed(let place, let reason): "tokenizer.json, \(place.onOneLine()): \(reason.onOneLine())"
         case .unsupported(let place, let what):
-            "tokenizer.json, \(place.onOneLine()): \(what.onOneLine()) is not supported; only byte-level BPE tokenizers and their parts are"
+            "tokenizer.json, \(place.onOneLine()): \(what.onOneLine()) is not supported; use a byte-level BPE tokenizer"
         case .refusedEdit(let reason): "tokenizer.json cannot be changed: \(reason.onOneLine())"
         }
     }

@@ -1,6 +1,6 @@
-/// Steps through UTF-8 that is known to be valid, and finds where it is not.
+/// Steps through valid UTF-8 and finds incomplete characters at its end.
 enum UTF8Scan {
-    /// The number of bytes of the character that starts with this byte; 1 for a byte that can start none.
+    /// The length in bytes of the character that starts with this byte; 1 for a byte that cannot start one.
     @inline(__always)
     static func length(ofLead byte: UInt8) -> Int {
         if byte < 0xC2 { return 1 }
@@ -9,7 +9,7 @@ enum UTF8Scan {
         return byte < 0xF5 ? 4 : 1
     }
 
-    /// The scalar that starts at `position`, and its length in bytes. The text must be valid UTF-8.
+    /// The scalar that starts at `position` in valid UTF-8, and its length in bytes.
     @inline(__always)
     static func scalar(_ bytes: UnsafeBufferPointer<UInt8>, at position: Int) -> (Unicode.Scalar, length: Int) {
         let lead = bytes[position]
@@ -20,7 +20,7 @@ enum UTF8Scan {
         return (Unicode.Scalar(value) ?? "\u{FFFD}", length)
     }
 
-    /// The start of the character before `position`, which must be over 0.
+    /// The start of the character before `position`, which must be greater than 0.
     @inline(__always)
     static func start(before position: Int, in bytes: UnsafeBufferPointer<UInt8>) -> Int {
         var index = position - 1
@@ -28,7 +28,7 @@ enum UTF8Scan {
         return index
     }
 
-    /// The number of bytes at the end that begin a character and could be completed by more bytes; 0 to 3.
+    /// The number of bytes (0 to 3) at the end that start a character which more bytes could complete.
     static func incompleteTail(_ bytes: some RandomAccessCollection<UInt8>) -> Int {
         var tail: [UInt8] = []
         var index = bytes.endIndex
@@ -40,7 +40,7 @@ enum UTF8Scan {
             let wanted = length(ofLead: lead)
             guard wanted > tail.count else { return 0 }
             guard tail.count > 1 else { return 1 }
-            // The second byte of some characters is restricted: a tail that breaks that is already wrong.
+            // After these lead bytes, the range of the second byte is restricted.
             let allowed: ClosedRange<UInt8> =
                 switch lead {
                 case 0xE0: 0xA0...0xBF

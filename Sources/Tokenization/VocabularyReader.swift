@@ -2,15 +2,15 @@ import OrderedJSON
 
 /// Reads `model.vocab` and `model.merges`.
 struct VocabularyReader {
-    /// By id; nil where an id has no token.
+    /// Texts as written, by id; nil for unused ids.
     let tokens: [String?]
-    /// By the token's text as written.
+    /// Ids by the text as written.
     let ids: TokenTable
-    /// By what a pre-token consists of.
+    /// Ids by the bytes that pre-tokens consist of.
     let table: TokenTable
 
-    /// More ids than any tokenizer has; a larger one is a mistake or an attack on memory.
-    static let highestID = (1 << 21) - 1
+    /// The ids that are accepted; no tokenizer has more, and the bound limits memory.
+    static let ids = 0..<(1 << 21)
 
     init(_ vocabulary: JSONObject, isByteLevel: Bool) throws {
         var tokens: [String?] = []
@@ -39,16 +39,16 @@ struct VocabularyReader {
         self.table = table
     }
 
-    /// The id that `model.vocab` gives a token.
+    /// The value of a token in `model.vocab` as an id.
     static func id(of token: String, _ value: JSON) throws -> Int {
-        guard let id = value.int, id >= 0, id <= highestID else {
+        guard let id = value.int, ids.contains(id) else {
             throw TokenizerError.malformed(
-                place: "model.vocab", reason: "the id of \"\(token.prefix(60))\" is not a number from 0 to 2^21")
+                place: "model.vocab", reason: "the id of \"\(token.prefix(60))\" is not an integer between 0 and 2^21")
         }
         return id
     }
 
-    /// Merges as `"left right"` or as `["left", "right"]`, in order of rank.
+    /// Reads merges, `"left right"` or `["left", "right"]`, in order of rank.
     func readMerges(_ merges: [JSON]) throws -> (pairs: PairTable, mergedIDs: [UInt32]) {
         var pairs = PairTable(capacity: merges.count)
         var mergedIDs: [UInt32] = []
@@ -59,7 +59,7 @@ struct VocabularyReader {
             if let text = merge.string {
                 if text.hasPrefix("#version") { continue }
                 let parts = text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-                guard parts.count == 2 else { throw malformed(index, "is not two tokens with a space between") }
+                guard parts.count == 2 else { throw malformed(index, "is not two tokens separated by a space") }
                 (left, right) = (Array(parts[0]), Array(parts[1]))
             } else if let pair = merge.array, pair.count == 2, let first = pair[0].string, let second = pair[1].string {
                 (left, right) = (Array(first.utf8), Array(second.utf8))

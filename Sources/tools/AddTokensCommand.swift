@@ -6,15 +6,15 @@ import Surgery
 struct AddTokensCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "add-tokens",
-        abstract: "Give a model the control tokens <think>, </think> and <short>.",
+        abstract: "Add the control tokens <think>, </think> and <short> to a model.",
         discussion: """
             Examples:
               ckpt add-tokens base.h5 -o tokens.h5
               ckpt add-tokens base.h5 --init auto --fix-template -o tokens.h5
 
-            Tokens that are there already are used as they are; rows that no token uses are taken before the matrix \
-            grows, and it never shrinks. Tokenizer, configuration, optimizer moments and chat template are changed \
-            together, every new token is checked to encode to one id, and what was done is recorded in the file.
+            Existing tokens are kept. Unused rows are taken before the matrix grows; it never shrinks. Tokenizer, \
+            configuration, optimizer moments and chat template are changed together, every new token is checked to \
+            encode to one id, and the new file records the operation.
             """)
 
     @Argument(
@@ -22,33 +22,33 @@ struct AddTokensCommand: ParsableCommand {
         completion: .file(extensions: ["h5"]))
     var input: String
 
-    @Option(name: .customLong("token"), help: "A token to have afterwards; may be repeated. Without it, the three.")
+    @Option(name: .customLong("token"), help: "A token to add; may be repeated. Default: the three control tokens.")
     var tokens: [String] = []
 
     @Option(
         name: .customLong("rename"),
-        help: ArgumentHelp("Give a reserved token a new name; it keeps its id and row.", valueName: "old=new"))
+        help: ArgumentHelp("Rename a reserved token; it keeps its id and row. May be repeated.", valueName: "old=new"))
     var renames: [String] = []
 
     @Option(
         name: .customLong("init"),
         help: ArgumentHelp(
-            "Where new rows come from: mean, copy=TOKEN, auto (a likely first answer token) or normal.",
+            "How new rows are initialized: mean, copy=TOKEN, auto (copy a likely first answer token) or normal.",
             valueName: "how"))
     var initialization = "mean"
 
-    @Option(help: "Seed of the noise that keeps new rows apart.")
+    @Option(help: "Seed of the noise that makes new rows distinct.")
     var seed: UInt64 = 0
 
-    @Flag(help: "Take a <think> that the chat template puts into the prompt out of it.")
+    @Flag(help: "Remove a <think> that the chat template adds to the end of the prompt.")
     var fixTemplate = false
 
-    @Flag(help: "Leave the mean row as short as it is instead of giving it the median length.")
+    @Flag(help: "Do not rescale mean rows to the median norm.")
     var noRescale = false
 
     @Option(
         help: ArgumentHelp(
-            "full also measures KL between old and new model with one forward pass; fast does not.",
+            "full also measures the KL between old and new model with one forward pass; fast does not.",
             valueName: "full|fast"))
     var report = "full"
 
@@ -61,7 +61,7 @@ struct AddTokensCommand: ParsableCommand {
         var options = AddTokensOptions()
         if !tokens.isEmpty { options.tokens = tokens }
         options.renames = try renames.map(Self.rename)
-        // A renamed token is wanted, whether or not it is named again.
+        // A renamed token need not be given as --token, too.
         for rename in options.renames where !options.tokens.contains(rename.new) { options.tokens.append(rename.new) }
         guard let how = RowInitialization(argument: initialization) else {
             throw SurgeryError.badOption(
@@ -78,8 +78,7 @@ struct AddTokensCommand: ParsableCommand {
         options.tool = Tool.name
         try output.check()
         let file = try CheckpointFile(path: input)
-        let total = [TensorGroup.weights, .optimizerM, .optimizerV].flatMap { file.tensors(in: $0) }
-            .reduce(0) { $0 + $1.description.byteCount }
+        let total = file.allTensors.reduce(0) { $0 + $1.description.byteCount }
         let bar = ProgressBar("writing", total: total, unit: .bytes)
         let report = try AddTokens.run(
             file, options, to: output.output, overwrite: output.force, progress: { bar.update($0) })
@@ -95,7 +94,7 @@ struct AddTokensCommand: ParsableCommand {
     private static func rename(_ argument: String) throws -> (old: String, new: String) {
         let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
         guard parts.count == 2 else {
-            throw SurgeryError.badOption(name: "--rename", reason: "\(argument) is no rule; give OLD=NEW")
+            throw SurgeryError.badOption(name: "--rename", reason: "\(argument) is not a valid rule; give OLD=NEW")
         }
         return (parts[0], parts[1])
     }

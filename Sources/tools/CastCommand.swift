@@ -11,7 +11,7 @@ struct CastCommand: ParsableCommand {
               ckpt cast model.h5 --dtype bfloat16 -o half.h5
               ckpt cast model.h5 --dtype bfloat16 --tensor '*proj*' -o mixed.h5
 
-            Rounds to the nearest value, ties to even. A value too large for the type is an error.
+            Values are rounded to nearest, ties to even. A value beyond the range of the type is an error.
             """)
 
     @Argument(
@@ -22,7 +22,7 @@ struct CastCommand: ParsableCommand {
     @Option(name: .customLong("dtype"), help: "float32, float16 or bfloat16.")
     var type: String
 
-    @Option(name: .customLong("tensor"), help: "Convert only tensors of that name; * stands for anything.")
+    @Option(name: .customLong("tensor"), help: "Convert only tensors whose name matches; * matches anything.")
     var pattern = "*"
 
     @OptionGroup var options: SurgeryOptions
@@ -30,7 +30,8 @@ struct CastCommand: ParsableCommand {
     mutating func run() throws {
         guard let type = ElementType(rawValue: type) else {
             throw SurgeryError.badOption(
-                name: "--dtype", reason: "\(self.type) is no float type; give float32, float16 or bfloat16")
+                name: "--dtype",
+                reason: "\(self.type) is not a floating-point type; give float32, float16 or bfloat16")
         }
         let file = try options.open(input)
         try options.run([file]) { tool, progress in

@@ -11,43 +11,43 @@ struct ExportCommand: ParsableCommand {
               ckpt export rl/step-000005.h5 -o hybrid/ --dtype bfloat16
               ckpt export rl/step-000005.h5 -o hybrid.gguf --format gguf --dtype q8_0
 
-            hf writes a folder with safetensors (shards of at most 5 GB), configuration, tokenizer and chat template that \
-            transformers 4 and 5 read. gguf writes one file for llama.cpp.
+            hf writes a folder for transformers 4 and 5: safetensors (shards of at most 5 GB), configuration, \
+            tokenizer and chat template. gguf writes one file for llama.cpp.
             """)
 
-    enum Kind: String, ExpressibleByArgument, CaseIterable {
+    enum ExportFormat: String, ExpressibleByArgument, CaseIterable {
         case hf, gguf
     }
 
     @Argument(
-        help: ArgumentHelp("The checkpoint to write out.", valueName: "checkpoint"),
+        help: ArgumentHelp("The checkpoint to export.", valueName: "checkpoint"),
         completion: .file(extensions: ["h5"]))
     var input: String
 
-    @Option(help: "hf or gguf. Default: by the output's name.")
-    var format: Kind?
+    @Option(help: "hf or gguf. Default: gguf if the output's name ends in .gguf, else hf.")
+    var format: ExportFormat?
 
     @Option(
         help: ArgumentHelp(
-            "float32, float16, bfloat16, or for GGUF also q8_0. Default: as stored.", valueName: "type"))
+            "float32, float16, bfloat16 or, for GGUF only, q8_0. Default: as stored.", valueName: "type"))
     var dtype: String?
 
     @Option(
         help: ArgumentHelp(
-            "The most that one safetensors file may hold, for example 500MB; more only where one tensor does.",
+            "Maximum size of a safetensors file, for example 500MB; a larger tensor gets a file of its own.",
             valueName: "size"))
     var maxShardSize: ShardSize?
 
     @OptionGroup var output: OutputOptions
 
-    private var kind: Kind { format ?? (output.output.hasSuffix(".gguf") ? .gguf : .hf) }
+    private var chosenFormat: ExportFormat { format ?? (output.output.hasSuffix(".gguf") ? .gguf : .hf) }
 
     func validate() throws {
-        guard kind == .hf || maxShardSize == nil else {
+        guard chosenFormat == .hf || maxShardSize == nil else {
             throw ValidationError("--max-shard-size is for Hugging Face folders; GGUF is one file")
         }
         guard let dtype else { return }
-        switch kind {
+        switch chosenFormat {
         case .hf:
             guard let type = ElementType(rawValue: dtype), ElementType.modelTypes.contains(type) else {
                 throw ValidationError("--dtype must be float32, float16 or bfloat16 for a Hugging Face folder")
@@ -64,7 +64,7 @@ struct ExportCommand: ParsableCommand {
         let file = try CheckpointFile(path: input)
         let stored = CheckpointTensors(file)
         let total = stored.tensors.reduce(0) { $0 + $1.byteCount }
-        switch kind {
+        switch chosenFormat {
         case .hf:
             let type = dtype.flatMap(ElementType.init(rawValue:))
             let source = type.map { ConvertedTensors(stored, to: $0) as any TensorSource } ?? stored
@@ -81,11 +81,11 @@ struct ExportCommand: ParsableCommand {
                 precision: dtype.flatMap(GGUFExport.Precision.init(rawValue:)), progress: { bar.update($0) })
             bar.finish()
         }
-        print("\(output.output): \(stored.tensors.count) tensors from \(input)")
+        print("\(output.output): \(counted(stored.tensors.count, "tensor")) from \(input)")
     }
 }
 
-/// A size as transformers writes it: a number and KB, MB or GB, which are powers of 1000.
+/// A size in the notation of transformers: a number and KB, MB or GB, which are powers of 1000.
 struct ShardSize: ExpressibleByArgument {
     var byteCount: Int
 

@@ -10,7 +10,7 @@ struct ExtractCommand: ParsableCommand {
             Example:
               ckpt extract model.h5 --tensor 'model.layers.0.*' -o layer0.h5
 
-            The result opens in every tool but is no whole model; `ckpt graft` puts it into one.
+            The result is a valid checkpoint but not a complete model; `ckpt graft` inserts its tensors into one.
             """)
 
     @Argument(
@@ -18,7 +18,7 @@ struct ExtractCommand: ParsableCommand {
         completion: .file(extensions: ["h5"]))
     var input: String
 
-    @Option(name: .customLong("tensor"), help: "Tensors to keep; * stands for anything; may be repeated.")
+    @Option(name: .customLong("tensor"), help: "Tensors to keep; * matches anything; may be repeated.")
     var patterns: [String]
 
     @OptionGroup var options: SurgeryOptions

@@ -5,12 +5,12 @@ import Surgery
 struct GraftCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "graft",
-        abstract: "Put another checkpoint's tensors in place of a model's own.",
+        abstract: "Replace tensors of a model with those of another checkpoint.",
         discussion: """
             Example:
               ckpt graft model.h5 donor.h5 --tensor 'model.layers.0.*' -o grafted.h5
 
-            Everything but those tensors is the first model's. Shapes must agree; chunks are copied as they are.
+            Everything else comes from the first model. Shapes must agree; compressed chunks are copied unchanged.
             """)
 
     @Argument(help: ArgumentHelp("The model to change.", valueName: "model"), completion: .file(extensions: ["h5"]))
@@ -21,7 +21,7 @@ struct GraftCommand: ParsableCommand {
         completion: .file(extensions: ["h5"]))
     var donor: String
 
-    @Option(name: .customLong("tensor"), help: "Tensors to take; * stands for anything; may be repeated.")
+    @Option(name: .customLong("tensor"), help: "Tensors to take; * matches anything; may be repeated.")
     var patterns: [String]
 
     @OptionGroup var options: SurgeryOptions

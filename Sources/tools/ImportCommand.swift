@@ -13,9 +13,9 @@ struct ImportCommand: ParsableCommand {
               ckpt import SmolLM2-135M-Instruct/ -o base.h5
               ckpt import SmolLM2-135M-Instruct.gguf -o base.h5 --dtype bfloat16
 
-            Configuration, tokenizer, chat template and generation settings come along. What the input is, is told by \
-            its content. Quantised GGUF tensors become the float32 values they stand for. PyTorch's pickle files can \
-            run code and are never read.
+            Configuration, tokenizer, chat template and generation settings are imported, too. The format is detected \
+            from the content. Quantised GGUF tensors are dequantised to float32. PyTorch's pickle files can run code \
+            and are never read.
             """)
 
     @Argument(
@@ -23,7 +23,7 @@ struct ImportCommand: ParsableCommand {
         completion: .file())
     var input: String
 
-    @Option(help: "Store floating-point tensors as float32, float16 or bfloat16. Default: as they are.")
+    @Option(help: "Store floating-point tensors as float32, float16 or bfloat16. Default: as in the input.")
     var dtype: ElementType?
 
     @OptionGroup var output: OutputOptions
@@ -59,16 +59,16 @@ struct ImportCommand: ParsableCommand {
         bar.finish()
         let parameters = source.tensors.reduce(0) { $0 + $1.elementCount }
         print(
-            "\(output.output): \(Format.grouped(parameters)) parameters in \(source.tensors.count) tensors, "
+            "\(output.output): \(counted(parameters, "parameter")) in \(counted(source.tensors.count, "tensor")), "
                 + "\(Format.bytes(written.logicalByteCount)) as \(Format.bytes(written.fileByteCount)), "
                 + "digest \(Format.shortDigest(written.digest))")
         for note in model.notes { Terminal.writeError("ckpt: note: \(note)") }
         if let problem = Self.mismatch(model.metadata.config, source.tensors) {
-            Terminal.warn("\(problem); the model can be inspected, compared and exported, but not run or trained")
+            Terminal.warn("\(problem); the model can be inspected, compared and exported but not run or trained")
         }
     }
 
-    /// Why the engine could not run the model, or nil where its configuration and tensors fit.
+    /// Why the engine cannot run the model, or nil if its configuration and tensors match.
     private static func mismatch(_ config: String, _ tensors: [TensorDescription]) -> String? {
         let configuration: ModelConfiguration
         do {
@@ -83,19 +83,21 @@ struct ImportCommand: ParsableCommand {
                 return "the model has no tensor \(parameter.name)"
             }
             guard shape == parameter.shape else {
-                return "\(parameter.name) has shape \(shape), by config.json it should be \(parameter.shape)"
+                return "\(parameter.name) has shape \(shape), but config.json requires \(parameter.shape)"
             }
         }
-        if let extra = shapes.keys.min() { return "config.json does not account for tensor \(extra)" }
+        if let extra = shapes.keys.min() { return "config.json does not describe the tensor \(extra)" }
         return nil
     }
 }
 
 extension ElementType: ExpressibleByArgument {
-    /// The types in which a model's weights are stored.
+    /// The types in which weights can be stored.
     static let modelTypes: [ElementType] = [.float32, .float16, .bfloat16]
 
-    /// - Throws: where the type is one that weights are not stored in.
+    /// Checks the value of `--dtype`.
+    ///
+    /// - Throws: `ValidationError` if weights cannot be stored in `type`.
     static func checkModelType(_ type: ElementType?) throws {
         if let type, !modelTypes.contains(type) {
             throw ValidationError("--dtype must be \(modelTypes.map(\.rawValue).joined(separator: ", "))")

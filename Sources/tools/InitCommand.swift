@@ -9,14 +9,14 @@ import Transformer
 struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
-        abstract: "Make a small random model with its tokenizer.",
+        abstract: "Create a small random model with a tokenizer.",
         discussion: """
             Examples:
               ckpt init -o base.h5
               ckpt init -o base.h5 --hidden-size 128 --layers 3 --heads 4
 
-            A Llama-family decoder with tied embeddings, and a byte-level tokenizer whose tokens are single bytes: \
-            small enough to train from nothing on a CPU. The chat template passes the user's text through as it is.
+            Creates a Llama-family decoder with tied embeddings and a byte-level tokenizer whose tokens are single \
+            bytes, small enough to train from scratch on a CPU. The chat template is the text of the messages.
             """)
 
     @OptionGroup var output: OutputOptions
@@ -30,16 +30,16 @@ struct InitCommand: ParsableCommand {
     @Option(help: "Attention heads; must divide --hidden-size into an even head dimension.")
     var heads = 4
 
-    @Option(help: "Key and value heads; must divide --heads. Default: as many as --heads.")
+    @Option(help: "Key and value heads; must divide --heads. Default: the value of --heads.")
     var keyValueHeads: Int?
 
     @Option(help: "Width inside the gated MLP.")
     var intermediateSize = 352
 
-    @Option(help: "Longest sequence the config promises.")
+    @Option(help: "The longest sequence, in tokens.")
     var maxPositions = 512
 
-    @Option(help: "Only these characters are tokens. Default: all 256 bytes.")
+    @Option(help: "The characters that are tokens. Default: all 256 bytes.")
     var alphabet: String?
 
     @Option(help: "Seed of the random weights.")
@@ -66,7 +66,7 @@ struct InitCommand: ParsableCommand {
         let endText = "<|end|>"
         let tokenizerJSON = ByteLevelTokenizer.makeJSON(specialTokens: [endText], alphabet: alphabet.map { $0 + "\n" })
         let tokenizer = try Tokenizer(json: tokenizerJSON)
-        guard let end = tokenizer.id(of: endText) else { throw ValidationError("the tokenizer lost its end token") }
+        guard let end = tokenizer.id(of: endText) else { throw ValidationError("the tokenizer has no end token") }
 
         let config: JSON = [
             "architectures": ["LlamaForCausalLM"], "model_type": "llama",

@@ -7,7 +7,7 @@ extension MergeMethod: ExpressibleByArgument {}
 struct MergeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "merge",
-        abstract: "Mix several models of one architecture into one.",
+        abstract: "Merge models of one architecture.",
         discussion: """
             Examples:
               ckpt merge a.h5 b.h5 --method linear --weight 0.5 --weight 0.5 -o c.h5
@@ -15,8 +15,8 @@ struct MergeCommand: ParsableCommand {
               ckpt merge a.h5 b.h5 --method task-arithmetic --base base.h5 \\
                 --weight 1 --weight 0.5 -o c.h5
 
-            One --weight for each model, in their order; PATTERN=W1,W2 sets other weights for the tensors it matches. \
-            Weights of linear are divided by their sum; slerp goes from the first model to the second by the second's \
+            Give one --weight per model, in order; PATTERN=W1,W2 sets the weights of the tensors it matches. linear \
+            divides the weights by their sum; slerp interpolates from the first model to the second by the second's \
             weight. Tokenizer, configuration and template are the first model's.
             """)
 
@@ -26,10 +26,12 @@ struct MergeCommand: ParsableCommand {
     @Option(help: "linear, slerp or task-arithmetic.")
     var method: MergeMethod
 
-    @Option(name: .customLong("weight"), help: "A model's weight, or PATTERN=W1,W2 for some tensors.")
+    @Option(
+        name: .customLong("weight"),
+        help: "A model's weight, or PATTERN=W1,W2 for the tensors it matches. Default: equal weights.")
     var weightArguments: [String] = []
 
-    @Option(help: "The model the others began from, for task-arithmetic.")
+    @Option(help: "For task-arithmetic: the model that the others were trained from.")
     var base: String?
 
     @OptionGroup var options: SurgeryOptions
@@ -57,11 +59,11 @@ struct MergeCommand: ParsableCommand {
             let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
             let numbers = parts.last?.split(separator: ",").map { Double($0) } ?? []
             guard parts.count == 2, !numbers.isEmpty, !numbers.contains(nil) else {
-                throw SurgeryError.badOption(name: "--weight", reason: "\(argument) is no number and no PATTERN=W1,W2")
+                throw SurgeryError.badOption(
+                    name: "--weight", reason: "\(argument) is neither a number nor PATTERN=W1,W2")
             }
             byPattern.append((NamePattern(parts[0]), numbers.compactMap(\.self)))
         }
-        // Without any, all models weigh the same.
         if general.isEmpty { general = [Double](repeating: 1 / Double(max(modelCount, 1)), count: modelCount) }
         return MergeWeights(general, byPattern: byPattern)
     }

@@ -4,19 +4,19 @@ import Surgery
 struct RenameCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rename",
-        abstract: "Give tensors other names.",
+        abstract: "Rename tensors.",
         discussion: """
             Example:
               ckpt rename model.h5 'model.*=transformer.*' -o renamed.h5
 
-            Each * of the new name is what the * in that place of the pattern stood for. The first rule that matches a \
-            tensor counts. Optimizer moments and ties are renamed with their weights; no tensor is read.
+            The n-th * of the new name takes the text that the n-th * of the old name matched. The first rule that \
+            matches a tensor applies. Optimizer moments and ties are renamed with their weights.
             """)
 
     @Argument(help: ArgumentHelp("The checkpoint.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var input: String
 
-    @Argument(help: ArgumentHelp("What to rename to what.", valueName: "old=new"))
+    @Argument(help: ArgumentHelp("Rules: old names and new names; * matches anything.", valueName: "old=new"))
     var rules: [String]
 
     @OptionGroup var options: SurgeryOptions
@@ -25,7 +25,7 @@ struct RenameCommand: ParsableCommand {
         let rules = try rules.map { rule in
             let parts = rule.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
-                throw SurgeryError.badOption(name: "rename", reason: "\(rule) is no rule; give OLD=NEW")
+                throw SurgeryError.badOption(name: "rename", reason: "\(rule) is not a valid rule; give OLD=NEW")
             }
             return try Rename.Rule(parts[0], parts[1])
         }

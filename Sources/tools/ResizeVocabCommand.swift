@@ -9,15 +9,15 @@ struct ResizeVocabCommand: ParsableCommand {
             Example:
               ckpt resize-vocab tokens.h5 --pad-to-multiple-of 64 -o padded.h5
 
-            Rows that no token uses are mean rows, so that they take no more probability than an average token. The \
-            matrix never shrinks.
+            New rows are the mean row, so that they take no more probability than an average token. The matrix never \
+            shrinks.
             """)
 
     @Argument(
         help: ArgumentHelp("The checkpoint to pad.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
     var input: String
 
-    @Option(help: "What the number of rows is to be a multiple of.")
+    @Option(help: "The new number of rows is a multiple of this.")
     var padToMultipleOf: Int
 
     @OptionGroup var options: SurgeryOptions

@@ -4,12 +4,12 @@ import Surgery
 struct StripCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "strip",
-        abstract: "Drop optimizer and training state.",
+        abstract: "Remove optimizer and training state.",
         discussion: """
             Example:
               ckpt strip sft/step-000020.h5 -o model.h5
 
-            History, probes and lineage stay. What is left is copied as it is.
+            Weights, history, probes and lineage are copied unchanged.
             """)
 
     @Argument(

@@ -8,7 +8,7 @@ import TrainLoop
 struct TokenizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokenize",
-        abstract: "Show how a model's tokenizer cuts a text, or what ids stand for.",
+        abstract: "Show the tokens of a text, or the text of token ids.",
         discussion: """
             Examples:
               ckpt tokenize tokens.h5 "What is 6*7?"
@@ -16,29 +16,28 @@ struct TokenizeCommand: ParsableCommand {
               ckpt tokenize tokens.h5 --ids 1,2,30
               ckpt tokenize tokens.h5 --json < prompt.txt
 
-            Each line is an id and its piece, in quotation marks so that spaces and newlines show; bytes that are only \
-            part of a character are written \\xE7, characters that cannot be seen \\u200b. Special, added and control \
-            tokens are marked. --chat puts the text into the chat template as a user's turn, the prompt of training \
-            and evaluation. What looks like a special token is one, except in a user's turn; --plain takes all text as \
-            it is written.
+            Each line shows an id and its text in quotation marks. Bytes of an incomplete character are written \\xE7, \
+            invisible characters \\u200b. Special, added and control tokens are marked. --chat renders the text as a \
+            user's turn with the chat template, the prompt of training and evaluation. The text of a special token is \
+            encoded as that token, except in a user's turn or with --plain.
             """)
 
     @Argument(
         help: ArgumentHelp(
-            "A checkpoint, a tokenizer.json, or a model as ckpt import reads it.", valueName: "checkpoint"),
+            "A checkpoint, a tokenizer.json, or a model that ckpt import reads.", valueName: "checkpoint"),
         completion: .file(extensions: ["h5"]))
     var file: String
 
     @Argument(help: "The text. Default: stdin.")
     var text: String?
 
-    @Option(help: ArgumentHelp("Show these ids instead of a text.", valueName: "id,id,..."))
+    @Option(help: ArgumentHelp("Decode these ids instead of encoding a text.", valueName: "id,id,..."))
     var ids: String?
 
-    @Flag(help: "Render the text with the chat template first, and show the prompt.")
+    @Flag(help: "Render the text with the chat template and show the prompt.")
     var chat = false
 
-    @Flag(help: "Special tokens in the text are ordinary characters.")
+    @Flag(help: "Encode special tokens in the text as ordinary characters.")
     var plain = false
 
     @Flag(help: "Print the result as JSON (schemas/tokenize-report.schema.json).")
@@ -46,9 +45,9 @@ struct TokenizeCommand: ParsableCommand {
 
     func validate() throws {
         guard ids == nil || (text == nil && !chat && !plain) else {
-            throw ValidationError("--ids goes with no text, --chat or --plain")
+            throw ValidationError("--ids cannot be combined with a text, --chat or --plain")
         }
-        guard !(chat && plain) else { throw ValidationError("--chat and --plain exclude each other") }
+        guard !(chat && plain) else { throw ValidationError("--chat and --plain cannot be combined") }
     }
 
     func run() throws {
@@ -64,12 +63,12 @@ struct TokenizeCommand: ParsableCommand {
             given = read
             encoded = chat ? try source.prompt(for: read) : tokenizer.encode(read, parsingAddedTokens: !plain)
         }
-        let pieces = TokenPieces(tokenizer: tokenizer, control: source.control)
+        let tokenText = TokenText(tokenizer: tokenizer, control: source.control)
         let decoded = tokenizer.decode(encoded)
         if json {
-            print(report(pieces, encoded, decoded, given).serialized(indent: 2))
+            print(report(tokenText, encoded, decoded, given).serialized(indent: 2))
         } else {
-            show(pieces, encoded, decoded, given)
+            show(tokenText, encoded, decoded, given)
         }
     }
 
@@ -90,41 +89,41 @@ struct TokenizeCommand: ParsableCommand {
         }
         let bytes = Array(FileHandle.standardInput.readDataToEndOfFile())
         if let text = String(validating: bytes, as: UTF8.self) { return text }
-        Terminal.warn("stdin is not UTF-8; bytes that are none are taken as U+FFFD")
+        Terminal.warn("stdin is not valid UTF-8; invalid bytes are replaced with U+FFFD")
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private func show(_ pieces: TokenPieces, _ ids: [Int], _ decoded: String, _ given: String?) {
+    private func show(_ tokenText: TokenText, _ ids: [Int], _ decoded: String, _ given: String?) {
         for id in ids {
-            let kind = pieces.kind(of: id)
-            let piece = pieces.quoted(id)
+            let kind = tokenText.kind(of: id)
+            let piece = tokenText.quoted(id)
             print(
                 Format.column("\(id)", 7, alignRight: true) + "  "
                     + (kind == .text ? piece : Style.bold(piece) + "  " + Style.cyan(kind.rawValue)))
         }
         if !ids.isEmpty { print() }
         let bytes = decoded.utf8.count
-        print("\(Format.grouped(ids.count)) tokens, \(Format.grouped(bytes)) bytes")
+        print("\(counted(ids.count, "token")), \(counted(bytes, "byte"))")
         if chat || given == nil {
             print(chat ? "prompt:" : "text:")
             for line in decoded.split(separator: "\n", omittingEmptySubsequences: false).withNewlines {
-                print("  " + TokenPieces.quoted(line))
+                print("  " + TokenText.quoted(line))
             }
         } else if let given, !given.utf8.elementsEqual(decoded.utf8) {
-            print("decodes to other text: " + TokenPieces.quoted(decoded))
+            print("decodes to different text: " + TokenText.quoted(decoded))
         }
         if let given, chat || plain {
-            for content in pieces.tokens(written: given) {
-                print("\(TokenPieces.quoted(content)) in the text is no token here: it is taken as it is written")
+            for content in tokenText.tokens(written: given) {
+                print("\(TokenText.quoted(content)) in the text is encoded as ordinary characters, not as the token")
             }
         }
     }
 
-    private func report(_ pieces: TokenPieces, _ ids: [Int], _ decoded: String, _ given: String?) -> JSON {
+    private func report(_ tokenText: TokenText, _ ids: [Int], _ decoded: String, _ given: String?) -> JSON {
         let tokens = ids.map { id -> JSON in
             [
-                "id": .integer(id), "token": pieces.tokenizer.token(of: id).map { .string($0) } ?? .null,
-                "text": .string(pieces.tokenizer.decode([id])), "kind": .string(pieces.kind(of: id).rawValue),
+                "id": .integer(id), "token": tokenText.tokenizer.token(of: id).map { .string($0) } ?? .null,
+                "text": .string(tokenText.tokenizer.decode([id])), "kind": .string(tokenText.kind(of: id).rawValue),
             ]
         }
         let isExact = given.map { $0.utf8.elementsEqual(decoded.utf8) }
@@ -135,11 +134,11 @@ struct TokenizeCommand: ParsableCommand {
     }
 }
 
-/// Where the tokenizer and the chat template come from.
+/// The tokenizer and chat template of a checkpoint, model folder, GGUF file or tokenizer.json.
 private struct TokenizerSource {
     let path: String
     let tokenizer: Tokenizer
-    /// nil for a tokenizer.json alone.
+    /// nil for a tokenizer.json.
     let metadata: CheckpointMetadata?
 
     init(path: String) throws {
@@ -164,7 +163,7 @@ private struct TokenizerSource {
         return start.first == UInt8(ascii: "{") ? nil : try CheckpointFile(path: path).metadata
     }
 
-    /// The control tokens, by id.
+    /// The ids of the control tokens.
     var control: [Int] {
         guard let record = metadata?.tokenizer else { return [] }
         return [record.thinkID, record.thinkEndID, record.shortID].compactMap { $0 }
@@ -177,14 +176,14 @@ private struct TokenizerSource {
     }
 }
 
-/// How tokens are named and written for a person.
-private struct TokenPieces {
-    let tokenizer: Tokenizer
-    private var kinds: [Int: Kind] = [:]
+private enum TokenKind: String {
+    case text, added, special, control
+}
 
-    enum Kind: String {
-        case text, added, special, control
-    }
+/// The kinds and printable texts of a tokenizer's tokens.
+private struct TokenText {
+    let tokenizer: Tokenizer
+    private var kinds: [Int: TokenKind] = [:]
 
     init(tokenizer: Tokenizer, control: [Int]) {
         self.tokenizer = tokenizer
@@ -192,14 +191,14 @@ private struct TokenPieces {
         for id in control { kinds[id] = .control }
     }
 
-    func kind(of id: Int) -> Kind { kinds[id] ?? .text }
+    func kind(of id: Int) -> TokenKind { kinds[id] ?? .text }
 
-    /// The added tokens that a text would give if its words counted as tokens, once each.
+    /// The distinct added tokens whose text occurs in `text`.
     func tokens(written text: String) -> [String] {
         Set(tokenizer.encode(text)).filter { kinds[$0] != nil }.sorted().compactMap { tokenizer.token(of: $0) }
     }
 
-    /// The piece of one token in quotation marks, on one line; bytes that are no whole character as `\xE7`.
+    /// The text of one token in quotation marks on one line; bytes of incomplete characters as `\xE7`.
     func quoted(_ id: Int) -> String {
         let text = tokenizer.decode([id])
         guard text.unicodeScalars.contains("\u{FFFD}"), let bytes = tokenizer.bytes(of: id) else {
@@ -219,7 +218,7 @@ private struct TokenPieces {
         return "\"\(result)\""
     }
 
-    /// One line, whatever is in the text; what cannot be seen, but for the space, is written by its number.
+    /// A text in quotation marks on one line; invisible characters other than the space are escaped.
     static func quoted(_ text: String) -> String {
         JSON.string(text).serialized().unicodeScalars.reduce(into: "") { result, scalar in
             switch scalar.properties.generalCategory {
@@ -233,7 +232,7 @@ private struct TokenPieces {
 }
 
 extension Array where Element == Substring {
-    /// Each line with the newline that ended it; no empty last one.
+    /// The lines with their newlines, without an empty last one.
     fileprivate var withNewlines: [String] {
         enumerated().map { $0.offset < count - 1 ? $0.element + "\n" : String($0.element) }.filter { !$0.isEmpty }
     }
@@ -247,8 +246,8 @@ enum TokenizeError: Error, CustomStringConvertible {
 
     var description: String {
         switch self {
-        case .noIDs: "--ids names no id; give numbers with commas between"
-        case .noSuchID(let text, let count): "no token has the id \(text); ids run from 0 to \(count - 1)"
+        case .noIDs: "--ids has no id; give numbers separated by commas"
+        case .noSuchID(let text, let count): "no token has the id \(text); ids range from 0 to \(count - 1)"
         case .noTemplate(let path): "\(path): has no chat template; leave out --chat"
         case .onlyTokenizer(let path):
             "\(path): a tokenizer.json has no chat template; give the model's folder or checkpoint, or leave out --chat"

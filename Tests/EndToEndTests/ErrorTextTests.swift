@@ -25,18 +25,18 @@ import Testing
         ("add-tokens base.h5 -o there.h5", "there.h5: already exists; give --force to replace it"),
         (
             "add-tokens base.h5 -o o.h5 --init copy=nonesuch",
-            "--init copy=nonesuch: is 8 tokens of this vocabulary; name one that is a single token"
+            "--init copy=nonesuch: is 8 tokens of this vocabulary; give a single token"
         ),
         ("resize-vocab missing.h5 --pad-to-multiple-of 64 -o o.h5", "missing.h5: " + noFile),
         (
             "resize-vocab base.h5 --pad-to-multiple-of 0 -o o.h5",
-            "--pad-to-multiple-of: 0 is not between 1 and twice the 257 rows there are"
+            "--pad-to-multiple-of: 0 must lie between 1 and 514, twice the number of rows"
         ),
         ("cast missing.h5 --dtype bfloat16 -o o.h5", "missing.h5: " + noFile),
-        ("cast base.h5 --dtype int3 -o o.h5", "--dtype: int3 is no float type; give float32, float16 or bfloat16"),
+        ("cast base.h5 --dtype int3 -o o.h5", "--dtype: int3 is not a floating-point type; give float32, float16 or bfloat16"),
         ("rename missing.h5 a=b -o o.h5", "missing.h5: " + noFile),
         ("rename base.h5 nothing=b -o o.h5", "rename: no tensor of base.h5 matches; `ckpt inspect` lists the names"),
-        ("rename base.h5 nothing -o o.h5", "rename: nothing is no rule; give OLD=NEW"),
+        ("rename base.h5 nothing -o o.h5", "rename: nothing is not a valid rule; give OLD=NEW"),
         ("extract missing.h5 --tensor x -o o.h5", "missing.h5: " + noFile),
         (
             "extract base.h5 --tensor x -o o.h5",
@@ -64,7 +64,7 @@ import Testing
         ("check-data missing.jsonl", "missing.jsonl: no such file or directory; check the path"),
         ("check-data broken.jsonl", "broken.jsonl, line 1: expected a key in quotation marks, column 2"),
         ("tokenize missing.h5 hi", "missing.h5: " + noFile),
-        ("tokenize tokens.h5 --ids 1,x", "no token has the id x; ids run from 0 to 259"),
+        ("tokenize tokens.h5 --ids 1,x", "no token has the id x; ids range from 0 to 259"),
         ("train-sft missing.h5 --data task/train.jsonl -o o", "missing.h5: " + noFile),
         (
             "train-sft tokens.h5 --data broken.jsonl -o o",
@@ -94,7 +94,7 @@ import Testing
         ("diff missing.h5 base.h5", "missing.h5: " + noFile),
         ("diff base.h5", "diff: give two checkpoints, one or two run folders, or more than two checkpoints"),
         ("diff", "missing expected argument '<path> ...'; see ckpt help diff"),
-        ("diff task", "task: holds no .h5 file; name a run's folder"),
+        ("diff task", "task: has no .h5 file; give the folder of a run"),
         (
             "diff base.h5 tokens.h5 --tensor nothing",
             "--tensor nothing: matches no tensor; `ckpt inspect --tensors` lists them"

@@ -3,7 +3,7 @@ import OrderedJSON
 import TestSupport
 import Testing
 
-/// `ckpt tokenize`: what a person sees of a tokenizer and of a prompt.
+/// The output of `ckpt tokenize`.
 @Suite struct TokenizeTests {
     private func tokenize(_ arguments: String..., in folder: TemporaryFolder) throws -> CommandResult {
         try Command.run(Command.ckptPath, ["tokenize"] + arguments, in: folder)
@@ -16,14 +16,15 @@ import Testing
         let rows = result.output.split(separator: "\n").map { $0.split(separator: " ", maxSplits: 1) }
         let pieces = rows.dropLast().map { $0[1].trimmingCharacters(in: .whitespaces) }
         #expect(pieces.prefix(4) == ["\"7\"", "\" \"", "\"\\n\"", "\"<think>\"  control"])
-        // The two bytes of é are tokens of their own.
+        // Each of the two bytes of é is a token.
         #expect(pieces[4...5] == ["\"\\xC3\"", "\"\\xA9\""])
         #expect(result.output.hasSuffix("tokens, 22 bytes\n"))
         let unseen = try tokenize("tokens.h5", "a\u{200B}\u{A0}b", "--chat", in: folder)
         #expect(unseen.output.hasSuffix("prompt:\n  \"a\\u200b\\u00a0b\"\n"), "\(unseen.output)")
         let plain = try tokenize("tokens.h5", "7<think>", "--plain", in: folder)
         #expect(!plain.output.contains("control"))
-        #expect(plain.output.hasSuffix("\"<think>\" in the text is no token here: it is taken as it is written\n"))
+        #expect(
+            plain.output.hasSuffix("\"<think>\" in the text is encoded as ordinary characters, not as the token\n"))
     }
 
     @Test func standardInputIsTheText() throws {
@@ -34,28 +35,28 @@ import Testing
         #expect(piped.errors.isEmpty)
         let broken = try Command.run("/bin/sh", ["-c", "printf 'a\\377' | \(command)"], in: folder)
         #expect(broken.status == 0)
-        #expect(broken.errors == "ckpt: warning: stdin is not UTF-8; bytes that are none are taken as U+FFFD\n")
+        #expect(broken.errors == "ckpt: warning: stdin is not valid UTF-8; invalid bytes are replaced with U+FFFD\n")
         let nothing = try Command.run("/bin/sh", ["-c", ": | \(command)"], in: folder)
         #expect(nothing.output == "0 tokens, 0 bytes\n")
     }
 
-    @Test func chatShowsThePromptAndKeepsUserTextText() throws {
+    @Test func chatShowsThePromptAndEncodesUserTextPlainly() throws {
         let folder = try TemporaryFolder()
         let model = try modelFolder(
             template: "user\n{{ messages[0].content }}<|end|>\n", in: folder)
         let result = try tokenize(model, "1+1=<short>", "--chat", in: folder)
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.output.contains("prompt:\n  \"user\\n\"\n  \"1+1=<short><|end|>\"\n"))
-        #expect(result.output.contains("\"<short>\" in the text is no token here"))
+        #expect(result.output.contains("\"<short>\" in the text is encoded as ordinary characters"))
         #expect(!result.output.contains("control") && result.output.contains("\"<|end|>\"  special"))
-        // The characters of a token, kept apart from it, cannot be found again in a text that the template changes.
+        // The user's text cannot be located in a prompt in which the template has changed it.
         let upper = try modelFolder(template: "{{ messages[0].content | upper }}", in: folder)
         #expect(try tokenize(upper, "a", "--chat", in: folder).output.contains("\"A\""))
         let refused = try tokenize(upper, "a<short>", "--chat", in: folder)
         #expect(refused.status == 2 && refused.errors.contains("rewrites what the user says"))
     }
 
-    @Test func jsonSaysTheSame() throws {
+    @Test func jsonMatchesTheText() throws {
         let folder = try TinyRun.made.get().folder
         let report = try JSON.parse(try tokenize("tokens.h5", "7é<think>", "--json", in: folder).output)
         let tokens = try #require(report["tokens"]?.array)
@@ -67,16 +68,16 @@ import Testing
         #expect(back["tokens"] == report["tokens"] && back["round_trip"] == .null)
     }
 
-    @Test func wrongInputIsOneLine() throws {
+    @Test func errorsAreOneLine() throws {
         let folder = try TemporaryFolder()
         let model = try modelFolder(template: "{{ 1 }}", in: folder)
         try folder.write("{", to: "broken.json")
         let cases: [(arguments: [String], message: String)] = [
-            ([model, "--ids", "1,99999"], "no token has the id 99999; ids run from 0 to "),
-            ([model, "--ids", "1;2"], "no token has the id 1;2"), ([model, "--ids", ","], "--ids names no id"),
-            ([model, "x", "--ids", "1"], "--ids goes with no text"),
-            ([model, "x", "--chat", "--plain"], "--chat and --plain exclude each other"),
-            (["broken.json", "x"], "broken.json: tokenizer.json is not JSON"),
+            ([model, "--ids", "1,99999"], "no token has the id 99999; ids range from 0 to "),
+            ([model, "--ids", "1;2"], "no token has the id 1;2"), ([model, "--ids", ","], "--ids has no id"),
+            ([model, "x", "--ids", "1"], "--ids cannot be combined with a text"),
+            ([model, "x", "--chat", "--plain"], "--chat and --plain cannot be combined"),
+            (["broken.json", "x"], "broken.json: tokenizer.json is not valid JSON"),
             (["\(model)/tokenizer.json", "x", "--chat"], "tokenizer.json: a tokenizer.json has no chat template"),
             ([".", "x"], "no model.safetensors"), (["missing.h5", "x"], "missing.h5: cannot open it"),
         ]
@@ -88,7 +89,7 @@ import Testing
         }
     }
 
-    /// A template is whatever came with the model: in no command may it take the machine.
+    /// Templates are untrusted: no command may run out of time or memory because of one.
     @Test(arguments: [
         ("{{ messages[0].nothing.at.all }}", "model.h5: chat template, line 1, column 23: "),
         (
@@ -106,7 +107,7 @@ import Testing
         let model = try modelFolder(template: template, in: folder)
         #expect(try Command.ckpt("import", model, "-o", "model.h5", in: folder).status == 0)
         for arguments in [["tokenize", "model.h5", "x", "--chat"], ["generate", "model.h5", "--prompt", "x"]] {
-            // Memory is bounded too: 3 GB of addresses, of which the program takes 1 at rest.
+            // Limits the address space to 3 GB; the program reserves 1 GB at start.
             let line = "ulimit -v 3000000; exec \(Command.ckptPath) \(arguments.joined(separator: " "))"
             let start = ContinuousClock.now
             let result = try Command.run("/bin/sh", ["-c", line], in: folder)

@@ -91,7 +91,7 @@ extension FuzzTarget {
             }
         }
         _ = tokenizer.decode([-1, Int.max, tokenizer.vocabularySize, 0])
-        let texts = try TokenTexts(try JSONMembers(bytes[...]))
+        let texts = try TokenTextTable(try JSONMembers(bytes[...]))
         guard texts.vocabularySize == tokenizer.vocabularySize, texts.addedTokens == tokenizer.addedTokens else {
             throw FuzzFinding("the vocabulary is another one where merges are not read")
         }

@@ -39,7 +39,7 @@ import Testing
         #expect { try JSON.parse(deep) } throws: { "\($0)".hasPrefix("JSON is nested too deeply") }
     }
 
-    @Test func keysThatOnlyLookEqualAreTwo() throws {
+    @Test func canonicallyEquivalentKeysAreDistinct() throws {
         let value = try JSON.parse("{\"\u{E9}\":1,\"e\u{301}\":2}")
         #expect(value["\u{E9}"]?.int == 1)
         #expect(value["e\u{301}"]?.int == 2)
@@ -60,11 +60,11 @@ import Testing
         #expect(JSON.double(.nan) == .null)
     }
 
-    @Test func membersAreCutOutAsTheyAreWritten() throws {
+    @Test func membersKeepTheirText() throws {
         let text = #" { "a" : [1, "]}\"", {"b": []}] ,"\u0062":-0.50, "X": {}, "Y":"x" } "#
             .replacing("X", with: "\u{E9}").replacing("Y", with: "e\u{301}")
         let bytes = Array(text.utf8)
-        // A slice has indices of its own.
+        // The slice does not start at index 0.
         let members = try JSONMembers(([0] + bytes)[1...])
         #expect(members.keys == ["a", "b", "\u{E9}", "e\u{301}"])
         #expect(members["a"].map { String(decoding: $0, as: UTF8.self) } == #"[1, "]}\"", {"b": []}]"#)
@@ -79,7 +79,7 @@ import Testing
 
     @Test(arguments: [
         ("[1]", "expected an object at line 1, column 1"),
-        (#"{"a":1,"a":2}"#, "duplicate key at line 1, column 8"),
+        (#"{"a":1,"a":2}"#, "duplicate key \"a\" at line 1, column 8"),
         (#"{"a":[}]}"#, "unexpected character in JSON at line 1, column 7"),
         (#"{"a":["b"#, "unterminated string at line 1, column 7"),
         (#"{"a":["b\"#, "unterminated string at line 1, column 7"),

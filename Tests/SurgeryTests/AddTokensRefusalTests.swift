@@ -4,7 +4,7 @@ import Surgery
 import TestSupport
 import Testing
 
-/// What `add-tokens` refuses, with the text a person reads, and that nothing is written then.
+/// The errors of `add-tokens`; none leaves an output file.
 @Suite struct AddTokensRefusalTests {
     let folder: TemporaryFolder
 
@@ -25,33 +25,33 @@ import Testing
         }
     }
 
-    @Test func tokensThatCannotBeToldApart() throws {
+    @Test func ambiguousTokens() throws {
         #expect(try message { $0.tokens = ["<a>", "<a>"] } == #"token "<a>": is given twice"#)
         #expect(try message { $0.tokens = [""] } == #"token "": is empty"#)
         #expect(
             try message { $0.tokens = ["<a>", "<a>b"] }
-                == #"token "<a>": clashes with "<a>b": one begins with the other; choose another name"#)
+                == #"token "<a>": conflicts with "<a>b": one starts with the other; choose another name"#)
         #expect(
             try message { $0.tokens = ["<|end"] }
-                == #"token "<|end": clashes with "<|end|>": one begins with the other; choose another name"#)
+                == #"token "<|end": conflicts with "<|end|>": one starts with the other; choose another name"#)
     }
 
-    @Test func aSourceThatIsNoOneToken() throws {
+    @Test func sourceThatIsNotOneToken() throws {
         #expect(
             try message { $0.initialization = .copy("two words") }
-                == "--init copy=two words: is 9 tokens of this vocabulary; name one that is a single token")
+                == "--init copy=two words: is 9 tokens of this vocabulary; give a single token")
         #expect(
             try message { $0.initialization = .copy("<think>") }
-                == "--init copy=<think>: has no row yet; name a token the model knows")
+                == "--init copy=<think>: has no row yet; give an existing token")
     }
 
-    @Test func aRenameOfNothing() throws {
+    @Test func renameOfAMissingToken() throws {
         #expect(
             try message { $0.renames = [("<|gone|>", "<short>")] }
-                == #"token "<|gone|>": is no added token of this tokenizer, so it cannot be renamed"#)
+                == #"token "<|gone|>": is not an added token of this tokenizer, so it cannot be renamed"#)
     }
 
-    @Test func argumentsOfInit() {
+    @Test func initializationArguments() {
         #expect(RowInitialization(argument: "mean") == .mean)
         #expect(RowInitialization(argument: "auto") == .automatic)
         #expect(RowInitialization(argument: "normal") == .normal)

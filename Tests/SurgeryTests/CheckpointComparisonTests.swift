@@ -9,7 +9,7 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    @Test func aModelIsTheSameAsItself() throws {
+    @Test func aModelEqualsItself() throws {
         let a = try TinyModel().write(to: folder.path("a.h5"))
         let b = try TinyModel(step: 5).write(to: folder.path("b.h5"))
         let report = try CheckpointComparison.compare(a, b)
@@ -21,7 +21,7 @@ import Testing
         #expect(report.changed.isEmpty)
     }
 
-    @Test func findsTheTensorsThatMovedAndHowFar() throws {
+    @Test func findsChangedTensors() throws {
         let a = try TinyModel(elementType: .float32).write(to: folder.path("a.h5"))
         let b = try TinyModel(elementType: .float32, shifts: ["layers.1.self_attn.q_proj": 0.5]).write(
             to: folder.path("b.h5"))
@@ -41,7 +41,7 @@ import Testing
         #expect(report.cells.first { $0.layer == 0 && $0.role == .q }?.statistics.identicalFraction == 1)
     }
 
-    @Test func comparesTheRowsThatBothHave() throws {
+    @Test func comparesCommonRows() throws {
         let a = try TinyModel().write(to: folder.path("a.h5"))
         var options = AddTokensOptions()
         options.measuresDivergence = false
@@ -66,7 +66,7 @@ import Testing
         #expect(back.relation == .descendant(operations: ["add-tokens"]))
     }
 
-    @Test func seesAnotherStorageType() throws {
+    @Test func comparesDifferentStorageTypes() throws {
         let a = try TinyModel(elementType: .float32).write(to: folder.path("a.h5"))
         let b = try TinyModel(elementType: .bfloat16).write(to: folder.path("b.h5"))
         let report = try CheckpointComparison.compare(a, b)
@@ -75,7 +75,7 @@ import Testing
         #expect(report.total.relativeChange > 0)
     }
 
-    @Test func seesAddedAndRemovedTensors() throws {
+    @Test func findsAddedTensors() throws {
         let a = try TinyModel(tied: true).write(to: folder.path("a.h5"))
         let b = try TinyModel(tied: false).write(to: folder.path("b.h5"))
         let report = try CheckpointComparison.compare(a, b)
@@ -85,7 +85,7 @@ import Testing
         #expect(report.config.map(\.path) == ["tie_word_embeddings"])
     }
 
-    @Test func looksOnlyAtTheTensorsAskedFor() throws {
+    @Test func comparesSelectedTensorsOnly() throws {
         let a = try TinyModel().write(to: folder.path("a.h5"))
         var options = ComparisonOptions()
         let pattern = NamePattern("*.q_proj.*")

@@ -4,11 +4,11 @@ import Surgery
 import TestSupport
 import Testing
 
-/// Tensors of several chunks, some of which both files store alike.
+/// Comparisons of tensors with several chunks, some of which are stored with equal bytes.
 @Suite struct ChunkComparisonTests {
     let folder: TemporaryFolder
     private static let shape = [3072, 512]
-    /// A chunk is about a mebibyte: 1024 rows of 512 elements of two bytes.
+    /// Elements of a chunk of about 1 MiB: 1024 rows of 512 two-byte elements.
     private static let chunk = 1024 * 512
 
     init() throws { folder = try TemporaryFolder() }
@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test(arguments: [ElementType.bfloat16, .float16, .float32])
-    func leavesAloneWhatBothStoreAlike(type: ElementType) throws {
+    func skipsChunksWithEqualBytes(type: ElementType) throws {
         let values = TinyModel.values("a", count: 3072 * 512)
         var changed = values
         changed[Self.chunk + 5] = -changed[Self.chunk + 5] + 0.25
@@ -45,7 +45,7 @@ import Testing
         #expect(statistics.unreadCount == values.count - chunkElements)
         #expect(report.tensors.first?.largestIndex == [(Self.chunk + 70000) / 512, (Self.chunk + 70000) % 512])
         #expect(abs(statistics.largestDifference - 1) < 0.01)
-        // Damage where both are alike is not met, since nothing is decoded there: the bytes are compared as they are.
+        // Damage in chunks with equal bytes goes unnoticed, because they are not decoded.
         let range = try #require(tensor.chunkRange(0))
         for name in ["a.h5", "b.h5"] {
             let file = try FileHandle(forUpdating: URL(fileURLWithPath: folder.path(name)))
@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test(arguments: [ElementType.bfloat16, .float16, .float32])
-    func agreesWithTheDefinitionOverWholeTensors(type: ElementType) throws {
+    func agreesWithTheDefinition(type: ElementType) throws {
         let a = try write(TinyModel.values("a", count: 3072 * 512), type, "a.h5")
         let b = try write(TinyModel.values("b", count: 3072 * 512), type, "b.h5")
         let statistics = try #require(try CheckpointComparison.compare(a, b).tensors.first?.statistics)
@@ -86,8 +86,8 @@ import Testing
     }
 
     @Test(arguments: [ElementType.bfloat16, .float32])
-    func leavesAloneWhatBothStoreAlikeInFrontOfNewRows(type: ElementType) throws {
-        // In B a row of A's last chunk is another one, that chunk goes on, and there are more behind it.
+    func skipsChunksWithEqualBytesBeforeNewRows(type: ElementType) throws {
+        // In B, a row of A's last chunk differs, that chunk is longer, and more chunks follow.
         let (rowsA, rowsB) = (2500, 3584)
         let values = TinyModel.values("a", count: rowsB * 512)
         var changed = values
@@ -114,7 +114,7 @@ import Testing
             #expect(comparison.largestIndex == [2400, 7])
             #expect(abs(statistics.largestDifference - 3) < 0.02)
         }
-        // Cut otherwise, the same rows are gone through one by one.
+        // With other chunk boundaries, the rows are compared one by one.
         let whole = try #require(try CheckpointComparison.compare(a, anew).tensors.first?.statistics)
         #expect(whole.identicalCount == rowsA * 512 - 1)
     }
@@ -130,14 +130,14 @@ import Testing
         let damaged = try CheckpointFile(path: folder.path("a.h5"))
         do {
             _ = try CheckpointComparison.compare(damaged, try CheckpointFile(path: folder.path("b.h5")))
-            Issue.record("damage was not met")
+            Issue.record("the damage went unnoticed")
         } catch {
             #expect("\(error)".hasPrefix("\(folder.path("a.h5")): /weights/x/weight, chunk 1 at byte"))
         }
     }
 
-    @Test func normsOfAVocabularyMatrixAreWhole() throws {
-        // Looking for a control token's neighbours reads the whole matrix, so what was skipped is known after all.
+    @Test func normsOfAVocabularyMatrixIncludeSkippedChunks() throws {
+        // The search for a control token's neighbours reads the whole matrix, including skipped chunks.
         let a = try TinyModel(padding: 40000, specialTokens: ["<|end|>", "<think>", "</think>", "<short>"]).write(
             to: folder.path("plain.h5"))
         var options = AddTokensOptions()

@@ -5,7 +5,7 @@ import Surgery
 import TestSupport
 import Testing
 
-/// The same tensors through mergekit (Fixtures/make_merge.py).
+/// Compares merges with those of mergekit (Fixtures/make_merge.py).
 @Suite struct MergeReferenceTests {
     let folder: TemporaryFolder
 

@@ -45,7 +45,7 @@ import Testing
         for (found, old) in zip(try merged.values(attention), start) { #expect(abs(found - old - 0.5) < 1e-6) }
     }
 
-    @Test func slerpKeepsTheLengthBetweenEquallyLongTensors() throws {
+    @Test func slerpFollowsTheGreatCircle() throws {
         let parts = try models([[:], ["q_proj": 2]])
         let name = "model.layers.0.self_attn.q_proj.weight"
         let a = try parts[0].values(name).map(Double.init)
@@ -74,12 +74,12 @@ import Testing
         }
     }
 
-    @Test func refusesWhatDoesNotFit() throws {
+    @Test func rejectsMismatchedModelsAndWeights() throws {
         let parts = try models([[:], [:]])
-        #expect(throws: SurgeryError.badOption(name: "--weight", reason: "1 weights for 2 models; give one for each")) {
+        #expect(throws: SurgeryError.badOption(name: "--weight", reason: "expected one weight for each of 2 models, found 1")) {
             try merge(parts, .linear, MergeWeights([1]))
         }
-        #expect(throws: SurgeryError.badOption(name: "--weight", reason: "weights that sum to 0 have no mean")) {
+        #expect(throws: SurgeryError.badOption(name: "--weight", reason: "the weights sum to 0; linear needs another sum")) {
             try merge(parts, .linear, MergeWeights([1, -1]))
         }
         #expect(throws: SurgeryError.self) { try merge(parts, .slerp, MergeWeights([0, 2])) }

@@ -17,7 +17,7 @@ import Testing
         return history
     }
 
-    @Test func readsARunsFolder() throws {
+    @Test func readsTheFolderOfARun() throws {
         for step in [2, 4] {
             var model = TinyModel(step: step)
             model.history = ["rl": history((1...step).map { Double($0) / 10 })]
@@ -64,8 +64,8 @@ import Testing
         #expect(try curve([0.5, 0.5]).collapse == nil)
     }
 
-    @Test func saysWhatIsMissing() throws {
-        #expect(throws: SurgeryError.notComparable(path: folder.path, reason: "holds no .h5 file; name a run's folder"))
+    @Test func errorsNameWhatIsMissing() throws {
+        #expect(throws: SurgeryError.notComparable(path: folder.path, reason: "has no .h5 file; give the folder of a run"))
         {
             try RunCurve(folder: folder.path)
         }

@@ -4,11 +4,14 @@ import Testing
 @Suite struct TensorDifferenceTests {
     func statistics(_ a: [Float], _ b: [Float]) -> TensorDifference {
         a.withUnsafeBufferPointer { a in
-            b.withUnsafeBufferPointer { b in TensorDifference(a.baseAddress!, b.baseAddress!, count: a.count) }
+            b.withUnsafeBufferPointer { b in
+                guard let left = a.baseAddress, let right = b.baseAddress else { preconditionFailure("empty") }
+                return TensorDifference(left, right, count: a.count)
+            }
         }
     }
 
-    /// The definition, in float64 and one line a quantity.
+    /// The definitions of the statistics in float64.
     struct Naive {
         var relative = 0.0
         var cosine = 0.0
@@ -45,7 +48,7 @@ import Testing
         #expect(found.elementCount == count)
     }
 
-    @Test func countsWhatIsNotFinite() {
+    @Test func countsNonFiniteValues() {
         var a = TinyModel.values("a", count: 3000)
         var b = a
         a[5] = .nan
@@ -60,7 +63,7 @@ import Testing
         #expect(found.relativeChange.isFinite)
     }
 
-    @Test func survivesTinyAndHugeValues() {
+    @Test func handlesTinyAndHugeValues() {
         let tiny = [Float](repeating: 1e-25, count: 64)
         #expect(abs(statistics(tiny, tiny.map { $0 * 2 }).relativeChange - 1) < 1e-6)
         let huge = [Float](repeating: 1e30, count: 64)

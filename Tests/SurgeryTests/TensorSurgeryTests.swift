@@ -12,7 +12,7 @@ import Tokenization
 
     func open(_ name: String) throws -> CheckpointFile { try CheckpointFile(path: folder.path(name)) }
 
-    @Test func stripDropsOptimizerAndKeepsTheState() throws {
+    @Test func stripDropsTheOptimizerAndKeepsTheHistory() throws {
         var model = TinyModel(hasOptimizer: true)
         model.history = ["sft": CheckpointComparisonTests.history(3)]
         let before = try model.write(to: folder.path("a.h5"))
@@ -49,7 +49,7 @@ import Tokenization
         #expect(try open("d.h5").metadata.tiedTensors == ["lm_head.weight": "embedding"])
     }
 
-    @Test func renameRefusesCollisionsAndNothing() throws {
+    @Test func renameRejectsCollisionsAndUnmatchedRules() throws {
         let before = try TinyModel().write(to: folder.path("a.h5"))
         #expect(throws: SurgeryError.self) {
             try Rename.run(
@@ -61,7 +61,7 @@ import Tokenization
         }
         #expect(
             throws: SurgeryError.badOption(
-                name: "rename", reason: "a.*.* has more * than a.*, so nothing can stand for them")
+                name: "rename", reason: "a.*.* has more * than a.*; leave out the additional ones")
         ) { try Rename.Rule("a.*", "a.*.*") }
     }
 
@@ -88,7 +88,7 @@ import Tokenization
         }
     }
 
-    @Test func castConvertsWeightsAndTellsTheConfig() throws {
+    @Test func castConvertsWeightsAndUpdatesTheConfig() throws {
         let before = try TinyModel(elementType: .float32, hasOptimizer: true).write(to: folder.path("a.h5"))
         let result = try Cast.run(
             before, to: .bfloat16, matching: NamePattern("*"), output: folder.path("b.h5"), overwrite: false,
@@ -111,7 +111,7 @@ import Tokenization
         #expect(mixed.tensor("model.layers.0.mlp.up_proj.weight")?.description.elementType == .bfloat16)
     }
 
-    @Test func castRefusesWhatDoesNotFit() throws {
+    @Test func castRejectsOverflowsAndIntegerTypes() throws {
         let before = try TinyModel(elementType: .float32, shifts: ["up_proj": 70000]).write(to: folder.path("a.h5"))
         #expect(throws: (any Error).self) {
             try Cast.run(

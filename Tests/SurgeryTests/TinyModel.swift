@@ -3,10 +3,10 @@ import Foundation
 import OrderedJSON
 import Tokenization
 
-/// A decoder small enough to be made in a test: two layers of width 16 behind a byte-level tokenizer.
+/// A tiny decoder: two layers of width 16 with a byte-level tokenizer.
 struct TinyModel {
     var tied = true
-    /// Rows beyond the tokenizer.
+    /// Rows without a token.
     var padding = 0
     var elementType = ElementType.bfloat16
     var hasOptimizer = false
@@ -15,7 +15,7 @@ struct TinyModel {
         "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
         + "{% if add_generation_prompt %}<|assistant|>{% endif %}"
     var step = 0
-    /// Added to every value of the tensors whose name contains the key.
+    /// Offsets added to the values of tensors whose name contains the key.
     var shifts: [String: Float] = [:]
     var history: [String: MetricHistory] = [:]
     var probes: [ProbeTable] = []
@@ -80,7 +80,7 @@ struct TinyModel {
         return result
     }
 
-    /// Values that depend on the name and the index alone.
+    /// Values that depend only on the name and the index.
     static func values(_ name: String, count: Int) -> [Float] {
         var state = name.utf8.reduce(UInt64(1469)) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
         return (0..<count).map { _ in

@@ -2,7 +2,7 @@ import Foundation
 import OrderedJSON
 import TestSupport
 
-/// Files that the scripts in `Fixtures` wrote.
+/// Reads the files that the scripts in `Fixtures` generate.
 enum Fixture {
     static func path(_ name: String) -> String { fixturesFolder().appending(path: name).path }
 

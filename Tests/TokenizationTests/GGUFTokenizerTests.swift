@@ -4,7 +4,7 @@ import OrderedJSON
 import Testing
 import Tokenization
 
-/// Tokenizers inside GGUF files, written with the `gguf` package, give the ids of their Hugging Face originals.
+/// Compares tokenizers of GGUF files, written with the `gguf` package, with their Hugging Face originals.
 @Suite("Tokenizers of GGUF files")
 struct GGUFTokenizerTests {
     static let names = ["smollm", "qwen2", "deepseek-r1-qwen", "llama-bpe"]
@@ -18,7 +18,7 @@ struct GGUFTokenizerTests {
         )
     }
 
-    @Test("Same ids and texts", arguments: names)
+    @Test("Same ids", arguments: names)
     func ids(_ name: String) throws {
         let (tokenizer, expected) = try opened(name)
         let texts = (try Fixture.json("tokenizers.json")["texts"]?.array ?? []).compactMap(\.string)
@@ -30,7 +30,7 @@ struct GGUFTokenizerTests {
         #expect(tokenizer.encode("fox<think>", addSpecialTokens: true) == expected["special"]?.ids)
     }
 
-    @Test("Same added tokens; padding is none of them", arguments: names)
+    @Test("Same added tokens, without padding", arguments: names)
     func addedTokens(_ name: String) throws {
         let (tokenizer, expected) = try opened(name)
         let wanted = try #require(expected["added"]?.array).compactMap(\.array)

@@ -2,7 +2,7 @@ import OrderedJSON
 import Testing
 import Tokenization
 
-/// Ids and texts equal to those of the `tokenizers` library; the fixtures say which version.
+/// Compares ids and texts with the `tokenizers` library; the fixtures name its version.
 @Suite("Equal to the tokenizers library")
 struct ReferenceTests {
     static let names = [
@@ -31,14 +31,14 @@ struct ReferenceTests {
         }
     }
 
-    @Test("The fixture covers twenty scripts and every tokenizer")
+    @Test("The fixture covers 20 scripts and all tokenizers")
     func coverage() throws {
         let fixture = try Fixture.json("tokenizers.json")
         #expect(try #require(fixture["scripts"]?.array).count >= 20)
         #expect(fixture["tokenizers"]?.array?.compactMap { $0["name"]?.string } == Self.names)
     }
 
-    @Test("Texts", arguments: names)
+    @Test("Encodes and decodes texts", arguments: names)
     func texts(_ name: String) throws {
         let fixture = try Case(name)
         let ids = try #require(fixture.expected["ids"]?.array)
@@ -58,7 +58,7 @@ struct ReferenceTests {
         #expect(fixture.tokenizer.encode("fox", addSpecialTokens: true) == fixture.expected["special"]?.ids)
     }
 
-    @Test("Bytes that are no UTF-8", arguments: names)
+    @Test("Encodes invalid UTF-8", arguments: names)
     func invalid(_ name: String) throws {
         let fixture = try Case(name)
         for (bytes, wanted) in zip(fixture.invalid, try #require(fixture.expected["invalid"]?.array)) {
@@ -66,7 +66,7 @@ struct ReferenceTests {
         }
     }
 
-    @Test("Ids in any order, at once and one by one", arguments: names)
+    @Test("Decodes random ids at once and one by one", arguments: names)
     func anyIDs(_ name: String) throws {
         let fixture = try Case(name)
         let lists = (fixture.expected["random_ids"]?.array ?? []).map(\.ids)
@@ -79,7 +79,7 @@ struct ReferenceTests {
         }
     }
 
-    @Test("Lines of a megabyte", arguments: ["smollm", "qwen2", "llama3"])
+    @Test("Encodes lines of a megabyte", arguments: ["smollm", "qwen2", "llama3"])
     func longLines(_ name: String) throws {
         let fixture = try Case(name)
         for (unit, wanted) in zip(fixture.long, try #require(fixture.expected["long"]?.array)) {

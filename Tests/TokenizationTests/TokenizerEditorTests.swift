@@ -4,13 +4,13 @@ import Tokenization
 
 @Suite("Tokenizer editor")
 struct TokenizerEditorTests {
-    @Test("Without a change the file is as it was", arguments: ["qwen2", "llama3", "sentencepiece-like"])
+    @Test("Without edits the bytes are unchanged", arguments: ["qwen2", "llama3", "sentencepiece-like"])
     func unchanged(_ name: String) throws {
         let json = try Fixture.bytes("\(name).tokenizer.json")
         #expect(try TokenizerEditor(json: json).json == json)
     }
 
-    @Test("Adds tokens behind the others", arguments: ["qwen2", "llama3", "smollm"])
+    @Test("Adds tokens at the end", arguments: ["qwen2", "llama3", "smollm"])
     func add(_ name: String) throws {
         let before = try Tokenizer(json: try Fixture.bytes("\(name).tokenizer.json"))
         var editor = try TokenizerEditor(json: try Fixture.bytes("\(name).tokenizer.json"))
@@ -25,7 +25,7 @@ struct TokenizerEditorTests {
         #expect(after.decode([id]) == "<new>" && after.decode([id], skippingSpecialTokens: true) == "")
     }
 
-    @Test("Keeps the rest of the file, in its order")
+    @Test("Keeps the rest of the file and its order")
     func order() throws {
         let json = try Fixture.bytes("llama3.tokenizer.json")
         var editor = try TokenizerEditor(json: json)
@@ -38,7 +38,7 @@ struct TokenizerEditorTests {
         #expect(after["added_tokens"]?.array?.dropLast() == before["added_tokens"]?.array?[...])
     }
 
-    @Test("Marks a token of the vocabulary as added, under its id")
+    @Test("Makes a token of the vocabulary an added token with the same id")
     func existing() throws {
         var editor = try TokenizerEditor(json: try Fixture.bytes("smollm.tokenizer.json"))
         let before = try Tokenizer(json: editor.json)
@@ -50,7 +50,7 @@ struct TokenizerEditorTests {
         #expect(try Tokenizer(json: editor.json).encode("x\(word)x").contains(id))
     }
 
-    @Test("Refuses what the library would number otherwise, and what is there")
+    @Test("Rejects ids that the library would change, and existing tokens")
     func refusals() throws {
         var editor = try TokenizerEditor(json: try Fixture.bytes("qwen2.tokenizer.json"))
         let json = editor.json
@@ -66,7 +66,7 @@ struct TokenizerEditorTests {
         #expect(editor.json == json)
     }
 
-    @Test("Renames wherever the file names a token")
+    @Test("Renames a token everywhere in the file")
     func rename() throws {
         var editor = try TokenizerEditor(json: try Fixture.bytes("llama3.tokenizer.json"))
         let before = try Tokenizer(json: editor.json)
@@ -77,7 +77,7 @@ struct TokenizerEditorTests {
         #expect(after.encode("fox", addSpecialTokens: true) == before.encode("fox", addSpecialTokens: true))
         #expect(!String(decoding: editor.json, as: UTF8.self).contains("<|begin_of_text|>"))
 
-        // One that is in the vocabulary as well.
+        // A token that is also in the vocabulary.
         editor = try TokenizerEditor(json: try Fixture.bytes("smollm.tokenizer.json"))
         try editor.rename("<|im_start|>", to: "<short>")
         let renamed = try Tokenizer(json: editor.json)
@@ -87,7 +87,7 @@ struct TokenizerEditorTests {
 
 @Suite("Byte-level tokenizer")
 struct ByteLevelTokenizerTests {
-    @Test("Encodes every byte sequence that is UTF-8, one id a byte")
+    @Test("Encodes all UTF-8 text with one id per byte")
     func allBytes() throws {
         let tokenizer = try Tokenizer(json: ByteLevelTokenizer.makeJSON(specialTokens: ["<a>", "<b>"], alphabet: nil))
         #expect(tokenizer.vocabularySize == 258)
@@ -97,7 +97,7 @@ struct ByteLevelTokenizerTests {
         #expect(tokenizer.encode("x<b><a>") == [120, 257, 256])
     }
 
-    @Test("Knows only the given characters, and the newline")
+    @Test("Encodes only the given characters and the newline")
     func alphabet() throws {
         let tokenizer = try Tokenizer(
             json: ByteLevelTokenizer.makeJSON(

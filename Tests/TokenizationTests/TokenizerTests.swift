@@ -4,7 +4,7 @@ import Tokenization
 
 @Suite("Tokenizer")
 struct TokenizerTests {
-    /// A tokenizer of all bytes with changes to the text of its file.
+    /// A byte-level tokenizer.json with textual replacements.
     static func bytes(_ changes: [(String, String)] = [], special: [String] = []) throws -> [UInt8] {
         var text = String(
             decoding: ByteLevelTokenizer.makeJSON(specialTokens: special, alphabet: nil), as: UTF8.self)
@@ -30,7 +30,7 @@ struct TokenizerTests {
         #expect(tokenizer.addedTokens.map(\.id) == tokenizer.addedTokens.map(\.id).sorted())
     }
 
-    @Test("Text from outside never yields an added token", arguments: ["qwen2", "llama3", "smollm", "gpt2-prefixed"])
+    @Test("Untrusted text never yields an added token", arguments: ["qwen2", "llama3", "smollm", "gpt2-prefixed"])
     func plainText(_ name: String) throws {
         let tokenizer = try Tokenizer(json: try Fixture.bytes("\(name).tokenizer.json"))
         let added = Set(tokenizer.addedTokens.map(\.id))
@@ -41,7 +41,7 @@ struct TokenizerTests {
         #expect(!tokenizer.decode(ids).isEmpty)
     }
 
-    @Test("Not even where merges, or the vocabulary as a whole, could make it")
+    @Test("Untrusted text never yields an added token by merges or a vocabulary look-up")
     func plainTextByMerges() throws {
         for ignoresMerges in ["true", "false"] {
             let json = try Self.bytes(
@@ -61,7 +61,7 @@ struct TokenizerTests {
         }
     }
 
-    @Test("A character is never given out in parts")
+    @Test("The streaming decoder never emits part of a character")
     func streaming() throws {
         let tokenizer = try Tokenizer(json: ByteLevelTokenizer.makeJSON(specialTokens: ["<end>"], alphabet: nil))
         let text = "aé狐👩‍👩‍👧<end>\u{0301}z"
@@ -73,14 +73,14 @@ struct TokenizerTests {
             result += part
         }
         #expect(result + stream.finish() == "aé狐👩‍👩‍👧\u{0301}z")
-        // Broken off in the middle of a character.
+        // The ids end in the middle of a character.
         _ = stream.append(tokenizer.encode("狐")[0])
         #expect(stream.finish() == "\u{FFFD}")
         #expect(stream.finish() == "")
     }
 
     @Test(
-        "What would change ids and is not implemented is refused by name",
+        "Unsupported members are rejected by name",
         arguments: [
             ("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFKC\"}", "normalizer: the normalizer \"NFKC\""),
             (
@@ -109,7 +109,7 @@ struct TokenizerTests {
     }
 
     @Test(
-        "Contradictions and broken parts are refused with their place",
+        "Malformed members are rejected with their place",
         arguments: [
             ("\"!\": 33", "\"!\": 34", "model.vocab"), ("\"!\": 33", "\"!\": -1", "model.vocab"),
             ("\"!\": 33", "\"!\": 99999999999", "model.vocab"), ("\"!\": 33", "\"!\": 4000000", "model.vocab"),
@@ -135,20 +135,20 @@ struct TokenizerTests {
             ),
         ])
     func malformed(_ old: String, _ new: String, _ place: String) throws {
-        // In order of byte, "!" has id 33.
+        // "!" has id 33, its byte.
         let json = try Self.bytes([(old, new)])
         let error = #expect(throws: TokenizerError.self) { try Tokenizer(json: json) }
         #expect(error?.description.contains(place) ?? false, "\(String(describing: error))")
     }
 
-    @Test("Text that is not JSON")
+    @Test("Invalid JSON is rejected")
     func notJSON() {
         #expect(throws: TokenizerError.self) { try Tokenizer(json: Array("{".utf8)) }
         #expect(throws: TokenizerError.self) { try Tokenizer(json: Array("[]".utf8)) }
         #expect(throws: TokenizerError.self) { try Tokenizer(json: []) }
     }
 
-    @Test("A pattern that backtracks without bound still ends")
+    @Test("A pattern with catastrophic backtracking terminates")
     func hostilePattern() throws {
         var root = try JSON.parse(try Self.bytes())
         root["pre_tokenizer"] = [

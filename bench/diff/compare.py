@@ -1,13 +1,13 @@
-"""Times `ckpt diff` beside h5diff, numpy and modeldelta; the figures of docs/benchmarks.md.
+"""Compares the speed of `ckpt diff` with h5diff, numpy and modeldelta, for docs/benchmarks.md.
 
     swift build -c release
     python bench/diff/compare.py FOLDER [--model MODEL.h5] [--pairs 3] [--skip NAME,…]
 
-Makes in FOLDER two random bf16 models in the shapes of DeepSeek-R1-Distill-Qwen-1.5B (3.55 GB of tensors each, 2.4 GB
-of file) with `io-bench model`, and removes them. h5diff and numpy get the same files, through scripts/install-filter and
-hdf5plugin; modeldelta, which takes singular values of every matrix, gets two models in the shapes of SmolLM2-135M as
-Hugging Face folders. --model names a checkpoint with a tokenizer, whose add-tokens child is compared with it. Bytes are
-logical bytes of both models, since both are gone through. Files come from the page cache: each command runs once before.
+Makes two random bf16 models in FOLDER in the shapes of DeepSeek-R1-Distill-Qwen-1.5B (3.55 GB of tensors, files of 2.4 GB)
+with `io-bench model`, and removes them at the end. h5diff and numpy read the same files, through scripts/install-filter and
+hdf5plugin. modeldelta, which computes the singular values of every matrix, reads two models in the shapes of SmolLM2-135M
+as Hugging Face folders. --model names a checkpoint with a tokenizer, which is compared with its add-tokens result. Bytes are
+the logical bytes of both models. Each command runs once before it is timed, so files are read from the page cache.
 
 Needs h5py, hdf5plugin, numpy, and modeldelta (seen with 3.16.0, 7.1.0, 2.4.6, 0.4.4).
 """
@@ -42,7 +42,7 @@ with h5py.File(sys.argv[1]) as a, h5py.File(sys.argv[2]) as b:
 
 
 def timed(command, environment=None):
-    """Seconds, and the peak resident bytes of that process alone."""
+    """Seconds and peak resident bytes of the process."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **(environment or {})}

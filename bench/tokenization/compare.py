@@ -1,9 +1,9 @@
-"""Prints how fast ckpt, `tokenizers` and `tiktoken` encode the same texts with the same tokenizer, one core each.
+"""Compares the speed of ckpt, `tokenizers` and `tiktoken` on the same texts with the same tokenizer, on one core each.
 
     swift build -c release --product tokenization-bench
     python compare.py .build/release/tokenization-bench TOKENIZER.json [TEXT_FILE...]
 
-Without files it makes 4 MB each of English-like prose, code and mixed scripts. Needs the two peers.
+Without files, it generates 4 MB each of English-like prose, code and mixed scripts. Needs tokenizers and tiktoken.
 """
 
 import json
@@ -26,7 +26,7 @@ state = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
 
 
 def made():
-    """Prose that is mostly words of the vocabulary, as English is, with some that are not."""
+    """Prose that, like English, consists mostly of words of the vocabulary."""
     rng = random.Random(3)
     words = [t[1:] for t in state["model"]["vocab"] if t.startswith("Ġ") and t[1:].isascii() and t[1:].isalpha()]
     common = [w for w in words if len(w) < 7][:1500]
@@ -70,7 +70,7 @@ def best(encode, text, runs=3):
 
 
 def tiktoken_encoding():
-    """The same vocabulary as ranks; the pattern of the ids' Split, else GPT-2's."""
+    """The same vocabulary as ranks, with the pattern of the tokenizer's Split or else GPT-2's."""
     mapping = tokenizers.pre_tokenizers.ByteLevel.alphabet()
     printable = list(range(0x21, 0x7F)) + list(range(0xA1, 0xAD)) + list(range(0xAE, 0x100))
     table = {chr(b): b for b in printable}

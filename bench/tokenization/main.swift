@@ -1,9 +1,13 @@
-// Encodes the lines of standard input for scripts that compare with other tokenizers, or measures how fast it is.
+// Encodes or renders lines of standard input, for comparison with other libraries, or measures speed.
 //
-//   tokenization-bench ids TOKENIZER [--special] [--plain]    one line of JSON {"t": text} in, {"i": ids, "d": text} out
-//   tokenization-bench render                            the template as a JSON string in the first line, then one line
-//                                                        of JSON {"messages", "generation", "variables"} in, {"text"} out
-//   tokenization-bench speed TOKENIZER TEXT...           megabytes a second, one thread
+//   tokenization-bench ids TOKENIZER [--special] [--plain]
+//       Reads lines {"t": text}, {"b": bytes} or {"i": ids}; writes {"i": ids, "d": text, "k": without special tokens,
+//       "s": streamed text}.
+//   tokenization-bench render
+//       Reads a template as a JSON string, then lines {"messages", "generation", "variables"}; writes {"text"} or
+//       {"error"}.
+//   tokenization-bench speed TOKENIZER TEXT...
+//       Prints megabytes per second on one thread.
 //
 // TOKENIZER is a tokenizer.json or a GGUF file.
 import CheckpointIO

@@ -2,21 +2,30 @@ import CheckpointIO
 import OrderedJSON
 import Tokenization
 
-/// What `CheckpointComparison` looks at.
+/// Options of `CheckpointComparison`.
 public struct ComparisonOptions: Sendable {
-    /// Only tensors whose name this accepts.
+    /// Selects tensors by name.
     public var includesTensor: @Sendable (String) -> Bool = { _ in true }
-    /// Whether the optimizer's moments are compared too.
+    /// Whether to compare optimizer moments, too.
     public var includesOptimizer = true
 
+    /// Creates options that compare everything.
     public init() {}
 }
 
-/// Compares two checkpoints, chunk by chunk on all cores. Tensors of equal digest are not read, chunks whose stored bytes
-/// are equal not decoded; of the others, each core has one pair of chunks in memory.
+/// Compares two checkpoints chunk by chunk on all cores.
+///
+/// Tensors with equal digests are not read, and chunks with equal stored bytes are not decoded. Each core holds one pair
+/// of decoded chunks.
 public enum CheckpointComparison {
-    /// - Parameter progress: gets the logical bytes of the tensors done, of both files.
-    /// - Throws: an error of reading; a damaged tensor is not compared.
+    /// Compares two checkpoints.
+    ///
+    /// - Parameters:
+    ///   - a: the first checkpoint.
+    ///   - b: the second checkpoint.
+    ///   - options: what to compare.
+    ///   - progress: receives the logical bytes of both files compared so far.
+    /// - Throws: an error of reading, including damage in a tensor that must be decoded.
     public static func compare(
         _ a: CheckpointFile, _ b: CheckpointFile, options: ComparisonOptions = ComparisonOptions(),
         progress: (@Sendable (Int) -> Void)? = nil
@@ -29,12 +38,12 @@ public enum CheckpointComparison {
                 keepsRowChanges: [VocabularyTensors.embeddingName, VocabularyTensors.headName].contains(pair.name))
         }
         let tensors = try TensorComparison.measure(pairings, rowsOfInterest: interesting, progress: progress)
-        // Reading a large vocabulary takes longer than comparing two files that are equal.
+        // Reading a large vocabulary takes longer than comparing two equal files.
         let needsText = tensors.contains { $0.rowChanges != nil }
         let tokenizers = try TokenizerComparison(a, b)
         let texts =
             try !needsText
-            ? nil : tokenizers.textsB ?? b.metadata.tokenizer.map { try TokenTexts(JSONMembers($0.json[...])) }
+            ? nil : tokenizers.textsB ?? b.metadata.tokenizer.map { try TokenTextTable(JSONMembers($0.json[...])) }
         func text(_ id: Int) -> String { texts?.text(of: id) ?? "id \(id)" }
         var optimizer: OptimizerComparison?
         if options.includesOptimizer { optimizer = try OptimizerComparison(a, b) }
@@ -50,12 +59,12 @@ public enum CheckpointComparison {
             metrics: MetricChange.between(a.metadata, b.metadata))
     }
 
-    /// Logical bytes that a comparison goes through, for progress.
-    public static func byteCount(_ a: CheckpointFile, _ b: CheckpointFile) -> Int {
+    /// The logical bytes of both checkpoints, for a progress bar.
+    package static func byteCount(_ a: CheckpointFile, _ b: CheckpointFile) -> Int {
         (a.tensors() + b.tensors()).reduce(0) { $0 + $1.description.byteCount }
     }
 
-    /// Tensors of both, by name.
+    /// Pairs the tensors of both checkpoints by name.
     static func pairs(
         _ a: CheckpointFile, _ b: CheckpointFile, in group: TensorGroup
     ) -> [(name: String, a: StoredTensor?, b: StoredTensor?)] {

@@ -2,19 +2,19 @@ import CheckpointIO
 import Foundation
 import OrderedJSON
 
-/// Everything a comparison of two checkpoints found.
+/// The result of comparing two checkpoints.
 public struct ComparisonReport: Sendable {
-    /// One of the two files.
-    public struct Side: Sendable {
-        public let path: String
-        public let digest: String
-        public let kind: CheckpointMetadata.Kind
-        public let step: Int
-        public let fileByteCount: Int
-        public let tensorCount: Int
-        public let parameterCount: Int
-        public let createdBy: String
-        public let lineage: [LineageEntry]
+    /// One of the two checkpoints.
+    package struct Side: Sendable {
+        package let path: String
+        package let digest: String
+        package let kind: CheckpointMetadata.Kind
+        package let step: Int
+        package let fileByteCount: Int
+        package let tensorCount: Int
+        package let parameterCount: Int
+        package let createdBy: String
+        package let lineage: [LineageEntry]
 
         init(_ file: CheckpointFile) {
             path = file.path
@@ -30,36 +30,37 @@ public struct ComparisonReport: Sendable {
         }
     }
 
-    public let a: Side
-    public let b: Side
-    public let relation: LineageRelation
-    public let config: [KeyDifference]
-    public let generationConfig: [KeyDifference]
-    public let sameChatTemplate: Bool
-    public let tokenizer: TokenizerComparison
-    public let sameTies: Bool
-    public let tensors: [TensorComparison]
-    public let controlTokens: [ControlTokenComparison]
-    /// Rows of the vocabulary matrices that moved most.
-    public let movedRows: [MovedRow]
-    public let optimizer: OptimizerComparison?
-    /// From the probes that both files carry, unless both models were asked anew.
-    public var modePreference: ModePreferenceChange?
-    public let metrics: [MetricChange]
+    package let a: Side
+    package let b: Side
+    package let relation: LineageRelation
+    package let config: [KeyDifference]
+    package let generationConfig: [KeyDifference]
+    package let sameChatTemplate: Bool
+    package let tokenizer: TokenizerComparison
+    package let sameTies: Bool
+    package let tensors: [TensorComparison]
+    package let controlTokens: [ControlTokenComparison]
+    /// The rows of the vocabulary matrices that moved most.
+    package let movedRows: [MovedRow]
+    package let optimizer: OptimizerComparison?
+    /// From the probes in both files; a caller may replace it with a new measurement.
+    package var modePreference: ModePreferenceChange?
+    package let metrics: [MetricChange]
 
-    /// Members of config.json that decide what is computed; the others (paths, versions, dtype) do not.
+    /// Members of config.json that do not affect the architecture.
     private static let incidentalKeys: Set<String> = [
         "_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "vocab_size", "architectures",
     ]
 
-    /// Same tensors (name, trailing shape) and the same configuration but for incidental members.
+    /// Whether the tensors (names and trailing dimensions), ties and the relevant configuration are the same.
     public var sameArchitecture: Bool {
         config.allSatisfy { Self.incidentalKeys.contains($0.path) } && sameTies
             && !tensors.contains { [.added, .removed, .reshaped].contains($0.status) }
     }
 
-    /// Whether the two are one model: same tensors, configuration, tokenizer and template. How they came to be (lineage,
-    /// history) does not enter.
+    /// Whether the models are the same: tensors, optimizer, configuration, tokenizer and chat template.
+    ///
+    /// Lineage and history are not compared.
     public var isSame: Bool {
         tensors.allSatisfy { $0.status == .identical } && config.isEmpty && generationConfig.isEmpty && sameChatTemplate
             && tokenizer.isSame && sameTies && sameOptimizer
@@ -71,8 +72,8 @@ public struct ComparisonReport: Sendable {
             && optimizer.secondMoments?.squaredDifferences ?? 0 == 0
     }
 
-    /// Tensors that are not identical, the one that moved furthest first.
-    public var changed: [TensorComparison] {
+    /// The tensors that are not identical, by descending relative change.
+    package var changed: [TensorComparison] {
         tensors.filter { $0.status != .identical }.sorted { left, right in
             let a = left.statistics?.relativeChange ?? .infinity
             let b = right.statistics?.relativeChange ?? .infinity
@@ -80,16 +81,17 @@ public struct ComparisonReport: Sendable {
         }
     }
 
-    /// Statistics over all tensors that were compared; identical ones count as identical elements.
-    public var total: TensorDifference { Self.total(of: tensors) }
+    /// Statistics over all compared tensors, including identical ones.
+    package var total: TensorDifference { Self.total(of: tensors) }
 
     static func total(of tensors: [TensorComparison]) -> TensorDifference {
-        tensors.reduce(into: TensorDifference()) { $0.add($1) }
+        tensors.reduce(into: TensorDifference()) { $0.append($1) }
     }
 
-    /// An estimate of what B takes beside A if only changed elements are kept: their values, and where they are at the
-    /// entropy of a random place. Nil where the two do not have the same tensors.
-    public var deltaByteCount: Int? {
+    /// An estimate of the bytes needed to store B as a delta from A; nil if their tensors do not match.
+    ///
+    /// Counts the changed elements and the entropy of their positions.
+    package var deltaByteCount: Int? {
         guard !tensors.contains(where: { [.added, .removed, .reshaped, .retyped].contains($0.status) }) else {
             return nil
         }
@@ -102,15 +104,16 @@ public struct ComparisonReport: Sendable {
         }
     }
 
-    /// One cell of the layer × role table: nil where the model has no such tensor.
-    public struct Cell: Sendable {
-        public let layer: Int?
-        public let role: TensorRole
-        public let statistics: TensorDifference
+    /// A cell of the layer × role table.
+    package struct Cell: Sendable {
+        /// nil outside of layers.
+        package let layer: Int?
+        package let role: TensorRole
+        package let statistics: TensorDifference
     }
 
-    /// Statistics by layer (nil for what lies outside of layers) and role, roles in the order of a forward pass.
-    public var cells: [Cell] { Self.cells(of: tensors) }
+    /// Statistics by layer and role, with roles in the order of a forward pass.
+    package var cells: [Cell] { Self.cells(of: tensors) }
 
     static func cells(of tensors: [TensorComparison]) -> [Cell] {
         struct Key: Hashable {
@@ -121,7 +124,7 @@ public struct ComparisonReport: Sendable {
         for tensor in tensors {
             let key = Key(layer: tensor.layer, role: tensor.role)
             guard tensor.statistics != nil || tensor.status == .identical else { continue }
-            sums[key, default: TensorDifference()].add(tensor)
+            sums[key, default: TensorDifference()].append(tensor)
         }
         return sums.map { Cell(layer: $0.key.layer, role: $0.key.role, statistics: $0.value) }.sorted { left, right in
             let order = TensorRole.allCases

@@ -1,29 +1,30 @@
-/// What became of a control token's rows.
-public struct ControlTokenComparison: Sendable {
-    /// One row on both sides. Norms are nil where the matrix did not change (its digest is equal, so it was not read)
-    /// or where that side has no such row.
-    public struct Row: Sendable {
-        public let normA: Float?
-        public let normB: Float?
-        /// ‖B − A‖ / ‖A‖; 0 where the matrix is equal, nil where one side has no such row.
-        public let relativeChange: Double?
-        public let cosine: Double?
-        /// Tokens of B whose rows point most nearly the same way; empty where the matrix was not read.
-        public let neighbors: [Neighbor]
+/// How a control token's rows changed.
+package struct ControlTokenComparison: Sendable {
+    /// One row of a matrix in A and B.
+    package struct Row: Sendable {
+        /// nil if A has no such row, or if the matrices are identical and were not read.
+        package let normA: Float?
+        /// nil if B has no such row, or if the matrices are identical and were not read.
+        package let normB: Float?
+        /// ‖B − A‖ / ‖A‖; 0 if the matrices are identical, nil if either has no such row.
+        package let relativeChange: Double?
+        package let cosine: Double?
+        /// The tokens of B with the highest cosine to the row; empty if the matrix was not read.
+        package let neighbors: [Neighbor]
     }
 
-    public struct Neighbor: Sendable {
-        public let id: Int
-        public let text: String
-        public let cosine: Float
+    package struct Neighbor: Sendable {
+        package let id: Int
+        package let text: String
+        package let cosine: Float
     }
 
-    public let name: String
-    public let idA: Int?
-    public let idB: Int?
-    public private(set) var embedding: Row?
-    /// Nil where the head is tied.
-    public private(set) var head: Row?
+    package let name: String
+    package let idA: Int?
+    package let idB: Int?
+    package private(set) var embedding: Row?
+    /// nil if the head is tied.
+    package private(set) var head: Row?
 
     init(name: String, idA: Int?, idB: Int?) {
         self.name = name

@@ -1,28 +1,28 @@
 import CheckpointIO
 
-/// The same elements of two tensors, as they come out of the files.
-struct ElementPair {
-    /// Where the elements of one side lie.
-    enum Elements {
-        case bytes(UnsafeRawBufferPointer, ElementType)
-        /// Elements of two bytes, low and high bytes apart.
-        case planes(ChunkPairs.BytePlanes, ElementType)
-    }
+/// Elements of one tensor in memory.
+enum StoredElements {
+    case bytes(UnsafeRawBufferPointer, ElementType)
+    /// Elements of two bytes, with low and high bytes in separate planes.
+    case planes(ChunkPairs.BytePlanes, ElementType)
+}
 
-    /// Elements that are compared at a time: as float32 they and their partners stay in a core's cache.
+/// The same range of elements of two tensors in their storage types.
+struct ElementPair {
+    /// Elements compared at a time, few enough that both sides fit into a core's cache as float32.
     static let run = 1 << 12
 
-    private let a: Elements
-    private let b: Elements
+    private let a: StoredElements
+    private let b: StoredElements
     private let count: Int
 
-    init(_ a: Elements, _ b: Elements, count: Int) {
+    init(_ a: StoredElements, _ b: StoredElements, count: Int) {
         self.a = a
         self.b = b
         self.count = count
     }
 
-    /// Compares `length` elements after the other; the last run may be shorter.
+    /// Compares runs of `length` elements in order; the last run may be shorter.
     func forEachRun(of length: Int, _ body: (TensorDifference) -> Void) throws {
         let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: 2 * length)
         defer { scratch.deallocate() }
@@ -40,7 +40,7 @@ struct ElementPair {
     }
 
     private static func widen(
-        _ elements: Elements, _ range: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
+        _ elements: StoredElements, _ range: Range<Int>, into values: UnsafeMutableBufferPointer<Float>
     ) throws {
         switch elements {
         case .bytes(let bytes, let type):
@@ -67,7 +67,7 @@ struct ElementPair {
         }
     }
 
-    /// Elements whose stored bits are equal; where the types differ, whose values are.
+    /// The number of elements with equal stored bits, or with equal values if the types differ.
     private func identicalCount(
         _ range: Range<Int>, _ valuesA: UnsafePointer<Float>, _ valuesB: UnsafePointer<Float>
     ) -> Int {
@@ -95,12 +95,12 @@ struct ElementPair {
         var index = range.lowerBound
         while index &+ 16 <= range.upperBound {
             var equal = SIMD16<UInt8>.zero
-            // A byte counts to 255.
+            // At most 255 iterations, so that the byte counters do not overflow.
             let end = min(index &+ 16 &* 255, range.upperBound &- 15)
             while index < end {
                 let differing =
                     (lane(a.low, index) ^ lane(b.low, index)) | (lane(a.high, index) ^ lane(b.high, index))
-                // A lane that holds is all ones, which is −1; replacing lanes one by one is ten times slower.
+                // A true lane is all ones, which is −1. Replacing lanes with a mask is ten times slower.
                 equal &-= unsafeBitCast(differing .== .zero, to: SIMD16<UInt8>.self)
                 index &+= 16
             }
@@ -124,8 +124,7 @@ struct ElementPair {
     ) -> Int {
         let size = MemoryLayout<Word>.size
         var total = 0
-        // A counter of the elements' own width lets the compiler compare whole vectors; it is emptied before it
-        // can overflow.
+        // A counter of the elements' width lets the compiler vectorize; runs of 127 cannot overflow it.
         for start in stride(from: 0, to: count, by: 127) {
             var equal: Word = 0
             for index in start..<min(start + 127, count) {

@@ -1,14 +1,15 @@
 import OrderedJSON
 
-/// One member in which two JSON texts differ.
-public struct KeyDifference: Sendable, Equatable {
-    /// Names from the outside in, joined by dots.
-    public let path: String
-    /// Nil where that side has no such member.
-    public let a: JSON?
-    public let b: JSON?
+/// A member in which two JSON values differ.
+package struct KeyDifference: Sendable, Equatable {
+    /// The member names from the outermost in, joined by dots.
+    package let path: String
+    /// nil if A has no such member.
+    package let a: JSON?
+    /// nil if B has no such member.
+    package let b: JSON?
 
-    /// The members that differ, in A's order, then what only B has. Arrays count as one value.
+    /// The members that differ: first in A's order, then those only in B. Arrays are compared as a whole.
     static func between(_ a: JSON, _ b: JSON, path: String = "") -> [KeyDifference] {
         if a == b { return [] }
         guard let left = a.object, let right = b.object else { return [KeyDifference(path: path, a: a, b: b)] }
@@ -23,7 +24,7 @@ public struct KeyDifference: Sendable, Equatable {
         return result
     }
 
-    /// Of two optional texts; a text that is no JSON is compared as a string.
+    /// Compares two JSON texts; invalid JSON is compared as a string.
     static func between(text a: String?, _ b: String?) -> [KeyDifference] {
         if a == b { return [] }
         func value(_ text: String?) -> JSON? { text.map { (try? JSON.parse($0)) ?? .string($0) } }

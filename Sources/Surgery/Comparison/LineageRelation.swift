@@ -1,16 +1,16 @@
 import CheckpointIO
 
-/// How two states descend from one another, by the digests in their lineages.
-public enum LineageRelation: Sendable, Equatable {
-    /// The same digest.
+/// How two checkpoints are related, by the digests in their lineages.
+package enum LineageRelation: Sendable, Equatable {
+    /// Both have the same digest.
     case sameState
-    /// A is the state B was made from, that many operations ago.
+    /// B was made from A by these operations.
     case ancestor(operations: [String])
-    /// B is the state A was made from.
+    /// A was made from B by these operations.
     case descendant(operations: [String])
-    /// Both were saved by the same run, which began at that digest.
+    /// Both were saved by one run, which started from the digest `start`.
     case sameRun(operation: String, start: String)
-    /// Both go back to that digest.
+    /// Both descend from this digest.
     case commonAncestor(digest: String)
     case unrelated
 
@@ -35,7 +35,7 @@ public enum LineageRelation: Sendable, Equatable {
         }
     }
 
-    /// The newest parent that both lineages name.
+    /// The newest parent that occurs in both lineages.
     private static func lastShared(_ a: [LineageEntry], _ b: [LineageEntry]) -> String? {
         let parents = Set(b.compactMap(\.parent))
         return a.compactMap(\.parent).last { parents.contains($0) }

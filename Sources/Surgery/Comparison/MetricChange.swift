@@ -1,19 +1,19 @@
 import CheckpointIO
 
-/// What one metric of a run did between two steps.
-public struct MetricChange: Sendable {
+/// A metric of a run between the steps of two checkpoints.
+package struct MetricChange: Sendable {
     /// `sft` or `rl`.
-    public let run: String
-    public let name: String
-    public let steps: [Int]
-    /// One value a step; NaN where the run did not log it.
-    public let values: [Double]
+    package let run: String
+    package let name: String
+    package let steps: [Int]
+    /// One value per step; NaN if the run did not log it.
+    package let values: [Double]
 
-    public var first: Double { values.first(where: \.isFinite) ?? .nan }
-    public var last: Double { values.last(where: \.isFinite) ?? .nan }
-    public var mean: Double { average(values) }
+    package var first: Double { values.first(where: \.isFinite) ?? .nan }
+    package var last: Double { values.last(where: \.isFinite) ?? .nan }
+    package var mean: Double { average(values) }
 
-    /// Every metric of B's history for the steps after A's, or all of them where A is of another run.
+    /// All metrics of B's history for the steps after A's, or for all steps if A is not from the same run.
     static func between(_ a: CheckpointMetadata, _ b: CheckpointMetadata) -> [MetricChange] {
         b.history.keys.sorted().flatMap { run -> [MetricChange] in
             guard let history = b.history[run], let steps = history["step"] else { return [] }

@@ -1,19 +1,20 @@
 import CheckpointIO
 import Foundation
 
-/// How likely a model is to begin with `<think>`, over the prompts of a probe set, at two moments.
-public struct ModePreferenceChange: Sendable {
-    public struct Prompt: Sendable {
-        public let text: String
-        public let level: String
-        public let thinkA: Double
-        public let thinkB: Double
-        public let shortA: Double
-        public let shortB: Double
+/// How the probability of starting with `<think>` changed between two snapshots of a probe set.
+package struct ModePreferenceChange: Sendable {
+    package struct Prompt: Sendable {
+        package let text: String
+        package let level: String
+        package let thinkA: Double
+        package let thinkB: Double
+        package let shortA: Double
+        package let shortB: Double
 
-        /// Entropy in nats of the choice between the two modes; 0 where it is certain, 0.69 where it is open.
-        public var entropyA: Double { Self.entropy(thinkA, shortA) }
-        public var entropyB: Double { Self.entropy(thinkB, shortB) }
+        /// The entropy in nats of the choice between the modes, 0 (certain) to 0.69 (even), in A.
+        package var entropyA: Double { Self.entropy(thinkA, shortA) }
+        /// The entropy in nats of the choice between the modes in B.
+        package var entropyB: Double { Self.entropy(thinkB, shortB) }
 
         private static func entropy(_ think: Double, _ short: Double) -> Double {
             let sum = think + short
@@ -21,25 +22,24 @@ public struct ModePreferenceChange: Sendable {
             return [think / sum, short / sum].reduce(0) { $0 - ($1 > 0 ? $1 * log($1) : 0) }
         }
 
-        /// Whether the likelier mode of A is not the likelier mode of B.
-        public var changedSides: Bool { (thinkA > shortA) != (thinkB > shortB) }
+        /// Whether A and B prefer different modes.
+        package var changedSides: Bool { (thinkA > shortA) != (thinkB > shortB) }
     }
 
-    public struct Level: Sendable {
-        public let name: String
-        public let promptCount: Int
-        public let thinkA: Double
-        public let thinkB: Double
+    package struct Level: Sendable {
+        package let name: String
+        package let promptCount: Int
+        package let thinkA: Double
+        package let thinkB: Double
     }
 
-    public let stepA: Int
-    public let stepB: Int
-    public let prompts: [Prompt]
-    /// In the order in which levels appear among the prompts, numbers sorted.
-    public let levels: [Level]
+    package let stepA: Int
+    package let stepB: Int
+    package let prompts: [Prompt]
+    /// Sorted by name, numerically if possible.
+    package let levels: [Level]
 
-    /// From the newest snapshot of the newest probe table that has the same prompts on both sides; nil if there is
-    /// none.
+    /// Compares the newest snapshots of the newest probe table with the same prompts on both sides; nil if there is none.
     init?(_ a: CheckpointMetadata, _ b: CheckpointMetadata) {
         for right in b.probes.reversed() {
             guard let left = a.probes.last(where: { $0.prompts == right.prompts }) else { continue }
@@ -50,8 +50,8 @@ public struct ModePreferenceChange: Sendable {
         return nil
     }
 
-    /// From the newest snapshots of two tables of the same prompts; nil where one has none.
-    public init?(_ left: ProbeTable, _ right: ProbeTable) {
+    /// Compares the newest snapshots of two tables; nil if one is empty or their prompts differ.
+    package init?(_ left: ProbeTable, _ right: ProbeTable) {
         guard let rightThink = right.pThink.last, let rightShort = right.pShort.last, let stepB = right.steps.last,
             let leftThink = left.pThink.last, let leftShort = left.pShort.last, let stepA = left.steps.last,
             left.prompts == right.prompts
@@ -76,7 +76,7 @@ public struct ModePreferenceChange: Sendable {
         }
     }
 
-    /// Distinct names, sorted as numbers where they are numbers.
+    /// The distinct names, sorted numerically if possible.
     static func levelNames(_ levels: [String]) -> [String] {
         Array(Set(levels)).sorted { left, right in
             if let a = Double(left), let b = Double(right), a != b { return a < b }
@@ -84,16 +84,16 @@ public struct ModePreferenceChange: Sendable {
         }
     }
 
-    public var meanThinkA: Double { average(prompts.map(\.thinkA)) }
-    public var meanThinkB: Double { average(prompts.map(\.thinkB)) }
-    public var meanShortA: Double { average(prompts.map(\.shortA)) }
-    public var meanShortB: Double { average(prompts.map(\.shortB)) }
-    public var meanEntropyA: Double { average(prompts.map(\.entropyA)) }
-    public var meanEntropyB: Double { average(prompts.map(\.entropyB)) }
-    public var changedSides: [Prompt] { prompts.filter(\.changedSides) }
+    package var meanThinkA: Double { average(prompts.map(\.thinkA)) }
+    package var meanThinkB: Double { average(prompts.map(\.thinkB)) }
+    package var meanShortA: Double { average(prompts.map(\.shortA)) }
+    package var meanShortB: Double { average(prompts.map(\.shortB)) }
+    package var meanEntropyA: Double { average(prompts.map(\.entropyA)) }
+    package var meanEntropyB: Double { average(prompts.map(\.entropyB)) }
+    package var changedSides: [Prompt] { prompts.filter(\.changedSides) }
 
-    /// Counts of prompts by P(`<think>`), in `bins` equal bins from 0 to 1.
-    public func histogram(bins: Int = 10) -> (a: [Int], b: [Int]) {
+    /// The number of prompts by P(`<think>`), in `bins` equal bins from 0 to 1.
+    package func histogram(bins: Int = 10) -> (a: [Int], b: [Int]) {
         (Self.histogram(prompts.map(\.thinkA), bins: bins), Self.histogram(prompts.map(\.thinkB), bins: bins))
     }
 
@@ -104,10 +104,4 @@ public struct ModePreferenceChange: Sendable {
         }
         return counts
     }
-}
-
-/// The mean of the finite values; NaN where there are none.
-func average(_ values: [Double]) -> Double {
-    let finite = values.filter(\.isFinite)
-    return finite.isEmpty ? .nan : finite.reduce(0, +) / Double(finite.count)
 }

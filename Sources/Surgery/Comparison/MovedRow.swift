@@ -1,12 +1,12 @@
-/// A token's row that moved further than others.
-public struct MovedRow: Sendable {
-    public let tensor: String
-    public let id: Int
-    public let text: String
+/// A row of a vocabulary matrix that moved further than others.
+package struct MovedRow: Sendable {
+    package let tensor: String
+    package let id: Int
+    package let text: String
     /// ‖B − A‖ of the row.
-    public let change: Float
+    package let change: Float
 
-    /// The rows that moved most in each vocabulary matrix, furthest first.
+    /// The rows of each vocabulary matrix that moved most, in descending order.
     static func largest(
         in tensors: [TensorComparison], count: Int = 10, tokenText: (Int) -> String
     ) -> [MovedRow] {

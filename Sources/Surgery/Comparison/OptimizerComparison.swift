@@ -1,15 +1,17 @@
 import CheckpointIO
 
-/// The optimizers of two checkpoints: how far they are and what their moments weigh.
-public struct OptimizerComparison: Sendable {
-    /// Nil where that side has no optimizer.
-    public let a: OptimizerRecord?
-    public let b: OptimizerRecord?
-    /// Over all first and all second moments both have; nil where one side has none.
-    public let firstMoments: TensorDifference?
-    public let secondMoments: TensorDifference?
+/// The optimizer settings of two checkpoints and the difference of their moments.
+package struct OptimizerComparison: Sendable {
+    /// nil if A has no optimizer.
+    package let a: OptimizerRecord?
+    /// nil if B has no optimizer.
+    package let b: OptimizerRecord?
+    /// Over all first moments that both have; nil if there are none.
+    package let firstMoments: TensorDifference?
+    /// Over all second moments that both have; nil if there are none.
+    package let secondMoments: TensorDifference?
 
-    /// - Returns: nil where neither side has an optimizer.
+    /// Compares the optimizers; nil if neither side has one.
     init?(_ a: CheckpointFile, _ b: CheckpointFile) throws {
         guard a.metadata.optimizer != nil || b.metadata.optimizer != nil else { return nil }
         self.a = a.metadata.optimizer

@@ -2,14 +2,20 @@ import CheckpointIO
 import Parallel
 import Synchronization
 
-/// A row of a vocabulary matrix that points nearly the same way as another.
-public struct RowNeighbor: Sendable, Equatable {
-    /// The token the row is for.
-    public let row: Int
-    public let cosine: Float
+/// A row of a vocabulary matrix with a high cosine to another row.
+package struct RowNeighbor: Sendable, Equatable {
+    /// The index of the row, which is its token's id.
+    package let row: Int
+    package let cosine: Float
 
-    /// The nearest rows by cosine to each of `targets`, the row itself left out; zero rows are near nothing. And the sum
-    /// of the squares of the first `summedRows` rows, nil where there was nothing to look for.
+    /// Finds the rows with the highest cosine to each target, excluding the target itself and zero rows.
+    ///
+    /// - Parameters:
+    ///   - targets: indices of rows.
+    ///   - matrix: the matrix to search.
+    ///   - summedRows: the number of leading rows whose squares are summed.
+    ///   - count: the number of neighbours per target.
+    /// - Returns: the neighbours of each target, and the sum of squares, nil if there are no targets.
     static func nearest(
         to targets: [Int], in matrix: TensorRows, summedRows: Int, count: Int = 5
     ) throws -> (neighbors: [Int: [RowNeighbor]], squares: Double?) {
@@ -62,9 +68,9 @@ public struct RowNeighbor: Sendable, Equatable {
     }
 }
 
-/// The dot product of two rows, in eight float32 lanes.
+/// The dot product of two rows, accumulated in eight float32 lanes.
 @inline(__always)
-func dotProduct(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
+private func dotProduct(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
     var sum = SIMD8<Float>.zero
     for index in 0..<count / 8 {
         let x = UnsafeRawPointer(a + index * 8).loadUnaligned(as: SIMD8<Float>.self)

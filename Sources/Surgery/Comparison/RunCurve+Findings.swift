@@ -1,15 +1,17 @@
 import OrderedJSON
 
 extension RunCurve {
-    /// Share of responses in think mode at each step, from the counts; empty where the run did not count them.
-    public var thinkShare: [Double] {
+    /// The share of responses in think mode at each step; empty if the run did not log the counts.
+    package var thinkShare: [Double] {
         guard let think = self["num_think"], let short = self["num_short"] else { return [] }
         return zip(think, short).map { $0 + $1 > 0 ? $0 / ($0 + $1) : .nan }
     }
 
-    /// Where use of thinking turned: the step of the highest (or lowest) smoothed share inside the run, if the curve
-    /// rises and falls (or falls and rises) by at least five points on both sides of it.
-    public var turn: (step: Int, share: Double, isPeak: Bool)? {
+    /// The step at which the share of thinking peaked or bottomed out.
+    ///
+    /// This is the extremum of the smoothed share, if both ends of the curve lie at least five percentage points below a
+    /// peak or above a low.
+    package var turn: (step: Int, share: Double, isPeak: Bool)? {
         let shares = Self.smoothed(thinkShare)
         guard shares.count >= 5, let first = shares.first, let last = shares.last else { return nil }
         let highest = shares.indices.max { shares[$0] < shares[$1] } ?? 0
@@ -21,9 +23,8 @@ extension RunCurve {
         return index < steps.count ? (steps[index], shares[index], rise >= fall) : nil
     }
 
-    /// The first step from which on one mode makes up over 98 % of the responses to the end, and which mode that is;
-    /// nil where both modes live.
-    public var collapse: (step: Int, mode: String)? {
+    /// The step from which one mode makes up over 98 % of the responses until the end; nil if there is none.
+    package var collapse: (step: Int, mode: String)? {
         let shares = Self.smoothed(thinkShare)
         guard let last = shares.last, last > 0.98 || last < 0.02 else { return nil }
         let isThink = last > 0.98
@@ -32,7 +33,7 @@ extension RunCurve {
         return index < steps.count ? (steps[index], isThink ? "think" : "short") : nil
     }
 
-    /// Running mean over five steps; gaps count as the value before them.
+    /// The centred running mean; a missing value repeats the one before it.
     static func smoothed(_ values: [Double], window: Int = 5) -> [Double] {
         let firstFinite = values.first(where: \.isFinite)
         guard var last = firstFinite else { return [] }
@@ -48,7 +49,7 @@ extension RunCurve {
     }
 
     /// The curve as `--json` prints it.
-    public var json: JSON {
+    package var json: JSON {
         var json: JSON = [
             "kind": "curve", "path": .string(path), "run": .string(run),
             "states": .array(

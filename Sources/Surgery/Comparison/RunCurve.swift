@@ -2,101 +2,106 @@ import CheckpointIO
 import Foundation
 import OrderedJSON
 
-/// The course of a training run over its steps, from the histories and probes that its checkpoints carry.
-public struct RunCurve: Sendable {
-    /// One saved state of the run.
-    public struct State: Sendable {
-        public let path: String
-        public let step: Int
-        public let kind: CheckpointMetadata.Kind
-        public let digest: String
+/// The metrics of a training run over its steps, from the histories and probes in its checkpoints.
+package struct RunCurve: Sendable {
+    /// A checkpoint of the run.
+    package struct State: Sendable {
+        package let path: String
+        package let step: Int
+        package let kind: CheckpointMetadata.Kind
+        package let digest: String
     }
 
-    /// One metric over the steps; NaN where it was not logged.
-    public struct Series: Sendable {
-        public let name: String
-        public let values: [Double]
+    /// A metric over the steps; NaN if it was not logged.
+    package struct Series: Sendable {
+        package let name: String
+        package let values: [Double]
     }
 
-    /// Mode preference over the snapshots of one probe table.
-    public struct Preference: Sendable {
-        public let steps: [Int]
-        public let prompts: [String]
-        public let promptLevels: [String]
-        /// Distinct levels, sorted as numbers where they are numbers.
-        public let levels: [String]
-        /// `[snapshots][prompts]`
-        public let think: [[Double]]
-        public let short: [[Double]]
+    /// The mode preference over the snapshots of a probe table.
+    package struct Preference: Sendable {
+        package let steps: [Int]
+        package let prompts: [String]
+        package let promptLevels: [String]
+        /// The distinct levels, sorted numerically if possible.
+        package let levels: [String]
+        /// P(`<think>`), `[snapshots][prompts]`.
+        package let think: [[Double]]
+        /// P(`<short>`), `[snapshots][prompts]`.
+        package let short: [[Double]]
 
-        /// Mean P(`<think>`) at each snapshot, over all prompts or those of one level.
-        public func meanThink(level: String? = nil) -> [Double] {
+        /// The mean P(`<think>`) at each snapshot, over all prompts or those of one level.
+        package func meanThink(level: String? = nil) -> [Double] {
             think.map { row in
                 average(zip(row, promptLevels).filter { level == nil || $0.1 == level }.map(\.0))
             }
         }
 
-        /// Counts of prompts by P(`<think>`), in equal bins from 0 to 1, at each snapshot.
-        public func histograms(bins: Int = 10) -> [[Int]] {
+        /// The number of prompts by P(`<think>`) at each snapshot, in equal bins from 0 to 1.
+        package func histograms(bins: Int = 10) -> [[Int]] {
             think.map { ModePreferenceChange.histogram($0, bins: bins) }
         }
     }
 
-    /// Where the curve was read from: a folder, or the first and the last file.
-    public let path: String
+    /// The source of the curve: a folder, or the first and the last file.
+    package let path: String
     /// `rl` or `sft`.
-    public let run: String
-    public let states: [State]
-    public let steps: [Int]
-    public let series: [Series]
-    public let preference: Preference?
-    /// How the newest state came to be, oldest first.
-    public let lineage: [LineageEntry]
-    /// The options the run was started with, where its newest training state has them.
-    public let options: JSON?
-    /// Which layers moved when; nil until somebody has the states compared.
-    public var weights: WeightTrajectory?
+    package let run: String
+    package let states: [State]
+    package let steps: [Int]
+    package let series: [Series]
+    package let preference: Preference?
+    /// The lineage of the newest checkpoint, oldest entry first.
+    package let lineage: [LineageEntry]
+    /// The options of the run, from the newest training state or else the lineage.
+    package let options: JSON?
+    /// The change of each layer between checkpoints; set by the caller.
+    package var weights: WeightTrajectory?
 
-    public subscript(name: String) -> [Double]? { series.first { $0.name == name }?.values }
+    package subscript(name: String) -> [Double]? { series.first { $0.name == name }?.values }
 
     /// Reads the curve of a folder of checkpoints.
     ///
-    /// - Throws: `SurgeryError.notComparable` where the folder holds no checkpoint with a history or a probe.
-    public init(folder: String) throws { try self.init(files: try Self.files(in: folder), path: folder) }
+    /// - Throws: `SurgeryError.notComparable` if no checkpoint in the folder has a history or a probe.
+    package init(folder: String) throws { try self.init(files: try Self.files(in: folder), path: folder) }
 
-    /// Opens the checkpoints of a run's folder.
+    /// Opens the checkpoints in a folder.
     ///
-    /// - Throws: `SurgeryError.notComparable` where there is none.
-    public static func files(in folder: String) throws -> [CheckpointFile] {
+    /// - Throws: `SurgeryError.notComparable` if there are none.
+    package static func files(in folder: String) throws -> [CheckpointFile] {
         let entries: [String]
         do {
             entries = try FileManager.default.contentsOfDirectory(atPath: folder)
         } catch {
-            throw SurgeryError.notComparable(path: folder, reason: "cannot be listed; name a run's folder")
+            throw SurgeryError.notComparable(path: folder, reason: "cannot be listed; give the folder of a run")
         }
         let paths = entries.filter { $0.hasSuffix(".h5") }.sorted().map {
             folder.hasSuffix("/") ? folder + $0 : folder + "/" + $0
         }
         guard !paths.isEmpty else {
-            throw SurgeryError.notComparable(path: folder, reason: "holds no .h5 file; name a run's folder")
+            throw SurgeryError.notComparable(path: folder, reason: "has no .h5 file; give the folder of a run")
         }
         return try paths.map { try CheckpointFile(path: $0) }
     }
 
-    /// Reads the curve of several files of one run, in the order of their steps. Every checkpoint carries the history
-    /// up to its step, so the newest one's is the whole curve; earlier ones fill in what it lacks.
-    public init(files: [CheckpointFile], path: String) throws {
+    /// Reads the curve of several checkpoints of one run.
+    ///
+    /// A checkpoint has the whole history up to its step, so the newest one is used; older ones only add snapshots of the
+    /// probe.
+    ///
+    /// - Throws: `SurgeryError.notComparable` if none has a history or a probe.
+    package init(files: [CheckpointFile], path: String) throws {
         let files = files.sorted { ($0.metadata.step, $0.path) < ($1.metadata.step, $1.path) }
         guard let newest = files.last(where: { !$0.metadata.history.isEmpty || !$0.metadata.probes.isEmpty }) else {
             throw SurgeryError.notComparable(
                 path: path,
-                reason: "no training history and no probe in these checkpoints; `ckpt diff A B` compares two")
+                reason: "these checkpoints have neither a training history nor a probe; `ckpt diff A B` compares two")
         }
         self.path = path
         states = files.map {
             State(path: $0.path, step: $0.metadata.step, kind: $0.metadata.kind, digest: $0.digest)
         }
-        // The run is the one that was still going on at the end: a state of rl carries its sft history along.
+        // A checkpoint of an RL run also has the history of its SFT run, so RL comes first.
         let history = newest.metadata.history
         run =
             (history["rl"]?.rowCount ?? 0) > 0
@@ -113,7 +118,7 @@ public struct RunCurve: Sendable {
         options = state?["options"] ?? lineage.last?.arguments
     }
 
-    /// The newest file's newest table, with snapshots that only earlier files have put in front.
+    /// The newest file's newest probe table, extended by snapshots that only older files have.
     private static func preference(_ files: [CheckpointFile]) -> Preference? {
         guard let table = files.reversed().lazy.compactMap({ $0.metadata.probes.last }).first, !table.prompts.isEmpty
         else { return nil }

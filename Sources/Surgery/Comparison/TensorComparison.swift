@@ -2,54 +2,55 @@ import CheckpointIO
 import Parallel
 import Synchronization
 
-/// What became of one tensor.
-public struct TensorComparison: Sendable {
-    public enum Status: String, Sendable {
-        /// Equal digests: nothing was read.
+/// How one tensor changed.
+package struct TensorComparison: Sendable {
+    package enum Status: String, Sendable {
+        /// The digests are equal, so nothing was read.
         case identical
         case changed
-        /// The first dimension differs; the rows both have were compared.
+        /// The first dimension differs; the common rows were compared.
         case resized
-        /// Same elements in another storage type; compared as float32.
+        /// The storage type differs; the values were compared as float32.
         case retyped
         case reshaped
         case added
         case removed
     }
 
-    public let name: String
-    public let status: Status
-    public let shapeA: [Int]?
-    public let shapeB: [Int]?
-    public let typeA: ElementType?
-    public let typeB: ElementType?
-    /// Of the elements both have; nil where nothing was compared.
-    public let statistics: TensorDifference?
-    /// ‖B − A‖ of each row both have, for the vocabulary matrices.
-    public let rowChanges: [Float]?
-    /// The rows that were asked for, as they are in A (nil where A has no such row) and in B.
+    package let name: String
+    package let status: Status
+    package let shapeA: [Int]?
+    package let shapeB: [Int]?
+    package let typeA: ElementType?
+    package let typeB: ElementType?
+    /// Statistics of the common elements; nil if nothing was compared.
+    package let statistics: TensorDifference?
+    /// ‖B − A‖ of each common row; only for vocabulary matrices.
+    package let rowChanges: [Float]?
+    /// The rows of interest in A and B; nil if a side has no such row.
     let rows: [Int: (a: [Float]?, b: [Float]?)]
-    /// For the rows that were asked for, the rows of B that point most nearly the same way.
+    /// The nearest rows of B for each row of interest.
     let neighbors: [Int: [RowNeighbor]]
 
-    /// `q`, `k`, `gate`, `norm`, `embed` …: the part of the model the tensor plays.
-    public var role: TensorRole { TensorRole(name) }
-    /// The decoder layer, nil outside of layers.
-    public var layer: Int? { TensorRole.layer(of: name) }
+    /// The tensor's role in the model.
+    package var role: TensorRole { TensorRole(name) }
+    /// The decoder layer; nil outside of layers.
+    package var layer: Int? { TensorRole.layer(of: name) }
 
-    /// Measures all pairings together, in pieces, on all cores: no core waits for the last piece of a tensor.
+    /// Compares the pieces of all pairings on all cores.
     ///
     /// - Parameters:
-    ///   - rowsOfInterest: of the pairings that keep row changes, the rows to keep and to find neighbours of.
-    ///   - progress: gets the logical bytes of both files done so far, from several threads.
-    /// - Throws: an error of reading; a damaged tensor is not compared.
+    ///   - pairings: the tensors to compare.
+    ///   - rowsOfInterest: rows to return with their neighbours, for pairings that keep row changes.
+    ///   - progress: receives the logical bytes of both files compared so far; called from several threads.
+    /// - Throws: an error of reading, including damage in a tensor that must be decoded.
     static func measure(
         _ pairings: [TensorPairing], rowsOfInterest: Set<Int> = [], progress: (@Sendable (Int) -> Void)? = nil
     ) throws -> [TensorComparison] {
         let work = pairings.enumerated().flatMap { index, pairing in
             (0..<pairing.pieceCount).map { (pairing: index, piece: $0) }
         }
-        let parts = Mutex<[TensorPairing.Part?]>([TensorPairing.Part?](repeating: nil, count: work.count))
+        let parts = Mutex<[PieceDifference?]>([PieceDifference?](repeating: nil, count: work.count))
         let done = Atomic<Int>(pairings.reduce(0) { $0 + ($1.pieceCount == 0 ? $1.byteCount : 0) })
         try ParallelWork.forEach(work.count) { item in
             let pairing = pairings[work[item].pairing]
@@ -57,7 +58,7 @@ public struct TensorComparison: Sendable {
             parts.withLock { $0[item] = part }
             progress?(done.add(pairing.byteCount / pairing.pieceCount, ordering: .relaxed).newValue)
         }
-        // In the order of the pieces, so that sums do not depend on which thread was first.
+        // Sums in the order of the pieces, so that the result does not depend on the threads.
         var rest = parts.withLock { $0 }[...]
         return try pairings.map { pairing in
             defer { rest = rest.dropFirst(pairing.pieceCount) }
@@ -67,7 +68,7 @@ public struct TensorComparison: Sendable {
         }
     }
 
-    private init(_ pairing: TensorPairing, _ parts: [TensorPairing.Part], rowsOfInterest: Set<Int>) throws {
+    private init(_ pairing: TensorPairing, _ parts: [PieceDifference], rowsOfInterest: Set<Int>) throws {
         name = pairing.name
         status = pairing.status
         shapeA = pairing.a?.description.shape
@@ -91,15 +92,15 @@ public struct TensorComparison: Sendable {
         let found = try RowNeighbor.nearest(
             to: rowsOfInterest.filter { $0 < b.rows }.sorted(), in: b, summedRows: min(a.rows, b.rows))
         neighbors = found.neighbors
-        // Looking for neighbours read all of B, so the norms need not leave out what is stored alike.
+        // The search for neighbours has read all of B, so the norms can include unread elements.
         if let squares = found.squares { statistics.include(allSquaresOfB: squares) }
         self.statistics = statistics
     }
 }
 
 extension TensorComparison {
-    /// The place of the largest difference, one number a dimension; empty where nothing was compared.
-    public var largestIndex: [Int] {
+    /// The index of the largest difference, one number per dimension; empty if nothing was compared.
+    package var largestIndex: [Int] {
         guard let statistics, let shape = shapeB else { return [] }
         var flat = statistics.largestIndex
         var index = [Int](repeating: 0, count: shape.count)
@@ -108,5 +109,16 @@ extension TensorComparison {
             flat /= shape[dimension]
         }
         return index
+    }
+}
+
+extension TensorDifference {
+    /// Appends a tensor to a total, for which `largestIndex` is not meaningful.
+    mutating func append(_ tensor: TensorComparison) {
+        if let statistics = tensor.statistics {
+            append(statistics)
+        } else if tensor.status == .identical {
+            append(TensorDifference(unreadCount: tensor.shapeB?.reduce(1, *) ?? 0))
+        }
     }
 }

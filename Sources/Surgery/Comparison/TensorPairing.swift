@@ -1,29 +1,30 @@
 import CheckpointIO
 
-/// The tensors of one name in two files, and the pieces in which they are compared.
+/// The statistics of one piece of a tensor pair.
+struct PieceDifference: Sendable {
+    var statistics = TensorDifference()
+    var rowChanges: [Float] = []
+}
+
+/// How a pair of tensors is divided into pieces that are compared independently.
+private enum TensorPartition {
+    case nothing
+    /// Pairs of chunks with the same boundaries in both files.
+    case chunks(ChunkPairs)
+    /// Blocks of whole rows.
+    case rows([Range<Int>])
+}
+
+/// The tensors with the same name in two files, divided into pieces for comparison.
 struct TensorPairing: Sendable {
     let name: String
     let a: TensorRows?
     let b: TensorRows?
     let status: TensorComparison.Status
     let keepsRowChanges: Bool
-    private let pieces: Pieces
+    private let pieces: TensorPartition
 
-    private enum Pieces {
-        case nothing
-        /// Both are stored in the same chunks.
-        case chunks(ChunkPairs)
-        /// Whole rows of both.
-        case rows([Range<Int>])
-    }
-
-    /// What one piece gave.
-    struct Part: Sendable {
-        var statistics: TensorDifference
-        var rowChanges: [Float]
-    }
-
-    /// Equal sha256 and equal description cost no reading.
+    /// Pairs two tensors; they count as identical without reading if their descriptions and SHA-256 are equal.
     init(
         _ a: (file: CheckpointFile, tensor: StoredTensor)?, _ b: (file: CheckpointFile, tensor: StoredTensor)?,
         name: String, keepsRowChanges: Bool = false
@@ -63,7 +64,7 @@ struct TensorPairing: Sendable {
         }
     }
 
-    /// How many pieces there are to measure; 0 where nothing is compared.
+    /// The number of pieces; 0 if nothing has to be compared.
     var pieceCount: Int {
         switch pieces {
         case .nothing: 0
@@ -72,22 +73,22 @@ struct TensorPairing: Sendable {
         }
     }
 
-    /// Logical bytes of both tensors.
+    /// The logical bytes of both tensors.
     var byteCount: Int { (a?.description.byteCount ?? 0) + (b?.description.byteCount ?? 0) }
 
-    /// Compares one piece, on this thread.
-    func measure(_ piece: Int) throws -> Part {
-        guard let a, let b else { return Part(statistics: TensorDifference(), rowChanges: []) }
+    /// Compares one piece on the current thread.
+    func measure(_ piece: Int) throws -> PieceDifference {
+        guard let a, let b else { return PieceDifference() }
         let run = keepsRowChanges ? max(a.columns, 1) : ElementPair.run
         switch pieces {
-        case .nothing: return Part(statistics: TensorDifference(), rowChanges: [])
+        case .nothing: return PieceDifference()
         case .chunks(let chunks):
             let count = chunks.elements(ofChunk: piece).count
             return try chunks.withChunk(piece) { content in
                 switch content {
                 case .alike:
-                    return Part(
-                        statistics: TensorDifference(alikeCount: count),
+                    return PieceDifference(
+                        statistics: TensorDifference(unreadCount: count),
                         rowChanges: keepsRowChanges ? [Float](repeating: 0, count: count / run) : [])
                 case .different(let left, let right):
                     return try measure(
@@ -113,8 +114,8 @@ struct TensorPairing: Sendable {
         }
     }
 
-    private func measure(_ elements: ElementPair, run: Int) throws -> Part {
-        var part = Part(statistics: TensorDifference(), rowChanges: [])
+    private func measure(_ elements: ElementPair, run: Int) throws -> PieceDifference {
+        var part = PieceDifference()
         try elements.forEachRun(of: run) { next in
             if keepsRowChanges { part.rowChanges.append(Float(next.differenceNorm)) }
             part.statistics.append(next)

@@ -1,8 +1,8 @@
-/// The part a tensor plays in a decoder, from its Hugging Face name.
-public enum TensorRole: String, Sendable, CaseIterable {
+/// The role of a tensor in a decoder, from its Hugging Face name.
+package enum TensorRole: String, Sendable, CaseIterable {
     case embed, q, k, v, o, gate, up, down, norm, head, other
 
-    public init(_ name: String) {
+    package init(_ name: String) {
         let parts = name.split(separator: ".").map(String.init)
         if parts.contains(where: { $0.hasSuffix("norm") || $0.hasSuffix("layernorm") }) {
             self = .norm
@@ -17,7 +17,7 @@ public enum TensorRole: String, Sendable, CaseIterable {
         }
     }
 
-    /// The number behind `layers.` in a name.
+    /// The number after `layers.` in a name.
     static func layer(of name: String) -> Int? {
         let parts = name.split(separator: ".")
         guard let index = parts.firstIndex(of: "layers"), index + 1 < parts.count else { return nil }

@@ -4,28 +4,29 @@ import Parallel
 import Tokenization
 
 /// How two tokenizers differ.
-public struct TokenizerComparison: Sendable {
-    public struct ChangedToken: Sendable, Equatable {
-        public let content: String
-        public let idA: Int?
-        public let idB: Int?
+package struct TokenizerComparison: Sendable {
+    package struct ChangedToken: Sendable, Equatable {
+        package let content: String
+        package let idA: Int?
+        package let idB: Int?
     }
 
-    /// Highest id + 1; nil where there is no tokenizer, or where the two are identical and neither was read.
-    public let sizeA: Int?
-    public let sizeB: Int?
-    /// Whether tokenizer.json has the same bytes.
-    public let isIdentical: Bool
-    /// Added tokens that only one side has, or that have another id.
-    public let tokens: [ChangedToken]
-    /// Parts of tokenizer.json other than the added tokens that differ (`normalizer`, `model`, …).
-    public let parts: [String]
+    /// A's highest id + 1; nil without a tokenizer, or if the files are identical and were not read.
+    package let sizeA: Int?
+    /// B's highest id + 1; nil without a tokenizer, or if the files are identical and were not read.
+    package let sizeB: Int?
+    /// Whether tokenizer.json has the same bytes on both sides.
+    package let isIdentical: Bool
+    /// Added tokens that exist on one side only or have different ids.
+    package let tokens: [ChangedToken]
+    /// Other members of tokenizer.json that differ (`normalizer`, `model`, …).
+    package let parts: [String]
     /// Members of tokenizer_config.json that differ.
-    public let config: [KeyDifference]
-    /// `think`, `think_end`, `short` where their ids differ.
-    public let controlTokens: [ChangedToken]
-    /// B's tokens where they had to be read.
-    let textsB: TokenTexts?
+    package let config: [KeyDifference]
+    /// Which of `think`, `think_end` and `short` have different ids.
+    package let controlTokens: [ChangedToken]
+    /// B's tokens, if they were read.
+    let textsB: TokenTextTable?
 
     init(_ a: CheckpointFile, _ b: CheckpointFile) throws {
         let left = a.metadata.tokenizer
@@ -61,19 +62,19 @@ public struct TokenizerComparison: Sendable {
         }
     }
 
-    private static func read(_ tokenizer: TokenizerRecord?) throws -> (TokenTexts?, JSONMembers?) {
+    private static func read(_ tokenizer: TokenizerRecord?) throws -> (TokenTextTable?, JSONMembers?) {
         guard let tokenizer else { return (nil, nil) }
         do {
             let members = try JSONMembers(tokenizer.json[...])
-            return (try TokenTexts(members), members)
+            return (try TokenTextTable(members), members)
         } catch let error as JSONError {
             throw TokenizerError.notJSON(reason: "\(error)")
         }
     }
 
-    private static func ids(_ texts: TokenTexts?) -> [String: Int] {
+    private static func ids(_ texts: TokenTextTable?) -> [String: Int] {
         Dictionary(texts?.addedTokens.map { ($0.content, $0.id) } ?? [], uniquingKeysWith: { first, _ in first })
     }
 
-    public var isSame: Bool { isIdentical && config.isEmpty && controlTokens.isEmpty }
+    package var isSame: Bool { isIdentical && config.isEmpty && controlTokens.isEmpty }
 }

@@ -1,32 +1,31 @@
 import CheckpointIO
-import Foundation
 import OrderedJSON
-import Synchronization
 
-/// How far each layer moved between the saved states of a run: which layers moved when.
-public struct WeightTrajectory: Sendable {
-    /// What happened between two states.
-    public struct Interval: Sendable {
-        public let from: Int
-        public let to: Int
-        public let cells: [ComparisonReport.Cell]
-        /// ‖Δ‖/‖A‖ over all tensors that moved.
-        public let total: Double
+/// How far each layer moved between the checkpoints of a run.
+package struct WeightTrajectory: Sendable {
+    /// The changes between two checkpoints.
+    package struct Interval: Sendable {
+        /// The step of the first checkpoint.
+        package let from: Int
+        /// The step of the second checkpoint.
+        package let to: Int
+        package let cells: [ComparisonReport.Cell]
+        /// ‖Δ‖/‖A‖ over all tensors.
+        package let total: Double
     }
 
-    public let intervals: [Interval]
-    /// Decoder layers, ascending; nil stands first for what lies outside of them, where that moved.
-    public let layers: [Int?]
+    package let intervals: [Interval]
+    /// The decoder layers in order, preceded by nil if tensors outside of layers moved.
+    package let layers: [Int?]
 
-    /// Compares each state with the one before it.
+    /// Compares each checkpoint with the one before it; nil for fewer than two checkpoints.
     ///
     /// - Parameters:
-    ///   - files: of one architecture; the order is that of their steps.
-    ///   - maximumIntervals: of more states some are left out, evenly.
-    ///   - progress: gets the logical bytes done.
-    /// - Returns: nil where there are fewer than two states that can be compared.
-    /// - Throws: what reading throws.
-    public init?(_ files: [CheckpointFile], maximumIntervals: Int = 24, progress: (@Sendable (Int) -> Void)? = nil)
+    ///   - files: checkpoints of one architecture in any order.
+    ///   - maximumIntervals: additional checkpoints are skipped evenly.
+    ///   - progress: receives the logical bytes compared so far.
+    /// - Throws: an error of reading.
+    package init?(_ files: [CheckpointFile], maximumIntervals: Int = 24, progress: (@Sendable (Int) -> Void)? = nil)
         throws
     {
         let states = Self.chosen(files, maximumIntervals)
@@ -51,8 +50,8 @@ public struct WeightTrajectory: Sendable {
         layers = (found.contains(nil) ? [nil] : []) + all.sorted().map { $0 }
     }
 
-    /// Logical bytes that will be gone through, for progress.
-    public static func byteCount(_ files: [CheckpointFile], maximumIntervals: Int = 24) -> Int {
+    /// The logical bytes to compare, for a progress bar.
+    package static func byteCount(_ files: [CheckpointFile], maximumIntervals: Int = 24) -> Int {
         let states = chosen(files, maximumIntervals)
         return zip(states, states.dropFirst()).reduce(0) { $0 + CheckpointComparison.byteCount($1.0, $1.1) }
     }
@@ -63,8 +62,8 @@ public struct WeightTrajectory: Sendable {
         return (0...maximumIntervals).map { states[$0 * (states.count - 1) / maximumIntervals] }
     }
 
-    /// ‖Δ‖/‖A‖ of a layer (nil: of what lies outside of layers) over the intervals; 0 where it did not move.
-    public func changes(ofLayer layer: Int?) -> [Double] {
+    /// ‖Δ‖/‖A‖ of a layer (nil for tensors outside of layers) over the intervals.
+    package func changes(ofLayer layer: Int?) -> [Double] {
         intervals.map { interval in
             var sum = TensorDifference()
             for cell in interval.cells where cell.layer == layer { sum.append(cell.statistics) }

@@ -1,11 +1,18 @@
 import CheckpointIO
 import OrderedJSON
 
-/// Takes tensors out of a checkpoint, or puts another's in; everything moves as compressed chunks.
+/// Extracts tensors from a checkpoint or replaces them with another's; all tensors are copied as compressed chunks.
 public enum Graft {
-    /// A file with only the tensors that match; the rest of the record stays, so that it can be grafted elsewhere.
+    /// Writes a checkpoint with only the matching weights; the metadata stays.
     ///
-    /// - Throws: `SurgeryError.badOption` where nothing matches.
+    /// - Parameters:
+    ///   - input: the checkpoint to take tensors from.
+    ///   - patterns: select tensors by name; each must match one.
+    ///   - output: the path of the new checkpoint.
+    ///   - overwrite: whether `output` may exist.
+    ///   - tool: name and version of the program, for the lineage.
+    ///   - progress: receives the logical bytes written so far.
+    /// - Throws: `SurgeryError.badOption` if a pattern matches nothing.
     public static func extract(
         _ input: CheckpointFile, matching patterns: [NamePattern], to output: String, overwrite: Bool, tool: String,
         progress: (@Sendable (Int) -> Void)? = nil
@@ -15,19 +22,26 @@ public enum Graft {
         var result = SurgeryOutput(
             "extract", arguments: ["tensors": .array(patterns.map { .string($0.text) })], of: input, tool: tool,
             report: ["kept": .integer(kept.count), "left_out": .integer(input.tensors().count - kept.count)])
-        result.metadata.kind = .model
-        result.metadata.optimizer = nil
-        result.metadata.trainingState = nil
+        result.dropTrainingState()
         let names = Set(kept.map(\.description.name))
         result.metadata.tiedTensors = input.metadata.tiedTensors.filter { names.contains($0.value) }
-        for tensor in kept { result.copy(tensor, from: input, in: .weights) }
+        for tensor in kept { result.copy(tensor, from: input) }
         return try result.write(to: output, overwrite: overwrite, progress: progress)
     }
 
-    /// The first checkpoint with the matching tensors of `donor` in place of its own.
+    /// Writes a copy of `base` in which matching weights are replaced with those of `donor`.
     ///
-    /// - Throws: `SurgeryError` where nothing matches, the base lacks a tensor, or shapes differ. Another storage type
-    ///   is taken over as it is.
+    /// The tensors keep the donor's storage types.
+    ///
+    /// - Parameters:
+    ///   - base: the checkpoint to change.
+    ///   - donor: the checkpoint to take tensors from.
+    ///   - patterns: select the donor's tensors by name; each must match one.
+    ///   - output: the path of the new checkpoint.
+    ///   - overwrite: whether `output` may exist.
+    ///   - tool: name and version of the program, for the lineage.
+    ///   - progress: receives the logical bytes written so far.
+    /// - Throws: `SurgeryError` if a pattern matches nothing, `base` lacks a tensor, or shapes differ.
     public static func run(
         _ base: CheckpointFile, from donor: CheckpointFile, matching patterns: [NamePattern], to output: String,
         overwrite: Bool, tool: String, progress: (@Sendable (Int) -> Void)? = nil
@@ -52,13 +66,11 @@ public enum Graft {
                 "tensors": .array(patterns.map { .string($0.text) }), "donor": .string(donor.digest),
             ], of: base, tool: tool,
             report: ["grafted": .array(grafts.map { .string($0.description.name) })])
-        for group in allTensorGroups {
-            for tensor in base.tensors(in: group) {
-                if group == .weights, let graft = byName[tensor.description.name] {
-                    result.copy(graft, from: donor, in: group)
-                } else {
-                    result.copy(tensor, from: base, in: group)
-                }
+        for tensor in base.allTensors {
+            if tensor.group == .weights, let graft = byName[tensor.description.name] {
+                result.copy(graft, from: donor)
+            } else {
+                result.copy(tensor, from: base)
             }
         }
         return try result.write(to: output, overwrite: overwrite, progress: progress)

@@ -2,21 +2,24 @@ import CheckpointIO
 import OrderedJSON
 import Synchronization
 
-/// How tensors of several models become one.
+/// How the tensors of several models are combined.
 public enum MergeMethod: String, Sendable, CaseIterable {
-    /// The weighted mean; weights are divided by their sum.
+    /// Weighted mean; the weights are divided by their sum.
     case linear
-    /// Along the great circle from the first model to the second, by the second's weight (0 to 1).
+    /// Spherical interpolation from the first model to the second, by the second's weight (0 to 1).
     case slerp
-    /// Base + Σ weight · (model − base).
+    /// base + Σ weight · (model − base).
     case taskArithmetic = "task-arithmetic"
 }
 
-/// Weights of the models in a merge: one set for all tensors, others for the tensors a pattern matches.
+/// One weight per model, in general and for the tensors that a pattern matches.
 public struct MergeWeights: Sendable {
+    /// The weights of tensors that no pattern matches.
     public let general: [Double]
+    /// The weights by pattern; the first match applies.
     public let byPattern: [(pattern: NamePattern, weights: [Double])]
 
+    /// Creates weights; each list has one weight per model.
     public init(_ general: [Double], byPattern: [(pattern: NamePattern, weights: [Double])] = []) {
         self.general = general
         self.byPattern = byPattern
@@ -25,18 +28,25 @@ public struct MergeWeights: Sendable {
     func weights(for name: String) -> [Double] { byPattern.first { $0.pattern.matches(name) }?.weights ?? general }
 }
 
-/// Merges models of one architecture into one, tensor by tensor: memory for the tensors in flight. Arithmetic is
-/// float32, whatever the storage; the result is stored in the first model's types. Tokenizer, configuration and
-/// template are the first model's.
+/// Merges models of one architecture, tensor by tensor.
+///
+/// Arithmetic is float32. Storage types, tokenizer, configuration and template are the first model's.
 public enum Merge {
+    /// Writes the merged model.
+    ///
     /// - Parameters:
     ///   - models: at least two, or one and a base.
-    ///   - base: for `taskArithmetic`.
-    /// - Throws: `SurgeryError` where tensors, shapes or weights do not fit together.
+    ///   - method: how tensors are combined.
+    ///   - weights: one per model.
+    ///   - base: the model that the others were trained from; only for `taskArithmetic`.
+    ///   - output: the path of the new checkpoint.
+    ///   - overwrite: whether `output` may exist.
+    ///   - tool: name and version of the program, for the lineage.
+    ///   - progress: receives the logical bytes written so far.
+    /// - Throws: `SurgeryError` if tensors, shapes or weights do not match.
     public static func run(
         _ models: [CheckpointFile], method: MergeMethod, weights: MergeWeights, base: CheckpointFile?,
-        to output: String,
-        overwrite: Bool, tool: String, progress: (@Sendable (Int) -> Void)? = nil
+        to output: String, overwrite: Bool, tool: String, progress: (@Sendable (Int) -> Void)? = nil
     ) throws -> SurgeryResult {
         guard let first = models.first else {
             throw SurgeryError.badOption(name: "merge", reason: "no model to merge")
@@ -53,39 +63,28 @@ public enum Merge {
                     }),
                 "base": base.map { .string($0.digest) } ?? .null,
             ], of: first, tool: tool)
-        result.metadata.kind = .model
-        result.metadata.optimizer = nil
-        result.metadata.trainingState = nil
-        // Curves and probes are those of one parent and say nothing about the mixture.
+        result.dropTrainingState()
+        // The parents' curves and probes do not describe the merged model.
         result.metadata.history = [:]
         result.metadata.probes = []
         var equal = 0
         for tensor in first.tensors() {
-            let name = tensor.description.name
             let parts = try models.map { try counterpart(of: tensor, in: $0) }
             let basePart = try base.map { try counterpart(of: tensor, in: $0) }
-            let share = weights.weights(for: name)
             let isEqual =
                 parts.allSatisfy { $0.tensor.sha256 == tensor.sha256 && $0.tensor.description == tensor.description }
                 && method != .taskArithmetic
             if isEqual {
                 equal += 1
-                result.copy(tensor, from: first, in: .weights)
+                result.copy(tensor, from: first)
                 continue
             }
-            let mixture = TensorMixture(method: method, parts: parts, base: basePart, weights: share)
-            let type = tensor.description.elementType
+            let mixture = TensorMixture(
+                method: method, parts: parts, base: basePart, weights: weights.weights(for: tensor.description.name))
             result.tensors.append(
-                TensorToWrite(
-                    group: .weights, description: tensor.description,
-                    content: .bytes { range, target in
-                        let elements = range.lowerBound / type.byteCount..<range.upperBound / type.byteCount
-                        let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: max(elements.count, 1))
-                        defer { values.deallocate() }
-                        let slice = UnsafeMutableBufferPointer(rebasing: values[..<elements.count])
-                        try mixture.mix(elements, into: slice)
-                        try ElementConversion.fromFloat32(UnsafeBufferPointer(slice), type, into: target)
-                    }))
+                TensorToWrite(group: .weights, description: tensor.description) { elements, values in
+                    try mixture.mix(elements, into: values)
+                })
         }
         result.report = ["merged_tensors": .integer(result.tensors.count - equal), "equal_tensors": .integer(equal)]
         return try result.write(to: output, overwrite: overwrite, progress: progress)
@@ -96,27 +95,27 @@ public enum Merge {
     ) throws {
         switch method {
         case .linear where models.count < 2:
-            throw SurgeryError.badOption(name: "merge", reason: "linear wants at least two models")
+            throw SurgeryError.badOption(name: "merge", reason: "linear needs at least two models")
         case .slerp where models.count != 2:
-            throw SurgeryError.badOption(name: "merge", reason: "slerp goes between exactly two models")
+            throw SurgeryError.badOption(name: "merge", reason: "slerp needs exactly two models")
         case .taskArithmetic where base == nil:
             throw SurgeryError.badOption(
-                name: "--base", reason: "task-arithmetic wants the model the others began from")
+                name: "--base", reason: "task-arithmetic needs the model that the others were trained from")
         case .linear where base != nil, .slerp where base != nil:
-            throw SurgeryError.badOption(name: "--base", reason: "only task-arithmetic has a base")
+            throw SurgeryError.badOption(name: "--base", reason: "only task-arithmetic uses a base")
         default: break
         }
         for set in [weights.general] + weights.byPattern.map(\.weights) {
             guard set.count == models.count, set.allSatisfy(\.isFinite) else {
                 throw SurgeryError.badOption(
-                    name: "--weight", reason: "\(set.count) weights for \(models.count) models; give one for each")
+                    name: "--weight", reason: "expected one weight for each of \(models.count) models, found \(set.count)")
             }
             guard method != .linear || set.reduce(0, +) != 0 else {
-                throw SurgeryError.badOption(name: "--weight", reason: "weights that sum to 0 have no mean")
+                throw SurgeryError.badOption(name: "--weight", reason: "the weights sum to 0; linear needs another sum")
             }
             guard method != .slerp || (set[1] >= 0 && set[1] <= 1) else {
                 throw SurgeryError.badOption(
-                    name: "--weight", reason: "slerp wants the second model's weight between 0 and 1")
+                    name: "--weight", reason: "slerp needs a weight between 0 and 1 for the second model")
             }
         }
         guard let first = models.first else { return }

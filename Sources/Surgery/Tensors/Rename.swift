@@ -1,21 +1,25 @@
 import CheckpointIO
 import OrderedJSON
 
-/// Gives tensors other names; no tensor is read.
+/// Renames tensors without reading them.
 public enum Rename {
-    /// A pattern and what its matches become: each `*` of the replacement is what the pattern's `*` in that place was.
+    /// A pattern and the replacement for names it matches.
+    ///
+    /// The n-th `*` of the replacement takes the text that the n-th `*` of the pattern matched.
     public struct Rule: Sendable, Equatable {
         let pattern: NamePattern
         let replacement: String
 
-        /// - Throws: `SurgeryError.badOption` where the replacement has more `*` than the pattern.
+        /// Creates a rule.
+        ///
+        /// - Throws: `SurgeryError.badOption` if the replacement has more `*` than the pattern.
         public init(_ pattern: String, _ replacement: String) throws {
             self.pattern = NamePattern(pattern)
             self.replacement = replacement
             let wanted = replacement.count { $0 == "*" }
             guard wanted <= self.pattern.wildcardCount else {
                 throw SurgeryError.badOption(
-                    name: "rename", reason: "\(replacement) has more * than \(pattern), so nothing can stand for them")
+                    name: "rename", reason: "\(replacement) has more * than \(pattern); leave out the additional ones")
             }
         }
 
@@ -28,9 +32,16 @@ public enum Rename {
         }
     }
 
-    /// Renames weights and, with them, moments and ties. The first rule that matches a name counts.
+    /// Writes a copy of a checkpoint in which weights, their moments and ties are renamed.
     ///
-    /// - Throws: `SurgeryError.badOption` where no rule matches anything or two tensors would get one name.
+    /// - Parameters:
+    ///   - input: the checkpoint to change.
+    ///   - rules: the first rule that matches a name applies.
+    ///   - output: the path of the new checkpoint.
+    ///   - overwrite: whether `output` may exist.
+    ///   - tool: name and version of the program, for the lineage.
+    ///   - progress: receives the logical bytes written so far.
+    /// - Throws: `SurgeryError.badOption` if no rule matches or two tensors would have the same name.
     public static func run(
         _ input: CheckpointFile, _ rules: [Rule], to output: String, overwrite: Bool, tool: String,
         progress: (@Sendable (Int) -> Void)? = nil
@@ -54,16 +65,14 @@ public enum Rename {
             report: [
                 "renamed": .array(changes.map { ["from": .string($0), "to": .string(renamed($0))] })
             ])
-        for group in allTensorGroups {
-            var taken: [String: String] = [:]
-            for tensor in input.tensors(in: group) {
-                let old = tensor.description.name
-                let new = renamed(old)
-                if let other = taken.updateValue(old, forKey: new) {
-                    throw SurgeryError.badOption(name: "rename", reason: "\(other) and \(old) would both become \(new)")
-                }
-                result.copy(tensor, from: input, in: group, as: new)
+        var taken: [TensorGroup: [String: String]] = [:]
+        for tensor in input.allTensors {
+            let old = tensor.description.name
+            let new = renamed(old)
+            if let other = taken[tensor.group, default: [:]].updateValue(old, forKey: new) {
+                throw SurgeryError.badOption(name: "rename", reason: "\(other) and \(old) would both become \(new)")
             }
+            result.copy(tensor, from: input, as: new)
         }
         result.metadata.tiedTensors = Dictionary(
             input.metadata.tiedTensors.map { (renamed($0.key), renamed($0.value)) },

@@ -1,23 +1,23 @@
 import CheckpointIO
 
-/// Drops what only further training needs: optimizer moments and training state. What a person looks at (history,
-/// probes, lineage) stays.
+/// Drops optimizer moments and training state; history, probes and lineage stay.
 public enum Strip {
+    /// Writes a copy of a checkpoint without the data that only further training needs.
+    ///
+    /// - Throws: an error of reading or writing; `output` is then unchanged.
     public static func run(
         _ input: CheckpointFile, to output: String, overwrite: Bool, tool: String,
         progress: (@Sendable (Int) -> Void)? = nil
     ) throws -> SurgeryResult {
-        let dropped = [TensorGroup.optimizerM, .optimizerV].flatMap { input.tensors(in: $0) }
+        let dropped = input.allTensors.filter { $0.group != .weights }
         var result = SurgeryOutput(
             "strip", arguments: [:], of: input, tool: tool,
             report: [
                 "dropped_tensors": .integer(dropped.count),
                 "dropped_bytes": .integer(dropped.reduce(0) { $0 + $1.storedByteCount }),
             ])
-        result.metadata.kind = .model
-        result.metadata.optimizer = nil
-        result.metadata.trainingState = nil
-        for tensor in input.tensors() { result.copy(tensor, from: input, in: .weights) }
+        result.dropTrainingState()
+        for tensor in input.tensors() { result.copy(tensor, from: input) }
         return try result.write(to: output, overwrite: overwrite, progress: progress)
     }
 }

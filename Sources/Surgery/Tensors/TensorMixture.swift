@@ -3,13 +3,13 @@ import Foundation
 import Parallel
 import Synchronization
 
-/// One tensor of a merge: the models' tensors and how they are mixed.
+/// Combines the models' versions of one tensor.
 final class TensorMixture: Sendable {
     private let method: MergeMethod
     private let parts: [TensorRows]
     private let base: TensorRows?
     private let weights: [Double]
-    /// Coefficients of `slerp`, which depend on the whole tensors; made at the first use.
+    /// The coefficients of `slerp`, which depend on the whole tensors; computed on first use.
     private let arc = Mutex<(Float, Float)?>(nil)
 
     init(method: MergeMethod, parts: [TensorRows], base: TensorRows?, weights: [Double]) {
@@ -19,7 +19,7 @@ final class TensorMixture: Sendable {
         self.weights = weights
     }
 
-    /// Elements `range` of the mixture as float32.
+    /// Computes elements `range` of the result as float32.
     func mix(_ range: Range<Int>, into result: UnsafeMutableBufferPointer<Float>) throws {
         let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: max(2 * range.count, 1))
         defer { scratch.deallocate() }
@@ -28,7 +28,7 @@ final class TensorMixture: Sendable {
         result.update(repeating: 0)
         switch method {
         case .linear:
-            // The sum first and one division then, in the order of the models.
+            // Sums in the order of the models, then divides once.
             for (part, weight) in zip(parts, weights) {
                 try part.readElements(range, into: values)
                 let weight = Float(weight)
@@ -54,8 +54,7 @@ final class TensorMixture: Sendable {
         }
     }
 
-    /// Factors of the two tensors. Tensors that point nearly the same way are mixed linearly, since the arc between
-    /// them has no well-defined plane.
+    /// The coefficients of the two tensors; nearly parallel ones are interpolated linearly, as their plane is undefined.
     private func coefficients() throws -> (Float, Float) {
         try arc.withLock { arc in
             if let arc { return arc }
@@ -73,7 +72,7 @@ final class TensorMixture: Sendable {
 
     private static func cosine(_ a: TensorRows, _ b: TensorRows) throws -> Double {
         let count = a.description.elementCount
-        // About a stored chunk at a time.
+        // About the size of a stored chunk.
         let block = 1 << 19
         let blockCount = (count + block - 1) / block
         let parts = Mutex<[Int: TensorDifference]>([:])

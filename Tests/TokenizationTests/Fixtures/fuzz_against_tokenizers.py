@@ -1,9 +1,10 @@
-"""Compares the ids and texts of random strings with the `tokenizers` library. Not part of the tests: it needs the peer.
+"""Compares the ids and texts of random strings with the `tokenizers` library. Not part of the tests, because it needs that
+library.
 
     swift build -c release --product tokenization-bench
     python fuzz_against_tokenizers.py .build/release/tokenization-bench TOKENIZER.json [COUNT [SEED [OURS]]]
 
-OURS is what we read in place of TOKENIZER.json: a GGUF file with the same tokenizer.
+OURS is a GGUF file with the same tokenizer, which ckpt reads instead of TOKENIZER.json.
 """
 
 import json
@@ -27,7 +28,7 @@ added = [t.content for t in reference.get_added_tokens_decoder().values()]
 size = reference.get_vocab_size()
 
 SCALARS = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) not in ("Cs", "Cn", "Co")]
-# Letters, marks and digits that came with Unicode 15 and 16.
+# Letters, marks and digits added in Unicode 15 and 16.
 NEWER = [chr(c) for low, high in [(0x31350, 0x3135F), (0x11F00, 0x11F5A), (0x1E4D0, 0x1E4F9), (0x1C89, 0x1C8A), (0x1E08F, 0x1E08F),
                                   (0x10D40, 0x10D85), (0x2EBF0, 0x2EBFF), (0xECE, 0xECE), (0x897, 0x897)] for c in range(low, high + 1)]
 WORDS = "the of and to in is that was he for it with as his on be at by I this had not are but from or have an they "

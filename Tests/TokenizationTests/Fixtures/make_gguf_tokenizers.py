@@ -1,20 +1,20 @@
-"""Writes tokenizers as GGUF files, with the pre-tokenizer names of llama.cpp, and the ids that their originals give.
+"""Writes tokenizers as GGUF files with the pre-tokenizer names of llama.cpp, and the ids of their originals.
 
     python make_gguf_tokenizers.py
-        The fixtures: smollm.gguf, qwen2.gguf, deepseek-r1-qwen.gguf and llama-bpe.gguf out of the tokenizers that
+        Writes the fixtures smollm.gguf, qwen2.gguf, deepseek-r1-qwen.gguf and llama-bpe.gguf from the tokenizers that
         make_tokenizer_fixtures.py trained, and gguf-tokenizers.json with the ids of the texts in tokenizers.json.
     python make_gguf_tokenizers.py SOURCES FOLDER
-        Real vocabularies: the originals as tokenizer.json and the GGUF files beside them, for
+        Writes published vocabularies as tokenizer.json and GGUF files, for
 
             tokenization-bench ids FILE.gguf
             python fuzz_against_tokenizers.py BENCH FOLDER/qwen2.json COUNT SEED FOLDER/qwen2.gguf
 
         SOURCES holds qwen.tiktoken (package dashscope), tokenizer.model (package llama-models, llama3) and llama.cpp's
-        ggml-vocab-{qwen2,llama-bpe}.gguf with their .inp and .out (in the source package of llama-cpp-python); the
-        originals are made of the first two, as transformers converts them, and must give what .out says.
+        ggml-vocab-{qwen2,llama-bpe}.gguf with their .inp and .out (source package of llama-cpp-python). The originals
+        are converted from the first two as transformers does and must reproduce .out.
 
-Needs `tokenizers` and `gguf`; for real vocabularies `transformers` and `tiktoken` too. llama.cpp's files have no
-tensors; the smallest model that can be imported is put around each tokenizer.
+Needs `tokenizers` and `gguf`; published vocabularies also need `transformers` and `tiktoken`. llama.cpp's files have no
+tensors, so each tokenizer is put into the smallest model that can be imported.
 """
 
 import json
@@ -36,7 +36,7 @@ DEEPSEEK = (  # content, special: the added tokens of DeepSeek-R1-Distill-Qwen, 
     ("<|video_pad|>", True), ("<tool_call>", False), ("</tool_call>", False), ("<|fim_prefix|>", False),
     ("<|fim_middle|>", False), ("<|fim_suffix|>", False), ("<|fim_pad|>", False), ("<|repo_name|>", False),
     ("<|file_sep|>", False))
-# What GPT-2's alphabet writes as `Ġ` is put back by these two; the rest of a tokenizer is in its Split.
+# These two convert between bytes and GPT-2's alphabet; the pattern is in the Split.
 BYTES = dict(add_prefix_space=False, use_regex=False)
 
 
@@ -47,7 +47,7 @@ def bpe(vocabulary, merges, pattern, added, *, nfc, ignore_merges=False, beginni
     t.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(pattern), "isolated"), pre_tokenizers.ByteLevel(**BYTES)])
     t.decoder = decoders.ByteLevel()
-    for content, special in added:  # one by one: in this order of ids
+    for content, special in added:  # one by one, to keep this order of ids
         (t.add_special_tokens if special else t.add_tokens)([AddedToken(content, normalized=False, special=special)])
     if beginning:
         t.post_processor = processors.TemplateProcessing(
@@ -57,7 +57,7 @@ def bpe(vocabulary, merges, pattern, added, *, nfc, ignore_merges=False, beginni
 
 
 def write(path, t, pre, beginning, end, padded=0):
-    """The tokenizer, inside a model of one layer of zeros; `padded` unused ids behind the last one, as published files have."""
+    """The tokenizer in a model of one zero layer, followed by `padded` unused ids as in published files."""
     state = json.loads(t.to_str())
     vocabulary = {i: token for token, i in t.get_vocab(with_added_tokens=True).items()}
     added = {entry["id"]: entry["special"] for entry in state["added_tokens"]}
@@ -76,7 +76,7 @@ def write(path, t, pre, beginning, end, padded=0):
     writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in state["model"]["merges"]])
     if beginning:
         writer.add_bos_token_id(t.token_to_id(beginning))
-        if pre != "llama-bpe":  # llama.cpp's own default for this one
+        if pre != "llama-bpe":  # llama.cpp's default for this tokenizer
             writer.add_add_bos_token(True)
     writer.add_eos_token_id(t.token_to_id(end))
     shapes = {"token_embd": (rows, 8), "output_norm": (8,), "blk.0.attn_norm": (8,), "blk.0.ffn_norm": (8,)}
@@ -122,12 +122,12 @@ def originals(sources, folder):
     from transformers.convert_slow_tokenizer import TikTokenConverter, bytes_to_unicode
 
     def vocabulary_file(name):
-        """Tokens, kinds and merges of one of llama.cpp's vocabularies."""
+        """Tokens, kinds and merges of a vocabulary file of llama.cpp."""
         fields = gguf.GGUFReader(sources / f"ggml-vocab-{name}.gguf").fields
         return [fields[f"tokenizer.ggml.{key}"].contents() for key in ("tokens", "token_type", "merges")]
 
     def qwen(path):
-        """As transformers converts it: a token's merge is what the earlier merges leave of it."""
+        """Converts as transformers does: the merge of a token is the pair that earlier merges leave of it."""
         ranks = TikTokenConverter.load_tiktoken_bpe(str(path))
         encoder = bytes_to_unicode()
         merges = []

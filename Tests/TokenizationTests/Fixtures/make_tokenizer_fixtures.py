@@ -1,8 +1,8 @@
-"""Writes the tokenizer fixtures: small tokenizers trained here, and what the `tokenizers` library makes of texts.
+"""Writes the tokenizer fixtures: small tokenizers trained here, and the ids and texts of the `tokenizers` library.
 
     python make_tokenizer_fixtures.py [--train]
 
-Needs `tokenizers`. Every text is made in this file. `tokenizers.json` names the version it was made with.
+Needs `tokenizers`, whose version `tokenizers.json` names. All texts are in this file.
 """
 
 import json
@@ -67,11 +67,11 @@ ODD = [
     "é́<norm> e\u0301<norm\u0301>", "\u0301", "a" * 300, "ab" * 200, " " * 257 + "x", "\n" * 130, "==" * 90, "the" * 70,
     "_____-----*****", "\U0001d518\U0001d52b\U0001d526 \U00010348 \U0010ffff \U000e0001",
 ]
-ODD += [  # characters newer than some of the tables involved: Unicode 16, 15, 13; marks that move, and marks that must not
+ODD += [  # characters of Unicode 16, 15 and 13, newer than some tables; marks that are reordered, and marks that are not
     "a\U00031350b \U0002ebf01 \u1c89\u1c8a", "x\U00011f50\U00011f51 \U00010d41\u00b2\u00bd", "e\U00016ff0\u0301 e\u0301\U00016ff0",
     "\U00011935\U00011930 a\u0f72\u0f73\u0f81", "\u0897a \U0001e4d0-\U0001e4ff \U0001fae9\u2e43\u2e5d", "a\u200cb \U00010940\u02bc",
 ]
-INVALID = [  # bytes that are no UTF-8: the reference sees what Python's errors="replace" makes of them
+INVALID = [  # invalid UTF-8, which the reference receives decoded with errors="replace"
     [0xFF], [0xC3], [0xE2, 0x82], [0xF0, 0x9F, 0x98], [0x61, 0x80, 0x62], [0xED, 0xA0, 0x80], [0xC0, 0xAF],
     [0xF4, 0x90, 0x80, 0x80], [0xE2, 0x28, 0xA1, 0x20, 0xE2, 0x82, 0xAC], [0xF0, 0x9F, 0x98, 0x41, 0xF0, 0x9F],
 ]
@@ -146,7 +146,7 @@ def llama3():
         processors.TemplateProcessing(
             single="<|begin_of_text|> $A", pair="<|begin_of_text|> $A $B:1",
             special_tokens=[("<|begin_of_text|>", begin)])])
-    # A token that merging alone does not make: `ignore_merges` finds it all the same.
+    # A token that merges do not produce but `ignore_merges` finds.
     state = json.loads(t.to_str())
     state["model"]["merges"] = [m for m in state["model"]["merges"] if "".join(m) != "Ġanswer"]
     return Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
@@ -173,7 +173,7 @@ def sentencepiece_like():
 
 
 def pieces(name, *steps, unk="[UNK]", fuse=False):
-    """Characters, no bytes: what a BPE without ByteLevel does, and how each step cuts the text."""
+    """Tokenizers without ByteLevel, whose symbols are characters, for each splitting step."""
     t = Tokenizer(models.BPE(unk_token=unk, fuse_unk=fuse))
     t.pre_tokenizer = pre_tokenizers.Sequence(list(steps))
     return trained(t, 400, [unk] if unk else [], alphabet=False, characters=120)
@@ -207,12 +207,12 @@ def main():
     texts = list(SCRIPTS.values()) + CODE + LATEX + EMOJI + SPACES + ODD
     result = {
         "made_with": f"tokenizers {__version__}", "scripts": list(SCRIPTS), "texts": texts, "invalid": INVALID,
-        # A line of one pattern repeated up to at least a megabyte.
+        # One pattern repeated to at least a megabyte.
         "long": ["a", " ", "the fox ", "=", "1", "é", "狐", "\n", "don't", "a ", "\U0001f600", "aB1 -", " x"], "tokenizers": [],
     }
     for name, t in tokenizers():
         path = HERE / f"{name}.tokenizer.json"
-        # Training breaks ties at random: what was trained once stays, unless --train asks for new ones.
+        # Training breaks ties randomly, so existing tokenizers are kept unless --train is given.
         reference = Tokenizer.from_str(t.to_str()) if "--train" in sys.argv else Tokenizer.from_file(str(path))
         byte_level = name in ("smollm", "qwen2", "llama3")
         path.write_text(

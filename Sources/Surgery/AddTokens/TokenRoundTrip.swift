@@ -1,0 +1,32 @@
+import Tokenization
+
+/// Checks that a token encodes to its one id and decodes to its text in several contexts.
+enum TokenRoundTrip {
+    /// Inside a sentence, after a space, after a line break, doubled; each with the number of occurrences.
+    private static func contexts(of token: String) -> [(text: String, count: Int)] {
+        [
+            ("so\(token)the answer is 4.", 1), ("Well, \(token) then", 1), ("Yes.\n\(token)\nNo.", 1),
+            (token + token, 2),
+        ]
+    }
+
+    /// The first context in which the token fails and the reason, or nil.
+    static func failure(of token: String, id: Int, in tokenizer: Tokenizer) -> (context: String, reason: String)? {
+        guard tokenizer.encode(token) == [id] else {
+            return (token, "encodes to \(tokenizer.encode(token)), not to the one id \(id)")
+        }
+        for (text, count) in contexts(of: token) {
+            let ids = tokenizer.encode(text)
+            let found = ids.count { $0 == id }
+            guard found == count else { return (text, "id \(id) occurs \(found) \(found == 1 ? "time" : "times") instead of \(count)") }
+            // If the tokenizer does not even round-trip the text without the token, the token is not at fault.
+            let plain = text.replacing(token, with: "")
+            guard tokenizer.decode(tokenizer.encode(plain)) == plain else { continue }
+            let decoded = tokenizer.decode(ids)
+            guard decoded == text else { return (text, "decodes to \(quoted(decoded))") }
+            let shown = tokenizer.decode(ids, skippingSpecialTokens: true)
+            guard shown == text else { return (text, "is lost when special tokens are skipped: \(quoted(shown))") }
+        }
+        return nil
+    }
+}
