@@ -54,7 +54,7 @@ struct VerifyCommand: ParsableCommand {
             return report
         } catch CheckpointError.damaged(_, let place, let problem) {
             return VerifyReport(path: path, isDeep: !structure, damages: [Damage(place: place, problem: problem)])
-        } catch CheckpointError.unsupported(_, let place, let problem) where CheckpointSignature.areIn(path) {
+        } catch CheckpointError.unsupported(_, let place, let problem) where CheckpointSignature.isFound(in: path) {
             // What no checkpoint has, in a file that ckpt wrote: it is no longer what was written.
             return VerifyReport(path: path, isDeep: !structure, damages: [Damage(place: place, problem: problem)])
         }

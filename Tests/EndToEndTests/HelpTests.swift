@@ -15,7 +15,7 @@ import Testing
 
     /// A model whose tokenizer llama.cpp knows, which the tiny run's is not.
     private static let gguf = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("CheckpointIOTests/Fixtures/foreign/llama-quantised.gguf").path
+        .appendingPathComponent("CheckpointIOTests/Fixtures/models/llama-quantised.gguf").path
 
     private static func makeFolder() throws -> Folder {
         let run = try TinyRun.made.get().folder

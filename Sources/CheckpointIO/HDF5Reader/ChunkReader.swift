@@ -83,7 +83,7 @@ final class DecodingWorkspace: @unchecked Sendable {
         if applied.contains(CheckpointLayout.zstdFilter) {
             let decompressor = try frameDecompressor()
             if isShuffled,
-                PlaneFrame.decode(
+                EntropyFrameDecoder.decode(
                     stored, elementSize: elementSize, lastPlane: planes, decompressor, into: destination)
             {
                 return true

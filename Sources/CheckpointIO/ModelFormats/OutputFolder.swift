@@ -10,7 +10,7 @@ struct OutputFolder {
     let temporaryPath: String
     private let replaces: Bool
 
-    /// - Throws: `ForeignModelError` where something is at `path` that may not be replaced.
+    /// - Throws: `ModelFormatError` where something is at `path` that may not be replaced.
     init(_ path: String, overwrite: Bool) throws {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
@@ -18,17 +18,17 @@ struct OutputFolder {
         var status = stat()
         if lstat(path, &status) == 0 {
             guard status.st_mode & S_IFMT == S_IFDIR else {
-                throw ForeignModelError.exists(path: path, remedy: "it is no folder; choose another name")
+                throw ModelFormatError.exists(path: path, remedy: "it is no folder; choose another name")
             }
             guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
-                throw ForeignModelError.cannotRead(path: path, reason: "the folder cannot be listed")
+                throw ModelFormatError.cannotRead(path: path, reason: "the folder cannot be listed")
             }
             replaces = !names.isEmpty
             if replaces, !overwrite {
-                throw ForeignModelError.exists(path: path, remedy: "choose another name or replace it with --force")
+                throw ModelFormatError.exists(path: path, remedy: "choose another name or replace it with --force")
             }
             if replaces, !names.contains("config.json") {
-                throw ForeignModelError.exists(
+                throw ModelFormatError.exists(
                     path: path, remedy: "it holds no exported model, so it is not replaced; choose another name")
             }
         } else {
@@ -37,7 +37,7 @@ struct OutputFolder {
         let random = String(UInt64.random(in: 0...UInt64.max), radix: 16)
         temporaryPath = Self.parent(of: path) + "/.ckpt-\(getpid())-\(random).partial"
         guard mkdir(temporaryPath, 0o777) == 0 else {
-            throw ForeignModelError.cannotWrite(path: path, reason: systemError())
+            throw ModelFormatError.cannotWrite(path: path, reason: systemError())
         }
     }
 
@@ -58,12 +58,12 @@ struct OutputFolder {
         if replaces {
             // One step: there is never a moment without a complete model under the name.
             guard renameat2(AT_FDCWD, temporaryPath, AT_FDCWD, path, ckpt_rename_exchange) == 0 else {
-                throw ForeignModelError.cannotWrite(path: path, reason: systemError())
+                throw ModelFormatError.cannotWrite(path: path, reason: systemError())
             }
             try? FileManager.default.removeItem(atPath: temporaryPath)
         } else {
             guard rename(temporaryPath, path) == 0 else {
-                throw ForeignModelError.cannotWrite(path: path, reason: systemError())
+                throw ModelFormatError.cannotWrite(path: path, reason: systemError())
             }
         }
         try Self.synchronize(Self.parent(of: path), reportedAs: path)
@@ -79,10 +79,10 @@ struct OutputFolder {
 
     private static func synchronize(_ path: String, reportedAs name: String) throws {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw ForeignModelError.cannotWrite(path: name, reason: systemError()) }
+        guard descriptor >= 0 else { throw ModelFormatError.cannotWrite(path: name, reason: systemError()) }
         defer { close(descriptor) }
         guard fsync(descriptor) == 0 else {
-            throw ForeignModelError.cannotWrite(path: name, reason: systemError())
+            throw ModelFormatError.cannotWrite(path: name, reason: systemError())
         }
     }
 }
@@ -95,12 +95,12 @@ final class OutputFile: Sendable {
     init(_ path: String, byteCount: Int, reportedAs name: String) throws {
         self.name = name
         descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw ForeignModelError.cannotWrite(path: name, reason: systemError()) }
+        guard descriptor >= 0 else { throw ModelFormatError.cannotWrite(path: name, reason: systemError()) }
         // Space is taken at once where the file system can, so that a full disk shows before the work is done.
         let code = byteCount == 0 ? 0 : posix_fallocate(descriptor, 0, off_t(byteCount))
         if code == ENOSPC || code == EDQUOT || code == EFBIG {
             errno = code
-            throw ForeignModelError.cannotWrite(path: name, reason: systemError())
+            throw ModelFormatError.cannotWrite(path: name, reason: systemError())
         }
     }
 
@@ -111,7 +111,7 @@ final class OutputFile: Sendable {
         while done < bytes.count {
             let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw ForeignModelError.cannotWrite(path: name, reason: systemError()) }
+            guard count > 0 else { throw ModelFormatError.cannotWrite(path: name, reason: systemError()) }
             done += count
         }
     }
@@ -119,12 +119,12 @@ final class OutputFile: Sendable {
     /// Makes the file that long; what was never written reads as zeros.
     func setByteCount(_ count: Int) throws {
         guard ftruncate(descriptor, off_t(count)) == 0 else {
-            throw ForeignModelError.cannotWrite(path: name, reason: systemError())
+            throw ModelFormatError.cannotWrite(path: name, reason: systemError())
         }
     }
 
     /// Flushes the file to the disk.
     func finish() throws {
-        guard fsync(descriptor) == 0 else { throw ForeignModelError.cannotWrite(path: name, reason: systemError()) }
+        guard fsync(descriptor) == 0 else { throw ModelFormatError.cannotWrite(path: name, reason: systemError()) }
     }
 }

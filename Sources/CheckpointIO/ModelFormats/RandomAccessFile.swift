@@ -12,11 +12,11 @@ final class RandomAccessFile: Sendable {
     init(path: String) throws {
         // O_NONBLOCK, so that a named pipe is refused below instead of waited for.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw ForeignModelError.cannotRead(path: path, reason: systemError()) }
+        guard descriptor >= 0 else { throw ModelFormatError.cannotRead(path: path, reason: systemError()) }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             close(descriptor)
-            throw ForeignModelError.cannotRead(path: path, reason: "not a regular file")
+            throw ModelFormatError.cannotRead(path: path, reason: "not a regular file")
         }
         self.path = path
         self.descriptor = descriptor
@@ -28,7 +28,7 @@ final class RandomAccessFile: Sendable {
     /// Fills `destination` from `offset` on; `place` names what is read in an error.
     func read(at offset: Int, into destination: UnsafeMutableRawBufferPointer, place: String) throws {
         guard offset >= 0, destination.count <= byteCount, offset <= byteCount - destination.count else {
-            throw ForeignModelError.truncated(
+            throw ModelFormatError.truncated(
                 path: path, place: place, needed: destination.count, available: max(0, byteCount - max(0, offset)))
         }
         var done = 0
@@ -36,9 +36,9 @@ final class RandomAccessFile: Sendable {
             let count = pread(
                 descriptor, destination.baseAddress! + done, destination.count - done, off_t(offset + done))
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw ForeignModelError.cannotRead(path: path, reason: systemError()) }
+            guard count >= 0 else { throw ModelFormatError.cannotRead(path: path, reason: systemError()) }
             guard count > 0 else {
-                throw ForeignModelError.truncated(
+                throw ModelFormatError.truncated(
                     path: path, place: place, needed: destination.count, available: done)
             }
             done += count

@@ -8,7 +8,7 @@ public protocol TensorSource: Sendable {
     /// Fills `destination` with the bytes `range` of the tensor's logical content: little-endian elements of the
     /// described type, row-major.
     ///
-    /// - Throws: `ForeignModelError` where the file cannot be read or there is no such tensor or range.
+    /// - Throws: `ModelFormatError` where the file cannot be read or there is no such tensor or range.
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws
 }
 

@@ -12,7 +12,7 @@ enum TextFile {
         guard access(path, F_OK) == 0 else { return nil }
         let file = try RandomAccessFile(path: path)
         guard file.byteCount <= maximumByteCount else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: path, place: "size",
                 reason: "\(file.byteCount) bytes are more than the \(maximumByteCount) allowed")
         }
@@ -23,10 +23,10 @@ enum TextFile {
     static func text(_ path: String, maximumByteCount: Int) throws -> String? {
         guard let bytes = try bytes(path, maximumByteCount: maximumByteCount) else { return nil }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw ForeignModelError.malformed(path: path, place: "content", reason: "is not UTF-8 text")
+            throw ModelFormatError.malformed(path: path, place: "content", reason: "is not UTF-8 text")
         }
         guard !text.utf8.contains(0) else {
-            throw ForeignModelError.malformed(path: path, place: "content", reason: "has a NUL character")
+            throw ModelFormatError.malformed(path: path, place: "content", reason: "has a NUL character")
         }
         return text
     }
@@ -34,7 +34,7 @@ enum TextFile {
     /// A JSON object with its text.
     static func json(_ path: String, maximumByteCount: Int) throws -> JSON {
         guard let bytes = try bytes(path, maximumByteCount: maximumByteCount) else {
-            throw ForeignModelError.cannotRead(path: path, reason: "no such file or directory")
+            throw ModelFormatError.cannotRead(path: path, reason: "no such file or directory")
         }
         return try object(bytes, path: path)
     }
@@ -44,10 +44,10 @@ enum TextFile {
         do {
             value = try JSON.parse(bytes)
         } catch {
-            throw ForeignModelError.malformed(path: path, place: "JSON", reason: error.description)
+            throw ModelFormatError.malformed(path: path, place: "JSON", reason: error.description)
         }
         guard value.object != nil else {
-            throw ForeignModelError.malformed(path: path, place: "JSON", reason: "is \(value.kindName), not an object")
+            throw ModelFormatError.malformed(path: path, place: "JSON", reason: "is \(value.kindName), not an object")
         }
         return value
     }

@@ -16,7 +16,7 @@ enum TiedHead {
         let headTensor = source.tensors.first { $0.name == head }
         guard configuration["tie_word_embeddings"]?.bool ?? false else {
             guard headTensor != nil else {
-                throw ForeignModelError.missing(
+                throw ModelFormatError.missing(
                     path: path, what: "tensor \(quoted(head)) although tie_word_embeddings is not true",
                     remedy: "set tie_word_embeddings to true if the model has no head of its own")
             }
@@ -26,7 +26,7 @@ enum TiedHead {
         guard headTensor.shape == embeddingTensor.shape, headTensor.elementType == embeddingTensor.elementType,
             try equal(source, headTensor)
         else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: path, place: "tie_word_embeddings",
                 reason: "is true, but \(head) differs from \(embedding); set it to false to keep the separate head, "
                     + "or remove the head")

@@ -8,11 +8,11 @@ extension TokenizerRecord {
     /// have `<think>` gets them from `add-tokens`.
     ///
     /// - Parameter path: the file that errors name.
-    /// - Throws: `ForeignModelError.malformed` where the text is no tokenizer.
+    /// - Throws: `ModelFormatError.malformed` where the text is no tokenizer.
     init(json bytes: [UInt8], config: String?, path: String) throws {
         let tokenizer = try TextFile.object(bytes, path: path)
         guard tokenizer["model"]?.object != nil else {
-            throw ForeignModelError.malformed(path: path, place: "model", reason: "is missing or no object")
+            throw ModelFormatError.malformed(path: path, place: "model", reason: "is missing or no object")
         }
         var records: [AddedTokenRecord] = []
         var idOfContent: [String: Int] = [:]
@@ -20,7 +20,7 @@ extension TokenizerRecord {
             guard let id = entry["id"]?.int, id >= 0, id < Self.maximumTokenCount,
                 let content = entry["content"]?.string
             else {
-                throw ForeignModelError.malformed(
+                throw ModelFormatError.malformed(
                     path: path, place: "added_tokens[\(index)]", reason: "has no id in range or no content")
             }
             records.append(

@@ -8,7 +8,7 @@ public struct ComparisonReport: Sendable {
     public struct Side: Sendable {
         public let path: String
         public let digest: String
-        public let kind: CheckpointMetadata.Kind
+        public let kind: CheckpointKind
         public let step: Int
         public let fileByteCount: Int
         public let tensorCount: Int

@@ -8,7 +8,7 @@ public struct RunCurve: Sendable {
     public struct State: Sendable {
         public let path: String
         public let step: Int
-        public let kind: CheckpointMetadata.Kind
+        public let kind: CheckpointKind
         public let digest: String
     }
 

@@ -13,7 +13,7 @@ final class SafetensorsShards: TensorSource {
 
     /// - Parameter path: the index file; the shards lie beside it.
     init(indexPath path: String) throws {
-        func malformed(_ place: String, _ reason: String) -> ForeignModelError {
+        func malformed(_ place: String, _ reason: String) -> ModelFormatError {
             .malformed(path: path, place: place, reason: reason)
         }
         let index = try TextFile.json(path, maximumByteCount: TextFile.maximumIndexByteCount)
@@ -49,7 +49,7 @@ final class SafetensorsShards: TensorSource {
         for (shard, fileName) in fileNames.enumerated() {
             let file = try SafetensorsFile(path: (folder as NSString).appendingPathComponent(fileName))
             for tensor in file.tensors where shardOfTensor[tensor.name] != shard {
-                throw ForeignModelError.malformed(
+                throw ModelFormatError.malformed(
                     path: file.path, place: "tensor \(quoted(tensor.name))",
                     reason: "the index \((path as NSString).lastPathComponent) does not place it in this shard")
             }
@@ -69,7 +69,7 @@ final class SafetensorsShards: TensorSource {
 
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
         guard let shard = shardOfTensor[name] else {
-            throw ForeignModelError.missing(path: path, what: "tensor \(quoted(name))", remedy: "see weight_map")
+            throw ModelFormatError.missing(path: path, what: "tensor \(quoted(name))", remedy: "see weight_map")
         }
         try shards[shard].read(name, range: range, into: destination)
     }

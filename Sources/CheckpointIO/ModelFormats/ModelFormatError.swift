@@ -3,7 +3,7 @@ import OrderedJSON
 /// Why a model in another program's format cannot be read or written.
 ///
 /// Names that come from a file are shown shortened and with control characters escaped.
-public enum ForeignModelError: Error, Equatable, CustomStringConvertible {
+public enum ModelFormatError: Error, Equatable, CustomStringConvertible {
     /// The operating system refused to open, read or list it.
     case cannotRead(path: String, reason: String)
     /// The operating system refused to write it.

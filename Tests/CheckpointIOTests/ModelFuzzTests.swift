@@ -7,7 +7,7 @@ import Testing
 ///
 /// A second's worth runs with the other tests, always the same; CKPT_FUZZ_SECONDS=600 runs on with new seeds. A crash
 /// leaves its input in the folder that is printed at the start.
-@Suite struct ForeignFuzzTests {
+@Suite struct ModelFuzzTests {
     struct Target: CustomTestStringConvertible, Sendable {
         /// What is changed, in the folder of seeds.
         var testDescription: String
@@ -32,11 +32,11 @@ import Testing
     func damageIsAnErrorOrHarmless(target: Target) throws {
         let seconds = ProcessInfo.processInfo.environment["CKPT_FUZZ_SECONDS"].flatMap(Double.init)
         let deadline = ContinuousClock.now + .seconds(seconds ?? 0)
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             if seconds != nil { print("fuzzing \(target.testDescription) in \(folder.path)") }
             let name = target.opened.split(separator: "/")[0]
             try FileManager.default.copyItem(
-                at: ForeignFixtures.folder.appendingPathComponent(String(name)),
+                at: ModelFixtures.folder.appendingPathComponent(String(name)),
                 to: folder.appendingPathComponent(String(name)))
             let changed = folder.appendingPathComponent(target.testDescription)
             let original = try [UInt8](Data(contentsOf: changed))
@@ -48,7 +48,7 @@ import Testing
                 try Data(bytes).write(to: changed)
                 count += 1
                 do {
-                    let model = try ForeignModel.open(path: folder.appendingPathComponent(target.opened).path)
+                    let model = try ModelImport.open(path: folder.appendingPathComponent(target.opened).path)
                     try Self.readEverything(model)
                     try Self.export(model, to: folder)
                 } catch {

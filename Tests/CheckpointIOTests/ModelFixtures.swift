@@ -3,10 +3,10 @@ import Foundation
 import OrderedJSON
 import Testing
 
-/// The committed files made by `Fixtures/make_foreign.py`.
-enum ForeignFixtures {
+/// The committed files made by `Fixtures/make_models.py`.
+enum ModelFixtures {
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
-        "Fixtures/foreign")
+        "Fixtures/models")
 
     static func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
 

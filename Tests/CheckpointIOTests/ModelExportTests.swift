@@ -3,10 +3,10 @@ import Foundation
 import OrderedJSON
 import Testing
 
-@Suite struct ForeignExportTests {
+@Suite struct ModelExportTests {
     /// A foreign model written to a checkpoint and opened again.
     private func checkpoint(_ name: String, in folder: URL) throws -> CheckpointFile {
-        let model = try ForeignModel.open(path: ForeignFixtures.path(name))
+        let model = try ModelImport.open(path: ModelFixtures.path(name))
         let path = folder.appendingPathComponent("model.h5").path
         _ = try CheckpointWriter.write(
             model.metadata,
@@ -20,15 +20,15 @@ import Testing
 
     @Test(arguments: ["llama-tied-bf16", "qwen2-sharded-f32", "qwen3-f16"], [5_000_000_000, 60_000])
     func folderComesBackAsItWas(name: String, shardByteCount: Int) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let file = try checkpoint(name, in: folder)
             let output = folder.appendingPathComponent("out").path
             try HuggingFaceExport.write(
                 file.metadata, CheckpointTensors(file), to: output, overwrite: false, maximumShardBytes: shardByteCount)
             let hasIndex = FileManager.default.fileExists(atPath: output + "/model.safetensors.index.json")
             #expect(hasIndex == (shardByteCount < 1_000_000))
-            let back = try ForeignModel.open(path: output)
-            try ForeignFixtures.expect(back.source, equals: try ForeignFixtures.json("\(name)/expected.json"))
+            let back = try ModelImport.open(path: output)
+            try ModelFixtures.expect(back.source, equals: try ModelFixtures.json("\(name)/expected.json"))
             #expect(back.metadata.tiedTensors == file.metadata.tiedTensors)
             #expect(back.metadata.tokenizer?.json == file.metadata.tokenizer?.json)
             #expect(back.metadata.chatTemplate == file.metadata.chatTemplate)
@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test func textsSayItInTheWordsOfBothVersions() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let file = try checkpoint("llama-tied-bf16", in: folder)
             let output = folder.appendingPathComponent("out")
             try HuggingFaceExport.write(file.metadata, CheckpointTensors(file), to: output.path, overwrite: false)
@@ -60,14 +60,14 @@ import Testing
 
     @Test(arguments: ["llama-quantised.gguf", "qwen2-f16.gguf", "qwen3-bf16.gguf"])
     func ggufComesBackAsItWas(name: String) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let file = try checkpoint(name, in: folder)
             let output = folder.appendingPathComponent("out.gguf").path
             try GGUFExport.write(file.metadata, CheckpointTensors(file), to: output, overwrite: false)
-            let back = try ForeignModel.open(path: output)
+            let back = try ModelImport.open(path: output)
             // Vectors and, where most of the model is of one type, matrices keep their types.
-            try ForeignFixtures.expect(
-                back.source, equals: try ForeignFixtures.json(name.replacing(".gguf", with: ".expected.json")))
+            try ModelFixtures.expect(
+                back.source, equals: try ModelFixtures.json(name.replacing(".gguf", with: ".expected.json")))
             #expect(back.metadata.tokenizer == file.metadata.tokenizer)
             #expect(back.metadata.chatTemplate == file.metadata.chatTemplate)
             #expect(back.metadata.generationConfig == file.metadata.generationConfig)
@@ -77,7 +77,7 @@ import Testing
 
     @Test func eightBitBlocksAreThoseOfTheGGUFPackage() throws {
         // The fixture's blocks hold the values; encoding those again gives bytes that decode to the same values.
-        let data = try [UInt8](Data(contentsOf: URL(fileURLWithPath: ForeignFixtures.path("encode-Q8_0.bin"))))
+        let data = try [UInt8](Data(contentsOf: URL(fileURLWithPath: ModelFixtures.path("encode-Q8_0.bin"))))
         let count = 64 * 32
         let values = data.withUnsafeBytes { bytes in
             (0..<count).map { Float(bitPattern: bytes.loadUnaligned(fromByteOffset: 4 * $0, as: UInt32.self)) }
@@ -103,13 +103,13 @@ import Testing
 
     @Test(arguments: [ElementType.float32, .float16, .bfloat16])
     func conversionRoundsLikeACast(type: ElementType) throws {
-        let model = try ForeignModel.open(path: ForeignFixtures.path("qwen2-sharded-f32"))
+        let model = try ModelImport.open(path: ModelFixtures.path("qwen2-sharded-f32"))
         let converted = ConvertedTensors(model.source, to: type)
         let name = "model.layers.0.self_attn.q_proj.weight"
         let tensor = try #require(converted.tensors.first { $0.name == name })
         #expect(tensor.elementType == type)
         let original = try #require(model.source.tensors.first { $0.name == name })
-        let values = try ForeignFixtures.bytes(model.source, original).withUnsafeBytes { bytes in
+        let values = try ModelFixtures.bytes(model.source, original).withUnsafeBytes { bytes in
             (0..<original.elementCount).map {
                 Float(bitPattern: bytes.loadUnaligned(fromByteOffset: 4 * $0, as: UInt32.self))
             }
@@ -118,16 +118,16 @@ import Testing
         try values.withUnsafeBufferPointer { values in
             try wanted.withUnsafeMutableBytes { try ElementConversion.fromFloat32(values, type, into: $0) }
         }
-        #expect(try ForeignFixtures.bytes(converted, tensor) == wanted)
+        #expect(try ModelFixtures.bytes(converted, tensor) == wanted)
     }
 
     @Test func outputIsReplacedOnlyOnRequestAndOnlyIfItIsAnExport() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let file = try checkpoint("qwen3-f16", in: folder)
             let source = CheckpointTensors(file)
             let output = folder.appendingPathComponent("out").path
             func export(overwrite: Bool) -> String? {
-                ForeignFixtures.message {
+                ModelFixtures.message {
                     try HuggingFaceExport.write(file.metadata, source, to: output, overwrite: overwrite)
                 }
             }
@@ -158,7 +158,7 @@ import Testing
                 try base.read(name, range: range, into: destination)
             }
         }
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let file = try checkpoint("qwen3-f16", in: folder)
             let source = Broken(base: CheckpointTensors(file))
             let output = folder.appendingPathComponent("out").path

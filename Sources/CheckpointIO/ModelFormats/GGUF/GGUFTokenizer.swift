@@ -24,7 +24,7 @@ struct GGUFTokenizer {
             return nil
         }
         guard model == "gpt2" else {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: keys.path, what: "tokenizer model \(quoted(model))",
                 remedy: "import the model's Hugging Face folder")
         }
@@ -33,7 +33,7 @@ struct GGUFTokenizer {
         }
         let pre = try keys.string("tokenizer.ggml.pre") ?? "default"
         guard let preTokenizer = GGUFPreTokenizer(name: pre) else {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: keys.path, what: "pre-tokenizer \(quoted(pre))",
                 remedy: "import the model's Hugging Face folder")
         }
@@ -42,7 +42,7 @@ struct GGUFTokenizer {
         }
         let kinds = try keys.integers("tokenizer.ggml.token_type")
         guard kinds.map({ $0.count == tokens.count }) ?? true else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: keys.path, place: "key \"tokenizer.ggml.token_type\"",
                 reason: "has \(kinds!.count) entries for \(tokens.count) tokens")
         }
@@ -54,7 +54,7 @@ struct GGUFTokenizer {
             let kind = kinds?[id] ?? Kind.normal
             if kind == Kind.unused { continue }
             guard vocabulary[token] == nil else {
-                throw ForeignModelError.malformed(
+                throw ModelFormatError.malformed(
                     path: keys.path, place: "tokenizer.ggml.tokens[\(id)]",
                     reason: "token \(quoted(token)) occurs twice")
             }
@@ -118,7 +118,7 @@ struct GGUFTokenizer {
             let key = "tokenizer.ggml.\(key)_token_id"
             guard let id = try keys.integer(key) else { continue }
             guard tokens.indices.contains(id) else {
-                throw ForeignModelError.malformed(
+                throw ModelFormatError.malformed(
                     path: keys.path, place: "key \(quoted(key))",
                     reason: "\(id) is not one of the \(tokens.count) tokens")
             }
@@ -136,7 +136,7 @@ struct GGUFTokenizer {
                 vocabulary[String(parts[0])] != nil, vocabulary[String(parts[1])] != nil,
                 vocabulary[String(parts[0] + parts[1])] != nil
             else {
-                throw ForeignModelError.malformed(
+                throw ModelFormatError.malformed(
                     path: keys.path, place: "tokenizer.ggml.merges[\(index)]",
                     reason: "\(quoted(merge)) does not join two tokens into a third")
             }

@@ -12,7 +12,7 @@ struct GGUFHeaderWriter {
     mutating func add(_ key: String, _ value: Int) throws {
         // llama.cpp wants 32 bits for its sizes and ids.
         guard let value = UInt32(exactly: value) else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: "GGUF", place: "key \(quoted(key))", reason: "\(value) does not fit 32 bits")
         }
         self.key(key, type: 4)

@@ -17,12 +17,12 @@ struct GGUFModelKeys {
         self.config = config
         let type = config["model_type"]?.string ?? ""
         guard GGUFConfiguration.families.contains(where: { $0.architecture == type }) else {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: "GGUF", what: "model_type \(quoted(type))", remedy: "export it as a Hugging Face folder")
         }
         architecture = type
         guard let embedding = tensors.first(where: { $0.name == TiedHead.embedding }), embedding.shape.count == 2 else {
-            throw ForeignModelError.missing(path: "GGUF", what: TiedHead.embedding, remedy: "export a whole model")
+            throw ModelFormatError.missing(path: "GGUF", what: TiedHead.embedding, remedy: "export a whole model")
         }
         vocabularySize = embedding.shape[0]
         layerCount = try Self.size(config, "num_hidden_layers")
@@ -30,7 +30,7 @@ struct GGUFModelKeys {
         let hidden = try Self.size(config, "hidden_size")
         headDimension = config["head_dim"]?.int ?? hidden / headCount
         guard headDimension > 0, headDimension % 2 == 0, headDimension <= 1 << 16 else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: "/config", place: "head_dim", reason: "is no positive even number up to 65536")
         }
         // transformers 5 keeps both in rope_parameters.
@@ -52,7 +52,7 @@ struct GGUFModelKeys {
 
     private static func size(_ config: JSON, _ key: String) throws -> Int {
         guard let value = config[key]?.int, value > 0, value < 1 << 31 else {
-            throw ForeignModelError.missing(
+            throw ModelFormatError.missing(
                 path: "/config", what: "positive integer \(key)", remedy: "a GGUF file cannot do without it")
         }
         return value
@@ -64,7 +64,7 @@ struct GGUFModelKeys {
             return nil
         }
         guard tensor.shape[0] % headDimension == 0 else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: "GGUF", place: "tensor \(quoted(tensor.name))",
                 reason: "\(tensor.shape[0]) rows are no whole heads of \(headDimension)")
         }
@@ -101,7 +101,7 @@ struct GGUFModelKeys {
         case "llama3": return
         case "linear", "yarn":
             guard let factor = ropeScaling["factor"]?.double else {
-                throw ForeignModelError.missing(
+                throw ModelFormatError.missing(
                     path: "/config", what: "rope_scaling factor", remedy: "a GGUF file cannot do without it")
             }
             header.add(own("rope.scaling.type"), kind)
@@ -115,7 +115,7 @@ struct GGUFModelKeys {
                 if let value = ropeScaling[name]?.double { header.add(own("rope.scaling.\(key)"), value) }
             }
         default:
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: "GGUF", what: "RoPE scaling \(quoted(kind))", remedy: "export it as a Hugging Face folder")
         }
     }

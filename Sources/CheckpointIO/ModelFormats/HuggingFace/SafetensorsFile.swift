@@ -29,7 +29,7 @@ final class SafetensorsFile: TensorSource {
         for (index, tensor) in header.tensors.enumerated() {
             let place = (index, header.byteCount + tensor.offset)
             guard places.updateValue(place, forKey: tensor.description.name) == nil else {
-                throw ForeignModelError.malformed(
+                throw ModelFormatError.malformed(
                     path: path, place: "header", reason: "duplicate tensor name \(quoted(tensor.description.name))")
             }
         }
@@ -39,11 +39,11 @@ final class SafetensorsFile: TensorSource {
 
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
         guard let (index, offset) = places[name] else {
-            throw ForeignModelError.missing(path: path, what: "tensor \(quoted(name))", remedy: "see its header")
+            throw ModelFormatError.missing(path: path, what: "tensor \(quoted(name))", remedy: "see its header")
         }
         guard range.lowerBound >= 0, range.upperBound <= tensors[index].byteCount, range.count == destination.count
         else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: path, place: "tensor \(quoted(name))", reason: "bytes \(range) are outside the tensor")
         }
         try file.read(at: offset + range.lowerBound, into: destination, place: "tensor \(quoted(name))")
@@ -66,7 +66,7 @@ struct SafetensorsHeader {
 
     init(_ file: RandomAccessFile) throws {
         let path = file.path
-        func malformed(_ place: String, _ reason: String) -> ForeignModelError {
+        func malformed(_ place: String, _ reason: String) -> ModelFormatError {
             .malformed(path: path, place: place, reason: reason)
         }
         let length = try file.bytes(at: 0, count: 8, place: "header length")
@@ -108,7 +108,7 @@ struct SafetensorsHeader {
         }
         let available = file.byteCount - byteCount
         guard end <= available else {
-            throw ForeignModelError.truncated(path: path, place: previous, needed: end, available: available)
+            throw ModelFormatError.truncated(path: path, place: previous, needed: end, available: available)
         }
         guard end == available else {
             throw malformed("end of the data", "\(available - end) bytes follow the last tensor")
@@ -117,7 +117,7 @@ struct SafetensorsHeader {
 
     /// Bounds what parsing takes: a value takes much more memory than its text, so a header made of nothing but
     /// brackets and commas could ask for a hundred times its size.
-    private static func checkSize(_ bytes: [UInt8], _ malformed: (String, String) -> ForeignModelError) throws {
+    private static func checkSize(_ bytes: [UInt8], _ malformed: (String, String) -> ModelFormatError) throws {
         var openings = 0
         var separators = 0
         for byte in bytes {
@@ -133,7 +133,7 @@ struct SafetensorsHeader {
     static let maximumTensorCount = 500_000
 
     private static func metadata(
-        _ entry: JSON, _ malformed: (String, String) -> ForeignModelError
+        _ entry: JSON, _ malformed: (String, String) -> ModelFormatError
     ) throws -> [String: String] {
         guard let members = entry.object else { throw malformed("__metadata__", "is \(entry.kindName), not an object") }
         var metadata: [String: String] = [:]
@@ -147,7 +147,7 @@ struct SafetensorsHeader {
     }
 
     private static func tensor(
-        _ name: String, _ entry: JSON, path: String, _ malformed: (String, String) -> ForeignModelError
+        _ name: String, _ entry: JSON, path: String, _ malformed: (String, String) -> ModelFormatError
     ) throws -> Tensor {
         let place = "tensor \(quoted(name))"
         guard !name.isEmpty else { throw malformed("header", "a tensor has an empty name") }
@@ -160,7 +160,7 @@ struct SafetensorsHeader {
             guard SafetensorsHeader.knownTypes.contains(typeName) else {
                 throw malformed(place, "unknown dtype \(quoted(typeName))")
             }
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: path, what: "\(place): dtype \(typeName)",
                 remedy: "convert the model to bfloat16, float16 or float32 first")
         }

@@ -9,7 +9,7 @@ public enum HuggingFaceExport {
     ///   - source: the tensors under their Hugging Face names, tied ones once; see `ConvertedTensors` for another type.
     ///   - maximumShardBytes: a shard has more only where a single tensor does.
     ///   - progress: gets the tensor bytes written so far, from several threads.
-    /// - Throws: `ForeignModelError`, or what `source` throws; nothing is left behind.
+    /// - Throws: `ModelFormatError`, or what `source` throws; nothing is left behind.
     public static func write(
         _ metadata: CheckpointMetadata, _ source: any TensorSource, to folder: String, overwrite: Bool,
         maximumShardBytes: Int = 5_000_000_000, progress: (@Sendable (Int) -> Void)? = nil

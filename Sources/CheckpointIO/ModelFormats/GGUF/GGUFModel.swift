@@ -5,12 +5,12 @@ enum GGUFModel {
     static func open(_ file: RandomAccessFile) throws -> ImportedModel {
         let header = try GGUFHeader(file)
         guard case .string(let architecture)? = header.values["general.architecture"] else {
-            throw ForeignModelError.missing(
+            throw ModelFormatError.missing(
                 path: file.path, what: "key \"general.architecture\"", remedy: "the file does not hold a model")
         }
         let keys = GGUFMetadata(path: file.path, values: header.values, architecture: architecture)
         if let count = try keys.integer("split.count"), count > 1 {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: file.path, what: "a model split over \(count) GGUF files",
                 remedy: "join them first (llama-gguf-split --merge)")
         }
@@ -63,7 +63,7 @@ enum GGUFModel {
     private static func ropeFrequencies(_ header: GGUFHeader, _ file: RandomAccessFile) throws -> [Float]? {
         guard let tensor = header.tensors.first(where: { $0.name == "rope_freqs.weight" }) else { return nil }
         guard tensor.type == .f32, tensor.shape.count == 1, tensor.shape[0] <= 4096 else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: file.path, place: "tensor \"rope_freqs.weight\"", reason: "is no short row of F32")
         }
         return try file.bytes(at: tensor.offset, count: tensor.byteCount, place: "tensor \"rope_freqs.weight\"")
@@ -81,7 +81,7 @@ enum GGUFModel {
         var tensors: [GGUFTensors.Tensor] = []
         for info in header.tensors where info.name != "rope_freqs.weight" {
             guard let name = GGUFTensorNames.huggingFaceName(info.name) else {
-                throw ForeignModelError.unsupported(
+                throw ModelFormatError.unsupported(
                     path: file.path, what: "tensor \(quoted(info.name)) of architecture \(quoted(architecture))",
                     remedy: "ckpt reads plain llama, qwen2 and qwen3 decoders")
             }
@@ -89,7 +89,7 @@ enum GGUFModel {
             var tensor = GGUFTensors.Tensor(description: description, info: info)
             if architecture == "llama", info.name.contains(".attn_q.") || info.name.contains(".attn_k.") {
                 guard info.shape[0] % configuration.headDimension == 0 else {
-                    throw ForeignModelError.malformed(
+                    throw ModelFormatError.malformed(
                         path: file.path, place: "tensor \(quoted(info.name))",
                         reason: "\(info.shape[0]) rows are no whole heads of \(configuration.headDimension)")
                 }

@@ -58,10 +58,10 @@ struct GGUFHeader: Sendable {
         let version = try cursor.uint32("version")
         guard version == 2 || version == 3 else {
             if version.byteSwapped == 2 || version.byteSwapped == 3 {
-                throw ForeignModelError.unsupported(
+                throw ModelFormatError.unsupported(
                     path: file.path, what: "a big-endian GGUF file", remedy: "convert it to little-endian first")
             }
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: file.path, what: "GGUF version \(version)", remedy: "make the file again with a current llama.cpp"
             )
         }
@@ -201,7 +201,7 @@ struct GGUFHeader: Sendable {
         let typeNumber = try cursor.uint32(place)
         guard let type = GGUFTensorType(rawValue: typeNumber) else {
             if let name = GGUFTensorType.otherNames[typeNumber] {
-                throw ForeignModelError.unsupported(
+                throw ModelFormatError.unsupported(
                     path: cursor.path, what: "\(place): type \(name)",
                     remedy: "use a file quantised as \(GGUFTensorType.allCases.map(\.name).joined(separator: ", "))")
             }
@@ -224,16 +224,16 @@ struct GGUFHeader: Sendable {
         for (info, offset) in unplaced {
             let place = "tensor \(quoted(info.name))"
             guard names.insert(info.name).inserted else {
-                throw ForeignModelError.malformed(path: file.path, place: place, reason: "occurs twice")
+                throw ModelFormatError.malformed(path: file.path, place: place, reason: "occurs twice")
             }
             guard offset % UInt64(alignment) == 0 else {
-                throw ForeignModelError.malformed(
+                throw ModelFormatError.malformed(
                     path: file.path, place: place, reason: "offset \(offset) is no multiple of \(alignment)")
             }
             let available = max(0, file.byteCount - dataStart)
             guard let offset = Int(exactly: offset), info.byteCount <= available, offset <= available - info.byteCount
             else {
-                throw ForeignModelError.truncated(
+                throw ModelFormatError.truncated(
                     path: file.path, place: place, needed: info.byteCount,
                     available: offset >= UInt64(available) ? 0 : available - Int(offset))
             }
@@ -243,7 +243,7 @@ struct GGUFHeader: Sendable {
         }
         let byOffset = tensors.sorted { $0.offset < $1.offset }
         for (left, right) in zip(byOffset, byOffset.dropFirst()) where left.offset + left.byteCount > right.offset {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: file.path, place: "tensor \(quoted(right.name))", reason: "overlaps tensor \(quoted(left.name))")
         }
     }
@@ -266,7 +266,7 @@ struct GGUFCursor {
 
     var path: String { file.path }
 
-    func malformed(_ place: String, _ reason: String) -> ForeignModelError {
+    func malformed(_ place: String, _ reason: String) -> ModelFormatError {
         .malformed(path: file.path, place: place, reason: reason)
     }
 
@@ -274,7 +274,7 @@ struct GGUFCursor {
     /// - Returns: where they start in the window.
     private mutating func advance(_ count: Int, _ place: String) throws -> Int {
         guard count <= file.byteCount - position else {
-            throw ForeignModelError.truncated(
+            throw ModelFormatError.truncated(
                 path: file.path, place: place, needed: count, available: file.byteCount - position)
         }
         guard count <= limit - position else {

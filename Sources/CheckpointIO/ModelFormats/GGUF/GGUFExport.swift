@@ -35,7 +35,7 @@ public enum GGUFExport {
     ///   - source: the tensors under their Hugging Face names, tied ones once.
     ///   - precision: nil to keep the type most of the model is stored as.
     ///   - progress: gets the tensor bytes read so far, from several threads.
-    /// - Throws: `ForeignModelError` where llama.cpp has no way to say what the model is, or what `source` throws.
+    /// - Throws: `ModelFormatError` where llama.cpp has no way to say what the model is, or what `source` throws.
     public static func write(
         _ metadata: CheckpointMetadata, _ source: any TensorSource, to path: String, overwrite: Bool,
         precision: Precision? = nil, progress: (@Sendable (Int) -> Void)? = nil
@@ -85,12 +85,12 @@ struct GGUFExportPlan {
         var offset = 0
         for source in sources.sorted(by: ModelOrder.areInOrder) {
             guard let name = GGUFTensorNames.ggufName(source.name) else {
-                throw ForeignModelError.unsupported(
+                throw ModelFormatError.unsupported(
                     path: "GGUF", what: "tensor \(quoted(source.name))", remedy: "export it as a Hugging Face folder")
             }
             guard source.elementType.isFloatingPoint, (1...2).contains(source.shape.count), !source.shape.contains(0)
             else {
-                throw ForeignModelError.unsupported(
+                throw ModelFormatError.unsupported(
                     path: "GGUF",
                     what:
                         "tensor \(quoted(source.name)) of type \(source.elementType.rawValue) and shape \(source.shape)",
@@ -190,7 +190,7 @@ struct GGUFPiece: Sendable {
         defer { encoded.deallocate() }
         if type == .q80 {
             guard GGUFQuantization.encodeQ8(UnsafeBufferPointer(values), into: encoded) else {
-                throw ForeignModelError.unsupported(
+                throw ModelFormatError.unsupported(
                     path: "GGUF",
                     what: "tensor \(quoted(tensor.source.name)) with NaN or infinite values as 8-bit blocks",
                     remedy: "export it as float32 or find out what broke it")

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// What a broken safetensors file is refused with; most of these pass the reference implementation.
-@Suite struct ForeignBrokenSafetensorsTests {
+@Suite struct BrokenSafetensorsTests {
     struct Case: CustomTestStringConvertible, Sendable {
         var testDescription: String
         var header: String
@@ -102,14 +102,14 @@ import Testing
 
     @Test(arguments: cases)
     func isRefused(_ broken: Case) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("model.safetensors")
             var file = withUnsafeBytes(of: UInt64(broken.header.utf8.count).littleEndian) { Data($0) }
             file.append(Data(broken.header.utf8))
             file.append(Data(count: broken.dataByteCount))
             try file.write(to: url)
             #expect(
-                ForeignFixtures.message { try ForeignModel.open(path: url.path) } == "\(url.path): \(broken.message)")
+                ModelFixtures.message { try ModelImport.open(path: url.path) } == "\(url.path): \(broken.message)")
         }
     }
 
@@ -121,7 +121,7 @@ import Testing
         ("a\\u202e", "tensor 'a\\u{202e}': a tensor name must not contain invisible characters"),
     ])
     func nameThatNoCheckpointHasIsRefused(name: String, message: String) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let header = "{\"\(name)\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"
             var file = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Data($0) }
             file.append(Data(header.utf8))
@@ -129,7 +129,7 @@ import Testing
             try file.write(to: folder.appendingPathComponent("model.safetensors"))
             try Data("{\"model_type\":\"llama\"}".utf8).write(to: folder.appendingPathComponent("config.json"))
             #expect(
-                ForeignFixtures.message { try ForeignModel.open(path: folder.path) }
+                ModelFixtures.message { try ModelImport.open(path: folder.path) }
                     == "\(folder.path): \(message)")
         }
     }
@@ -147,10 +147,10 @@ import Testing
         ),
     ])
     func lengthThatCannotBeIsRefused(content: Data, message: String) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("model.safetensors")
             try content.write(to: url)
-            #expect(ForeignFixtures.message { try ForeignModel.open(path: url.path) } == "\(url.path): \(message)")
+            #expect(ModelFixtures.message { try ModelImport.open(path: url.path) } == "\(url.path): \(message)")
         }
     }
 
@@ -183,50 +183,50 @@ import Testing
         ),
     ])
     func folderWithABrokenTextIsRefused(name: String, content: String?, message: String) throws {
-        try ForeignFixtures.withTemporaryFolder { parent in
+        try ModelFixtures.withTemporaryFolder { parent in
             let folder = parent.appendingPathComponent("model")
             try FileManager.default.copyItem(
-                at: ForeignFixtures.folder.appendingPathComponent("llama-tied-bf16"), to: folder)
+                at: ModelFixtures.folder.appendingPathComponent("llama-tied-bf16"), to: folder)
             let file = folder.appendingPathComponent(name)
             try FileManager.default.removeItem(at: file)
             if let content { try Data(content.utf8).write(to: file) }
             let wanted = folder.path + (message.hasPrefix("/:") ? String(message.dropFirst()) : message)
-            #expect(ForeignFixtures.message { try ForeignModel.open(path: folder.path) } == wanted)
+            #expect(ModelFixtures.message { try ModelImport.open(path: folder.path) } == wanted)
         }
     }
 
     @Test func pickleIsNeverRead() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let refusal =
                 ": PyTorch pickle files can run code and are never read; save the model as safetensors first "
                 + "(transformers: save_pretrained(folder, safe_serialization=True))"
             let bin = folder.appendingPathComponent("pytorch_model.bin")
             try Data([0x50, 0x4B, 0x03, 0x04, 0, 0]).write(to: bin)
-            #expect(ForeignFixtures.message { try ForeignModel.open(path: bin.path) } == bin.path + refusal)
-            #expect(ForeignFixtures.message { try ForeignModel.open(path: folder.path) } == bin.path + refusal)
+            #expect(ModelFixtures.message { try ModelImport.open(path: bin.path) } == bin.path + refusal)
+            #expect(ModelFixtures.message { try ModelImport.open(path: folder.path) } == bin.path + refusal)
             let disguised = folder.appendingPathComponent("weights.data")
             try Data([0x80, 2, 0x7D, 0x71]).write(to: disguised)
-            #expect(ForeignFixtures.message { try ForeignModel.open(path: disguised.path) } == disguised.path + refusal)
+            #expect(ModelFixtures.message { try ModelImport.open(path: disguised.path) } == disguised.path + refusal)
         }
     }
 
     @Test func whatIsNoModelIsSaidToBeNone() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let file = folder.appendingPathComponent("notes.txt")
             try Data("just text".utf8).write(to: file)
             #expect(
-                ForeignFixtures.message { try ForeignModel.open(path: file.path) }
+                ModelFixtures.message { try ModelImport.open(path: file.path) }
                     == "\(file.path): not a model that ckpt reads; give a Hugging Face folder, "
                     + "a .safetensors file or a .gguf file")
             #expect(
-                ForeignFixtures.message { try ForeignModel.open(path: folder.path + "/none") }
+                ModelFixtures.message { try ModelImport.open(path: folder.path + "/none") }
                     == "\(folder.path)/none: cannot read: no such file or directory; check the path")
             mkfifo(folder.appendingPathComponent("pipe").path, 0o600)
             #expect(
-                ForeignFixtures.message { try ForeignModel.open(path: folder.path + "/pipe") }
+                ModelFixtures.message { try ModelImport.open(path: folder.path + "/pipe") }
                     == "\(folder.path)/pipe: cannot read: not a regular file")
             #expect(
-                ForeignFixtures.message { try ForeignModel.open(path: folder.path) }
+                ModelFixtures.message { try ModelImport.open(path: folder.path) }
                     == "\(folder.path): no model.safetensors; give a Hugging Face folder with safetensors weights, "
                     + "or a .gguf file")
         }
@@ -250,19 +250,19 @@ import Testing
         ),
     ])
     func indexThatContradictsTheShardsIsRefused(index: String, message: String) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let header = #"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#
             var shard = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Data($0) }
             shard.append(Data(header.utf8) + Data(count: 1))
             try shard.write(to: folder.appendingPathComponent("one.safetensors"))
             let url = folder.appendingPathComponent("model.safetensors.index.json")
             try Data(index.utf8).write(to: url)
-            #expect(ForeignFixtures.message { try ForeignModel.open(path: folder.path) } == "\(url.path): \(message)")
+            #expect(ModelFixtures.message { try ModelImport.open(path: folder.path) } == "\(url.path): \(message)")
         }
     }
 
     @Test func shardWithATensorThatTheIndexLacksIsRefused() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let header =
                 #"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"x":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#
             var shard = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Data($0) }
@@ -272,11 +272,11 @@ import Testing
             let index = folder.appendingPathComponent("model.safetensors.index.json")
             try Data(#"{"weight_map": {"w": "one.safetensors"}}"#.utf8).write(to: index)
             #expect(
-                ForeignFixtures.message { try ForeignModel.open(path: folder.path) }
+                ModelFixtures.message { try ModelImport.open(path: folder.path) }
                     == "\(file.path): tensor \"x\": the index model.safetensors.index.json does not place it in this shard"
             )
             #expect(
-                ForeignFixtures.message { try ForeignModel.open(path: file.path) }
+                ModelFixtures.message { try ModelImport.open(path: file.path) }
                     == "\(file.path): one shard of a model alone is not supported; give the folder, or its index")
         }
     }

@@ -19,13 +19,13 @@ struct HuggingFaceFolder {
         let source = try weights(weightsPath, &notes)
         let configPath = file("config.json")
         guard let config = try TextFile.text(configPath, maximumByteCount: TextFile.maximumConfigByteCount) else {
-            throw ForeignModelError.missing(
+            throw ModelFormatError.missing(
                 path: path, what: "config.json", remedy: "put the model's config.json beside its weights")
         }
         let configuration = try TextFile.object(Array(config.utf8), path: configPath)
         if let quantization = configuration["quantization_config"], !quantization.isNull {
             let method = quantization["quant_method"]?.string ?? "unknown method"
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: configPath, what: "a quantised model (\(quoted(method)))",
                 remedy: "import the model's bfloat16 or float16 version")
         }
@@ -79,19 +79,19 @@ struct HuggingFaceFolder {
             return try SafetensorsFile(path: file(candidates[0]))
         }
         if candidates.count > 1 {
-            throw ForeignModelError.missing(
+            throw ModelFormatError.missing(
                 path: path, what: "model.safetensors.index.json for \(listed(candidates))",
                 remedy: "give the index, or the one file to import")
         }
         if let pickle = names.first(where: { PickleFile.hasPickleName($0) }) {
-            throw ForeignModelError.pickle(path: file(pickle))
+            throw ModelFormatError.pickle(path: file(pickle))
         }
         if names.contains("adapter_config.json") {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: path, what: "a LoRA adapter",
                 remedy: "merge it into its base model first (peft: merge_and_unload)")
         }
-        throw ForeignModelError.missing(
+        throw ModelFormatError.missing(
             path: path, what: "model.safetensors",
             remedy: "give a Hugging Face folder with safetensors weights, or a .gguf file")
     }
@@ -101,7 +101,7 @@ struct HuggingFaceFolder {
         do {
             return try FileManager.default.contentsOfDirectory(atPath: path).sorted()
         } catch {
-            throw ForeignModelError.cannotRead(path: path, reason: "the folder cannot be listed")
+            throw ModelFormatError.cannotRead(path: path, reason: "the folder cannot be listed")
         }
     }
 
@@ -122,7 +122,7 @@ struct HuggingFaceFolder {
         for entry in value.array ?? [] where entry["name"]?.string == "default" {
             if let text = entry["template"]?.string { return text }
         }
-        throw ForeignModelError.malformed(
+        throw ModelFormatError.malformed(
             path: configPath, place: "chat_template", reason: "is neither a text nor a list with a default template")
     }
 }

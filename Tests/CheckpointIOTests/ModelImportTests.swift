@@ -3,23 +3,23 @@ import Foundation
 import OrderedJSON
 import Testing
 
-@Suite struct ForeignModelTests {
+@Suite struct ModelImportTests {
     @Test(arguments: [
         ("llama-tied-bf16", true, ElementType.bfloat16), ("qwen2-sharded-f32", false, .float32),
         ("qwen3-f16", true, .float16),
     ])
     func folderIsReadAsItIs(name: String, tied: Bool, type: ElementType) throws {
-        let model = try ForeignModel.open(path: ForeignFixtures.path(name))
-        try ForeignFixtures.expect(model.source, equals: try ForeignFixtures.json("\(name)/expected.json"))
+        let model = try ModelImport.open(path: ModelFixtures.path(name))
+        try ModelFixtures.expect(model.source, equals: try ModelFixtures.json("\(name)/expected.json"))
         #expect(model.source.tensors.allSatisfy { $0.elementType == type })
         #expect(model.metadata.tiedTensors == (tied ? ["lm_head.weight": "model.embed_tokens.weight"] : [:]))
-        let config = try String(contentsOfFile: ForeignFixtures.path("\(name)/config.json"), encoding: .utf8)
+        let config = try String(contentsOfFile: ModelFixtures.path("\(name)/config.json"), encoding: .utf8)
         #expect(model.metadata.config == config)
-        let template = try String(contentsOfFile: ForeignFixtures.path("\(name)/chat_template.jinja"), encoding: .utf8)
+        let template = try String(contentsOfFile: ModelFixtures.path("\(name)/chat_template.jinja"), encoding: .utf8)
         #expect(model.metadata.chatTemplate == template)
         #expect(model.metadata.generationConfig != nil)
         let tokenizer = try #require(model.metadata.tokenizer)
-        let json = try Data(contentsOf: URL(fileURLWithPath: ForeignFixtures.path("\(name)/tokenizer.json")))
+        let json = try Data(contentsOf: URL(fileURLWithPath: ModelFixtures.path("\(name)/tokenizer.json")))
         #expect(tokenizer.json == [UInt8](json))
         #expect(tokenizer.addedTokens.map(\.content) == ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool>"])
         #expect(tokenizer.addedTokens.map(\.special) == [true, true, true, false])
@@ -28,15 +28,15 @@ import Testing
 
     @Test(arguments: ["qwen2-sharded-f32/model.safetensors.index.json", "llama-tied-bf16/model.safetensors"])
     func fileOfAFolderOpensTheModel(path: String) throws {
-        let model = try ForeignModel.open(path: ForeignFixtures.path(path))
+        let model = try ModelImport.open(path: ModelFixtures.path(path))
         #expect(model.metadata.tokenizer != nil)
         #expect(!model.source.tensors.isEmpty)
     }
 
     @Test(arguments: ["llama-quantised", "qwen2-f16", "qwen3-bf16"])
     func ggufGivesTheValuesOfTheGGUFPackage(name: String) throws {
-        let model = try ForeignModel.open(path: ForeignFixtures.path(name + ".gguf"))
-        try ForeignFixtures.expect(model.source, equals: try ForeignFixtures.json(name + ".expected.json"))
+        let model = try ModelImport.open(path: ModelFixtures.path(name + ".gguf"))
+        try ModelFixtures.expect(model.source, equals: try ModelFixtures.json(name + ".expected.json"))
     }
 
     @Test(arguments: [
@@ -44,8 +44,8 @@ import Testing
         ("qwen3-bf16.gguf", "qwen3-f16"),
     ])
     func ggufConfigurationSaysWhatTheOriginalDoes(name: String, original: String) throws {
-        let made = try ForeignModel.open(path: ForeignFixtures.path(name)).metadata
-        let folder = try ForeignModel.open(path: ForeignFixtures.path(original)).metadata
+        let made = try ModelImport.open(path: ModelFixtures.path(name)).metadata
+        let folder = try ModelImport.open(path: ModelFixtures.path(original)).metadata
         let (config, wanted) = (try JSON.parse(made.config), try JSON.parse(folder.config))
         for key in [
             "architectures", "model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size",
@@ -66,8 +66,8 @@ import Testing
     @Test(arguments: [("llama-quantised.gguf", "llama-tied-bf16"), ("qwen2-f16.gguf", "qwen2-sharded-f32")])
     func ggufTokenizerIsTheOriginal(name: String, original: String) throws {
         let made = try JSON.parse(
-            try #require(try ForeignModel.open(path: ForeignFixtures.path(name)).metadata.tokenizer).json)
-        let wanted = try ForeignFixtures.json(original + "/tokenizer.json")
+            try #require(try ModelImport.open(path: ModelFixtures.path(name)).metadata.tokenizer).json)
+        let wanted = try ModelFixtures.json(original + "/tokenizer.json")
         #expect(made["added_tokens"] == wanted["added_tokens"])
         #expect(made["normalizer"] == wanted["normalizer"])
         #expect(made["pre_tokenizer"] == wanted["pre_tokenizer"])
@@ -80,7 +80,7 @@ import Testing
 
     @Test(arguments: GGUFTensorType.allCases.filter { $0.blockElementCount > 1 })
     func blocksDecodeToTheSameBits(type: GGUFTensorType) throws {
-        let data = try [UInt8](Data(contentsOf: URL(fileURLWithPath: ForeignFixtures.path("blocks-\(type.name).bin"))))
+        let data = try [UInt8](Data(contentsOf: URL(fileURLWithPath: ModelFixtures.path("blocks-\(type.name).bin"))))
         let valueCount = 8 * type.blockElementCount
         let stored = 8 * type.blockByteCount
         try #require(data.count == stored + 4 * valueCount)

@@ -1,6 +1,6 @@
 /// Decodes the frames that `EntropyFrame` makes of weights, whose leading byte planes are stored as they are: they go from
 /// the file's bytes straight to their place, and only the last plane through zstd.
-enum PlaneFrame {
+enum EntropyFrameDecoder {
     private static let blockSize = 128 << 10
     private static let blockHeaderSize = 3
     private static let checksumSize = 4

@@ -15,11 +15,11 @@ struct GGUFTokenizerKeys {
         let path = "/tokenizer/json"
         let parsed = try TextFile.object(tokenizer.json, path: path)
         guard let model = parsed["model"], model["type"]?.string ?? "BPE" == "BPE", model["vocab"]?.object != nil else {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: path, what: "a tokenizer other than BPE", remedy: "export it as a Hugging Face folder")
         }
         guard let name = GGUFPreTokenizer.name(of: parsed["pre_tokenizer"]) else {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: path, what: "this pre_tokenizer in a GGUF file", remedy: "export it as a Hugging Face folder")
         }
         preTokenizer = name
@@ -27,7 +27,7 @@ struct GGUFTokenizerKeys {
         var kinds = [Int32](repeating: 5, count: rows)
         func set(_ token: String, _ id: Int?, _ kind: Int32) throws {
             guard let id, tokens.indices.contains(id) else {
-                throw ForeignModelError.malformed(
+                throw ModelFormatError.malformed(
                     path: path, place: "token \(quoted(token))", reason: "has no row among the embedding's \(rows)")
             }
             tokens[id] = token
@@ -42,7 +42,7 @@ struct GGUFTokenizerKeys {
         merges = try (model["merges"]?.array ?? []).enumerated().map { index, merge in
             if let text = merge.string { return text }
             guard let pair = merge.array?.compactMap(\.string), pair.count == 2, !pair.joined().contains(" ") else {
-                throw ForeignModelError.malformed(path: path, place: "merges[\(index)]", reason: "is no pair of tokens")
+                throw ModelFormatError.malformed(path: path, place: "merges[\(index)]", reason: "is no pair of tokens")
             }
             return pair.joined(separator: " ")
         }

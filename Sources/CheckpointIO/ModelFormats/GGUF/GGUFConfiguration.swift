@@ -18,18 +18,18 @@ struct GGUFConfiguration {
         _ keys: GGUFMetadata, tensors: [GGUFTensorInfo], ropeFrequencies: [Float]?, elementType: ElementType
     ) throws {
         guard let family = Self.families.first(where: { $0.architecture == keys.architecture }) else {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: keys.path, what: "architecture \(quoted(keys.architecture))",
                 remedy: "ckpt reads \(Self.families.map(\.architecture).joined(separator: ", "))")
         }
         if let experts = try keys.integer(keys.own("expert_count")), experts > 0 {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: keys.path, what: "a mixture of experts", remedy: "ckpt reads dense models")
         }
         let names = Set(tensors.map(\.name))
         guard let embedding = tensors.first(where: { $0.name == "token_embd.weight" }), embedding.shape.count == 2
         else {
-            throw ForeignModelError.missing(
+            throw ModelFormatError.missing(
                 path: keys.path, what: "matrix \"token_embd.weight\"", remedy: "ckpt reads whole decoders")
         }
         let hidden = try keys.required(keys.own("embedding_length"))
@@ -37,12 +37,12 @@ struct GGUFConfiguration {
         let keyValueHeads = try keys.size(keys.own("attention.head_count_kv")) ?? heads
         let head = try keys.size(keys.own("attention.key_length")) ?? max(1, hidden / heads)
         if let rotated = try keys.integer(keys.own("rope.dimension_count")), rotated != head {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: keys.path, what: "a rotation of \(rotated) of \(head) dimensions a head",
                 remedy: "ckpt reads models that rotate whole heads")
         }
         guard head % 2 == 0, head <= 1 << 16 else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: keys.path, place: "key \(quoted(keys.own("attention.key_length")))",
                 reason: "a head of \(head) dimensions cannot be rotated in pairs")
         }
@@ -132,7 +132,7 @@ enum GGUFRopeScaling {
             }
             return .object(scaling)
         default:
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: keys.path, what: "RoPE scaling \(quoted(type ?? ""))",
                 remedy: "ckpt reads linear, yarn and llama3")
         }
@@ -151,7 +151,7 @@ enum GGUFRopeScaling {
         guard factor.isFinite, factor >= 1, divisors.count == expected.count,
             zip(divisors, expected).allSatisfy({ abs($0 - $1) <= 1e-4 * $1 })
         else {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: path, what: "tensor \"rope_freqs.weight\" with divisors other than llama3's",
                 remedy: "import the model's Hugging Face folder")
         }

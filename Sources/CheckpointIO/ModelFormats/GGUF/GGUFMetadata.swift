@@ -7,11 +7,11 @@ struct GGUFMetadata {
     /// The prefix of the architecture's own keys.
     let architecture: String
 
-    private func wrong(_ key: String, _ value: GGUFValue, _ wanted: String) -> ForeignModelError {
+    private func wrong(_ key: String, _ value: GGUFValue, _ wanted: String) -> ModelFormatError {
         .malformed(path: path, place: "key \(quoted(key))", reason: "is \(value.kindName), not \(wanted)")
     }
 
-    func missing(_ key: String) -> ForeignModelError {
+    func missing(_ key: String) -> ModelFormatError {
         .missing(path: path, what: "key \(quoted(key))", remedy: "make the file again with a current llama.cpp")
     }
 
@@ -32,7 +32,7 @@ struct GGUFMetadata {
     func size(_ key: String, maximum: Int = 1 << 31) throws -> Int? {
         guard let value = try integer(key) else { return nil }
         guard value >= 1, value <= maximum else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: path, place: "key \(quoted(key))", reason: "\(value) is not between 1 and \(maximum)")
         }
         return value
@@ -58,7 +58,7 @@ struct GGUFMetadata {
         case let value?: throw wrong(key, value, "a number")
         }
         guard result.value.isFinite else {
-            throw ForeignModelError.malformed(path: path, place: "key \(quoted(key))", reason: "is not finite")
+            throw ModelFormatError.malformed(path: path, place: "key \(quoted(key))", reason: "is not finite")
         }
         return result
     }
@@ -75,7 +75,7 @@ struct GGUFMetadata {
         switch values[key] {
         case nil: nil
         case .string(let value) where value.utf8.contains(0):
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: path, place: "key \(quoted(key))", reason: "has a NUL character")
         case .string(let value): value
         case let value?: throw wrong(key, value, "a string")

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// What a broken or foreign GGUF file is refused with.
-@Suite struct ForeignBrokenGGUFTests {
+@Suite struct BrokenGGUFTests {
     /// A GGUF file put together by hand, right unless told otherwise.
     struct File: Sendable {
         var version: UInt32 = 3
@@ -205,33 +205,33 @@ import Testing
     ]
 
     @Test func theFileBeforeAnyChangeIsRight() throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("good.gguf")
             try File.good.content.write(to: url)
-            #expect(ForeignFixtures.message { try ForeignModel.open(path: url.path) } == nil)
+            #expect(ModelFixtures.message { try ModelImport.open(path: url.path) } == nil)
         }
     }
 
     @Test(arguments: cases)
     func isRefused(_ broken: Case) throws {
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("broken.gguf")
             var file = File.good
             broken.change(&file)
             try file.content.write(to: url)
             #expect(
-                ForeignFixtures.message { try ForeignModel.open(path: url.path) } == "\(url.path): \(broken.message)")
+                ModelFixtures.message { try ModelImport.open(path: url.path) } == "\(url.path): \(broken.message)")
         }
     }
 
     /// Whatever is cut off the end, the answer is an error, and never a crash.
     @Test func everyTruncationIsRefused() throws {
         let content = File.good.content
-        try ForeignFixtures.withTemporaryFolder { folder in
+        try ModelFixtures.withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("cut.gguf")
             for count in 0..<content.count {
                 try content.prefix(count).write(to: url)
-                #expect(ForeignFixtures.message { try ForeignModel.open(path: url.path) } != nil, "\(count) bytes")
+                #expect(ModelFixtures.message { try ModelImport.open(path: url.path) } != nil, "\(count) bytes")
             }
         }
     }

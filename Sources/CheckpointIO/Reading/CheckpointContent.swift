@@ -183,7 +183,7 @@ private struct CheckpointScan {
     func metadata() throws -> CheckpointMetadata {
         guard groups.contains("/weights") else { throw damaged("/", "has no group weights") }
         let kind = try text("/@kind")
-        guard let kind = CheckpointMetadata.Kind(rawValue: kind) else {
+        guard let kind = CheckpointKind(rawValue: kind) else {
             throw unsupported("/", "is a checkpoint of kind \(kind)")
         }
         return CheckpointMetadata(

@@ -2,15 +2,15 @@ import Foundation
 import OrderedJSON
 
 /// Opens models that other programs wrote.
-public enum ForeignModel {
+public enum ModelImport {
     /// Opens a Hugging Face folder, a safetensors file or index, or a GGUF file; nothing but headers and the small
     /// text files is read yet. What it is, is told by content; a name's suffix only helps to say what is wrong.
     ///
-    /// - Throws: `ForeignModelError` with file, place and remedy.
+    /// - Throws: `ModelFormatError` with file, place and remedy.
     public static func open(path: String) throws -> ImportedModel {
         var status = stat()
         guard stat(path, &status) == 0 else {
-            throw ForeignModelError.cannotRead(path: path, reason: systemError())
+            throw ModelFormatError.cannotRead(path: path, reason: systemError())
         }
         let model: ImportedModel
         if status.st_mode & S_IFMT == S_IFDIR {
@@ -40,23 +40,23 @@ public enum ForeignModel {
         let directory = HuggingFaceFolder(path: folder.isEmpty ? "." : folder)
         if start.starts(with: Array("GGUF".utf8)) { return try GGUFModel.open(file) }
         if PickleFile.startsLikePickle(start) || PickleFile.hasPickleName(name) {
-            throw ForeignModelError.pickle(path: path)
+            throw ModelFormatError.pickle(path: path)
         }
         if name.hasSuffix(".safetensors.index.json") { return try directory.open() }
         // Eight bytes of length, then the header's brace; with the suffix, whatever is wrong is worth a precise answer.
         guard start.count == 9 && start[8] == UInt8(ascii: "{") || name.hasSuffix(".safetensors") else {
             if name.hasSuffix(".gguf") {
-                throw ForeignModelError.malformed(
+                throw ModelFormatError.malformed(
                     path: path, place: "start of the file", reason: "does not begin with GGUF")
             }
-            throw ForeignModelError.unrecognised(path: path)
+            throw ModelFormatError.unrecognised(path: path)
         }
         let index = (directory.path as NSString).appendingPathComponent("model.safetensors.index.json")
         if access(index, F_OK) == 0, name != "model.safetensors",
             let map = try TextFile.json(index, maximumByteCount: TextFile.maximumIndexByteCount)["weight_map"]?.object,
             map.contains(where: { $0.value.string == name })
         {
-            throw ForeignModelError.unsupported(
+            throw ModelFormatError.unsupported(
                 path: path, what: "one shard of a model alone", remedy: "give the folder, or its index")
         }
         return try directory.open(weightsPath: path)
@@ -69,7 +69,7 @@ public enum ForeignModel {
                 model.source.tensors.map { TensorToWrite(description: $0, content: .bytes { _, _ in }) },
                 tied: model.metadata.tiedTensors)
         } catch CheckpointError.invalid(let name, let problem) {
-            throw ForeignModelError.malformed(path: path, place: name.onOneLine(limit: 120), reason: problem)
+            throw ModelFormatError.malformed(path: path, place: name.onOneLine(limit: 120), reason: problem)
         }
     }
 
@@ -80,7 +80,7 @@ public enum ForeignModel {
         else { return }
         let count = TokenizerRecord.tokenCount(try TextFile.object(tokenizer.json, path: path))
         guard count <= rows else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: path, place: "tokenizer",
                 reason: "has token ids up to \(count - 1), but \(TiedHead.embedding) has \(rows) rows")
         }

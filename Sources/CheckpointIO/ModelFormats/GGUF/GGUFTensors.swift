@@ -21,12 +21,12 @@ final class GGUFTensors: TensorSource {
 
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
         guard let tensor = byName[name] else {
-            throw ForeignModelError.missing(
+            throw ModelFormatError.missing(
                 path: file.path, what: "tensor \(quoted(name))", remedy: "ckpt inspect lists the tensors")
         }
         guard range.lowerBound >= 0, range.upperBound <= tensor.description.byteCount, range.count == destination.count
         else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: file.path, place: "tensor \(quoted(name))", reason: "bytes \(range) are outside the tensor")
         }
         guard let order = tensor.rowOrder else {

@@ -1,7 +1,7 @@
 """Makes the fixtures of the foreign formats: tiny models as transformers saves them, the same as GGUF files, and blocks of
 every quantised type with the values the gguf package gives them.
 
-    python make_foreign.py            writes into ./foreign, with the versions of the peers in versions.json
+    python make_models.py            writes into ./models, with the versions of the peers in versions.json
 
 Everything is random from a fixed seed; nothing is downloaded.
 """
@@ -21,7 +21,7 @@ import transformers
 from gguf import GGMLQuantizationType as Q
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-ROOT = pathlib.Path(__file__).parent / "foreign"
+ROOT = pathlib.Path(__file__).parent / "models"
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
