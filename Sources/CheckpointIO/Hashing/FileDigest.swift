@@ -1,11 +1,11 @@
 import Foundation
 
-/// Names the content of a file that is no checkpoint, such as training data.
-public enum FileDigest {
-    /// SHA-256 of the file's bytes, 64 lower-case hexadecimal digits. Reads a piece at a time.
+/// Digests of files that are not checkpoints, such as training data.
+package enum FileDigest {
+    /// The SHA-256 of a file's bytes as 64 lower-case hexadecimal digits.
     ///
-    /// - Throws: `CheckpointError.system` where the file cannot be read.
-    public static func sha256(path: String) throws -> String {
+    /// - Throws: `CheckpointError.system` if the file cannot be read.
+    package static func sha256(path: String) throws -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw CheckpointError.system(path: path, operation: "open", code: errno) }
         defer { close(descriptor) }

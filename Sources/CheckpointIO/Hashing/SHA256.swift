@@ -3,20 +3,20 @@ import SHA256Blocks
 
 /// SHA-256 (FIPS 180-4).
 ///
-/// Where the processor has instructions for it, by a state of our own, which two messages can share the processor with;
-/// elsewhere by libcrypto.
+/// On processors with SHA instructions this is our own implementation, which can hash two messages at once; on others
+/// it is libcrypto's.
 struct SHA256: ~Copyable {
     private static let blockSize = 64
     private static let hasExtensions = ckpt_has_sha_extensions() != 0
 
-    /// nil where the processor's instructions are used.
+    /// libcrypto's state; nil if the processor's instructions are used.
     private let context: OpaquePointer?
-    /// Section 5.3.3.
+    /// The initial hash value of section 5.3.3.
     private var state: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) = (
         0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19
     )
     private var byteCount = 0
-    /// The first `byteCount % blockSize` are those that do not yet fill a block.
+    /// The first `byteCount % blockSize` bytes are those that do not fill a block yet.
     private var pending = [UInt8](repeating: 0, count: blockSize)
 
     init() {
@@ -39,7 +39,7 @@ struct SHA256: ~Copyable {
         }
         let rest = fillPending(bytes)
         let blocks = rest.count / Self.blockSize
-        if blocks > 0 { withState { ckpt_sha256_blocks($0, rest.baseAddress!, blocks) } }
+        if blocks > 0, let start = rest.baseAddress { withState { ckpt_sha256_blocks($0, start, blocks) } }
         byteCount += blocks * Self.blockSize
         hold(UnsafeRawBufferPointer(rebasing: rest[(blocks * Self.blockSize)...]))
     }
@@ -49,7 +49,7 @@ struct SHA256: ~Copyable {
         text.withUTF8 { update(UnsafeRawBufferPointer($0)) }
     }
 
-    /// Hashes further bytes of two messages in little more than the time of the longer.
+    /// Hashes further bytes of two messages in little more than the time of the longer one.
     static func update(
         _ first: inout SHA256, _ firstBytes: UnsafeRawBufferPointer, _ second: inout SHA256,
         _ secondBytes: UnsafeRawBufferPointer
@@ -60,11 +60,9 @@ struct SHA256: ~Copyable {
         }
         let (a, b) = (first.fillPending(firstBytes), second.fillPending(secondBytes))
         let blocks = min(a.count, b.count) / blockSize
-        if blocks > 0 {
+        if blocks > 0, let firstStart = a.baseAddress, let secondStart = b.baseAddress {
             first.withState { left in
-                second.withState { right in
-                    ckpt_sha256_blocks_of_two(left, a.baseAddress!, right, b.baseAddress!, blocks)
-                }
+                second.withState { ckpt_sha256_blocks_of_two(left, firstStart, $0, secondStart, blocks) }
             }
         }
         first.byteCount += blocks * blockSize
@@ -81,7 +79,7 @@ struct SHA256: ~Copyable {
             EVP_DigestFinal_ex(context, &digest, &count)
             return hexadecimal(digest)
         }
-        // A one, zeros, and the count of bits in the last eight bytes of a block (section 5.1.1).
+        // Padding (section 5.1.1): a one bit, zeros, and the number of bits in the last eight bytes of a block.
         let bitCount = UInt64(byteCount) * 8
         let zeros = (2 * Self.blockSize - 9 - byteCount % Self.blockSize) % Self.blockSize
         let end =
@@ -96,8 +94,7 @@ struct SHA256: ~Copyable {
         return hexadecimal(digest)
     }
 
-    /// Completes a block that is begun, as far as the bytes go.
-    /// - Returns: the bytes left; where there are some, no block is begun.
+    /// Fills up the partial block, and returns the bytes that are left.
     private mutating func fillPending(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         let held = byteCount % Self.blockSize
         guard held > 0 else { return bytes }
@@ -110,13 +107,15 @@ struct SHA256: ~Copyable {
         return UnsafeRawBufferPointer(rebasing: bytes[count...])
     }
 
-    /// Adds bytes that fit into the block that is begun.
+    /// Adds bytes that fit into the partial block.
     private mutating func hold(_ bytes: UnsafeRawBufferPointer) {
         for (index, byte) in bytes.enumerated() { pending[byteCount % Self.blockSize + index] = byte }
         byteCount += bytes.count
     }
 
     private mutating func withState(_ body: (UnsafeMutablePointer<UInt32>) -> Void) {
+        // The state is never empty.
+        // swift-format-ignore: NeverForceUnwrap
         withUnsafeMutableBytes(of: &state) { body($0.assumingMemoryBound(to: UInt32.self).baseAddress!) }
     }
 }

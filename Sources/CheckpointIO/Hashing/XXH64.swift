@@ -1,11 +1,11 @@
-/// The 64-bit xxHash with seed 0, of which a zstd frame carries the low half as its checksum (RFC 8878, section 3.1.1).
+/// The 64-bit xxHash with seed 0; its low half is the checksum of a zstd frame (RFC 8878, section 3.1.1).
 struct XXH64 {
     private static let prime1: UInt64 = 0x9E37_79B1_85EB_CA87
     private static let prime2: UInt64 = 0xC2B2_AE3D_27D4_EB4F
     private static let prime3: UInt64 = 0x1656_67B1_9E37_79F9
     private static let prime4: UInt64 = 0x85EB_CA77_C2B2_AE63
     private static let prime5: UInt64 = 0x27D4_EB2F_1656_67C5
-    /// Bytes that are taken at a time.
+    /// Bytes per round.
     private static let stripe = 32
 
     private var a = prime1 &+ prime2
@@ -13,7 +13,7 @@ struct XXH64 {
     private var c: UInt64 = 0
     private var d = 0 &- prime1
     private var byteCount = 0
-    /// The first `byteCount % stripe` bytes are those that do not yet fill a stripe.
+    /// The first `byteCount % stripe` bytes are those that do not fill a stripe yet.
     private var pending: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
     /// Hashes further bytes.
@@ -68,7 +68,7 @@ struct XXH64 {
     }
 
     private mutating func takeStripes(_ bytes: UnsafeRawBufferPointer) {
-        // In registers rather than in the structure.
+        // Local copies stay in registers.
         var (a, b, c, d) = (a, b, c, d)
         var position = 0
         while position &+ Self.stripe <= bytes.count {

@@ -86,3 +86,19 @@ public enum ModelImport {
         }
     }
 }
+
+/// A model found in another program's format, opened but not yet read.
+public struct ImportedModel: Sendable {
+    /// Configuration, tokenizer, template and ties as a checkpoint keeps them.
+    public var metadata: CheckpointMetadata
+    /// The tensors under their Hugging Face names, tied ones once.
+    public var source: any TensorSource
+    /// What a person should know about this import, a line each.
+    public var notes: [String]
+
+    public init(metadata: CheckpointMetadata, source: any TensorSource, notes: [String]) {
+        self.metadata = metadata
+        self.source = source
+        self.notes = notes
+    }
+}
