@@ -1,29 +1,27 @@
 import OrderedJSON
 
-/// Why a model in another program's format cannot be read or written.
-///
-/// Names that come from a file are shown shortened and with control characters escaped.
+/// Why a model in another program's format cannot be read or written; `description` is one line.
 public enum ModelFormatError: Error, Equatable, CustomStringConvertible {
-    /// The operating system refused to open, read or list it.
+    /// The operating system refused to open, read or list a file or folder.
     case cannotRead(path: String, reason: String)
-    /// The operating system refused to write it.
+    /// The operating system refused to write a file or folder.
     case cannotWrite(path: String, reason: String)
-    /// Neither a folder with weights, a safetensors file nor a GGUF file.
+    /// The input is neither a folder with weights, nor a safetensors file, nor a GGUF file.
     case unrecognised(path: String)
-    /// PyTorch's pickled weights, which run code when they are loaded.
+    /// The input consists of PyTorch's pickled weights, which can run code when loaded.
     case pickle(path: String)
-    /// The file ends before what it announces.
+    /// The file ends before the end of the data that it declares.
     case truncated(path: String, place: String, needed: Int, available: Int)
-    /// The file breaks its own format at that place.
+    /// The file violates its format.
     case malformed(path: String, place: String, reason: String)
-    /// Well formed, but nothing `ckpt` works with.
+    /// The file is well-formed but has a feature that is not supported.
     case unsupported(path: String, what: String, remedy: String)
-    /// A file or field that must be there is not.
+    /// A required file or field is missing.
     case missing(path: String, what: String, remedy: String)
-    /// The output is already there.
+    /// The output already exists.
     case exists(path: String, remedy: String)
 
-    /// One line, whatever the path holds.
+    /// The error in one line; names from files are shortened, and control characters escaped.
     public var description: String { text.onOneLine(limit: 4000) }
 
     private var text: String {
@@ -47,10 +45,10 @@ public enum ModelFormatError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// A name from a file as an error message shows it: quoted, at most 80 characters, nothing that moves a terminal.
+/// A name from a file for an error message: quoted, at most 80 characters, control characters escaped.
 func quoted(_ name: String) -> String { "\"\(name.onOneLine(limit: 80))\"" }
 
-/// A list of names for an error message: the first three, and how many more there are.
+/// A list of names for an error message: the first three, and the number of the others.
 func listed(_ names: some Collection<String>) -> String {
     let shown = names.prefix(3).map(quoted).joined(separator: ", ")
     return names.count > 3 ? shown + " and \(names.count - 3) more" : shown

@@ -1,12 +1,14 @@
 import Foundation
 import OrderedJSON
 
-/// Opens models that other programs wrote.
+/// Opens models in the formats of other programs.
 public enum ModelImport {
-    /// Opens a Hugging Face folder, a safetensors file or index, or a GGUF file; nothing but headers and the small
-    /// text files is read yet. What it is, is told by content; a name's suffix only helps to say what is wrong.
+    /// Opens a Hugging Face folder, a safetensors file or index, or a GGUF file.
     ///
-    /// - Throws: `ModelFormatError` with file, place and remedy.
+    /// Only headers and the small text files are read. The format is detected by content; a file name's suffix only
+    /// makes errors more precise.
+    ///
+    /// - Throws: `ModelFormatError`.
     public static func open(path: String) throws -> ImportedModel {
         var status = stat()
         guard stat(path, &status) == 0 else {
@@ -43,7 +45,8 @@ public enum ModelImport {
             throw ModelFormatError.pickle(path: path)
         }
         if name.hasSuffix(".safetensors.index.json") { return try directory.open() }
-        // Eight bytes of length, then the header's brace; with the suffix, whatever is wrong is worth a precise answer.
+        // A safetensors file has eight bytes of length, then the header's brace. A file with the suffix is parsed
+        // anyway, for a precise error.
         guard start.count == 9 && start[8] == UInt8(ascii: "{") || name.hasSuffix(".safetensors") else {
             if name.hasSuffix(".gguf") {
                 throw ModelFormatError.malformed(
@@ -62,7 +65,7 @@ public enum ModelImport {
         return try directory.open(weightsPath: path)
     }
 
-    /// Refuses names that no checkpoint can hold while it is still known which file they come from.
+    /// Refuses tensor names that a checkpoint cannot have.
     private static func checkNames(_ model: ImportedModel, path: String) throws {
         do {
             try TensorNames.check(
@@ -73,7 +76,7 @@ public enum ModelImport {
         }
     }
 
-    /// Refuses a tokenizer whose tokens have no rows in the embedding: such a model would fail only when it meets one.
+    /// Refuses a tokenizer with tokens that have no row in the embedding, which would fail only in use.
     private static func checkVocabulary(_ model: ImportedModel, path: String) throws {
         guard let tokenizer = model.metadata.tokenizer,
             let rows = model.source.tensors.first(where: { $0.name == TiedHead.embedding })?.shape.first
@@ -87,13 +90,13 @@ public enum ModelImport {
     }
 }
 
-/// A model found in another program's format, opened but not yet read.
+/// A model in another program's format; the tensors are not read yet.
 public struct ImportedModel: Sendable {
-    /// Configuration, tokenizer, template and ties as a checkpoint keeps them.
+    /// Configuration, tokenizer, chat template and ties, as for a checkpoint.
     public var metadata: CheckpointMetadata
-    /// The tensors under their Hugging Face names, tied ones once.
+    /// The tensors under their Hugging Face names, without tied ones.
     public var source: any TensorSource
-    /// What a person should know about this import, a line each.
+    /// Remarks about this import for the user, one line each.
     public var notes: [String]
 
     public init(metadata: CheckpointMetadata, source: any TensorSource, notes: [String]) {

@@ -1,23 +1,23 @@
-/// Orders tensors as a forward pass meets them: the embedding, layers by number, the last norm, the head.
+/// Orders tensors as a forward pass uses them: the embedding, the layers by number, the last norm, the head.
 struct ModelOrder: Comparable {
-    /// Numbers sort by value, before any text.
-    private struct Part: Comparable {
+    /// A component of a name; numbers sort by value and before texts.
+    private struct NameComponent: Comparable {
         var number: Int
         var text: String
 
-        static func < (left: Part, right: Part) -> Bool {
+        static func < (left: NameComponent, right: NameComponent) -> Bool {
             (left.number, left.text) < (right.number, right.text)
         }
     }
 
-    private let place: Int
-    private let parts: [Part]
+    private let section: Int
+    private let components: [NameComponent]
 
     init(_ name: String) {
-        let firsts = ["model.embed_tokens.", "model.layers.", "model.norm.", "lm_head."]
-        place = firsts.firstIndex { name.hasPrefix($0) } ?? 1
-        parts = name.split(separator: ".").map { part in
-            if let number = Int(part) { Part(number: number, text: "") } else { Part(number: .max, text: String(part)) }
+        let sections = ["model.embed_tokens.", "model.layers.", "model.norm.", "lm_head."]
+        section = sections.firstIndex { name.hasPrefix($0) } ?? 1
+        components = name.split(separator: ".").map { text in
+            Int(text).map { NameComponent(number: $0, text: "") } ?? NameComponent(number: .max, text: String(text))
         }
     }
 
@@ -26,6 +26,7 @@ struct ModelOrder: Comparable {
     }
 
     static func < (left: ModelOrder, right: ModelOrder) -> Bool {
-        left.place == right.place ? left.parts.lexicographicallyPrecedes(right.parts) : left.place < right.place
+        left.section == right.section
+            ? left.components.lexicographicallyPrecedes(right.components) : left.section < right.section
     }
 }

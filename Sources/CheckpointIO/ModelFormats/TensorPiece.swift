@@ -1,15 +1,15 @@
 import Parallel
 import Synchronization
 
-/// A part of a tensor on its way into a file.
+/// A range of a tensor to be copied to a file.
 struct TensorPiece: Sendable {
     var name: String
-    /// Logical bytes of the tensor.
+    /// Bytes of the tensor.
     var range: Range<Int>
-    /// Where they go in the file.
+    /// The offset of these bytes in the file.
     var offset: Int
 
-    /// Bytes moved at a time: several chunks of a checkpoint, since one that is cut between pieces is decoded twice.
+    /// The size of a piece: several chunks of a checkpoint, since a chunk at a boundary is decoded twice.
     static let byteCount = 8 << 20
 
     static func cut(_ tensor: TensorDescription, offset: Int) -> [TensorPiece] {
@@ -19,8 +19,7 @@ struct TensorPiece: Sendable {
         }
     }
 
-    /// Moves pieces on all cores; `fill` provides the bytes of one.
-    /// - Parameter progress: gets the bytes done so far, from several threads.
+    /// Copies pieces on all cores; `fill` provides the bytes of a piece, `progress` gets the bytes done so far.
     static func copy(
         _ pieces: [TensorPiece], to file: OutputFile, progress: (@Sendable (Int) -> Void)?,
         fill: @escaping @Sendable (TensorPiece, UnsafeMutableRawBufferPointer) throws -> Void
@@ -37,7 +36,7 @@ struct TensorPiece: Sendable {
     }
 }
 
-/// Adds up what several threads have done.
+/// Adds up the progress of several threads.
 final class ProgressCount: Sendable {
     private let done = Atomic<Int>(0)
     private let report: (@Sendable (Int) -> Void)?

@@ -1,13 +1,13 @@
 import Foundation
 import OrderedJSON
 
-/// The text files beside a model's weights, bounded in size and checked before anything is made of them.
+/// Reads the text files of a model, with limits on their size.
 enum TextFile {
     static let maximumConfigByteCount = 16 << 20
     static let maximumIndexByteCount = 64 << 20
     static let maximumTokenizerByteCount = 128 << 20
 
-    /// - Returns: nil where there is no such file.
+    /// The content of a file; nil if there is no such file.
     static func bytes(_ path: String, maximumByteCount: Int) throws -> [UInt8]? {
         guard access(path, F_OK) == 0 else { return nil }
         let file = try RandomAccessFile(path: path)
@@ -19,7 +19,7 @@ enum TextFile {
         return try file.bytes(at: 0, count: file.byteCount, place: "content")
     }
 
-    /// - Returns: nil where there is no such file.
+    /// The UTF-8 text of a file; nil if there is no such file.
     static func text(_ path: String, maximumByteCount: Int) throws -> String? {
         guard let bytes = try bytes(path, maximumByteCount: maximumByteCount) else { return nil }
         guard let text = String(validating: bytes, as: UTF8.self) else {
@@ -31,7 +31,7 @@ enum TextFile {
         return text
     }
 
-    /// A JSON object with its text.
+    /// The JSON object in a file.
     static func json(_ path: String, maximumByteCount: Int) throws -> JSON {
         guard let bytes = try bytes(path, maximumByteCount: maximumByteCount) else {
             throw ModelFormatError.cannotRead(path: path, reason: "no such file or directory")
@@ -39,6 +39,7 @@ enum TextFile {
         return try object(bytes, path: path)
     }
 
+    /// Parses a JSON object; `path` is for errors.
     static func object(_ bytes: [UInt8], path: String) throws -> JSON {
         let value: JSON
         do {

@@ -1,9 +1,9 @@
 import Foundation
 import OrderedJSON
 
-/// The Hugging Face `config.json` that says what a GGUF file's keys say.
+/// A Hugging Face `config.json` made from the keys of a GGUF file.
 struct GGUFConfiguration {
-    /// The families of `llama.cpp` that a checkpoint can hold, with their Hugging Face classes.
+    /// The supported architectures of llama.cpp, with their Hugging Face classes.
     static let families: [(architecture: String, className: String)] = [
         ("llama", "LlamaForCausalLM"), ("qwen2", "Qwen2ForCausalLM"), ("qwen3", "Qwen3ForCausalLM"),
     ]
@@ -11,9 +11,7 @@ struct GGUFConfiguration {
     let json: JSON
     let headDimension: Int
 
-    /// - Parameters:
-    ///   - tensors: as listed in the file, from which sizes and ties are told.
-    ///   - ropeFrequencies: the values of `rope_freqs.weight`, if there is such a tensor.
+    /// Makes the configuration from keys, the list of tensors, and the values of `rope_freqs.weight` if it exists.
     init(
         _ keys: GGUFMetadata, tensors: [GGUFTensorInfo], ropeFrequencies: [Float]?, elementType: ElementType
     ) throws {
@@ -38,7 +36,7 @@ struct GGUFConfiguration {
         let head = try keys.size(keys.own("attention.key_length")) ?? max(1, hidden / heads)
         if let rotated = try keys.integer(keys.own("rope.dimension_count")), rotated != head {
             throw ModelFormatError.unsupported(
-                path: keys.path, what: "a rotation of \(rotated) of \(head) dimensions a head",
+                path: keys.path, what: "a rotation of \(rotated) of \(head) dimensions per head",
                 remedy: "ckpt reads models that rotate whole heads")
         }
         guard head % 2 == 0, head <= 1 << 16 else {
@@ -83,7 +81,7 @@ struct GGUFConfiguration {
         headDimension = head
     }
 
-    /// The tokens at which a text ends: one number, or a list where there are several.
+    /// The tokens that end a text: one number, or a list if there are several.
     static func endTokens(_ keys: GGUFMetadata) throws -> JSON {
         var ids: [Int] = []
         for name in ["eos", "eot", "eom"] {
@@ -92,7 +90,7 @@ struct GGUFConfiguration {
         return ids.count > 1 ? .array(ids.map(JSON.integer)) : ids.first.map(JSON.integer) ?? .null
     }
 
-    /// `generation_config.json`: what starts, ends and pads a text.
+    /// `generation_config.json`: the tokens that start, end and pad a text.
     static func generation(_ keys: GGUFMetadata) throws -> JSON {
         var members = JSONObject()
         if let id = try keys.integer("tokenizer.ggml.bos_token_id") { members["bos_token_id"] = .integer(id) }

@@ -1,4 +1,4 @@
-/// Reads a GGUF header from front to back through a window of the file.
+/// Reads a GGUF header sequentially through a window of the file.
 struct GGUFCursor {
     private let file: RandomAccessFile
     private let limit: Int
@@ -19,8 +19,7 @@ struct GGUFCursor {
         .malformed(path: file.path, place: place, reason: reason)
     }
 
-    /// Makes the next `count` bytes part of the window and moves past them.
-    /// - Returns: where they start in the window.
+    /// Loads the next `count` bytes, moves past them, and returns their offset in the window.
     private mutating func advance(_ count: Int, _ place: String) throws -> Int {
         guard count <= file.byteCount - position else {
             throw ModelFormatError.truncated(
@@ -52,7 +51,7 @@ struct GGUFCursor {
 
     mutating func uint32(_ place: String) throws -> UInt32 { try integer(place, as: UInt32.self) }
 
-    /// A count of things that take at least so many bytes each in the rest of the file.
+    /// Reads a count of items, each of which takes at least `leastBytesEach` bytes in the rest of the file.
     mutating func count(_ place: String, leastBytesEach: Int) throws -> Int {
         let count = try integer(place, as: UInt64.self)
         let available = min(file.byteCount, limit) - position

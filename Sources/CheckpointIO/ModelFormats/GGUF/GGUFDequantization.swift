@@ -1,10 +1,8 @@
-/// The float32 values of ggml's quantised blocks, bit for bit what ggml's reference code and the `gguf` package give.
+/// Decodes ggml's quantised blocks to float32, bit for bit like ggml's reference code and the `gguf` package.
 ///
-/// The layouts are those of ggml's `block_q…` structures; products are taken in their order, and never fused.
+/// The layouts are those of ggml's `block_q…` structures. Products are computed in the same order and never fused.
 package enum GGUFDequantization {
-    /// - Parameters:
-    ///   - blocks: `blockCount` blocks of `type`, which is a quantised one.
-    ///   - output: room for `blockCount * type.blockElementCount` values.
+    /// Decodes `blockCount` blocks of a quantised type to `blockCount * type.blockElementCount` values.
     package static func decode(
         _ type: GGUFTensorType, _ blocks: UnsafeRawPointer, blockCount: Int, into output: UnsafeMutablePointer<Float>
     ) {
@@ -34,7 +32,7 @@ package enum GGUFDequantization {
         UInt32(bytes[0]) | UInt32(bytes[1]) << 8 | UInt32(bytes[2]) << 16 | UInt32(bytes[3]) << 24
     }
 
-    /// Scale, then 16 bytes of which the low halves are elements 0–15 and the high halves 16–31; biased by 8.
+    /// Scale, then 16 bytes whose low nibbles are elements 0–15 and whose high nibbles are elements 16–31; bias 8.
     @inline(__always)
     private static func q40(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
@@ -45,7 +43,7 @@ package enum GGUFDequantization {
         }
     }
 
-    /// Scale and minimum, then halves as in Q4_0, unbiased.
+    /// Scale and minimum, then nibbles as in Q4_0 without bias.
     @inline(__always)
     private static func q41(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
@@ -57,7 +55,7 @@ package enum GGUFDequantization {
         }
     }
 
-    /// Scale, a word with the fifth bits, then halves; biased by 16.
+    /// Scale, a word with the fifth bits, then nibbles; bias 16.
     @inline(__always)
     private static func q50(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
@@ -71,7 +69,7 @@ package enum GGUFDequantization {
         }
     }
 
-    /// Scale and minimum, fifth bits and halves as in Q5_0, unbiased.
+    /// Scale and minimum, then fifth bits and nibbles as in Q5_0 without bias.
     @inline(__always)
     private static func q51(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
@@ -93,7 +91,7 @@ package enum GGUFDequantization {
         for j in 0..<32 { output[j] = Float(Int8(bitPattern: block[2 &+ j])) * scale }
     }
 
-    /// The six-bit scale and minimum of sub-block `j`, 0–7, out of the twelve packed bytes of Q4_K and Q5_K.
+    /// The six-bit scale and minimum of sub-block `j`, 0–7, in the twelve packed bytes of Q4_K and Q5_K.
     @inline(__always)
     private static func scaleAndMinimum(_ packed: UnsafePointer<UInt8>, _ j: Int) -> (scale: Float, minimum: Float) {
         if j < 4 { return (Float(Int32(packed[j] & 63)), Float(Int32(packed[j &+ 4] & 63))) }
@@ -102,7 +100,9 @@ package enum GGUFDequantization {
         return (Float(Int32(scale)), Float(Int32(minimum)))
     }
 
-    /// Scale and minimum scale, packed scales, then 8 sub-blocks of 32: each 32 bytes hold two, by halves.
+    /// Scales of the packed scales and minima, the packed values, then 8 sub-blocks of 32 elements.
+    ///
+    /// Each 32 bytes contain two sub-blocks, in low and high nibbles.
     @inline(__always)
     private static func q4K(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
@@ -121,7 +121,7 @@ package enum GGUFDequantization {
         }
     }
 
-    /// As Q4_K, with 32 bytes before the halves whose bit `s` is the fifth bit of sub-block `s`.
+    /// Like Q4_K, with 32 bytes before the nibbles whose bit `s` is the fifth bit of sub-block `s`.
     @inline(__always)
     private static func q5K(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
@@ -144,8 +144,9 @@ package enum GGUFDequantization {
         }
     }
 
-    /// 128 bytes of low halves, 64 of two upper bits, 16 signed scales, one for 16 elements each, and their scale;
-    /// elements biased by 32. Each half of the block has 128 elements: four runs of 32 from the same 64 + 32 bytes.
+    /// 128 bytes of low nibbles, 64 bytes of upper bit pairs, 16 signed scales for 16 elements each, and their scale.
+    ///
+    /// The bias is 32. Each half of the block has 128 elements: four runs of 32 in the same 64 + 32 bytes.
     @inline(__always)
     private static func q6K(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block + 208)

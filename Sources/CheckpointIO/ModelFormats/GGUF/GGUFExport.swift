@@ -1,12 +1,11 @@
 import OrderedJSON
-import Parallel
 
-/// Writes a model as a GGUF file that llama.cpp loads.
+/// Writes a model as a GGUF file for llama.cpp.
 public enum GGUFExport {
-    /// What matrices are stored as; vectors (norms, biases) are always float32, as llama.cpp wants them.
+    /// The type of matrices; vectors (norms, biases) are always float32, as llama.cpp requires.
     public enum Precision: String, Sendable, CaseIterable {
         case float32, float16, bfloat16
-        /// Blocks of 32 signed bytes with a scale. A matrix whose rows are no multiple of 32 becomes float16.
+        /// Blocks of 32 signed bytes with a scale; matrices with rows that are not a multiple of 32 become float16.
         case q80 = "q8_0"
 
         var tensorType: GGUFTensorType {
@@ -18,7 +17,7 @@ public enum GGUFExport {
             }
         }
 
-        /// llama.cpp's number for a file of which most tensors have this type.
+        /// llama.cpp's number for a file with mostly this type.
         var fileType: Int {
             switch self {
             case .float32: 0
@@ -29,13 +28,16 @@ public enum GGUFExport {
         }
     }
 
-    /// Writes the model under a temporary name beside `path`, flushes it and gives it its name.
+    /// Writes a new file, which gets its name only when it is complete and flushed to the disk.
     ///
     /// - Parameters:
-    ///   - source: the tensors under their Hugging Face names, tied ones once.
-    ///   - precision: nil to keep the type most of the model is stored as.
-    ///   - progress: gets the tensor bytes read so far, from several threads.
-    /// - Throws: `ModelFormatError` where llama.cpp has no way to say what the model is, or what `source` throws.
+    ///   - metadata: Configuration, tokenizer, chat template and ties of the model.
+    ///   - source: The tensors under their Hugging Face names.
+    ///   - path: The file to be written.
+    ///   - overwrite: Whether an existing file is replaced.
+    ///   - precision: The type of matrices; nil for the most frequent type of the model.
+    ///   - progress: Called with the tensor bytes read so far, from several threads.
+    /// - Throws: `ModelFormatError`, for example if the format cannot express the model, or an error of `source`.
     public static func write(
         _ metadata: CheckpointMetadata, _ source: any TensorSource, to path: String, overwrite: Bool,
         precision: Precision? = nil, progress: (@Sendable (Int) -> Void)? = nil

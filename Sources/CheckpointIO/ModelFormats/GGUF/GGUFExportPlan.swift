@@ -1,20 +1,20 @@
 import Parallel
 
-/// Which tensor goes where in a GGUF file, as what.
+/// The types and offsets of all tensors in a GGUF file to be written.
 struct GGUFExportPlan {
     struct Tensor: Sendable {
         var source: TensorDescription
         var info: GGUFTensorInfo
-        /// Nil where the rows stay in their order.
+        /// The permutation of the rows; nil if their order does not change.
         var rowOrder: HeadRowOrder?
     }
 
     private(set) var tensors: [Tensor] = []
-    /// The divisors of llama3's RoPE scaling, written as a tensor of their own.
+    /// The divisors of llama3's RoPE scaling, which are written as a tensor.
     private let divisors: [Float]
     private let divisorsOffset: Int
     private let dataByteCount: Int
-    /// All tensors as the header lists them.
+    /// The header's list of tensors.
     private(set) var infos: [GGUFTensorInfo] = []
 
     init(_ sources: [TensorDescription], _ model: GGUFModelKeys, _ precision: GGUFExport.Precision) throws {
@@ -72,12 +72,12 @@ struct GGUFExportPlan {
             try piece.encode(from: source, to: file)
             done.add(piece.sourceRange.count)
         }
-        // What lies behind the last tensor up to the alignment is there, as zeros.
+        // The padding after the last tensor is part of the file and zero.
         try file.setByteCount(header.count + dataByteCount)
     }
 }
 
-/// Whole rows of a tensor on their way into a GGUF file; of one whose rows change places, whole heads.
+/// Rows of a tensor to be written to a GGUF file; if rows are permuted, they form whole heads.
 struct GGUFPiece: Sendable {
     let tensor: GGUFExportPlan.Tensor
     let rows: Range<Int>
@@ -95,7 +95,7 @@ struct GGUFPiece: Sendable {
         }
     }
 
-    /// A vector is one row, unless its elements are what changes places.
+    /// A vector is one row, unless its elements are permuted.
     private static func rowsAndColumns(_ shape: [Int], _ order: HeadRowOrder?) -> (rows: Int, columns: Int) {
         if shape.count == 1 { return order == nil ? (1, shape[0]) : (shape[0], 1) }
         return (shape[0], shape[1])
@@ -103,7 +103,7 @@ struct GGUFPiece: Sendable {
 
     private var columns: Int { Self.rowsAndColumns(tensor.source.shape, tensor.rowOrder).columns }
 
-    /// Logical bytes of the source.
+    /// The rows' bytes in the source.
     var sourceRange: Range<Int> {
         let rowByteCount = columns * tensor.source.elementType.byteCount
         return rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount
@@ -113,7 +113,7 @@ struct GGUFPiece: Sendable {
         let stored = UnsafeMutableRawBufferPointer.allocate(byteCount: sourceRange.count, alignment: 64)
         defer { stored.deallocate() }
         try source.read(tensor.source.name, range: sourceRange, into: stored)
-        if let order = tensor.rowOrder { try permute(stored, order) }
+        if let order = tensor.rowOrder { permute(stored, order) }
         let type = tensor.info.type
         if type.blockElementCount == 1, type.elementType == tensor.source.elementType {
             return try file.write(UnsafeRawBufferPointer(stored), at: offset)
@@ -129,7 +129,7 @@ struct GGUFPiece: Sendable {
                 throw ModelFormatError.unsupported(
                     path: "GGUF",
                     what: "tensor \(quoted(tensor.source.name)) with NaN or infinite values as 8-bit blocks",
-                    remedy: "export it as float32 or find out what broke it")
+                    remedy: "export it as float32 or find the cause of these values")
             }
         } else {
             try ElementConversion.fromFloat32(UnsafeBufferPointer(values), type.elementType, into: encoded)
@@ -137,17 +137,18 @@ struct GGUFPiece: Sendable {
         try file.write(UnsafeRawBufferPointer(encoded), at: offset)
     }
 
-    /// Brings whole heads into llama.cpp's order.
-    private func permute(_ bytes: UnsafeMutableRawBufferPointer, _ order: HeadRowOrder) throws {
+    /// Permutes the rows of whole heads to llama.cpp's order.
+    private func permute(_ bytes: UnsafeMutableRawBufferPointer, _ order: HeadRowOrder) {
         let rowByteCount = columns * tensor.source.elementType.byteCount
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 64)
         defer { copy.deallocate() }
         copy.copyMemory(from: UnsafeRawBufferPointer(bytes))
         for row in 0..<rows.count {
-            // Pieces begin at a head, so places within the piece are places within its heads.
+            // A piece starts with a head, so the permutation applies to row numbers within the piece.
             let target = order.ggufRow(row) * rowByteCount
-            bytes.baseAddress!.advanced(by: target).copyMemory(
-                from: copy.baseAddress! + row * rowByteCount, byteCount: rowByteCount)
+            let stored = copy[row * rowByteCount..<(row + 1) * rowByteCount]
+            UnsafeMutableRawBufferPointer(rebasing: bytes[target..<target + rowByteCount])
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: stored))
         }
     }
 }

@@ -1,4 +1,4 @@
-/// A value of a GGUF file's key-value section.
+/// A value in the key-value section of a GGUF file.
 enum GGUFValue: Sendable, Equatable {
     case integer(Int)
     case float32(Float)
@@ -10,7 +10,7 @@ enum GGUFValue: Sendable, Equatable {
     case bools([Bool])
     case strings([String])
 
-    /// What it is, in the words of an error message.
+    /// The kind of value, for error messages.
     var kindName: String {
         switch self {
         case .integer: "an integer"
@@ -25,31 +25,31 @@ enum GGUFValue: Sendable, Equatable {
     }
 }
 
-/// A tensor as a GGUF file lists it.
+/// An entry in the tensor list of a GGUF file.
 struct GGUFTensorInfo: Sendable, Equatable {
     /// llama.cpp's name, e.g. `blk.0.attn_q.weight`.
     var name: String
-    /// Row-major, so the reverse of the order in the file.
+    /// Row-major dimensions, the reverse of the order in the file.
     var shape: [Int]
     var type: GGUFTensorType
-    /// From the start of the file.
+    /// Offset from the start of the file.
     var offset: Int
-    /// As stored.
+    /// Stored bytes.
     var byteCount: Int
 }
 
-/// The header of a GGUF file, version 2 or 3: key-values and tensor list, every count and length checked against
-/// what the file can hold before anything is allocated for it.
+/// The key-values and the tensor list of a GGUF file, version 2 or 3.
+///
+/// Counts and lengths are checked against the size of the file before memory is allocated for them.
 struct GGUFHeader: Sendable {
     private(set) var values: [String: GGUFValue] = [:]
-    /// In the file's order.
+    /// The tensors in the order of the file.
     private(set) var tensors: [GGUFTensorInfo] = []
-    let version: Int
 
     static let maximumKeyByteCount = 65_535
     static let maximumArrayCount = TokenizerRecord.maximumTokenCount
     static let maximumDimensionCount = 4
-    /// More than any real header; vocabularies take about 10 MB.
+    /// More than any real header has; vocabularies take about 10 MB.
     static let maximumByteCount = 256 << 20
 
     init(_ file: RandomAccessFile) throws {
@@ -65,8 +65,7 @@ struct GGUFHeader: Sendable {
                 path: file.path, what: "GGUF version \(version)", remedy: "make the file again with a current llama.cpp"
             )
         }
-        self.version = Int(version)
-        // The least a tensor takes is a length, one dimension, a type and an offset; a key-value a length and a type.
+        // A tensor takes at least a length, one dimension, a type and an offset; a key-value a length and a type.
         let tensorCount = try cursor.count("tensor count", leastBytesEach: 32)
         let valueCount = try cursor.count("key-value count", leastBytesEach: 13)
         for index in 0..<valueCount {
@@ -88,7 +87,7 @@ struct GGUFHeader: Sendable {
         switch values["general.alignment"] {
         case nil: return 32
         case .integer(let value) where value > 0 && value <= 1 << 20 && value & (value - 1) == 0: return value
-        default: throw cursor.malformed("key \"general.alignment\"", "is no power of two up to 1048576")
+        default: throw cursor.malformed("key \"general.alignment\"", "is not a power of two up to 1048576")
         }
     }
 
@@ -138,7 +137,7 @@ struct GGUFHeader: Sendable {
         }
     }
 
-    /// Bytes that an element of that type takes at least, nil for an unknown type.
+    /// The minimum size of an element of a type; nil for an unknown type.
     private static func leastByteCount(_ type: UInt32) -> Int? {
         switch type {
         case 0, 1, 7: 1
@@ -173,7 +172,7 @@ struct GGUFHeader: Sendable {
         }
     }
 
-    /// One entry of the tensor list; its offset still counts from the start of the data.
+    /// Reads an entry of the tensor list; its offset is relative to the start of the data.
     private static func tensor(
         _ cursor: inout GGUFCursor, _ index: Int
     ) throws -> (info: GGUFTensorInfo, offset: UInt64) {
@@ -183,7 +182,7 @@ struct GGUFHeader: Sendable {
         let dimensionCount = try cursor.uint32(place)
         guard dimensionCount >= 1, dimensionCount <= maximumDimensionCount else {
             throw cursor.malformed(
-                place, "has \(dimensionCount) dimensions; 1 to \(maximumDimensionCount) are possible")
+                place, "has \(dimensionCount) dimensions; 1 to \(maximumDimensionCount) are allowed")
         }
         var shape: [Int] = []
         var elementCount = 1
@@ -193,7 +192,7 @@ struct GGUFHeader: Sendable {
                 throw cursor.malformed(place, "has a dimension of \(extent)")
             }
             let (product, overflow) = elementCount.multipliedReportingOverflow(by: extent)
-            // Four bytes an element have to fit too.
+            // Four bytes per element must fit too.
             guard !overflow, product <= Int.max / 8 else { throw cursor.malformed(place, "the shape is too large") }
             elementCount = product
             shape.insert(extent, at: 0)
@@ -209,14 +208,15 @@ struct GGUFHeader: Sendable {
         }
         guard shape[shape.count - 1] % type.blockElementCount == 0 else {
             throw cursor.malformed(
-                place, "rows of \(shape[shape.count - 1]) are no multiple of \(type.name)'s \(type.blockElementCount)")
+                place, "rows of \(shape[shape.count - 1]) are not a multiple of \(type.name)'s \(type.blockElementCount)"
+            )
         }
         let offset = try cursor.integer(place, as: UInt64.self)
         let byteCount = elementCount / type.blockElementCount * type.blockByteCount
         return (GGUFTensorInfo(name: name, shape: shape, type: type, offset: 0, byteCount: byteCount), offset)
     }
 
-    /// Turns offsets into places in the file; refuses tensors that lie outside it or over one another.
+    /// Converts offsets to file offsets; refuses tensors that overlap or are outside the file.
     private mutating func place(
         _ unplaced: [(info: GGUFTensorInfo, offset: UInt64)], dataStart: Int, alignment: Int, _ file: RandomAccessFile
     ) throws {
@@ -228,7 +228,7 @@ struct GGUFHeader: Sendable {
             }
             guard offset % UInt64(alignment) == 0 else {
                 throw ModelFormatError.malformed(
-                    path: file.path, place: place, reason: "offset \(offset) is no multiple of \(alignment)")
+                    path: file.path, place: place, reason: "offset \(offset) is not a multiple of \(alignment)")
             }
             let available = max(0, file.byteCount - dataStart)
             guard let offset = Int(exactly: offset), info.byteCount <= available, offset <= available - info.byteCount

@@ -10,7 +10,7 @@ struct GGUFHeaderWriter {
     }
 
     mutating func add(_ key: String, _ value: Int) throws {
-        // llama.cpp wants 32 bits for its sizes and ids.
+        // llama.cpp expects sizes and ids of 32 bits.
         guard let value = UInt32(exactly: value) else {
             throw ModelFormatError.malformed(
                 path: "GGUF", place: "key \(quoted(key))", reason: "\(value) does not fit 32 bits")
@@ -48,8 +48,7 @@ struct GGUFHeaderWriter {
         for number in list { Self.append(number, to: &values) }
     }
 
-    /// The header's bytes, padded to where the data starts.
-    /// - Parameter tensors: with offsets from the start of the data.
+    /// The header's bytes, padded up to the data; the tensors' offsets are relative to the data.
     func bytes(_ tensors: [GGUFTensorInfo]) -> [UInt8] {
         var header = Array("GGUF".utf8)
         Self.append(UInt32(3), to: &header)
@@ -67,7 +66,7 @@ struct GGUFHeaderWriter {
         return header
     }
 
-    /// The next multiple of the format's usual alignment.
+    /// The next multiple of the format's default alignment.
     static func aligned(_ offset: Int) -> Int { (offset + 31) / 32 * 32 }
 
     private static func append(_ value: some FixedWidthInteger, to bytes: inout [UInt8]) {

@@ -1,10 +1,10 @@
 import OrderedJSON
 
-/// The key-values of a GGUF file, asked for by name and kind.
+/// Typed access to the key-values of a GGUF file.
 struct GGUFMetadata {
     let path: String
     let values: [String: GGUFValue]
-    /// The prefix of the architecture's own keys.
+    /// The architecture, which is also the prefix of its keys.
     let architecture: String
 
     private func wrong(_ key: String, _ value: GGUFValue, _ wanted: String) -> ModelFormatError {
@@ -15,20 +15,20 @@ struct GGUFMetadata {
         .missing(path: path, what: "key \(quoted(key))", remedy: "make the file again with a current llama.cpp")
     }
 
-    /// A key of the architecture, without its prefix.
+    /// The full name of a key of the architecture.
     func own(_ key: String) -> String { "\(architecture).\(key)" }
 
     func integer(_ key: String) throws -> Int? {
         switch values[key] {
         case nil: nil
         case .integer(let value): value
-        // Some files give one number a layer.
+        // Some files have one number per layer.
         case .integers(let list) where !list.isEmpty && list.allSatisfy({ $0 == list[0] }): list[0]
         case let value?: throw wrong(key, value, "an integer")
         }
     }
 
-    /// An integer of 1 up to `maximum`.
+    /// An integer from 1 to `maximum`.
     func size(_ key: String, maximum: Int = 1 << 31) throws -> Int? {
         guard let value = try integer(key) else { return nil }
         guard value >= 1, value <= maximum else {
@@ -43,7 +43,7 @@ struct GGUFMetadata {
         return value
     }
 
-    /// A finite number as JSON: a float32 in the shortest digits that give the same float32.
+    /// A finite number, also as JSON; a float32 has the shortest digits that parse to the same float32.
     func number(_ key: String) throws -> (value: Double, json: JSON)? {
         let result: (value: Double, json: JSON)
         switch values[key] {
@@ -86,7 +86,7 @@ struct GGUFMetadata {
         switch values[key] {
         case nil: nil
         case .strings(let value): value
-        // An empty array may carry any element type.
+        // An empty array may have any element type.
         case .integers(let list) where list.isEmpty: []
         case let value?: throw wrong(key, value, "an array of strings")
         }

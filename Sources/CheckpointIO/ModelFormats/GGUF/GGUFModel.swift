@@ -24,7 +24,7 @@ enum GGUFModel {
         }
         let quantised = Set(header.tensors.map(\.type)).filter { $0.blockElementCount > 1 }.map(\.name).sorted()
         if !quantised.isEmpty {
-            notes.append("\(quantised.joined(separator: ", ")) values become the float32 values they stand for")
+            notes.append("\(quantised.joined(separator: ", ")) values are converted to float32")
         }
 
         var metadata = CheckpointMetadata(config: configuration.json.serialized(indent: 2) + "\n")
@@ -35,7 +35,7 @@ enum GGUFModel {
             metadata.tiedTensors = [TiedHead.head: TiedHead.embedding]
         }
         if let original = try keys.string("tokenizer.huggingface.json") {
-            // The converter kept the original: nothing has to be rebuilt.
+            // The converter stored the original tokenizer.json.
             let rebuilt = try GGUFTokenizer(keys, chatTemplate: metadata.chatTemplate, notes: &notes)
             metadata.tokenizer = try TokenizerRecord(
                 json: Array(original.utf8), config: rebuilt.map { $0.config.serialized(indent: 2) + "\n" },
@@ -50,7 +50,7 @@ enum GGUFModel {
         return ImportedModel(metadata: metadata, source: GGUFTensors(file, tensors), notes: notes)
     }
 
-    /// The type that most elements will have.
+    /// The most frequent element type after the import.
     private static func commonType(_ tensors: [GGUFTensorInfo]) -> ElementType {
         var counts: [ElementType: Int] = [:]
         for tensor in tensors {
@@ -64,7 +64,7 @@ enum GGUFModel {
         guard let tensor = header.tensors.first(where: { $0.name == "rope_freqs.weight" }) else { return nil }
         guard tensor.type == .f32, tensor.shape.count == 1, tensor.shape[0] <= 4096 else {
             throw ModelFormatError.malformed(
-                path: file.path, place: "tensor \"rope_freqs.weight\"", reason: "is no short row of F32")
+                path: file.path, place: "tensor \"rope_freqs.weight\"", reason: "is not a vector of F32 with at most 4096 elements")
         }
         return try file.bytes(at: tensor.offset, count: tensor.byteCount, place: "tensor \"rope_freqs.weight\"")
             .withUnsafeBytes { bytes in
@@ -91,7 +91,7 @@ enum GGUFModel {
                 guard info.shape[0] % configuration.headDimension == 0 else {
                     throw ModelFormatError.malformed(
                         path: file.path, place: "tensor \(quoted(info.name))",
-                        reason: "\(info.shape[0]) rows are no whole heads of \(configuration.headDimension)")
+                        reason: "\(info.shape[0]) rows are not a multiple of the head's \(configuration.headDimension)")
                 }
                 tensor.rowOrder = HeadRowOrder(headDimension: configuration.headDimension)
             }

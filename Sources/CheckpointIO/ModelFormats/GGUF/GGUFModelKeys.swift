@@ -1,11 +1,11 @@
 import OrderedJSON
 
-/// The architecture keys of a GGUF file, out of a Hugging Face configuration.
+/// The architecture's keys of a GGUF file, made from a Hugging Face configuration.
 struct GGUFModelKeys {
     let architecture: String
     let vocabularySize: Int
     let headDimension: Int
-    /// The divisors of llama3's RoPE scaling, `[headDimension / 2]`; empty for other kinds.
+    /// The divisors of llama3's RoPE scaling, `[headDimension / 2]`; empty for other types.
     let ropeDivisors: [Float]
     private let config: JSON
     private let ropeTheta: Double
@@ -31,9 +31,9 @@ struct GGUFModelKeys {
         headDimension = config["head_dim"]?.int ?? hidden / headCount
         guard headDimension > 0, headDimension % 2 == 0, headDimension <= 1 << 16 else {
             throw ModelFormatError.malformed(
-                path: "/config", place: "head_dim", reason: "is no positive even number up to 65536")
+                path: "/config", place: "head_dim", reason: "is not a positive even number up to 65536")
         }
-        // transformers 5 keeps both in rope_parameters.
+        // transformers 5 stores both in rope_parameters.
         let rope = config["rope_parameters"]
         ropeTheta = config["rope_theta"]?.double ?? rope?["rope_theta"]?.double ?? 10_000
         let scaling = config["rope_scaling"] ?? rope
@@ -53,12 +53,12 @@ struct GGUFModelKeys {
     private static func size(_ config: JSON, _ key: String) throws -> Int {
         guard let value = config[key]?.int, value > 0, value < 1 << 31 else {
             throw ModelFormatError.missing(
-                path: "/config", what: "positive integer \(key)", remedy: "a GGUF file cannot do without it")
+                path: "/config", what: "positive integer \(key)", remedy: "a GGUF file requires it")
         }
         return value
     }
 
-    /// How the rows of a tensor move, nil where they stay.
+    /// The permutation of a tensor's rows; nil if their order does not change.
     func rowOrder(_ tensor: TensorDescription) throws -> HeadRowOrder? {
         guard architecture == "llama", tensor.name.contains(".q_proj.") || tensor.name.contains(".k_proj.") else {
             return nil
@@ -66,7 +66,7 @@ struct GGUFModelKeys {
         guard tensor.shape[0] % headDimension == 0 else {
             throw ModelFormatError.malformed(
                 path: "GGUF", place: "tensor \(quoted(tensor.name))",
-                reason: "\(tensor.shape[0]) rows are no whole heads of \(headDimension)")
+                reason: "\(tensor.shape[0]) rows are not a multiple of the head's \(headDimension)")
         }
         return HeadRowOrder(headDimension: headDimension)
     }
@@ -97,12 +97,12 @@ struct GGUFModelKeys {
         guard let ropeScaling else { return }
         let kind = Self.kind(ropeScaling)
         switch kind {
-        // Said by the divisors.
+        // Expressed by the divisors.
         case "llama3": return
         case "linear", "yarn":
             guard let factor = ropeScaling["factor"]?.double else {
                 throw ModelFormatError.missing(
-                    path: "/config", what: "rope_scaling factor", remedy: "a GGUF file cannot do without it")
+                    path: "/config", what: "rope_scaling factor", remedy: "a GGUF file requires it")
             }
             header.add(own("rope.scaling.type"), kind)
             header.add(own("rope.scaling.factor"), factor)

@@ -1,41 +1,42 @@
 import OrderedJSON
 
-/// The ways of cutting text before merging that GGUF files name, as `tokenizer.json` writes them.
-struct GGUFPreTokenizer {
-    enum Kind {
-        case gpt2, smollm, qwen2, llama3
-        /// What llama.cpp does where a file names none.
-        case fallback
-    }
+/// Pre-tokenizers with the same behaviour, which GGUF files call by various names.
+enum GGUFPreTokenizerFamily {
+    case gpt2, smollm, qwen2, llama3
+    /// llama.cpp's default for files that name none.
+    case fallback
+}
 
-    let kind: Kind
+/// A pre-tokenizer that GGUF files name, in the form of `tokenizer.json`.
+struct GGUFPreTokenizer {
+    let family: GGUFPreTokenizerFamily
     let name: String
 
-    /// - Parameter name: the value of `tokenizer.ggml.pre`; nil is returned for those that are not known.
+    /// The pre-tokenizer for a value of `tokenizer.ggml.pre`; nil for an unknown name.
     init?(name: String) {
         switch name {
-        case "gpt-2", "mpt", "olmo", "jais", "phi-2", "trillion", "granite-docling": kind = .gpt2
-        case "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b": kind = .smollm
-        case "qwen2", "deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan-dense": kind = .qwen2
-        case "llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "dbrx", "smaug-bpe": kind = .llama3
-        case "default": kind = .fallback
+        case "gpt-2", "mpt", "olmo", "jais", "phi-2", "trillion", "granite-docling": family = .gpt2
+        case "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b": family = .smollm
+        case "qwen2", "deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan-dense": family = .qwen2
+        case "llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "dbrx", "smaug-bpe": family = .llama3
+        case "default": family = .fallback
         default: return nil
         }
         self.name = name
     }
 
-    /// The split of GPT-2, which ByteLevel has built in; here as llama.cpp spells it for its default.
+    /// GPT-2's pattern, which ByteLevel has built in, as llama.cpp's default spells it.
     private static let gpt2Pattern =
         #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"#
 
-    /// The split of Llama 3 and Qwen 2, which differ in how many digits stay together.
+    /// The pattern of Llama 3 and Qwen 2, which differ in the number of digits that stay together.
     private static func modernPattern(digits: String) -> String {
         #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"# + digits
             + #"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
     }
 
     var json: JSON {
-        switch kind {
+        switch family {
         case .gpt2: Self.byteLevel(addPrefixSpace: false, useRegex: true)
         case .smollm:
             Self.sequence([
@@ -49,21 +50,21 @@ struct GGUFPreTokenizer {
         }
     }
 
-    /// Qwen normalises to composed characters; the others leave text as it is.
+    /// Qwen normalises text to composed characters; the others do not normalise.
     var normalizer: JSON {
-        kind == .qwen2 && name != "stablelm2" ? .object(JSONObject([("type", "NFC")])) : .null
+        family == .qwen2 && name != "stablelm2" ? .object(JSONObject([("type", "NFC")])) : .null
     }
 
-    /// Whether a piece that is a token as a whole is taken as it is, whatever the merges say.
-    var ignoresMerges: Bool { kind == .llama3 }
+    /// Whether a pre-token that is in the vocabulary becomes one token, regardless of the merges.
+    var ignoresMerges: Bool { family == .llama3 }
 
-    /// Whether a text starts with the beginning token where the file does not say.
-    var addsBeginning: Bool { kind == .llama3 }
+    /// Whether a text starts with the beginning token if the file does not specify it.
+    var addsBeginning: Bool { family == .llama3 }
 
-    /// - Parameter beginning: the token to put before every text, with its id.
+    /// The post-processor that puts `beginning` before every text; a plain one if it is nil.
     func postProcessor(beginning: (token: String, id: Int)?) -> JSON {
         let bytes = Self.byteLevel(addPrefixSpace: true, useRegex: true)
-        guard let beginning else { return kind == .smollm ? .null : bytes }
+        guard let beginning else { return family == .smollm ? .null : bytes }
         func special(_ type: Int) -> JSON {
             .object(
                 JSONObject([

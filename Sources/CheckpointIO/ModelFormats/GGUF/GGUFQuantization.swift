@@ -1,9 +1,9 @@
-/// ggml's way of storing float32 in blocks.
+/// Encodes float32 values as ggml's quantised blocks.
 package enum GGUFQuantization {
-    /// Blocks of 32 signed bytes, each with the scale that makes its largest magnitude 127; bit for bit what ggml's
-    /// reference code and the `gguf` package give.
+    /// Encodes values as Q8_0; returns false if a value is not finite.
     ///
-    /// - Returns: false where a value is not finite.
+    /// A block has 32 signed bytes and the scale that makes its largest magnitude 127. The result is bit for bit that of
+    /// ggml's reference code and the `gguf` package.
     package static func encodeQ8(
         _ values: UnsafeBufferPointer<Float>, into destination: UnsafeMutableRawBufferPointer
     ) -> Bool {
@@ -15,7 +15,7 @@ package enum GGUFQuantization {
             var sum: Float = 0
             for j in 0..<32 {
                 largest = max(largest, abs(source[j]))
-                // Not finite as soon as one value is not: NaN passes through, and infinity times zero is NaN.
+                // Becomes NaN if any value is not finite, since infinity times zero is NaN.
                 sum += source[j] * 0
             }
             guard sum == 0 else { return false }
@@ -24,7 +24,7 @@ package enum GGUFQuantization {
             target.storeBytes(of: ElementConversion.float32ToFloat16(scale).littleEndian, as: UInt16.self)
             for j in 0..<32 {
                 let scaled = source[j] * inverse
-                // Halves go away from zero. A subnormal scale has an infinite inverse; its block keeps the largest.
+                // Halves round away from zero. If the scale is subnormal, its inverse is infinite; clamp to 127.
                 let rounded = (abs(scaled) + 0.5).rounded(.down)
                 let magnitude = rounded < 127 ? Int8(rounded) : 127
                 target.storeBytes(of: scaled < 0 ? -magnitude : magnitude, toByteOffset: 2 + j, as: Int8.self)

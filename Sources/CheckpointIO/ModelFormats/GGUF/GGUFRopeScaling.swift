@@ -1,9 +1,9 @@
 import Foundation
 import OrderedJSON
 
-/// RoPE scaling as GGUF files carry it.
+/// RoPE scaling in GGUF files.
 enum GGUFRopeScaling {
-    /// Hugging Face's `rope_scaling`, null for none.
+    /// Hugging Face's `rope_scaling`; null if there is no scaling.
     static func json(
         _ keys: GGUFMetadata, frequencies: [Float]?, base: Double, headDimension: Int
     ) throws -> JSON {
@@ -11,7 +11,7 @@ enum GGUFRopeScaling {
             return try llama3(frequencies, base: base, headDimension: headDimension, path: keys.path)
         }
         let type = try keys.string(keys.own("rope.scaling.type"))
-        // The key of files from before there were several types.
+        // The key of older files, when linear scaling was the only type.
         let linear = try keys.number(keys.own("rope.scale_linear"))
         switch type {
         case nil where linear == nil, "none": return .null
@@ -36,10 +36,10 @@ enum GGUFRopeScaling {
         }
     }
 
-    /// The parameters of llama3 scaling, of which a GGUF file has only the outcome: a divisor for each frequency.
+    /// The parameters of llama3 scaling, recovered from the divisors of the frequencies in a GGUF file.
     ///
-    /// Every model with this scaling uses the same bounds; the factor is the largest divisor. Anything that these do
-    /// not reproduce is refused.
+    /// Every model with this scaling uses the same bounds, and the factor is the largest divisor. Divisors that these
+    /// parameters do not reproduce are refused.
     private static func llama3(
         _ divisors: [Float], base: Double, headDimension: Int, path: String
     ) throws -> JSON {
@@ -65,7 +65,7 @@ enum GGUFRopeScaling {
         base: Double, headDimension: Int, factor: Double, low: Double, high: Double, originalLength: Double
     ) -> [Float] {
         (0..<headDimension / 2).map { index in
-            // The wavelength of this pair of dimensions, in tokens.
+            // Wavelength of this pair of dimensions in tokens.
             let wavelength = 2 * Double.pi * pow(base, Double(2 * index) / Double(headDimension))
             if wavelength < originalLength / high { return 1 }
             if wavelength > originalLength / low { return Float(factor) }

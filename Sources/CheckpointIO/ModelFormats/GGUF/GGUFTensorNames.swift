@@ -1,11 +1,11 @@
-/// The names llama.cpp and Hugging Face give to the same tensors of a decoder.
+/// Maps tensor names between llama.cpp and Hugging Face.
 enum GGUFTensorNames {
-    /// Parts outside the layers, GGUF first.
+    /// Tensors outside the layers; llama.cpp's name first.
     private static let outer = [
         ("token_embd", "model.embed_tokens"), ("output_norm", "model.norm"), ("output", "lm_head"),
     ]
 
-    /// Parts of a layer.
+    /// Tensors of a layer; llama.cpp's name first.
     private static let inner = [
         ("attn_norm", "input_layernorm"), ("attn_q", "self_attn.q_proj"), ("attn_k", "self_attn.k_proj"),
         ("attn_v", "self_attn.v_proj"), ("attn_output", "self_attn.o_proj"), ("attn_q_norm", "self_attn.q_norm"),
@@ -13,7 +13,7 @@ enum GGUFTensorNames {
         ("ffn_up", "mlp.up_proj"), ("ffn_down", "mlp.down_proj"),
     ]
 
-    /// The Hugging Face name of a tensor of a GGUF file, nil where the supported families have no such tensor.
+    /// The Hugging Face name of a tensor in a GGUF file; nil if the supported architectures have no such tensor.
     static func huggingFaceName(_ name: String) -> String? {
         guard let (stem, kind) = stemAndKind(name) else { return nil }
         if let match = outer.first(where: { $0.0 == stem }) { return "\(match.1).\(kind)" }
@@ -24,7 +24,7 @@ enum GGUFTensorNames {
         return "model.layers.\(layer).\(match.1).\(kind)"
     }
 
-    /// The GGUF name of a Hugging Face tensor, nil where llama.cpp has none.
+    /// The GGUF name of a Hugging Face tensor; nil if llama.cpp has none.
     static func ggufName(_ name: String) -> String? {
         guard let (stem, kind) = stemAndKind(name) else { return nil }
         if let match = outer.first(where: { $0.1 == stem }) { return "\(match.0).\(kind)" }
@@ -42,7 +42,7 @@ enum GGUFTensorNames {
         return nil
     }
 
-    /// A layer's number in its one spelling: no sign, no leading zero.
+    /// Parses a layer's number without sign or leading zeros.
     private static func layer(_ text: Substring) -> Int? {
         guard let number = Int(text), number >= 0, String(number) == text else { return nil }
         return number
@@ -51,22 +51,22 @@ enum GGUFTensorNames {
 
 /// The order of the rows of a query or key projection.
 ///
-/// llama.cpp rotates neighbouring elements of a head (`llama` only), Hugging Face an element of the first half with one
-/// of the second; the rows of a head are interleaved on the way from one to the other.
+/// For `llama`, llama.cpp rotates neighbouring elements of a head, while Hugging Face rotates an element of the first
+/// half with one of the second half. The conversion interleaves the rows of each head.
 package struct HeadRowOrder: Sendable, Equatable {
-    /// Rows of one head, even.
+    /// The number of rows per head, an even number.
     package let headDimension: Int
 
     package init(headDimension: Int) { self.headDimension = headDimension }
 
-    /// The row in a GGUF file of a row in Hugging Face's order.
+    /// Converts a row number from Hugging Face's order to that of a GGUF file.
     package func ggufRow(_ row: Int) -> Int {
         let (head, inner) = row.quotientAndRemainder(dividingBy: headDimension)
         let half = headDimension / 2
         return head * headDimension + (inner < half ? 2 * inner : 2 * (inner - half) + 1)
     }
 
-    /// The row in Hugging Face's order of a row in a GGUF file.
+    /// Converts a row number from the order of a GGUF file to Hugging Face's.
     package func huggingFaceRow(_ row: Int) -> Int {
         let (head, inner) = row.quotientAndRemainder(dividingBy: headDimension)
         return head * headDimension + inner / 2 + (inner % 2 == 0 ? 0 : headDimension / 2)

@@ -1,6 +1,6 @@
-/// The element types of GGUF tensors that can be read, by ggml's numbers.
+/// The supported element types of GGUF tensors, with ggml's numbers.
 ///
-/// A quantised row is a sequence of blocks, each with its scales; see `GGUFDequantization`.
+/// Quantised rows are sequences of blocks with scales; see `GGUFDequantization`.
 package enum GGUFTensorType: UInt32, CaseIterable, Sendable {
     case f32 = 0
     case f16 = 1
@@ -31,7 +31,7 @@ package enum GGUFTensorType: UInt32, CaseIterable, Sendable {
         }
     }
 
-    /// Elements of one block.
+    /// Elements per block.
     package var blockElementCount: Int {
         switch self {
         case .f32, .f16, .bf16: 1
@@ -40,7 +40,7 @@ package enum GGUFTensorType: UInt32, CaseIterable, Sendable {
         }
     }
 
-    /// Bytes of one block.
+    /// Bytes per block.
     package var blockByteCount: Int {
         switch self {
         case .f32: 4
@@ -56,7 +56,7 @@ package enum GGUFTensorType: UInt32, CaseIterable, Sendable {
         }
     }
 
-    /// The type it has in a checkpoint: what is quantised becomes float32, exactly the value llama.cpp computes with.
+    /// The type in a checkpoint; quantised types become float32 with the exact values that llama.cpp uses.
     var elementType: ElementType {
         switch self {
         case .f16: .float16
@@ -65,7 +65,7 @@ package enum GGUFTensorType: UInt32, CaseIterable, Sendable {
         }
     }
 
-    /// ggml's names of the types that are not read.
+    /// ggml's names of the unsupported types.
     static let otherNames: [UInt32: String] = [
         9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S",
         20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",

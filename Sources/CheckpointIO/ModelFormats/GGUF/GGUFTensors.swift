@@ -1,10 +1,11 @@
-/// The tensors of a GGUF file under their Hugging Face names: rows of queries and keys in Hugging Face's order,
-/// quantised ones as the float32 values they stand for.
+/// The tensors of a GGUF file under their Hugging Face names.
+///
+/// Rows of queries and keys are in Hugging Face's order, and quantised tensors are converted to float32.
 final class GGUFTensors: TensorSource {
     struct Tensor: Sendable {
         var description: TensorDescription
         var info: GGUFTensorInfo
-        /// Nil where the rows stay as they are.
+        /// The permutation of the rows; nil if their order does not change.
         var rowOrder: HeadRowOrder?
     }
 
@@ -12,7 +13,7 @@ final class GGUFTensors: TensorSource {
     private let file: RandomAccessFile
     private let byName: [String: Tensor]
 
-    /// - Parameter tensors: with distinct names.
+    /// A source of the tensors of `file`; their names are unique.
     init(_ file: RandomAccessFile, _ tensors: [Tensor]) {
         self.file = file
         self.tensors = tensors.map(\.description)
@@ -32,7 +33,7 @@ final class GGUFTensors: TensorSource {
         guard let order = tensor.rowOrder else {
             return try readStored(tensor, range, into: destination)
         }
-        // A bias is one column: its elements are the rows.
+        // The rows of a bias are its elements.
         let rowCount = tensor.info.shape[0]
         let rowByteCount = tensor.description.byteCount / rowCount
         var position = range.lowerBound
@@ -47,7 +48,7 @@ final class GGUFTensors: TensorSource {
         }
     }
 
-    /// Reads logical bytes in the file's own row order.
+    /// Reads a range of the decoded bytes in the file's row order.
     private func readStored(
         _ tensor: Tensor, _ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer
     ) throws {
@@ -62,6 +63,9 @@ final class GGUFTensors: TensorSource {
         let capacity = min(piece, blocks.count)
         try withUnsafeTemporaryAllocation(byteCount: capacity * type.blockByteCount, alignment: 16) { stored in
             try withUnsafeTemporaryAllocation(of: Float.self, capacity: type.blockElementCount) { edge in
+                guard let storedStart = stored.baseAddress, let edgeStart = edge.baseAddress,
+                    let target = destination.baseAddress
+                else { return }
                 var block = blocks.lowerBound
                 while block < blocks.upperBound {
                     let count = min(capacity, blocks.upperBound - block)
@@ -70,8 +74,8 @@ final class GGUFTensors: TensorSource {
                     for index in 0..<count {
                         let start = (block + index) * logicalBlock
                         decode(
-                            type, bytes.baseAddress! + index * type.blockByteCount, start..<start + logicalBlock,
-                            edge: edge.baseAddress!, range, destination)
+                            type, storedStart + index * type.blockByteCount, start..<start + logicalBlock,
+                            edge: edgeStart, range, target)
                     }
                     block += count
                 }
@@ -79,14 +83,14 @@ final class GGUFTensors: TensorSource {
         }
     }
 
-    /// Decodes one block into the part of `destination` that it covers; `edge` has room for a block that is cut.
+    /// Decodes the part of a block that is in `range`; `edge` is a buffer for a block that is only partly in it.
     @inline(__always)
     private func decode(
         _ type: GGUFTensorType, _ block: UnsafeRawPointer, _ logical: Range<Int>, edge: UnsafeMutablePointer<Float>,
-        _ range: Range<Int>, _ destination: UnsafeMutableRawBufferPointer
+        _ range: Range<Int>, _ destination: UnsafeMutableRawPointer
     ) {
         let covered = logical.clamped(to: range)
-        let target = destination.baseAddress! + (covered.lowerBound - range.lowerBound)
+        let target = destination + (covered.lowerBound - range.lowerBound)
         let isWhole = covered.count == logical.count && UInt(bitPattern: target) % 4 == 0
         if isWhole {
             GGUFDequantization.decode(type, block, blockCount: 1, into: target.assumingMemoryBound(to: Float.self))

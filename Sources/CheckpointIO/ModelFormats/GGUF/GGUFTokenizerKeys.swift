@@ -1,16 +1,16 @@
 import OrderedJSON
 
-/// The tokenizer keys of a GGUF file, out of `tokenizer.json` and its configuration.
+/// The tokenizer's keys of a GGUF file, made from `tokenizer.json` and its configuration.
 struct GGUFTokenizerKeys {
     private let tokens: [String]
-    private let kinds: [Int32]
+    private let types: [Int32]
     private let merges: [String]
     private let preTokenizer: String
     private let ids: [(key: String, id: Int)]
     private let addsBeginning: Bool
     private let json: String
 
-    /// - Parameter rows: of the embedding; ids without a token become unused ones.
+    /// Makes the keys for an embedding with this number of rows; rows without a token become unused tokens.
     init(_ metadata: CheckpointMetadata, _ tokenizer: TokenizerRecord, _ config: JSON, rows: Int) throws {
         let path = "/tokenizer/json"
         let parsed = try TextFile.object(tokenizer.json, path: path)
@@ -24,25 +24,28 @@ struct GGUFTokenizerKeys {
         }
         preTokenizer = name
         var tokens = (0..<rows).map { "[PAD\($0)]" }
-        var kinds = [Int32](repeating: 5, count: rows)
-        func set(_ token: String, _ id: Int?, _ kind: Int32) throws {
+        var types = [Int32](repeating: Int32(GGUFTokenType.unused), count: rows)
+        func set(_ token: String, _ id: Int?, _ type: Int) throws {
             guard let id, tokens.indices.contains(id) else {
                 throw ModelFormatError.malformed(
                     path: path, place: "token \(quoted(token))", reason: "has no row among the embedding's \(rows)")
             }
             tokens[id] = token
-            kinds[id] = kind
+            types[id] = Int32(type)
         }
-        for (token, id) in model["vocab"]?.object ?? JSONObject() { try set(token, id.int, 1) }
+        for (token, id) in model["vocab"]?.object ?? JSONObject() { try set(token, id.int, GGUFTokenType.normal) }
         for entry in parsed["added_tokens"]?.array ?? [] {
-            try set(entry["content"]?.string ?? "", entry["id"]?.int, entry["special"]?.bool ?? false ? 3 : 4)
+            let isSpecial = entry["special"]?.bool ?? false
+            try set(
+                entry["content"]?.string ?? "", entry["id"]?.int,
+                isSpecial ? GGUFTokenType.control : GGUFTokenType.userDefined)
         }
         self.tokens = tokens
-        self.kinds = kinds
+        self.types = types
         merges = try (model["merges"]?.array ?? []).enumerated().map { index, merge in
             if let text = merge.string { return text }
             guard let pair = merge.array?.compactMap(\.string), pair.count == 2, !pair.joined().contains(" ") else {
-                throw ModelFormatError.malformed(path: path, place: "merges[\(index)]", reason: "is no pair of tokens")
+                throw ModelFormatError.malformed(path: path, place: "merges[\(index)]", reason: "is not a pair of tokens")
             }
             return pair.joined(separator: " ")
         }
@@ -55,16 +58,16 @@ struct GGUFTokenizerKeys {
         header.add("tokenizer.ggml.model", "gpt2")
         header.add("tokenizer.ggml.pre", preTokenizer)
         header.add("tokenizer.ggml.tokens", tokens)
-        header.add("tokenizer.ggml.token_type", kinds)
+        header.add("tokenizer.ggml.token_type", types)
         header.add("tokenizer.ggml.merges", merges)
         for (key, id) in ids { try header.add("tokenizer.ggml.\(key)_token_id", id) }
         header.add("tokenizer.ggml.add_bos_token", addsBeginning)
         header.add("tokenizer.ggml.add_space_prefix", false)
-        // The original, for readers that can use it; ours takes it back verbatim.
+        // The original, which our importer restores verbatim.
         header.add("tokenizer.huggingface.json", json)
     }
 
-    /// The tokens with a role: as the tokenizer's configuration names them, or else by the model's.
+    /// The tokens with a role, from the tokenizer's configuration or else from the model's.
     private static func roles(
         _ metadata: CheckpointMetadata, _ tokenizer: TokenizerRecord, _ config: JSON, _ tokens: [String]
     ) throws -> [(key: String, id: Int)] {
@@ -81,7 +84,7 @@ struct GGUFTokenizerKeys {
         if let beginning = id("bos") { roles.append(("bos", beginning)) }
         let listed = (generation?["eos_token_id"] ?? config["eos_token_id"])
         let ends = listed?.array?.compactMap(\.int) ?? listed?.int.map { [$0] } ?? []
-        // transformers stops at the listed ones, whatever the tokenizer calls its end.
+        // transformers stops at the listed tokens, regardless of the tokenizer's end token.
         let end = id("eos").flatMap { ends.isEmpty || ends.contains($0) ? $0 : nil } ?? ends.first
         if let end { roles.append(("eos", end)) }
         for (key, other) in zip(["eot", "eom"], ends.filter { $0 != end }) { roles.append((key, other)) }
@@ -99,7 +102,7 @@ struct GGUFTokenizerKeys {
 }
 
 extension GGUFPreTokenizer {
-    /// llama.cpp's name for what a `tokenizer.json` does before merging, nil where it has none.
+    /// llama.cpp's name for the pre-tokenizer of a `tokenizer.json`; nil if it has none.
     static func name(of json: JSON?) -> String? {
         let wanted = essence(json)
         guard !wanted.isEmpty else { return nil }
@@ -108,7 +111,7 @@ extension GGUFPreTokenizer {
         }
     }
 
-    /// The steps that decide where text is cut, without what only moves offsets.
+    /// The steps that decide where text is split, without options that affect only offsets.
     private static func essence(_ json: JSON?) -> [String] {
         guard let json else { return [] }
         if let parts = json["pretokenizers"]?.array { return parts.flatMap { essence($0) } }

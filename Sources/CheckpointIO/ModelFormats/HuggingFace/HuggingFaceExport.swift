@@ -1,15 +1,19 @@
 import OrderedJSON
 
-/// Writes a model as a folder that transformers (4 and 5), vLLM and their kin load.
+/// Writes a model as a folder for transformers (4 and 5), vLLM and similar programs.
 public enum HuggingFaceExport {
-    /// Writes `model.safetensors`, or shards with an index, `config.json`, `generation_config.json` and the
-    /// tokenizer's files into a new folder, which gets its name only when it is complete and on the disk.
+    /// Writes a new folder with safetensors weights, `config.json`, `generation_config.json` and the tokenizer's files.
+    ///
+    /// The folder gets its name only when it is complete and flushed to the disk.
     ///
     /// - Parameters:
-    ///   - source: the tensors under their Hugging Face names, tied ones once; see `ConvertedTensors` for another type.
-    ///   - maximumShardBytes: a shard has more only where a single tensor does.
-    ///   - progress: gets the tensor bytes written so far, from several threads.
-    /// - Throws: `ModelFormatError`, or what `source` throws; nothing is left behind.
+    ///   - metadata: Configuration, tokenizer, chat template and ties of the model.
+    ///   - source: The tensors under their Hugging Face names; `ConvertedTensors` changes their type.
+    ///   - folder: The folder to be written.
+    ///   - overwrite: Whether an exported model at `folder` is replaced.
+    ///   - maximumShardBytes: The maximum size of a shard, unless a single tensor is larger.
+    ///   - progress: Called with the tensor bytes written so far, from several threads.
+    /// - Throws: `ModelFormatError`, or an error of `source`; partial output is removed.
     public static func write(
         _ metadata: CheckpointMetadata, _ source: any TensorSource, to folder: String, overwrite: Bool,
         maximumShardBytes: Int = 5_000_000_000, progress: (@Sendable (Int) -> Void)? = nil
@@ -34,9 +38,8 @@ public enum HuggingFaceExport {
         var map = JSONObject()
         var done = 0
         for (index, tensors) in shards.enumerated() {
-            let name =
-                shards.count == 1
-                ? "model.safetensors" : "model-\(fiveDigits(index + 1))-of-\(fiveDigits(shards.count)).safetensors"
+            let number = "\(zeroPadded(index + 1, digits: 5))-of-\(zeroPadded(shards.count, digits: 5))"
+            let name = shards.count == 1 ? "model.safetensors" : "model-\(number).safetensors"
             let before = done
             try SafetensorsWriter.write(
                 tensors, from: source, to: output.file(name), reportedAs: "\(output.path)/\(name)",
@@ -54,7 +57,7 @@ public enum HuggingFaceExport {
         try output.write((index.serialized(indent: 2) + "\n").utf8, as: "model.safetensors.index.json")
     }
 
-    /// The tensors in the order of the model, cut into shards as full as the limit allows.
+    /// The tensors in the order of the model, divided into shards that are as full as the limit allows.
     private static func shards(_ tensors: [TensorDescription], maximumByteCount: Int) -> [[TensorDescription]] {
         var shards: [[TensorDescription]] = [[]]
         var byteCount = 0
@@ -67,10 +70,5 @@ public enum HuggingFaceExport {
             byteCount += tensor.byteCount
         }
         return shards
-    }
-
-    private static func fiveDigits(_ number: Int) -> String {
-        let text = String(number)
-        return String(repeating: "0", count: max(0, 5 - text.count)) + text
     }
 }

@@ -1,19 +1,11 @@
 import Foundation
 import OrderedJSON
 
-/// A model in a folder as Hugging Face lays it out: safetensors, `config.json`, and the tokenizer's files.
+/// A model in a Hugging Face folder: safetensors, `config.json`, and the tokenizer's files.
 struct HuggingFaceFolder {
     let path: String
 
-    /// The files that hold weights, by what they are.
-    private struct Weights {
-        var single: String?
-        var index: String?
-    }
-
-    /// Opens the model in this folder.
-    ///
-    /// - Parameter weightsPath: a certain safetensors file of the folder; nil to look for the usual names.
+    /// Opens the model, with the weights in `weightsPath` or, if that is nil, in files with the usual names.
     func open(weightsPath: String? = nil) throws -> ImportedModel {
         var notes: [String] = []
         let source = try weights(weightsPath, &notes)
@@ -66,7 +58,7 @@ struct HuggingFaceFolder {
         if access(single, F_OK) == 0 {
             if hasIndex {
                 notes.append(
-                    "both model.safetensors and an index are there: model.safetensors is read, as transformers does")
+                    "the folder has both model.safetensors and an index; like transformers, ckpt reads model.safetensors")
             }
             return try SafetensorsFile(path: single)
         }
@@ -96,7 +88,7 @@ struct HuggingFaceFolder {
             remedy: "give a Hugging Face folder with safetensors weights, or a .gguf file")
     }
 
-    /// Names in the folder, sorted.
+    /// The names of the folder's entries, sorted.
     private func names() throws -> [String] {
         do {
             return try FileManager.default.contentsOfDirectory(atPath: path).sorted()
@@ -105,8 +97,7 @@ struct HuggingFaceFolder {
         }
     }
 
-    /// The template of `chat_template.jinja`, or else of `tokenizer_config.json`: one text, or several with names, of
-    /// which `default` counts.
+    /// The chat template in `chat_template.jinja` or `tokenizer_config.json`; of several, the one named `default`.
     private func chatTemplate(_ tokenizerConfig: String?) throws -> String? {
         if let text = try TextFile.text(
             file("chat_template.jinja"), maximumByteCount: TextFile.maximumConfigByteCount)
@@ -123,18 +114,18 @@ struct HuggingFaceFolder {
             if let text = entry["template"]?.string { return text }
         }
         throw ModelFormatError.malformed(
-            path: configPath, place: "chat_template", reason: "is neither a text nor a list with a default template")
+            path: configPath, place: "chat_template", reason: "is neither a text nor a list with a template \"default\"")
     }
 }
 
-/// PyTorch's pickled weights, recognised to be refused.
+/// Recognises PyTorch's pickled weights, which are refused.
 enum PickleFile {
     static func hasPickleName(_ name: String) -> Bool {
         name.hasSuffix(".bin") && name.hasPrefix("pytorch_model") || name.hasSuffix(".pt") || name.hasSuffix(".pth")
             || name.hasSuffix(".pkl") || name == "pytorch_model.bin.index.json"
     }
 
-    /// Whether a file that starts with these bytes is a pickle or a zip archive, which `torch.save` makes.
+    /// Whether a file that starts with these bytes is a pickle, or a zip archive as written by `torch.save`.
     static func startsLikePickle(_ bytes: [UInt8]) -> Bool {
         bytes.starts(with: [0x50, 0x4B, 0x03, 0x04])
             || bytes.count > 1 && bytes[0] == 0x80 && (2...5).contains(bytes[1])

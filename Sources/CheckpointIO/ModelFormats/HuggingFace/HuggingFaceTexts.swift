@@ -1,11 +1,9 @@
 import OrderedJSON
 
-/// The text files beside the weights, in the form that both transformers 4 and 5 read.
+/// The text files of an exported model, in a form that both transformers 4 and 5 read.
 ///
-/// The checkpoint's own texts are changed only where one of the two versions would misread them or where the model no
-/// longer is what they say.
+/// The checkpoint's texts are changed only if one of the two versions would misread them, or if the model has changed.
 struct HuggingFaceTexts {
-    /// By file name.
     private(set) var files: [(name: String, bytes: [UInt8])] = []
 
     init(_ metadata: CheckpointMetadata, _ tensors: [TensorDescription]) throws {
@@ -47,10 +45,10 @@ struct HuggingFaceTexts {
         }
         config["tie_word_embeddings"] = .bool(metadata.tiedTensors[TiedHead.head] != nil)
         let type = commonType(tensors)
-        // Version 4 reads the old name, version 5 both.
+        // transformers 4 reads the old name, transformers 5 both.
         config["torch_dtype"] = .string(type.rawValue)
         config["dtype"] = .string(type.rawValue)
-        // Version 5 keeps rope_theta and rope_scaling in one object, which version 4 passes over.
+        // transformers 5 stores rope_theta and rope_scaling in one object, which transformers 4 ignores.
         if let rope = config["rope_parameters"]?.object, let theta = rope["rope_theta"] {
             config["rope_theta"] = theta
             var scaling = rope
@@ -61,7 +59,7 @@ struct HuggingFaceTexts {
         return config
     }
 
-    /// The type that most elements have.
+    /// The most frequent element type.
     static func commonType(_ tensors: [TensorDescription]) -> ElementType {
         var counts: [ElementType: Int] = [:]
         for tensor in tensors { counts[tensor.elementType, default: 0] += tensor.elementCount }
@@ -70,10 +68,10 @@ struct HuggingFaceTexts {
 
     private static func tokenizerConfiguration(_ tokenizer: TokenizerRecord, _ template: String?) throws -> JSON {
         var config = try tokenizer.config.map { try object($0, "tokenizer/config") } ?? .object(JSONObject())
-        // A class of version 5 that version 4 does not have; the name given instead means the same in both.
+        // TokenizersBackend is unknown to transformers 4; PreTrainedTokenizerFast is equivalent in both versions.
         let name = config["tokenizer_class"]?.string
         if name == nil || name == "TokenizersBackend" { config["tokenizer_class"] = "PreTrainedTokenizerFast" }
-        // A list in version 5; version 4 takes a list only under the older name, which version 5 still reads.
+        // A list in transformers 5; transformers 4 reads a list only under the older name, which version 5 reads too.
         if let tokens = config["extra_special_tokens"]?.array {
             config["extra_special_tokens"] = nil
             if !tokens.isEmpty { config["additional_special_tokens"] = .array(tokens) }
@@ -85,7 +83,7 @@ struct HuggingFaceTexts {
         return config
     }
 
-    /// The table that version 4 keeps beside `tokenizer.json`, made afresh from it.
+    /// The table of added tokens for transformers 4, made from `tokenizer.json`.
     private static func addedTokensDecoder(_ tokenizer: TokenizerRecord) throws -> JSON {
         var table = JSONObject()
         for entry in try TextFile.object(tokenizer.json, path: "/tokenizer/json")["added_tokens"]?.array ?? [] {

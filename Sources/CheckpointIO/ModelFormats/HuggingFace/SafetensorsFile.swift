@@ -1,20 +1,18 @@
 import OrderedJSON
 
-/// One safetensors file, read more strictly than the reference implementation does.
+/// A safetensors file, checked more strictly than by the reference implementation.
 ///
-/// The format: eight bytes with the length of a JSON header, the header, the tensors. Beyond what the reference
-/// checks, this refuses duplicate names, anything before the header's `{`, unknown fields, and empty names; like it,
-/// holes, overlaps, trailing bytes and shapes that do not fit their bytes.
+/// The file consists of eight bytes with the length of a JSON header, the header, and the tensors. Like the reference,
+/// this refuses gaps, overlaps, trailing bytes and shapes that do not match their bytes; in addition it refuses
+/// duplicate names, anything before the header's `{`, unknown fields, and empty names.
 final class SafetensorsFile: TensorSource {
-    /// The reference's own limit on the header.
+    /// The reference implementation's limit.
     static let maximumHeaderByteCount = 100_000_000
 
     let path: String
     let tensors: [TensorDescription]
-    /// The strings of `__metadata__`.
-    let metadata: [String: String]
     private let file: RandomAccessFile
-    /// Absolute offset of each tensor's first byte, with its index in `tensors`.
+    /// Each tensor's index in `tensors` and offset in the file.
     private let places: [String: (index: Int, offset: Int)]
 
     convenience init(path: String) throws { try self.init(RandomAccessFile(path: path)) }
@@ -23,7 +21,6 @@ final class SafetensorsFile: TensorSource {
         self.file = file
         path = file.path
         let header = try SafetensorsHeader(file)
-        metadata = header.metadata
         var places: [String: (index: Int, offset: Int)] = [:]
         places.reserveCapacity(header.tensors.count)
         for (index, tensor) in header.tensors.enumerated() {
@@ -54,14 +51,13 @@ final class SafetensorsFile: TensorSource {
 struct SafetensorsHeader {
     struct Tensor {
         var description: TensorDescription
-        /// From the start of the data.
+        /// Offset from the start of the data.
         var offset: Int
     }
 
-    /// In the order of their data.
+    /// The tensors in the order of their data.
     private(set) var tensors: [Tensor] = []
-    private(set) var metadata: [String: String] = [:]
-    /// Where the data starts.
+    /// The size of the header with its length, which is the offset of the data.
     let byteCount: Int
 
     init(_ file: RandomAccessFile) throws {
@@ -89,7 +85,7 @@ struct SafetensorsHeader {
 
         for (name, entry) in header.object ?? JSONObject() {
             if name == "__metadata__" {
-                metadata = try Self.metadata(entry, malformed)
+                try Self.checkMetadata(entry, malformed)
             } else {
                 tensors.append(try Self.tensor(name, entry, path: path, malformed))
             }
@@ -101,7 +97,9 @@ struct SafetensorsHeader {
             let place = "tensor \(quoted(tensor.description.name))"
             guard tensor.offset >= end else { throw malformed(place, "overlaps \(previous)") }
             guard tensor.offset == end else {
-                throw malformed(place, "\(tensor.offset - end) unused bytes lie between \(previous) and this tensor")
+                let gap = tensor.offset - end
+                throw malformed(
+                    place, "\(gap) unused \(gap == 1 ? "byte lies" : "bytes lie") between \(previous) and this tensor")
             }
             end += tensor.description.byteCount
             previous = place
@@ -111,12 +109,13 @@ struct SafetensorsHeader {
             throw ModelFormatError.truncated(path: path, place: previous, needed: end, available: available)
         }
         guard end == available else {
-            throw malformed("end of the data", "\(available - end) bytes follow the last tensor")
+            let rest = available - end
+            throw malformed("end of the data", "\(rest) \(rest == 1 ? "byte follows" : "bytes follow") the last tensor")
         }
     }
 
-    /// Bounds what parsing takes: a value takes much more memory than its text, so a header made of nothing but
-    /// brackets and commas could ask for a hundred times its size.
+    /// Bounds the memory for parsing: a parsed value takes much more memory than its text, so a header of only brackets
+    /// and commas could take a hundred times its size.
     private static func checkSize(_ bytes: [UInt8], _ malformed: (String, String) -> ModelFormatError) throws {
         var openings = 0
         var separators = 0
@@ -129,21 +128,15 @@ struct SafetensorsHeader {
         }
     }
 
-    /// Ten times what the largest models have.
+    /// Ten times as many as the largest models have.
     static let maximumTensorCount = 500_000
 
-    private static func metadata(
-        _ entry: JSON, _ malformed: (String, String) -> ModelFormatError
-    ) throws -> [String: String] {
+    /// Checks that `__metadata__` contains strings only; it is not used.
+    private static func checkMetadata(_ entry: JSON, _ malformed: (String, String) -> ModelFormatError) throws {
         guard let members = entry.object else { throw malformed("__metadata__", "is \(entry.kindName), not an object") }
-        var metadata: [String: String] = [:]
-        for (key, value) in members {
-            guard let text = value.string else {
-                throw malformed("__metadata__ \(quoted(key))", "is \(value.kindName), not a string")
-            }
-            metadata[key] = text
+        for (key, value) in members where value.string == nil {
+            throw malformed("__metadata__ \(quoted(key))", "is \(value.kindName), not a string")
         }
-        return metadata
     }
 
     private static func tensor(
@@ -187,25 +180,35 @@ struct SafetensorsHeader {
         return Tensor(description: TensorDescription(name: name, elementType: type, shape: shape), offset: begin)
     }
 
-    /// Types of the format that `ckpt` has no use for.
+    /// Types of the format that are not supported.
     private static let knownTypes: Set<String> = [
         "F4", "F6_E2M3", "F6_E3M2", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64",
     ]
 }
 
 extension ElementType {
-    private static let safetensorsNames: [(name: String, type: ElementType)] = [
-        ("F32", .float32), ("F16", .float16), ("BF16", .bfloat16), ("F64", .float64), ("I8", .int8), ("I16", .int16),
-        ("I32", .int32), ("I64", .int64), ("U8", .uint8), ("U16", .uint16), ("U32", .uint32), ("U64", .uint64),
-        ("BOOL", .bool),
-    ]
-
-    /// The type of that name in a safetensors header, if it is one that a checkpoint holds.
+    /// The type with this name in a safetensors header; nil for unsupported types.
     init?(safetensors name: String) {
-        guard let type = Self.safetensorsNames.first(where: { $0.name == name })?.type else { return nil }
+        guard let type = Self.allCases.first(where: { $0.safetensorsName == name }) else { return nil }
         self = type
     }
 
-    /// Its name in a safetensors header.
-    var safetensorsName: String { Self.safetensorsNames.first { $0.type == self }!.name }
+    /// The type's name in a safetensors header.
+    var safetensorsName: String {
+        switch self {
+        case .float32: "F32"
+        case .float16: "F16"
+        case .bfloat16: "BF16"
+        case .float64: "F64"
+        case .int8: "I8"
+        case .int16: "I16"
+        case .int32: "I32"
+        case .int64: "I64"
+        case .uint8: "U8"
+        case .uint16: "U16"
+        case .uint32: "U32"
+        case .uint64: "U64"
+        case .bool: "BOOL"
+        }
+    }
 }

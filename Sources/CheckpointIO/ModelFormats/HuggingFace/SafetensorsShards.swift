@@ -1,23 +1,22 @@
 import Foundation
 import OrderedJSON
 
-/// The shards of a model listed in `model.safetensors.index.json`, as one source.
+/// The shards listed in a `model.safetensors.index.json` as one source.
 ///
-/// The index and the shards have to agree both ways: a tensor of the index that its shard lacks is refused, and so is
-/// one in a shard that the index does not list.
+/// Index and shards must agree: a tensor that its shard lacks is refused, and so is one that the index does not list.
 final class SafetensorsShards: TensorSource {
     let tensors: [TensorDescription]
     private let path: String
     private let shards: [SafetensorsFile]
     private let shardOfTensor: [String: Int]
 
-    /// - Parameter path: the index file; the shards lie beside it.
+    /// Opens the shards, which are in the folder of the index.
     init(indexPath path: String) throws {
         func malformed(_ place: String, _ reason: String) -> ModelFormatError {
             .malformed(path: path, place: place, reason: reason)
         }
         let index = try TextFile.json(path, maximumByteCount: TextFile.maximumIndexByteCount)
-        guard let map = index["weight_map"]?.object else { throw malformed("weight_map", "is missing or no object") }
+        guard let map = index["weight_map"]?.object else { throw malformed("weight_map", "is missing or not an object") }
         guard !map.isEmpty else { throw malformed("weight_map", "lists no tensors") }
 
         var fileNames: [String] = []
@@ -31,7 +30,7 @@ final class SafetensorsShards: TensorSource {
                 fileName.unicodeScalars.allSatisfy(\.isPlain)
             else {
                 throw malformed(
-                    "weight_map \(quoted(name))", "\(quoted(fileName)) is not the name of a file beside the index")
+                    "weight_map \(quoted(name))", "\(quoted(fileName)) is not the name of a file in the index's folder")
             }
             let shard = indexOfFile[fileName] ?? fileNames.count
             if shard == fileNames.count {

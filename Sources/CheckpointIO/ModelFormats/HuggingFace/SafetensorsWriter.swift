@@ -2,11 +2,11 @@ import OrderedJSON
 import Parallel
 import Synchronization
 
-/// Writes safetensors files: the reference's layout, read back by every reader of the format.
+/// Writes safetensors files in the layout of the reference implementation.
 enum SafetensorsWriter {
-    /// The header bytes, and where each tensor's data starts in the file, in the order of `tensors`.
+    /// The header's bytes, the offset of each tensor in the file, and the size of the file.
     ///
-    /// Wider elements lie first, so that all stay aligned.
+    /// Wider elements come first, so that all tensors are aligned.
     static func layout(
         _ tensors: [TensorDescription]
     ) -> (header: [UInt8], tensors: [(description: TensorDescription, offset: Int)], byteCount: Int) {
@@ -34,7 +34,7 @@ enum SafetensorsWriter {
         return (header, placed, header.count + offset)
     }
 
-    /// Writes one file, its tensors piece by piece on all cores, and flushes it to the disk.
+    /// Writes one file, using all cores, and flushes it to the disk.
     static func write(
         _ tensors: [TensorDescription], from source: any TensorSource, to path: String, reportedAs name: String,
         progress: (@Sendable (Int) -> Void)?
