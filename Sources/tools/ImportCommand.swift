@@ -32,7 +32,7 @@ struct ImportCommand: ParsableCommand {
 
     func run() throws {
         try output.check()
-        let model = try ForeignModel.open(path: input)
+        let model = try ModelImport.open(path: input)
         let source = dtype.map { ConvertedTensors(model.source, to: $0) as any TensorSource } ?? model.source
 
         var metadata = model.metadata

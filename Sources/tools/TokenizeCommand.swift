@@ -156,10 +156,10 @@ private struct TokenizerSource {
     private static func metadata(_ path: String) throws -> CheckpointMetadata? {
         var isFolder: ObjCBool = false
         if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
-            return try ForeignModel.open(path: path).metadata
+            return try ModelImport.open(path: path).metadata
         }
         let start = try FileHandle(forReadingAtPath: path)?.read(upToCount: 4) ?? Data()
-        if start.starts(with: Data("GGUF".utf8)) { return try ForeignModel.open(path: path).metadata }
+        if start.starts(with: Data("GGUF".utf8)) { return try ModelImport.open(path: path).metadata }
         return start.first == UInt8(ascii: "{") ? nil : try CheckpointFile(path: path).metadata
     }
 

@@ -57,7 +57,7 @@ struct VerifyCommand: ParsableCommand {
             return report
         } catch CheckpointError.damaged(_, let place, let problem) {
             return VerifyReport(path: path, isDeep: !structure, damages: [Damage(place: place, problem: problem)])
-        } catch CheckpointError.unsupported(_, let place, let problem) where CheckpointSignature.areIn(path) {
+        } catch CheckpointError.unsupported(_, let place, let problem) where CheckpointSignature.isFound(in: path) {
             // ckpt wrote this file, but not this structure: it has been damaged since.
             return VerifyReport(path: path, isDeep: !structure, damages: [Damage(place: place, problem: problem)])
         }

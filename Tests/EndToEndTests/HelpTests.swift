@@ -16,7 +16,7 @@ import Testing
 
     /// A model whose tokenizer llama.cpp supports; it does not support that of the tiny run.
     private static let gguf = repositoryRoot.appending(
-        path: "Tests/CheckpointIOTests/Fixtures/foreign/llama-quantised.gguf"
+        path: "Tests/CheckpointIOTests/Fixtures/models/llama-quantised.gguf"
     ).path
 
     private static func makeFolder() throws -> TemporaryFolder {

@@ -44,7 +44,7 @@ extension FuzzTarget {
 
     /// Opens a foreign model, reads its tensors, and takes it into every format there is.
     static func model(_ path: String, _ folder: FuzzFolder) throws {
-        let model = try ForeignModel.open(path: path)
+        let model = try ModelImport.open(path: path)
         let byteCount = model.source.tensors.reduce(0) { $0 + min($1.byteCount, readLimit + 1) }
         guard byteCount <= readLimit else { return }
         for tensor in model.source.tensors {
@@ -158,8 +158,8 @@ extension FuzzTarget {
     private static func expectImportable(_ path: String, _ model: ImportedModel?) throws {
         let again: ImportedModel
         do {
-            again = try ForeignModel.open(path: path)
-        } catch ForeignModelError.unsupported {
+            again = try ModelImport.open(path: path)
+        } catch ModelFormatError.unsupported {
             // GGUF can say what no checkpoint keeps, such as RoPE divisors that are not known to be llama3's.
             return
         } catch {

@@ -10,7 +10,7 @@ struct GGUFTokenizerTests {
     static let names = ["smollm", "qwen2", "deepseek-r1-qwen", "llama-bpe"]
 
     private func opened(_ name: String) throws -> (tokenizer: Tokenizer, expected: JSON) {
-        let record = try ForeignModel.open(path: Fixture.path("\(name).gguf")).metadata.tokenizer
+        let record = try ModelImport.open(path: Fixture.path("\(name).gguf")).metadata.tokenizer
         let all = try Fixture.json("gguf-tokenizers.json")["tokenizers"]?.array ?? []
         return (
             try Tokenizer(json: try #require(record).json),

@@ -88,7 +88,7 @@ final class Trial {
         } catch CheckpointError.damaged {
             return .damaged
         } catch CheckpointError.unsupported {
-            return CheckpointSignature.areIn(path) ? .unlike : .foreign
+            return CheckpointSignature.isFound(in: path) ? .unlike : .foreign
         } catch CheckpointError.newerVersion {
             return .newer
         } catch {

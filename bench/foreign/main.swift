@@ -21,7 +21,7 @@ func run(_ arguments: [String]) throws {
     var byteCount = 0
     switch arguments[0] {
     case "import":
-        let model = try ForeignModel.open(path: arguments[1])
+        let model = try ModelImport.open(path: arguments[1])
         for note in model.notes { print("note: \(note)") }
         let source =
             type.flatMap { ElementType(rawValue: $0) }
@@ -50,7 +50,7 @@ func run(_ arguments: [String]) throws {
             precision: type.flatMap { GGUFExport.Precision(rawValue: $0) })
         byteCount = stored.tensors.reduce(0) { $0 + $1.byteCount }
     case "raw":
-        let model = try ForeignModel.open(path: arguments[1])
+        let model = try ModelImport.open(path: arguments[1])
         try FileManager.default.createDirectory(atPath: arguments[2], withIntermediateDirectories: true)
         for tensor in model.source.tensors {
             var bytes = [UInt8](repeating: 0, count: tensor.byteCount)

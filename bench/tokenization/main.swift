@@ -50,7 +50,7 @@ let clock = ContinuousClock()
 let started = clock.now
 let json =
     try arguments[1].hasSuffix(".gguf")
-    ? ForeignModel.open(path: arguments[1]).metadata.tokenizer?.json ?? []
+    ? ModelImport.open(path: arguments[1]).metadata.tokenizer?.json ?? []
     : Array(try Data(contentsOf: URL(fileURLWithPath: arguments[1])))
 let tokenizer = try Tokenizer(json: json)
 let loading = clock.now - started

@@ -1,24 +1,24 @@
 import Glibc
 import OrderedJSON
 
-/// Why a checkpoint could not be written or read. Each description is one line: file, place, problem, remedy.
+/// Why a checkpoint could not be read or written; `description` is one line with file, place, problem and remedy.
 public enum CheckpointError: Error, CustomStringConvertible, Equatable {
     /// The operating system refused an operation.
     case system(path: String, operation: String, code: Int32)
-    /// The file is there and would have to be replaced.
+    /// The output file exists already.
     case exists(path: String)
-    /// The content contradicts the format or itself: damaged, cut short, or forged.
+    /// The content contradicts the format or itself: the file is damaged, truncated or forged.
     case damaged(path: String, place: String, problem: String)
-    /// Well-formed as far as seen, but something that a checkpoint does not contain.
+    /// The file is well-formed but contains something that a checkpoint does not have.
     case unsupported(path: String, place: String, problem: String)
-    /// Written by a later ckpt.
+    /// The file was written by a later version of the format.
     case newerVersion(path: String, version: Int)
-    /// No tensor of that name.
+    /// The file has no tensor of that name.
     case noTensor(path: String, name: String)
-    /// What was handed to the writer, or a buffer handed to the reader, does not fit.
+    /// The caller passed invalid data to the writer, or a buffer of the wrong size to the reader.
     case invalid(name: String, problem: String)
 
-    /// One line, whatever the path holds.
+    /// The error in one line; control characters in names and paths are escaped.
     public var description: String { text.onOneLine(limit: 4000) }
 
     private var text: String {
@@ -26,11 +26,11 @@ public enum CheckpointError: Error, CustomStringConvertible, Equatable {
         case .system(let path, let operation, let code):
             "\(path): cannot \(operation): \(String(cString: strerror(code)).lowercased())\(Self.hint(for: code))"
         case .exists(let path):
-            "\(path): exists already; choose another name or overwrite it with --force"
+            "\(path): already exists; choose another name or overwrite it with --force"
         case .damaged(let path, let place, let problem):
             "\(path): \(place.onOneLine()): \(problem.onOneLine()); restore the file from a copy or make it again"
         case .unsupported(let path, let place, let problem):
-            "\(path): \(place.onOneLine()): \(problem.onOneLine()); this is no checkpoint that ckpt can read"
+            "\(path): \(place.onOneLine()): \(problem.onOneLine()); this is not a checkpoint that ckpt can read"
         case .newerVersion(let path, let version):
             "\(path): format_version is \(version), this ckpt reads up to \(CheckpointLayout.version); use a newer ckpt"
         case .noTensor(let path, let name):

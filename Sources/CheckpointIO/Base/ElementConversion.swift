@@ -1,8 +1,8 @@
-/// What `ElementConversion` refuses.
+/// Errors of `ElementConversion`.
 public enum ElementConversionError: Error, CustomStringConvertible, Equatable {
     /// The source and the destination do not hold the same number of elements.
     case countMismatch(sourceBytes: Int, elements: Int, type: ElementType)
-    /// A value has no equal in the integer type; nothing is rounded or clamped silently.
+    /// The integer type cannot represent the value exactly; values are never rounded or clamped silently.
     case notRepresentable(value: Float, index: Int, type: ElementType)
 
     public var description: String {
@@ -15,13 +15,14 @@ public enum ElementConversionError: Error, CustomStringConvertible, Equatable {
     }
 }
 
-/// Converts between the storage of a tensor and float32.
+/// Converts between a tensor's stored elements and float32.
 ///
-/// float32 keeps its bits. bfloat16 and float16 widen exactly and narrow by round-to-nearest, ties to even; a NaN stays
-/// a NaN (with the top payload bits where they fit), and what is too large becomes infinite. Integers convert from
-/// float32 only where the value is one of theirs.
+/// float32 keeps its bits. bfloat16 and float16 widen exactly and narrow by rounding to nearest, ties to even; a NaN
+/// stays a NaN (with as many of its top payload bits as fit), and values out of range become infinite. A float32
+/// converts to an integer type only if that type represents it exactly.
 public enum ElementConversion {
-    /// Widens `source` (little-endian elements of `type`) into `destination`, which it must fill exactly.
+    /// Converts `source`, little-endian elements of `type`, to float32; it must fill `destination` exactly.
+    ///
     /// - Throws: `ElementConversionError.countMismatch`.
     public static func toFloat32(
         _ source: UnsafeRawBufferPointer, _ type: ElementType, into destination: UnsafeMutableBufferPointer<Float>
@@ -47,7 +48,8 @@ public enum ElementConversion {
         }
     }
 
-    /// Narrows `source` into `destination` (little-endian elements of `type`), which it must fill exactly.
+    /// Converts `source` to little-endian elements of `type`; they must fill `destination` exactly.
+    ///
     /// - Throws: `ElementConversionError`.
     public static func fromFloat32(
         _ source: UnsafeBufferPointer<Float>, _ type: ElementType, into destination: UnsafeMutableRawBufferPointer
@@ -78,12 +80,12 @@ public enum ElementConversion {
         }
     }
 
-    /// The float32 equal to a float16 given by its bits; exact.
+    /// The float32 value of a float16 given by its bits; exact.
     @inline(__always)
     public static func float16ToFloat32(_ half: UInt16) -> Float {
         let magnitude = UInt32(half & 0x7fff) << 13
         let sign = UInt32(half & 0x8000) << 16
-        // Scaling by 2^112 moves the exponent bias from 15 to 127 and normalises subnormals on the way.
+        // Scaling by 2^112 changes the exponent bias from 15 to 127 and normalises subnormals.
         let scaled = (Float(bitPattern: magnitude) * Float(bitPattern: 0x7780_0000)).bitPattern
         let isSpecial = magnitude >= 0x0f80_0000
         return Float(bitPattern: (isSpecial ? magnitude | 0x7f80_0000 : scaled) | sign)

@@ -1,12 +1,12 @@
-/// The type of a tensor's elements as stored: little-endian, one element after the other.
+/// The element types of tensors; elements are stored little-endian and without gaps.
 public enum ElementType: String, Sendable, CaseIterable {
     case float32, float16, bfloat16, float64
     case int8, int16, int32, int64
     case uint8, uint16, uint32, uint64
-    /// One byte an element, 0 or 1.
+    /// One byte, 0 or 1.
     case bool
 
-    /// Bytes one element takes.
+    /// Bytes per element.
     public var byteCount: Int {
         switch self {
         case .int8, .uint8, .bool: 1
@@ -16,7 +16,7 @@ public enum ElementType: String, Sendable, CaseIterable {
         }
     }
 
-    /// Whether the elements are floating-point numbers of any width.
+    /// Whether the type is a floating-point type of any width.
     public var isFloatingPoint: Bool {
         switch self {
         case .float32, .float16, .bfloat16, .float64: true

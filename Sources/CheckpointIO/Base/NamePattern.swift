@@ -1,21 +1,20 @@
-/// A pattern for tensor names in which `*` stands for any run of characters, dots included; what it matched can be
-/// used in a replacement.
-public struct NamePattern: Sendable, Equatable {
-    public let text: String
+/// A pattern for tensor names in which `*` matches any run of characters, dots included.
+package struct NamePattern: Sendable, Equatable {
+    package let text: String
     private let parts: [String]
 
-    public init(_ text: String) {
+    package init(_ text: String) {
         self.text = text
         parts = text.split(separator: "*", omittingEmptySubsequences: false).map(String.init)
     }
 
     /// Number of `*` in the pattern.
-    public var wildcardCount: Int { parts.count - 1 }
+    package var wildcardCount: Int { parts.count - 1 }
 
-    public func matches(_ name: String) -> Bool { captures(in: name) != nil }
+    package func matches(_ name: String) -> Bool { captures(in: name) != nil }
 
-    /// What each `*` stands for in `name`, each as short as can be, or nil where the pattern does not match.
-    public func captures(in name: String) -> [Substring]? {
+    /// The shortest text that each `*` matches in `name`, or nil if the pattern does not match.
+    package func captures(in name: String) -> [Substring]? {
         guard let first = parts.first, name.hasPrefix(first) else { return nil }
         var rest = name[name.index(name.startIndex, offsetBy: first.count)...]
         if parts.count == 1 { return rest.isEmpty ? [] : nil }

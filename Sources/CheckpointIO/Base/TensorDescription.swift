@@ -1,6 +1,6 @@
-/// What a tensor is, without its values: its Hugging Face name, element type and shape.
+/// A tensor's Hugging Face name, element type and shape.
 public struct TensorDescription: Sendable, Equatable {
-    /// The name as Hugging Face writes it, e.g. `model.layers.0.self_attn.q_proj.weight`.
+    /// The Hugging Face name, for example `model.layers.0.self_attn.q_proj.weight`.
     public var name: String
     public var elementType: ElementType
     /// Row-major dimensions; empty for a scalar.
@@ -12,35 +12,41 @@ public struct TensorDescription: Sendable, Equatable {
         self.shape = shape
     }
 
-    /// The product of `shape`. It must not overflow: readers and `CheckpointWriter` check foreign shapes with
-    /// `checkedByteCount` first.
+    /// The product of `shape`.
+    ///
+    /// The product must not overflow: readers and `CheckpointWriter` check shapes with `checkedByteCount` first.
     public var elementCount: Int { shape.contains(0) ? 0 : shape.reduce(1, *) }
 
-    /// Bytes of the logical little-endian content.
+    /// Bytes of the uncompressed little-endian content.
     public var byteCount: Int { elementCount * elementType.byteCount }
 
-    /// `byteCount`, or nil where a dimension is negative or the product does not fit `Int`.
-    public var checkedByteCount: Int? {
+    /// `byteCount`, or nil if a dimension is negative or the product does not fit `Int`.
+    package var checkedByteCount: Int? {
         guard shape.allSatisfy({ $0 >= 0 }) else { return nil }
-        // A zero anywhere makes the tensor empty however large the other dimensions are.
-        if shape.contains(0) { return 0 }
-        var count = elementType.byteCount
-        for dimension in shape {
-            let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
-            if overflow { return nil }
-            count = product
-        }
-        return count
+        return CheckpointIO.checkedByteCount(shape, elementType.byteCount)
     }
 }
 
-/// Which set of tensors one belongs to, each a tree of datasets of its own with the same names.
+/// The bytes of an array of this shape, or nil if the product does not fit `Int`.
+func checkedByteCount(_ shape: [Int], _ elementSize: Int) -> Int? {
+    // A zero anywhere makes the array empty, however large the other dimensions are.
+    if shape.contains(0) { return 0 }
+    var count = elementSize
+    for dimension in shape {
+        let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
+        if overflow { return nil }
+        count = product
+    }
+    return count
+}
+
+/// The sets of tensors in a checkpoint; each is a tree of datasets, and the same names occur in all of them.
 public enum TensorGroup: String, Sendable, CaseIterable {
-    /// The model itself, `/weights`.
+    /// The model, `/weights`.
     case weights
-    /// AdamW's first moment, `/optimizer/m`.
+    /// AdamW's first moments, `/optimizer/m`.
     case optimizerM
-    /// AdamW's second moment, `/optimizer/v`.
+    /// AdamW's second moments, `/optimizer/v`.
     case optimizerV
 
     /// The HDF5 group that holds the tensors.

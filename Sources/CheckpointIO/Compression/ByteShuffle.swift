@@ -1,9 +1,9 @@
-/// HDF5's shuffle filter: element bytes sorted into planes, all first bytes, then all second bytes, and so on, so that
-/// the exponents of floating-point numbers lie side by side. Bytes past the last whole element stay where they are.
+/// HDF5's shuffle filter, which groups the bytes of elements into planes: all first bytes, then all second bytes, etc.
 ///
-/// Plain loops over whole words: the compiler turns them into vector code that runs at the speed of the cache.
+/// This brings the exponents of floating-point numbers together. Bytes after the last whole element are copied. The
+/// loops work on whole words so that the compiler vectorises them.
 enum ByteShuffle {
-    /// Elements to planes. The buffers have one length and do not overlap.
+    /// Converts elements to planes; the buffers have equal lengths and do not overlap.
     static func shuffle(
         _ source: UnsafeRawBufferPointer, elementSize: Int, into destination: UnsafeMutableRawBufferPointer
     ) {
@@ -24,7 +24,7 @@ enum ByteShuffle {
         copyRemainder(input, output, from: count * elementSize, to: source.count)
     }
 
-    /// Planes to elements, the inverse of `shuffle`.
+    /// Converts planes to elements, the inverse of `shuffle`.
     static func unshuffle(
         _ source: UnsafeRawBufferPointer, elementSize: Int, into destination: UnsafeMutableRawBufferPointer
     ) {
@@ -51,7 +51,7 @@ enum ByteShuffle {
         if end > start { (output + start).copyMemory(from: input + start, byteCount: end - start) }
     }
 
-    /// Low and high bytes of `count` elements of two.
+    /// Separates the low and high bytes of `count` elements of two bytes.
     static func split16(
         _ input: UnsafeRawPointer, _ low: UnsafeMutablePointer<UInt8>, _ high: UnsafeMutablePointer<UInt8>, _ count: Int
     ) {
@@ -62,7 +62,7 @@ enum ByteShuffle {
         }
     }
 
-    /// First to fourth bytes of `count` elements of four.
+    /// Separates the four bytes of `count` elements of four bytes.
     static func split32(
         _ input: UnsafeRawPointer,
         _ planes: (

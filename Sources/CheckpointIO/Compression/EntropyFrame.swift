@@ -1,9 +1,8 @@
-/// Makes zstd frames of numbers that do not repeat, such as trained weights: the bytes of the elements in planes, as
-/// HDF5's shuffle filter sorts them, each plane in blocks of its own, and in the blocks nothing but Huffman's coding.
+/// Compresses data without repetition, such as trained weights, to zstd frames that use Huffman coding only.
 ///
-/// They are ordinary frames (RFC 8878, section 3.1.1) with content size and checksum. The low bytes of trained weights
-/// are close to random: where a sample says so, a block is stored as it is, and no time is lost on finding a code for it.
-/// One thread at a time.
+/// The elements are shuffled into byte planes, as by HDF5's shuffle filter, and blocks do not straddle planes. The
+/// frames are ordinary (RFC 8878, section 3.1.1), with content size and checksum. The low bytes of trained weights are
+/// close to random: if a sample shows this, the block is stored raw without computing a code. Not thread-safe.
 package final class EntropyFrame {
     private let blocks = HuffmanBlocks()
     private let planes = ScratchBuffer()
@@ -14,31 +13,33 @@ package final class EntropyFrame {
 
     package init() {}
 
-    /// Bytes an output buffer must have for a chunk of `byteCount` bytes.
+    /// The size of the output buffer for a chunk of `byteCount` bytes.
     package static func outputBound(_ byteCount: Int, elementSize: Int) -> Int {
         headerSize + byteCount + HuffmanBlocks.headerSize * (byteCount / blockSize + elementSize) + checksumSize
     }
 
-    /// Compresses a chunk to exactly one frame and returns the bytes of the frame.
+    /// Compresses a chunk to exactly one frame and returns the size of the frame.
     ///
-    /// - Parameters:
-    ///   - chunk: whole elements of `elementSize` bytes, at least one, less than 4 GiB.
-    ///   - destination: at least `outputBound` bytes.
+    /// The chunk consists of one or more whole elements and has less than 4 GiB; `destination` has at least
+    /// `outputBound` bytes.
     package func compress(
         _ chunk: UnsafeRawBufferPointer, elementSize: Int, into destination: UnsafeMutableRawBufferPointer
     ) -> Int {
-        // Magic number; single segment, content size in four bytes, checksum; the content size.
+        // Magic number; flags for single segment, content size of four bytes and checksum; the content size.
         destination.storeBytes(of: UInt32(0xFD2F_B528).littleEndian, toByteOffset: 0, as: UInt32.self)
         destination[4] = 0b1010_0100
         destination.storeBytes(of: UInt32(chunk.count).littleEndian, toByteOffset: 5, as: UInt32.self)
         blocks.startFrame()
-        var frame = Frame(target: destination.assumingMemoryBound(to: UInt8.self).baseAddress!, end: Self.headerSize)
+        // Neither buffer is empty.
+        // swift-format-ignore: NeverForceUnwrap
+        let (input, output) = (chunk.baseAddress!, destination.assumingMemoryBound(to: UInt8.self).baseAddress!)
+        var frame = Frame(target: output, end: Self.headerSize)
         let planeSize = chunk.count / elementSize
         let starts = stride(from: 0, to: planeSize, by: Self.blockSize)
         let isRandom = (0..<elementSize - 1).map { plane in
             starts.map { start in
                 let count = min(Self.blockSize, planeSize - start)
-                return Self.isRandom(chunk.baseAddress! + start * elementSize + plane, stride: elementSize, count)
+                return Self.isRandom(input + start * elementSize + plane, stride: elementSize, count)
             }
         }
         if elementSize == 2 || elementSize == 4, isRandom.allSatisfy({ $0.allSatisfy { $0 } }) {
@@ -57,17 +58,19 @@ package final class EntropyFrame {
         return frame.end + Self.checksumSize
     }
 
-    /// A frame as far as it is written.
+    /// A frame being written.
     private struct Frame {
         let target: UnsafeMutablePointer<UInt8>
         var end: Int
-        /// Of the content so far.
+        /// Hash of the content so far.
         var hash = XXH64()
     }
 
-    /// How often two bytes of a sample are equal, beside what chance gives: up to 15 % more means that at most
-    /// 1.5 % could be saved, less than a block is coded for. The sample's places are far apart, since neighbours often
-    /// share a scale.
+    /// Whether a sample of the bytes is too close to random for coding to pay.
+    ///
+    /// The test counts pairs of equal bytes. If there are up to 15 % more than by chance, coding saves at most 1.5 %,
+    /// less than the minimum for a coded block. The sampled positions are spread out because neighbours often have a
+    /// common scale.
     private static func isRandom(_ bytes: UnsafeRawPointer, stride: Int, _ count: Int) -> Bool {
         guard count >= 1024 else { return false }
         let step = max(1, count / 1536) | 1
@@ -85,8 +88,7 @@ package final class EntropyFrame {
         return Double(equalPairs) * 256 < 1.15 * Double(total) * Double(total - 1)
     }
 
-    /// Sorts the elements' bytes, all but the last of each straight into blocks that hold them as they are.
-    /// - Returns: the last plane.
+    /// Writes all planes but the last to raw blocks, and returns the last plane.
     private func storeLeadingPlanes(
         of chunk: UnsafeRawBufferPointer, _ elementSize: Int, _ frame: inout Frame
     ) -> UnsafeRawBufferPointer {
@@ -94,7 +96,9 @@ package final class EntropyFrame {
         let starts = stride(from: 0, to: planeSize, by: Self.blockSize)
         let storedSize = planeSize + HuffmanBlocks.headerSize * ((planeSize + Self.blockSize - 1) / Self.blockSize)
         let lastPlane = planes.resized(to: planeSize)
-        let last = lastPlane.assumingMemoryBound(to: UInt8.self).baseAddress!
+        // A chunk has at least one element, so neither the plane nor the chunk is empty.
+        // swift-format-ignore: NeverForceUnwrap
+        let (last, elements) = (lastPlane.assumingMemoryBound(to: UInt8.self).baseAddress!, chunk.baseAddress!)
         for (number, start) in starts.enumerated() {
             let count = min(Self.blockSize, planeSize - start)
             var block = frame.target + frame.end + start + HuffmanBlocks.headerSize * number
@@ -102,14 +106,14 @@ package final class EntropyFrame {
                 HuffmanBlocks.writeHeader(.raw, size: count, isLast: false, at: block + plane * storedSize)
             }
             block += HuffmanBlocks.headerSize
-            let input = chunk.baseAddress! + start * elementSize
+            let input = elements + start * elementSize
             if elementSize == 2 {
                 ByteShuffle.split16(input, block, last + start, count)
             } else {
                 ByteShuffle.split32(
                     input, (block, block + storedSize, block + 2 * storedSize, last + start), count)
             }
-            // The first plane is hashed while it is in cache.
+            // Hash the first plane while it is in cache.
             frame.hash.update(UnsafeRawBufferPointer(start: block, count: count))
         }
         for plane in 1..<elementSize - 1 {
@@ -131,8 +135,7 @@ package final class EntropyFrame {
         return UnsafeRawBufferPointer(planes)
     }
 
-    /// Appends a plane.
-    /// - Parameter isRandom: of each block; empty where that is not known.
+    /// Appends a plane; `isRandom` tells which blocks to store raw, and is empty if that is unknown.
     private func encodePlane(
         _ plane: UnsafeRawBufferPointer, isRandom: [Bool], isLast: Bool, _ frame: inout Frame
     ) {

@@ -1,41 +1,41 @@
 import Glibc
 
-/// Compresses byte planes to blocks of a zstd frame that hold literals and nothing else: what zstd does to bytes that do
-/// not repeat, at twice its speed, since nothing is looked for.
+/// Compresses byte planes to zstd blocks that contain literals only.
 ///
-/// For one frame at a time: `startFrame`, then its blocks in order, each by `encode`.
+/// The result is the same as zstd's for data without repetition, at twice its speed because matches are not searched.
+/// Call `startFrame`, then `encode` for the blocks of the frame in order.
 final class HuffmanBlocks {
-    /// The most a block may hold.
+    /// Maximum content of a block.
     static let blockSize = 128 << 10
     /// Bytes of a block's header.
     static let headerSize = 3
-    /// Fewer bytes than that are not worth a code.
+    /// Blocks of fewer bytes are stored raw.
     private static let smallest = 256
-    /// Two counts of every byte for each of the four streams.
+    /// Two tables of counts for each of the four streams.
     private static let countTables = 8
-    /// Up to so many bytes there is a table of pairs: with more, filling it takes longer than it saves.
+    /// Maximum number of symbols for the table of pairs: with more, filling it takes longer than it saves.
     private static let mostForPairs = 96
-    /// Blocks of fewer bytes are counted whole.
+    /// Blocks of fewer bytes are counted completely rather than sampled.
     private static let smallestForSample = 32 << 10
     private static let sampleCount = 4096
-    /// The entry of a byte, or two, without a code: no bits, and a mark that adds up where codes leave room.
-    private static let missing = BackwardWriter.mark
+    /// The entry of a byte or pair without a code: no bits, and a marker that `BackwardWriter` detects.
+    private static let missing = BackwardWriter.missing
 
-    /// Bytes of the block by stream; two tables a stream, so that equal neighbours need not wait for each other.
+    /// Counts per stream; two tables per stream, so that runs of equal bytes do not wait for the previous increment.
     private let counts = UnsafeMutablePointer<UInt32>.allocate(capacity: countTables * HuffmanCode.symbolCount)
-    /// A code in the highest bits, its length in the lowest: for each byte.
+    /// For each byte its code in the highest bits and the code's length in the lowest.
     private let entries = UnsafeMutablePointer<UInt64>.allocate(capacity: HuffmanCode.symbolCount)
-    /// The same for each two bytes that follow one another, as a little-endian number.
+    /// The same for each pair of bytes, indexed by the pair as a little-endian number.
     private let pairs = UnsafeMutablePointer<UInt64>.allocate(capacity: 1 << 16)
-    /// What a decoder still knows from the blocks before.
+    /// The code of the previous block, which a decoder remembers.
     private var code: HuffmanCode?
-    /// How many times as many bits `code` took for the block it was made from as that block's entropy.
+    /// The size of the block from which `code` was made, relative to the block's entropy.
     private var excess = 1.0
-    /// The code that `entries` and `pairs` are of.
+    /// The code in `entries` and `pairs`.
     private var filled: HuffmanCode?
-    /// Streams before it is known how long they are.
+    /// Streams whose length is not known yet.
     private let streamMemory = UnsafeMutablePointer<UInt8>.allocate(capacity: 3 * streamCapacity)
-    /// The longest a stream of a quarter of a block can be, and what is written beyond its end.
+    /// The maximum length of a stream, plus the bytes that are written beyond its end.
     private static let streamCapacity = blockSize / 4 * HuffmanCode.longest / 8 + 64
 
     init() {
@@ -50,7 +50,7 @@ final class HuffmanBlocks {
         streamMemory.deallocate()
     }
 
-    /// Forgets the code of the frame before.
+    /// Discards the code of the previous frame.
     func startFrame() { code = nil }
 
     /// Writes a block's header at `target`.
@@ -65,20 +65,21 @@ final class HuffmanBlocks {
         case compressed = 2
     }
 
-    /// Writes one block with its header: compressed, one byte repeated, or as it is where coding saves less than a
-    /// sixty-fourth.
+    /// Writes one block with its header: compressed, one repeated byte, or raw if coding saves less than 1/64.
     ///
     /// - Parameters:
     ///   - source: 1 to `blockSize` bytes.
-    ///   - isLast: of the frame.
-    ///   - isFollowed: whether a block of the same kind comes next, which may then be coded alike.
-    ///   - target: room for the bytes and a header.
-    /// - Returns: bytes written.
+    ///   - isLast: whether the block is the last of the frame.
+    ///   - isFollowed: whether a similar block follows, which may reuse this block's code.
+    ///   - target: has room for the bytes of `source` and a header.
+    /// - Returns: The number of bytes written.
     func encode(
         _ source: UnsafeRawBufferPointer, isLast: Bool, isFollowed: Bool, at target: UnsafeMutablePointer<UInt8>
     ) -> Int {
+        // A block is never empty.
+        // swift-format-ignore: NeverForceUnwrap
         let bytes = source.assumingMemoryBound(to: UInt8.self).baseAddress!
-        // Whether each byte is like the one after it; where not, that is known after a few.
+        // Every byte equals the next one; on other data the comparison ends early.
         if memcmp(bytes, bytes + 1, source.count - 1) == 0 {
             Self.writeHeader(.repeated, size: source.count, isLast: isLast, at: target)
             target[Self.headerSize] = bytes[0]
@@ -97,15 +98,14 @@ final class HuffmanBlocks {
         return Self.store(source, isLast: isLast, at: target)
     }
 
-    /// Writes one block with its header that holds the bytes as they are.
-    /// - Returns: bytes written.
+    /// Writes one raw block with its header, and returns the number of bytes written.
     static func store(_ source: UnsafeRawBufferPointer, isLast: Bool, at target: UnsafeMutablePointer<UInt8>) -> Int {
         writeHeader(.raw, size: source.count, isLast: isLast, at: target)
-        UnsafeMutableRawPointer(target + headerSize).copyMemory(from: source.baseAddress!, byteCount: source.count)
+        UnsafeMutableRawBufferPointer(start: target + headerSize, count: source.count).copyMemory(from: source)
         return headerSize + source.count
     }
 
-    /// How a block's bytes are divided among four streams: equal parts, the last may be up to three bytes shorter.
+    /// The division of a block into four streams of equal length; the last may be up to three bytes shorter.
     private struct Streams {
         let length: Int
         let lastLength: Int
@@ -116,7 +116,7 @@ final class HuffmanBlocks {
         }
     }
 
-    /// Counts each byte of each stream into the first four tables, and of all into the fifth.
+    /// Counts the bytes of each stream in the first four tables, and all bytes in the fifth.
     private func count(_ bytes: UnsafePointer<UInt8>, _ streams: Streams) {
         let size = HuffmanCode.symbolCount
         let counts = counts
@@ -150,14 +150,15 @@ final class HuffmanBlocks {
         }
     }
 
-    /// Writes the content of a compressed block with the code of the block before, uncounted, where a sample says that
-    /// it does well. Counting takes as long as coding, and neighbours in a tensor are alike.
-    /// - Returns: its bytes; nil where the code does not fit.
+    /// Writes the content of a compressed block with the previous block's code if a sample shows that the code fits.
+    ///
+    /// This saves counting, which takes as long as coding; neighbouring blocks of a tensor are similar. The result is
+    /// the number of bytes written, or nil if the code does not fit.
     private func repeatCode(
         _ bytes: UnsafePointer<UInt8>, _ streams: Streams, at target: UnsafeMutablePointer<UInt8>
     ) -> Int? {
         let byteCount = 3 * streams.length + streams.lastLength
-        guard let code, byteCount >= Self.smallestForSample, suits(code, bytes, byteCount) else { return nil }
+        guard let code, byteCount >= Self.smallestForSample, fits(code, bytes, byteCount) else { return nil }
         let headerSize = Self.sectionHeaderSize(byteCount)
         fillTables(code)
         let first = target + headerSize + Self.jumpTableSize
@@ -176,8 +177,8 @@ final class HuffmanBlocks {
         return Self.writeEnd(at: end) - target
     }
 
-    /// Whether the code needs at most one per cent more for a sample of the bytes than one of its own would.
-    private func suits(_ code: HuffmanCode, _ bytes: UnsafePointer<UInt8>, _ byteCount: Int) -> Bool {
+    /// Whether the code needs at most 1 % more bits for a sample of the bytes than the sample's own code would.
+    private func fits(_ code: HuffmanCode, _ bytes: UnsafePointer<UInt8>, _ byteCount: Int) -> Bool {
         let counts = counts
         counts.initialize(repeating: 0, count: HuffmanCode.symbolCount)
         let step = byteCount / Self.sampleCount | 1
@@ -186,15 +187,14 @@ final class HuffmanBlocks {
         return Double(bits) <= 1.01 * excess * Self.entropy(of: counts)
     }
 
-    /// The bits that the best coding there is would need for bytes that occur so often.
+    /// The entropy of bytes with these counts, in bits.
     private static func entropy(of counts: UnsafePointer<UInt32>) -> Double {
         let found = (0..<HuffmanCode.symbolCount).map { Double(counts[$0]) }.filter { $0 > 0 }
         let total = found.reduce(0, +)
         return found.reduce(0) { $0 + $1 * log2(total / $1) }
     }
 
-    /// Writes the content of a compressed block: literals, and no sequences.
-    /// - Returns: its bytes; nil where it is not worth it.
+    /// Writes the content of a compressed block; returns the number of bytes, or nil if coding is not worth it.
     private func encodeLiterals(
         _ bytes: UnsafePointer<UInt8>, _ streams: Streams, isFollowed: Bool, at target: UnsafeMutablePointer<UInt8>
     ) -> Int? {
@@ -205,25 +205,25 @@ final class HuffmanBlocks {
         if isFollowed { Self.addNeighbours(total, byteCount) }
         guard let best = HuffmanCode(counts: total), let bestBits = best.bitCount(total) else { return nil }
         var description: [UInt8] = []
-        // The code of the block before costs no description.
-        let isKept: Bool
-        if let code, let bits = code.bitCount(total), bits <= bestBits + 8 * best.symbols.count {
-            isKept = true
-        } else {
+        // The previous block's code needs no description.
+        let kept = code.flatMap { code in
+            code.bitCount(total).map { $0 <= bestBits + 8 * best.symbols.count } == true ? code : nil
+        }
+        if kept == nil {
             guard let made = best.description() else { return nil }
             description = made
-            isKept = false
         }
-        let code = isKept ? code! : best
-        let sizes = (0..<4).map { code.bitCount(counts + $0 * HuffmanCode.symbolCount)! / 8 + 1 }
+        let code = kept ?? best
+        // Both codes have a code for every byte that occurs.
+        let sizes = (0..<4).map { (code.bitCount(counts + $0 * HuffmanCode.symbolCount) ?? 0) / 8 + 1 }
         let size = description.count + Self.jumpTableSize + sizes.reduce(0, +)
         let headerSize = Self.sectionHeaderSize(byteCount)
         guard Self.isWorthIt(headerSize + size, byteCount) else { return nil }
-        if !isKept {
+        if kept == nil {
             self.code = best
             excess = entropy > 0 ? Double(bestBits) / entropy : 1
         }
-        Self.writeSectionHeader(isKept ? 3 : 2, byteCount, size, sizes, description: description, at: target)
+        Self.writeSectionHeader(kept == nil ? 2 : 3, byteCount, size, sizes, description: description, at: target)
         fillTables(code)
         var starts = [target + headerSize + description.count + Self.jumpTableSize]
         for size in sizes { starts.append(starts[starts.count - 1] + size) }
@@ -234,8 +234,10 @@ final class HuffmanBlocks {
         return Self.writeEnd(at: ends[3]) - target
     }
 
-    /// Counts bytes that do not occur as once where one next to them is rare: numbers a little smaller or larger than all
-    /// of this block have a code then, should they come later. Next to a frequent byte that would make codes longer.
+    /// Gives neighbours of rare symbols a count of 1, so that later blocks can reuse the code for values slightly out of
+    /// this block's range.
+    ///
+    /// Neighbours of frequent symbols are left out because they would make the codes of frequent symbols longer.
     private static func addNeighbours(_ counts: UnsafeMutablePointer<UInt32>, _ byteCount: Int) {
         let rare = (0..<HuffmanCode.symbolCount).filter { (1...max(1, byteCount / 1024)).contains(Int(counts[$0])) }
         for symbol in rare {
@@ -245,19 +247,19 @@ final class HuffmanBlocks {
         }
     }
 
-    // MARK: - A block's parts
+    // MARK: - Parts of a block
 
     /// The sizes of the first three streams, two bytes each.
     private static let jumpTableSize = 6
 
-    /// A coded block has to be that much smaller than the bytes it is of.
+    /// Whether coding saves more than 1/64 of the block.
     private static func isWorthIt(_ size: Int, _ byteCount: Int) -> Bool { size + 1 < byteCount - byteCount / 64 }
 
     private static func sectionHeaderSize(_ byteCount: Int) -> Int {
         3 + (byteCount >= 1 << 10 ? 1 : 0) + (byteCount >= 1 << 14 ? 1 : 0)
     }
 
-    /// Writes type, format of the sizes and both sizes, the description of the code, and the sizes of the streams.
+    /// Writes the type, the format of the sizes, both sizes, the description of the code, and the sizes of the streams.
     private static func writeSectionHeader(
         _ type: UInt64, _ byteCount: Int, _ size: Int, _ streamSizes: [Int], description: [UInt8],
         at target: UnsafeMutablePointer<UInt8>
@@ -278,8 +280,7 @@ final class HuffmanBlocks {
         }
     }
 
-    /// Writes that there are no sequences.
-    /// - Returns: the end of the block.
+    /// Writes a count of zero sequences, and returns the end of the block.
     private static func writeEnd(at target: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
         target.pointee = 0
         return target + 1
@@ -306,7 +307,7 @@ final class HuffmanBlocks {
             let later = entries[Int(second)]
             let row = pairs + Int(second) << 8
             for first in code.symbols {
-                // The second is written first, which puts it below.
+                // The second code is written first and therefore takes the lower bits.
                 let entry = entries[Int(first)]
                 let length = entry & 0xff
                 row[Int(first)] = (entry ^ length) | (later ^ later & 0xff) &>> length | (length + later & 0xff)
@@ -314,15 +315,14 @@ final class HuffmanBlocks {
         }
     }
 
-    /// Writes the four streams, each from its start on and up to eight bytes beyond its end.
+    /// Writes the four streams and returns their ends; nil if a byte has no code.
     ///
-    /// Each is read backwards, so its last byte is written first. Two are written at a time, which keeps the processor
-    /// busy; eight bytes are stored at once as long as that many are still to come in the stream.
-    /// - Returns: where each ends; nil where a byte has no code.
+    /// Decoders read streams backwards, so the last byte is written first. Two streams are written in parallel, which
+    /// uses the processor better. Eight bytes are stored at once, so up to eight bytes after a stream are overwritten.
     private func encodeStreams(
         _ bytes: UnsafePointer<UInt8>, _ streams: Streams, at starts: [UnsafeMutablePointer<UInt8>], hasPairs: Bool
     ) -> [UnsafeMutablePointer<UInt8>]? {
-        // A code has at least one bit, so 64 bytes fill eight.
+        // A code has at least one bit, so the last 64 bytes fill the eight bytes that may be overwritten.
         let rest = 64
         let common = min(streams.lastLength, max(0, streams.lastLength - rest) / 4 * 4 + rest)
         var ends: [UnsafeMutablePointer<UInt8>] = []
@@ -368,48 +368,48 @@ final class HuffmanBlocks {
     }
 }
 
-/// Appends codes to a stream, the first in its lowest bits.
+/// Appends codes to a stream, starting with the lowest bits.
 private struct BackwardWriter {
-    /// What is not yet written, in the highest bits, the newest uppermost; below may be anything.
+    /// Bits not yet written, in the highest bits with the newest uppermost; the other bits are undefined.
     private var bits: UInt64 = 0
-    /// In its lowest eight bits how many those are.
+    /// The number of bits not yet written in the lowest eight bits; missing entries are counted above them.
     private var count: UInt64 = 0
-    /// The marks of entries so far, above the lowest eight bits.
-    private var marks: UInt64 = 0
+    /// The bits above the lowest eight are nonzero if an entry was missing.
+    private var missed: UInt64 = 0
     private var target: UnsafeMutablePointer<UInt8>
 
-    /// An entry without bits has this one, which reaches neither a length nor a code.
-    static let mark: UInt64 = 1 << 8
-    /// Where marks of some entries add up.
-    private static let markBits: UInt64 = 0xff00
+    /// The entry of a symbol without a code: this bit belongs neither to a length nor to a code.
+    static let missing: UInt64 = 1 << 8
+    /// The bits in which missing entries add up.
+    private static let missingBits: UInt64 = 0xff00
 
     init(target: UnsafeMutablePointer<UInt8>) { self.target = target }
 
-    /// - Parameter entry: a code in the highest bits, its length in the lowest.
+    /// Appends an entry, which has a code in its highest bits and the code's length in its lowest.
     @inline(__always)
     mutating func append(_ entry: UInt64) {
-        // A shift takes the lowest six bits of its distance, which are the length.
+        // The shift distance is the lowest six bits of the entry, which are the length.
         bits = bits &>> entry | entry
         count &+= entry
     }
 
-    /// Writes whole bytes, and perhaps more that are written anew later. 1 to 56 bits are not yet written.
+    /// Writes all whole bytes of the 1 to 56 pending bits, and overwrites up to eight bytes.
     @inline(__always)
     mutating func flush() {
         let pending = count & 0xff
-        marks |= count
+        missed |= count
         UnsafeMutableRawPointer(target).storeBytes(of: (bits &>> (64 &- pending)).littleEndian, as: UInt64.self)
         target += Int(pending &>> 3)
         count = pending & 7
     }
 
-    /// Writes the codes of bytes `start`..<`end`, the last first, and not a byte more than they fill.
+    /// Writes the codes of bytes `start`..<`end`, the last first, without writing beyond them.
     mutating func writeSlowly(
         _ bytes: UnsafePointer<UInt8>, _ end: Int, downTo start: Int, _ entries: UnsafePointer<UInt64>
     ) {
         for index in stride(from: end - 1, through: start, by: -1) {
             append(entries[Int(bytes[index])])
-            marks |= count
+            missed |= count
             count &= 0xff
             while count >= 8 { writeByte() }
         }
@@ -422,10 +422,9 @@ private struct BackwardWriter {
     }
 
     /// Whether a byte had no code.
-    var hasMissed: Bool { marks & Self.markBits != 0 }
+    var hasMissed: Bool { missed & Self.missingBits != 0 }
 
-    /// Ends the stream with the bit by which a reader finds its last one.
-    /// - Returns: its end.
+    /// Ends the stream with the one bit that marks the end for a decoder, and returns the end of the stream.
     mutating func finish() -> UnsafeMutablePointer<UInt8> {
         append(1 << 63 | 1)
         count &= 0xff

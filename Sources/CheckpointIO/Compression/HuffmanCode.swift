@@ -1,19 +1,20 @@
-/// A prefix code for bytes as zstd's literals have it (RFC 8878, section 4.2): no code longer than 11 bits, codes
-/// counted up from the longest, within a length in the order of the bytes.
+/// A prefix code for bytes, in the form that zstd uses for literals (RFC 8878, section 4.2).
+///
+/// Codes have at most 11 bits and are numbered from the longest to the shortest, and by byte value within a length.
 struct HuffmanCode {
     static let longest = 11
     static let symbolCount = 256
 
-    /// Bits of each byte's code; 0 for bytes that have none.
+    /// Bits of each byte's code; 0 for bytes without a code.
     let lengths: [UInt8]
-    /// Each byte's code, in the low bits of a number.
+    /// Each byte's code, in the low bits.
     let codes: [UInt16]
-    /// Bytes that have a code, ascending; at least two.
+    /// The bytes that have a code, ascending; at least two.
     let symbols: [UInt8]
-    /// Bits of the longest code there is.
+    /// Bits of the longest code.
     let maximum: Int
 
-    /// The code that needs fewest bits for bytes that occur so often; nil where fewer than two occur.
+    /// The optimal code for bytes with these counts; nil if fewer than two byte values occur.
     init?(counts: UnsafePointer<UInt32>) {
         let symbols = (0..<Self.symbolCount).filter { counts[$0] > 0 }.map { UInt8($0) }
         guard symbols.count > 1 else { return nil }
@@ -28,12 +29,14 @@ struct HuffmanCode {
         codes = Self.codes(lengths, maximum)
     }
 
-    /// The best lengths under the limit, by merging packages (Larmore and Hirschberg 1990): of each level's coins, the
-    /// counts and pairs of the level before, the cheapest 2n − 2 are taken at the last level, and what they are made of at
-    /// those before; a count's length is how often it was taken.
+    /// The optimal code lengths under the limit, by the package-merge algorithm (Larmore and Hirschberg 1990).
+    ///
+    /// The coins of a level are the counts, and packages of two adjacent coins of the previous level. The cheapest
+    /// 2n − 2 coins are taken from the last level, and from each earlier level the coins that make up the packages
+    /// taken. The length of a symbol's code is the number of levels at which its count was taken.
     private static func lengths(ascending counts: [UInt32]) -> [UInt8] {
         let count = counts.count
-        // For each level, which of its coins are counts: the others are pairs.
+        // For each level, which of its coins are counts; the others are packages.
         var isCount: [[Bool]] = []
         var coins: [UInt64] = []
         for _ in 0..<longest {
@@ -84,7 +87,7 @@ struct HuffmanCode {
         }
     }
 
-    /// The bits that bytes take that occur so often; nil where one of them has no code.
+    /// The bits that bytes with these counts take; nil if one of them has no code.
     func bitCount(_ counts: UnsafePointer<UInt32>) -> Int? {
         var bits = 0
         for symbol in 0..<Self.symbolCount where counts[symbol] > 0 {
@@ -94,13 +97,16 @@ struct HuffmanCode {
         return bits
     }
 
-    /// The code as a block begins with it (section 4.2.1): the bytes' weights but that of the last, which follows from
-    /// the others. nil where it cannot be told, which only happens where coding does not pay.
+    /// The description of the code at the start of a block (section 4.2.1).
+    ///
+    /// It lists the weight of every byte but the last, whose weight follows from the others. The result is nil if the
+    /// code cannot be described, which happens only for data that is not worth coding.
     func description() -> [UInt8]? {
         let last = Int(symbols[symbols.count - 1])
         let weights = lengths[..<last].map { $0 == 0 ? 0 : UInt8(maximum + 1) - $0 }
         let coded = HuffmanWeights.encode(weights)
-        // 128 or more says how many weights follow in four bits each, less how long the coded ones are.
+        // A first byte of 128 or more is 127 plus the number of weights, of four bits each; a smaller one is the length
+        // of the coded weights.
         guard weights.count <= 128, coded.map({ $0.count > (weights.count + 1) / 2 }) ?? true else {
             return coded.map { [UInt8($0.count)] + $0 }
         }

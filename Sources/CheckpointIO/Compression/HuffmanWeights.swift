@@ -1,18 +1,17 @@
-/// The weights of a Huffman code, compressed by two interleaved states of a finite state entropy coder (RFC 8878,
-/// sections 4.1 and 4.2.1.2).
+/// Compresses the weights of a Huffman code by finite state entropy coding (RFC 8878, sections 4.1 and 4.2.1.2).
 enum HuffmanWeights {
-    /// 64 states: as many as weights may have.
+    /// 64 states, the maximum for weights.
     private static let accuracy = 6
     private static let stateCount = 1 << accuracy
 
-    /// - Parameter weights: each at most 11.
-    /// - Returns: fewer than 128 bytes; nil where the weights are too few or too uniform for this, or take more.
+    /// Encodes weights of at most 11 in fewer than 128 bytes; nil if they need more, or are too few or too uniform.
     static func encode(_ weights: [UInt8]) -> [UInt8]? {
         guard weights.count > 2, let shares = shares(weights) else { return nil }
         let cells = cells(shares)
         var bits = BitWriter()
-        // The number of a state plus their count; written from the last weight to the first, since it is read backwards.
-        // The states of the last two weights are those in which reading runs out of bits: their first cells need some.
+        // The two interleaved states, each plus the number of states. Weights are coded from last to first because a
+        // decoder reads backwards. It stops when it runs out of bits, so the last two weights start from their first
+        // cells, which need bits.
         var states = [0, 0]
         for index in [weights.count - 1, weights.count - 2] {
             states[index & 1] = stateCount + cells[Int(weights[index])][0]
@@ -32,20 +31,21 @@ enum HuffmanWeights {
         return bytes.count < 128 ? bytes : nil
     }
 
-    /// How many states each weight gets, about as often as it occurs; nil for a single one, which would need no bits and
-    /// so have no end.
+    /// The number of states of each weight, in proportion to its frequency; nil if all weights are equal.
+    ///
+    /// A single weight would need no bits, so that a decoder could not find the end.
     private static func shares(_ weights: [UInt8]) -> [Int]? {
         var counts = [Int](repeating: 0, count: Int(weights.max() ?? 0) + 1)
         for weight in weights { counts[Int(weight)] += 1 }
         guard counts.filter({ $0 > 0 }).count > 1 else { return nil }
         var shares = counts.map { $0 == 0 ? 0 : max(1, $0 * stateCount / weights.count) }
-        // What rounding left, or took too much, is the most frequent weight's: it can bear it.
+        // The rounding error goes to the most frequent weight.
         let largest = shares.indices.max { (shares[$0], $1) < (shares[$1], $0) } ?? 0
         shares[largest] += stateCount - shares.reduce(0, +)
         return shares
     }
 
-    /// The states at which each weight is read, ascending.
+    /// The states that decode to each weight, ascending.
     private static func cells(_ shares: [Int]) -> [[Int]] {
         var weightOfCell = [Int](repeating: 0, count: stateCount)
         var position = 0
@@ -60,8 +60,9 @@ enum HuffmanWeights {
         return cells
     }
 
-    /// The table's description: the accuracy, then each weight's share, in as many bits as what is left to share out may
-    /// need (section 4.1.1).
+    /// The description of the table: the accuracy, then each weight's number of states (section 4.1.1).
+    ///
+    /// A number is written with as many bits as the states that remain can need.
     private static func description(_ shares: [Int]) -> [UInt8] {
         var bits = BitWriter()
         bits.append(UInt64(accuracy - 5), 4)
@@ -70,7 +71,7 @@ enum HuffmanWeights {
         while rest > 0 {
             let value = shares[weight] + 1
             let width = Int.bitWidth - (rest + 1).leadingZeroBitCount
-            // As many of the least values as there are patterns to spare take a bit less.
+            // The smallest values take one bit less, as many of them as there are unused bit patterns.
             let spared = (1 << width) - 1 - (rest + 1)
             if value < spared {
                 bits.append(UInt64(value), width - 1)
@@ -80,7 +81,7 @@ enum HuffmanWeights {
             rest -= shares[weight]
             weight += 1
             guard value == 1 else { continue }
-            // How many further weights have none, three at a time.
+            // The number of following weights without states, three at a time.
             var further = 0
             while shares[weight + further] == 0 { further += 1 }
             weight += further
@@ -94,7 +95,7 @@ enum HuffmanWeights {
     }
 }
 
-/// Bits, the first in the lowest place of the first byte.
+/// Collects bits, starting with the lowest bit of the first byte.
 private struct BitWriter {
     private var bytes: [UInt8] = []
     private var pending: UInt64 = 0
@@ -110,6 +111,6 @@ private struct BitWriter {
         }
     }
 
-    /// All bytes, the last filled up with zeros.
+    /// All bytes; unused bits of the last byte are zero.
     func finished() -> [UInt8] { count > 0 ? bytes + [UInt8(truncatingIfNeeded: pending)] : bytes }
 }

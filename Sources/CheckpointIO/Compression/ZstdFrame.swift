@@ -1,27 +1,26 @@
 import CZstd
 
-/// What can be wrong with a zstd frame, in words for the end of an error message.
+/// A problem with a zstd frame, worded for the end of an error message.
 struct ZstdProblem: Error {
     var description: String
 
     init(_ description: String) { self.description = description }
 
-    /// The problem that a zstd return code stands for.
+    /// The problem for a zstd return code.
     init(code: Int) { description = "zstd: " + String(cString: ZSTD_getErrorName(code)) }
 }
 
-/// How hard the compressor looks for repetition.
+/// How much effort is spent on finding repetition.
 enum ZstdEffort: Sendable {
-    /// No search for repetition, all bytes entropy-coded by `EntropyFrame`: the best that can be done with the shuffled
-    /// bytes of trained weights, and the fastest.
+    /// No search for repetition, `EntropyFrame` only: the smallest and fastest choice for shuffled trained weights.
     case entropyOnly
-    /// An ordinary level of libzstd.
+    /// A compression level of libzstd.
     case level(Int32)
 
-    /// The level that finds repetition where there is some.
+    /// The level for data that repeats.
     static let matching = ZstdEffort.level(1)
 
-    /// The level as the filter's parameter records it; decoders ignore it.
+    /// The level recorded as the filter's parameter; decoders ignore it.
     var recordedLevel: Int32 {
         switch self {
         case .entropyOnly: -1000
@@ -30,7 +29,7 @@ enum ZstdEffort: Sendable {
     }
 }
 
-/// A zstd compression context. One thread at a time.
+/// A zstd compression context; not thread-safe.
 final class ZstdCompressor {
     private let context: OpaquePointer
 
@@ -41,14 +40,15 @@ final class ZstdCompressor {
 
     deinit { ZSTD_freeCCtx(context) }
 
-    /// Bytes an output buffer must have for `byteCount` bytes of input in `planeCount` planes.
+    /// The size of the output buffer for `byteCount` bytes of input in `planeCount` planes.
     static func outputBound(_ byteCount: Int, planeCount: Int) -> Int {
-        // Every flush may close a block of its own early, which costs a block header.
+        // Every flush may end a block early, which costs a block header.
         ZSTD_compressBound(byteCount) + 64 * (planeCount + 1)
     }
 
-    /// Compresses `source` to exactly one frame with content size and checksum, ending a block after each of
-    /// `planeCount` equal parts, and returns the bytes of the frame.
+    /// Compresses `source` to exactly one frame with content size and checksum, and returns the size of the frame.
+    ///
+    /// A block ends after each of `planeCount` equal parts of the source.
     func compress(
         _ source: UnsafeRawBufferPointer, planeCount: Int, level: Int32,
         into destination: UnsafeMutableRawBufferPointer
@@ -57,7 +57,7 @@ final class ZstdCompressor {
         try set(ZSTD_c_compressionLevel, level)
         try set(ZSTD_c_contentSizeFlag, 1)
         try set(ZSTD_c_checksumFlag, 1)
-        // Both buffers stay in place until the frame ends, so zstd need not copy through buffers of its own.
+        // Both buffers stay in place until the frame ends, so zstd can do without internal copies.
         try set(ckpt_zstd_stable_in_buffer, 1)
         try set(ckpt_zstd_stable_out_buffer, 1)
         try check(ZSTD_CCtx_setPledgedSrcSize(context, UInt64(source.count)))
@@ -81,7 +81,7 @@ final class ZstdCompressor {
     }
 }
 
-/// A zstd decompression context. One thread at a time.
+/// A zstd decompression context; not thread-safe.
 final class ZstdDecompressor {
     private let context: OpaquePointer
 
@@ -92,7 +92,7 @@ final class ZstdDecompressor {
 
     deinit { ZSTD_freeDCtx(context) }
 
-    /// Bytes of the header of a frame with checksum and this content size that needs no dictionary; nil for another.
+    /// The header size of a frame that has a checksum, this content size and no dictionary; nil for other frames.
     static func headerSize(ofFrameWithChecksum frame: UnsafeRawBufferPointer, contentSize: Int) -> Int? {
         var header = ZSTD_frameHeader()
         guard ZSTD_getFrameHeader(&header, frame.baseAddress, frame.count) == 0, header.frameType == ZSTD_frame,
@@ -101,16 +101,16 @@ final class ZstdDecompressor {
         return Int(header.headerSize)
     }
 
-    /// Decompresses exactly one frame that fills `destination` exactly.
-    /// - Returns: whether it is one.
+    /// Decompresses exactly one frame that fills `destination` exactly, and returns whether this succeeded.
     func fill(_ destination: UnsafeMutableRawBufferPointer, from frame: UnsafeRawBufferPointer) -> Bool {
         ZSTD_findFrameCompressedSize(frame.baseAddress, frame.count) == frame.count
             && ZSTD_decompressDCtx(context, destination.baseAddress, destination.count, frame.baseAddress, frame.count)
                 == destination.count
     }
 
-    /// Decompresses exactly one frame that fills `destination` exactly, and checks its checksum if it has one.
-    /// - Returns: whether the frame carried a checksum.
+    /// Decompresses exactly one frame that fills `destination` exactly, and returns whether it has a checksum.
+    ///
+    /// A wrong checksum throws.
     func decompress(
         _ source: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer
     ) throws -> Bool {
@@ -121,11 +121,11 @@ final class ZstdDecompressor {
         guard header.frameContentSize == UInt64(destination.count) else {
             let claim =
                 header.frameContentSize == UInt64.max ? "no content size" : "\(header.frameContentSize) bytes"
-            throw ZstdProblem("the zstd frame declares \(claim) where the chunk has \(destination.count) bytes")
+            throw ZstdProblem("the zstd frame declares \(claim), but the chunk has \(destination.count) bytes")
         }
         let frameSize = try check(ZSTD_findFrameCompressedSize(source.baseAddress, source.count))
         guard frameSize == source.count else {
-            throw ZstdProblem("the zstd frame has \(frameSize) bytes, the stored chunk \(source.count)")
+            throw ZstdProblem("the zstd frame has \(frameSize) bytes, but the stored chunk has \(source.count)")
         }
         let written = try check(
             ZSTD_decompressDCtx(
@@ -135,7 +135,7 @@ final class ZstdDecompressor {
     }
 }
 
-/// Returns `code` where it is no error.
+/// Returns `code`, or throws if it is an error.
 @discardableResult
 private func check(_ code: Int) throws -> Int {
     guard ZSTD_isError(code) == 0 else { throw ZstdProblem(code: code) }

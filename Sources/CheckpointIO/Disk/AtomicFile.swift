@@ -2,16 +2,17 @@ import CSystem
 import Glibc
 import Parallel
 
-/// A file that appears under its name only when it is complete and on the disk.
+/// A file that gets its name only when it is complete and flushed to the disk.
 ///
-/// Written under a temporary name in the same folder, so that the last step is a rename within one file system.
+/// It is written under a temporary name in the same folder, so that the last step is a rename within one file system.
 struct AtomicFile {
     let path: String
     let temporaryPath: String
     let overwrites: Bool
 
-    /// Checks that the file may be made at `path`; creates nothing yet.
-    /// - Throws: `CheckpointError`, e.g. `.exists` where a file is there and `overwrite` is false.
+    /// Checks that a file may be created at `path`, without creating it.
+    ///
+    /// - Throws: `CheckpointError`, for example `.exists` if there is a file and `overwrite` is false.
     init(_ path: String, overwrite: Bool) throws {
         self.path = path
         overwrites = overwrite
@@ -19,33 +20,38 @@ struct AtomicFile {
         if stat(path, &status) == 0 {
             // A device or a folder must never be replaced by a rename.
             guard status.st_mode & S_IFMT == S_IFREG else {
-                throw CheckpointError.invalid(name: path, problem: "is there and is no regular file")
+                throw CheckpointError.invalid(name: path, problem: "exists and is not a regular file")
             }
             guard overwrite else { throw CheckpointError.exists(path: path) }
         }
-        let random = String(UInt64.random(in: 0...UInt64.max), radix: 16)
-        temporaryPath = Self.folder(of: path) + "/.ckpt-\(getpid())-\(random).partial"
+        temporaryPath = Self.temporaryPath(beside: path)
     }
 
-    /// Bytes of the temporary file.
+    /// A new name in the folder of `path`.
+    static func temporaryPath(beside path: String) -> String {
+        let random = String(UInt64.random(in: 0...UInt64.max), radix: 16)
+        return folder(of: path) + "/.ckpt-\(getpid())-\(random).partial"
+    }
+
+    /// The size of the temporary file in bytes.
     func byteCount() throws -> Int {
         var status = stat()
         guard stat(temporaryPath, &status) == 0 else { throw failure("examine the finished file") }
         return Int(status.st_size)
     }
 
-    /// Flushes the temporary file to the disk, gives it its name and flushes the folder.
+    /// Flushes the temporary file to the disk, renames it and flushes the folder.
     func commit() throws {
         try Self.synchronize(temporaryPath, flags: O_RDWR, reportedAs: path)
         if overwrites {
-            // Giving back the blocks of a large file takes a while, and nobody has to wait for it.
+            // Freeing the blocks of a large file takes a while, so the old file is closed in the background.
             let old = open(path, ckpt_o_path | O_CLOEXEC)
             defer {
                 if old >= 0, (try? WorkerThread.startDetached { close(old) }) == nil { close(old) }
             }
             guard rename(temporaryPath, path) == 0 else { throw failure("rename the finished file") }
         } else {
-            // Another process may have made the file meanwhile; a link, unlike a rename, never replaces one.
+            // Another process may have created the file meanwhile; a link, unlike a rename, never replaces a file.
             if link(temporaryPath, path) == 0 {
                 unlink(temporaryPath)
             } else if errno == EEXIST {
@@ -73,7 +79,8 @@ struct AtomicFile {
         }
     }
 
-    private static func folder(of path: String) -> String {
+    /// The folder that contains `path`.
+    static func folder(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }

@@ -1,18 +1,18 @@
 import Glibc
 import Parallel
 
-/// Writes aligned blocks to a file, past the page cache where that works, on a thread of its own.
+/// Writes aligned blocks to a file on a background thread, bypassing the page cache if the file system supports it.
 ///
-/// One write at a time: a second would wait for the file's lock, and burn a processor's time while it does.
+/// Blocks are written one at a time: a second write would spin on the file's lock.
 final class BlockWriter: @unchecked Sendable {
-    // Sendable because a block handed in belongs to the thread that writes it, the descriptors do not change while there
-    // is such a thread, and all else is in the monitor.
+    // Sendable because a submitted block belongs to the writing thread, the descriptors do not change while that thread
+    // runs, and all other state is in the monitor.
 
-    /// Bytes of a block, a huge page: in one piece, as a disk likes them best.
+    /// The size of a block, one huge page.
     private static let blockSize = 2 << 20
-    /// Enough to go on while the disk takes its time.
+    /// Enough blocks to bridge short delays of the disk.
     private static let blockCount = 6
-    /// What O_DIRECT asks of addresses in memory and in the file.
+    /// The alignment of memory and file offsets that O_DIRECT requires.
     static let alignment = 4096
 
     private struct Job {
@@ -22,7 +22,7 @@ final class BlockWriter: @unchecked Sendable {
 
     private struct State {
         var free: [UnsafeMutableRawBufferPointer]
-        /// Waiting, oldest first.
+        /// Blocks to be written, oldest first.
         var jobs: [Job] = []
         var failure: (any Error)?
         var isFinished = false
@@ -35,7 +35,7 @@ final class BlockWriter: @unchecked Sendable {
     private let state: Monitor<State>
     private var thread: WorkerThread?
 
-    /// - Parameter direct: a descriptor for direct writes that becomes the writer's, or a negative number.
+    /// Starts a writer that takes ownership of `direct`, a descriptor for direct writes or a negative number.
     init(direct: Int32, plain: PlainFile) throws {
         self.direct = direct
         self.plain = plain
@@ -57,14 +57,15 @@ final class BlockWriter: @unchecked Sendable {
 
     deinit { memory.deallocate() }
 
-    /// A block to fill; waits for one.
+    /// Waits for a free block and returns it.
     func take() -> UnsafeMutableRawBufferPointer {
         state.wait(until: { $0.free.isEmpty ? nil : () })
         return state.update { $0.free.removeLast() }
     }
 
-    /// Has the beginning of a taken block written; the block is free again when that is done.
-    /// - Throws: what an earlier block met.
+    /// Queues the beginning of a block for writing; the block is free again when it is written.
+    ///
+    /// - Throws: The error of an earlier block.
     func submit(_ bytes: UnsafeMutableRawBufferPointer, at address: Int) throws {
         try state.update { state in
             if let failure = state.failure { throw failure }
@@ -72,8 +73,9 @@ final class BlockWriter: @unchecked Sendable {
         }
     }
 
-    /// Waits for all blocks. May be called again.
-    /// - Throws: what the first block that failed met.
+    /// Waits until all blocks are written; may be called again.
+    ///
+    /// - Throws: The error of the first block that failed.
     func finish() throws {
         state.update { $0.isFinished = true }
         thread?.join()
@@ -101,15 +103,16 @@ final class BlockWriter: @unchecked Sendable {
     }
 
     private func write(_ bytes: UnsafeRawBufferPointer, at address: Int, _ isDirect: Bool) throws {
+        guard let start = bytes.baseAddress else { return }
         var done = 0
         while done < bytes.count, isDirect {
-            let count = pwrite(direct, bytes.baseAddress! + done, bytes.count - done, off_t(address + done))
+            let count = pwrite(direct, start + done, bytes.count - done, off_t(address + done))
             if count < 0, errno == EINTR { continue }
             if count < 0, errno != EINVAL { throw plain.failure("write the file", errno) }
-            // The file system opens files for direct writes but does not take this one; leave them.
+            // The file system opens files for direct writes but refuses the write: use the page cache from now on.
             if count < 0 { state.update { $0.isDirect = false } }
             done += max(0, count)
-            // After a short write the rest is not aligned.
+            // After a short write, the rest is not aligned.
             if count <= 0 || done % Self.alignment != 0 { break }
         }
         try plain.write(UnsafeRawBufferPointer(rebasing: bytes[done...]), at: address + done)

@@ -1,13 +1,13 @@
 import Glibc
 
-/// A new file, written at given places through the page cache. Closed with the object.
+/// A new file that is written at given offsets through the page cache, and closed with the object.
 final class PlainFile: Sendable {
     private let name: String
     private let descriptor: Int32
 
-    /// Creates a file that must not exist, with the mode that umask leaves.
-    /// - Parameter name: the path that errors show.
-    /// - Throws: `CheckpointError.system`, as all methods.
+    /// Creates a file, which must not exist; `name` is the path in errors.
+    ///
+    /// - Throws: `CheckpointError.system`.
     init(creating path: String, reportedAs name: String) throws {
         self.name = name
         descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
@@ -17,9 +17,10 @@ final class PlainFile: Sendable {
     deinit { close(descriptor) }
 
     func write(_ bytes: UnsafeRawBufferPointer, at address: Int) throws {
+        guard let start = bytes.baseAddress else { return }
         var done = 0
         while done < bytes.count {
-            let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(address + done))
+            let count = pwrite(descriptor, start + done, bytes.count - done, off_t(address + done))
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { throw failure("write the file", count < 0 ? errno : ENOSPC) }
             done += count

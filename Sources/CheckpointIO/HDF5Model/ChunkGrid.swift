@@ -1,14 +1,14 @@
-/// How a dataset is cut into chunks: the chunk shape, and which part of the dataset each chunk covers.
-///
-/// Chunks are numbered in row-major order of their positions.
+/// The division of a dataset into chunks, which are numbered in row-major order of their positions.
 struct ChunkGrid: Sendable, Equatable {
     let shape: [Int]
     let chunkShape: [Int]
     let elementSize: Int
-    /// Chunks along each dimension.
+    /// Number of chunks along each dimension.
     let counts: [Int]
 
-    /// - Precondition: equal ranks, all chunk dimensions positive, counts known not to overflow.
+    /// Creates a grid with a given chunk shape.
+    ///
+    /// - Precondition: equal ranks, positive chunk dimensions, and a number of chunks that does not overflow.
     init(shape: [Int], chunkShape: [Int], elementSize: Int) {
         self.shape = shape
         self.chunkShape = chunkShape
@@ -16,11 +16,13 @@ struct ChunkGrid: Sendable, Equatable {
         counts = zip(shape, chunkShape).map { $0 / $1 + ($0 % $1 == 0 ? 0 : 1) }
     }
 
-    /// Cuts so that a chunk is one range of bytes of about `target`: leading dimensions 1, one dimension cut, trailing
-    /// ones whole. The cut is chosen so that the last chunk is nearly full.
+    /// Chooses chunks that are contiguous ranges of about `target` bytes.
+    ///
+    /// A chunk has extent 1 in the leading dimensions, part of one dimension, and all of the trailing ones. Its size is
+    /// chosen so that the last chunk is nearly full.
     init(cutting shape: [Int], elementSize: Int, target: Int = CheckpointLayout.chunkTarget) {
         var chunkShape = shape
-        // The outermost dimension whose rows still fit into a chunk.
+        // The outermost dimension whose rows fit into a chunk.
         var cut = shape.count - 1
         var rowBytes = elementSize
         while cut > 0, rowBytes * shape[cut] <= target {
@@ -34,13 +36,13 @@ struct ChunkGrid: Sendable, Equatable {
         self.init(shape: shape, chunkShape: chunkShape, elementSize: elementSize)
     }
 
-    /// Chunks in all.
+    /// Number of chunks.
     var count: Int { counts.reduce(1, *) }
 
-    /// Bytes of a chunk, padding included.
+    /// Bytes of a chunk, including padding.
     var chunkByteCount: Int { chunkShape.reduce(elementSize, *) }
 
-    /// The first element of a chunk, as HDF5 names a chunk.
+    /// The position of a chunk's first element, by which HDF5 identifies the chunk.
     func offset(ofChunk number: Int) -> [Int] {
         var offset = [Int](repeating: 0, count: shape.count)
         var rest = number
@@ -51,7 +53,7 @@ struct ChunkGrid: Sendable, Equatable {
         return offset
     }
 
-    /// The number of the chunk that starts at `offset`, or nil where none does.
+    /// The number of the chunk that starts at `offset`, or nil if no chunk starts there.
     func number(ofChunkAt offset: some RandomAccessCollection<Int>) -> Int? {
         var number = 0
         for (dimension, position) in offset.enumerated() {
@@ -62,13 +64,13 @@ struct ChunkGrid: Sendable, Equatable {
         return number
     }
 
-    /// Whether every chunk is one range of bytes of the dataset, padding aside.
+    /// Whether every chunk, apart from its padding, is one range of the dataset's bytes.
     var isContiguous: Bool {
         guard let cut = chunkShape.firstIndex(where: { $0 != 1 }) else { return true }
         return (cut + 1..<shape.count).allSatisfy { chunkShape[$0] == shape[$0] }
     }
 
-    /// The bytes of the dataset that a chunk of a contiguous grid covers, without padding.
+    /// The range of the dataset's bytes that a chunk covers, without padding; only for contiguous grids.
     func byteRange(ofChunk number: Int) -> Range<Int> {
         let offset = offset(ofChunk: number)
         var start = 0
@@ -82,8 +84,7 @@ struct ChunkGrid: Sendable, Equatable {
         return start..<start + extent
     }
 
-    /// Copies the part of a decoded chunk that lies inside the dataset to its place in `destination`, the whole
-    /// dataset. For any chunk shape.
+    /// Copies the part of a decoded chunk that lies inside the dataset to its place in `destination`, the whole dataset.
     func scatter(
         chunk number: Int, from source: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer
     ) {
@@ -102,8 +103,8 @@ struct ChunkGrid: Sendable, Equatable {
         let isWhole = sourceRow == destinationRow && chunkShape[(dimension + 1)...] == shape[(dimension + 1)...]
         if isWhole {
             let count = extent[dimension] * sourceRow
-            destination.baseAddress?.advanced(by: destinationStart).copyMemory(
-                from: source.baseAddress! + sourceStart, byteCount: count)
+            UnsafeMutableRawBufferPointer(rebasing: destination[destinationStart..<destinationStart + count])
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[sourceStart..<sourceStart + count]))
             return
         }
         for row in 0..<extent[dimension] {

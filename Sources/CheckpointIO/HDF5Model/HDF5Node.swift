@@ -1,18 +1,18 @@
-/// The objects of an HDF5 file, without their data: as the strict reader finds them, and as the writer is given them.
+/// An object of an HDF5 file without its data: what the reader returns and the writer takes.
 enum HDF5Node: Sendable {
     case group(HDF5Group)
     case dataset(HDF5Dataset)
 }
 
-/// A group: attributes and members, names ascending by bytes.
+/// A group: its attributes, and its members sorted by the bytes of their names.
 struct HDF5Group: Sendable {
     var attributes: [(name: String, value: HDF5Value)]
     var members: [(name: String, node: HDF5Node)]
 }
 
-/// A dataset's type, shape (nil for a scalar), attributes, and where its bytes are.
+/// A dataset's type, shape (nil for a scalar), attributes and storage.
 struct HDF5Dataset: Sendable {
-    var type: HDF5Datatype.Parsed
+    var type: HDF5Datatype
     var shape: [Int]?
     var storage: StoredLayout
     var attributes: [(name: String, value: HDF5Value)]
@@ -20,9 +20,9 @@ struct HDF5Dataset: Sendable {
 
 /// Where a dataset's bytes are in the file.
 enum StoredLayout: Sendable {
-    /// No element, or one range; nil where there is no element.
+    /// One range of bytes; the address is nil if the dataset has no elements.
     case contiguous(UInt64?, byteCount: Int)
-    /// Chunks in row-major order of their positions, complete.
+    /// All chunks, in row-major order of their positions.
     case chunked(ChunkGrid, [HDF5Filter], [StoredChunk])
 }
 
@@ -31,7 +31,7 @@ struct HDF5Filter: Sendable, Equatable {
     var identifier: Int32
     var parameters: [UInt32]
 
-    /// What data are stored through; single bytes need no shuffling.
+    /// The pipeline of compressed data; elements of one byte are not shuffled.
     static func shuffleAndZstd(elementSize: Int, level: Int32) -> [HDF5Filter] {
         let zstd = HDF5Filter(identifier: CheckpointLayout.zstdFilter, parameters: [UInt32(bitPattern: level)])
         guard elementSize > 1 else { return [zstd] }
@@ -39,7 +39,7 @@ struct HDF5Filter: Sendable, Equatable {
     }
 }
 
-/// A chunk as stored.
+/// The address and size of a stored chunk.
 struct StoredChunk: Sendable, Equatable {
     var address: UInt64
     var byteCount: Int

@@ -1,4 +1,4 @@
-/// The types of what a checkpoint stores: tensor elements and texts of fixed length.
+/// The type of a value: an element type, or text of a fixed length.
 enum HDF5ValueType: Sendable, Equatable {
     case element(ElementType)
     /// UTF-8, padded with NUL.
@@ -12,7 +12,7 @@ enum HDF5ValueType: Sendable, Equatable {
         }
     }
 
-    /// The name by which the record digest knows the type: a text's length is no part of it.
+    /// The type's name in the record digest, which does not depend on the length of texts.
     var digestName: String {
         switch self {
         case .element(let type): type.rawValue
@@ -21,7 +21,7 @@ enum HDF5ValueType: Sendable, Equatable {
     }
 }
 
-/// A value of a small dataset or an attribute: type, shape (nil for a scalar) and stored bytes.
+/// The value of a small dataset or an attribute: type, shape (nil for a scalar) and stored bytes.
 struct HDF5Value: Sendable, Equatable {
     var type: HDF5ValueType
     var shape: [Int]?
@@ -29,7 +29,7 @@ struct HDF5Value: Sendable, Equatable {
 
     static func text(_ text: String) -> HDF5Value {
         let bytes = Array(text.utf8)
-        // HDF5 has no string type of length 0; one NUL of padding reads back as the empty text.
+        // HDF5 has no string type of length 0; a single NUL reads back as the empty text.
         return HDF5Value(
             type: .text(byteCount: max(1, bytes.count)), shape: nil, bytes: bytes.isEmpty ? [0] : bytes)
     }
@@ -72,7 +72,7 @@ struct HDF5Value: Sendable, Equatable {
 }
 
 extension HDF5Value {
-    /// The elements as texts, padding removed; nil where the type is another or the bytes are no UTF-8.
+    /// The elements as texts without padding; nil if the type is not text or the bytes are not UTF-8.
     var texts: [String]? {
         guard case .text(let width) = type else { return nil }
         var result: [String] = []

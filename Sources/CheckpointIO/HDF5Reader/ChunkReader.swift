@@ -1,21 +1,21 @@
 import Synchronization
 
-/// Reads the data of datasets: contiguous ranges, and chunks through zstd and unshuffling. Thread-safe.
+/// Reads the data of datasets, contiguous or in compressed chunks; thread-safe.
 final class ChunkReader: Sendable {
     private let source: HDF5Source
     private let workspaces = Mutex<[DecodingWorkspace]>([])
 
     init(_ source: HDF5Source) { self.source = source }
 
-    /// Reads stored bytes as they are.
+    /// Reads stored bytes without decoding them.
     func readRaw(at address: UInt64, into destination: UnsafeMutableRawBufferPointer) throws {
         try source.read(at: address, into: destination)
     }
 
-    /// Decodes a chunk and puts the part that lies inside the dataset into `destination`.
+    /// Decodes a chunk and copies the part that lies inside the dataset to `destination`.
     ///
-    /// - Parameter isWhole: `destination` is the whole dataset, not only the bytes of this chunk.
-    /// - Returns: whether the chunk carried a checksum, which then was right.
+    /// `isWhole` says that `destination` is the whole dataset rather than the bytes of this chunk. The result says
+    /// whether the chunk has a checksum; a wrong checksum throws.
     func decode(
         _ number: Int, _ grid: ChunkGrid, _ filters: [HDF5Filter], _ chunk: StoredChunk,
         into destination: UnsafeMutableRawBufferPointer, isWhole: Bool
@@ -25,7 +25,7 @@ final class ChunkReader: Sendable {
         }
     }
 
-    /// Lends the buffers of one thread.
+    /// Calls `body` with a workspace that no other thread uses meanwhile.
     func withWorkspace<Result>(_ body: (DecodingWorkspace) throws -> Result) rethrows -> Result {
         let workspace = workspaces.withLock { $0.popLast() } ?? DecodingWorkspace()
         defer { workspaces.withLock { $0.append(workspace) } }
@@ -40,7 +40,7 @@ final class ChunkReader: Sendable {
         try source.read(at: chunk.address, into: stored)
         let chunkBytes = grid.chunkByteCount
 
-        // Where the decoded bytes go: straight to their place, unless padding or other rows lie between.
+        // Decodes directly into the destination unless the chunk has padding or does not map to one range.
         var target: UnsafeMutableRawBufferPointer?
         if grid.isContiguous {
             let range = grid.byteRange(ofChunk: number)
@@ -62,16 +62,17 @@ final class ChunkReader: Sendable {
     }
 }
 
-/// The buffers and the decompressor of one thread, kept from chunk to chunk.
+/// Buffers and a decompressor for one thread, reused from chunk to chunk.
 final class DecodingWorkspace: @unchecked Sendable {
-    // Sendable because a workspace is lent to one thread at a time.
+    // Sendable because only one thread at a time uses a workspace.
     let stored = ScratchBuffer()
     let chunk = ScratchBuffer()
     private let planes = ScratchBuffer()
     private var decompressor: ZstdDecompressor?
 
-    /// Undoes the filters that were applied; `destination` is one chunk.
-    /// - Parameter stored: is written to meanwhile, and the same afterwards.
+    /// Reverses the filters that were applied to a chunk, and says whether the chunk has a checksum.
+    ///
+    /// `stored` is modified while this runs and restored afterwards; `destination` holds exactly one chunk.
     func decode(
         _ stored: UnsafeMutableRawBufferPointer, _ filters: [HDF5Filter], _ mask: UInt32, elementSize: Int,
         into destination: UnsafeMutableRawBufferPointer
@@ -83,8 +84,8 @@ final class DecodingWorkspace: @unchecked Sendable {
         if applied.contains(CheckpointLayout.zstdFilter) {
             let decompressor = try frameDecompressor()
             if isShuffled,
-                PlaneFrame.decode(
-                    stored, elementSize: elementSize, lastPlane: planes, decompressor, into: destination)
+                EntropyFrameDecoder.decode(
+                    stored, elementSize: elementSize, planes: planes, decompressor, into: destination)
             {
                 return true
             }
@@ -94,7 +95,7 @@ final class DecodingWorkspace: @unchecked Sendable {
             bytes = UnsafeRawBufferPointer(target)
         }
         guard bytes.count == destination.count else {
-            throw ZstdProblem("\(bytes.count) bytes are stored where the chunk has \(destination.count)")
+            throw ZstdProblem("\(bytes.count) bytes are stored, but the chunk has \(destination.count)")
         }
         if isShuffled {
             ByteShuffle.unshuffle(bytes, elementSize: elementSize, into: destination)
@@ -104,8 +105,7 @@ final class DecodingWorkspace: @unchecked Sendable {
         return hasChecksum
     }
 
-    /// Undoes the compression and leaves the bytes in their planes.
-    /// - Returns: nil where the chunk is not stored as compressed planes.
+    /// Decompresses a chunk without unshuffling it; nil if the chunk was not shuffled and compressed.
     func decodePlanes(
         _ stored: UnsafeRawBufferPointer, _ filters: [HDF5Filter], _ mask: UInt32, byteCount: Int
     ) throws -> UnsafeRawBufferPointer? {

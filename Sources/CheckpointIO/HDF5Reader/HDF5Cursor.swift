@@ -1,4 +1,4 @@
-/// Reads little-endian fields one after the other out of a block of the file, never past its end.
+/// Reads consecutive little-endian fields from a block of the file; throws at the end of the block.
 struct HDF5Cursor {
     private let bytes: ArraySlice<UInt8>
     private var position: Int
@@ -12,9 +12,6 @@ struct HDF5Cursor {
 
     /// Bytes left.
     var remaining: Int { bytes.endIndex - position }
-
-    /// Bytes read so far.
-    var offset: Int { position - bytes.startIndex }
 
     mutating func bytes(_ count: Int) throws -> ArraySlice<UInt8> {
         guard count >= 0, count <= remaining else { throw HDF5Problem.damaged("a structure ends early") }
@@ -41,13 +38,13 @@ struct HDF5Cursor {
         return value
     }
 
-    /// A file address; nil for the undefined one.
+    /// A file address; nil for HDF5's undefined address.
     mutating func address() throws -> UInt64? {
         let value = try integer(UInt64.self)
         return value == UInt64.max ? nil : value
     }
 
-    /// Skips bytes that the format reserves, which must be zero.
+    /// Skips reserved bytes, which must be zero.
     mutating func zeros(_ count: Int) throws {
         guard try bytes(count).allSatisfy({ $0 == 0 }) else {
             throw HDF5Problem.damaged("reserved bytes are not zero")

@@ -1,6 +1,6 @@
-/// Reads what makes an object a dataset: type, shape, layout, filters, and the index of its chunks.
+/// Reads datasets: type, shape, layout, filters, and the index of chunks.
 enum HDF5Datasets {
-    /// Bytes a chunk may have.
+    /// Maximum size of a chunk.
     private static let maximumChunkBytes = 64 << 20
     private static let maximumLevels = 8
 
@@ -11,8 +11,8 @@ enum HDF5Datasets {
             var layout = try header.only(.layout)
         else { throw HDF5Problem.unsupported("an object that is neither group nor dataset") }
         let type = try HDF5Datatype.parse(&typeMessage)
-        let shape = try HDF5Datatype.dataspace(&spaceMessage)
-        let elementSize = HDF5Value.storedByteCount(of: type)
+        let shape = try HDF5Dataspace.parse(&spaceMessage)
+        let elementSize = type.byteCount
         guard let byteCount = checkedByteCount(shape ?? [], elementSize) else {
             throw HDF5Problem.damaged("the shape \(shape ?? []) is impossibly large")
         }
@@ -24,7 +24,7 @@ enum HDF5Datasets {
         try layout.version(3, of: "the layout")
         switch try layout.uint8() {
         case 1:
-            guard filters == nil else { throw HDF5Problem.damaged("filters without chunks") }
+            guard filters == nil else { throw HDF5Problem.damaged("a dataset with filters but without chunks") }
             storage = try contiguous(&layout, byteCount, source)
         case 2:
             storage =
@@ -52,7 +52,7 @@ enum HDF5Datasets {
         return .contiguous(address, byteCount: byteCount)
     }
 
-    /// The allow-listed pipelines: none, shuffle, zstd, shuffle then zstd.
+    /// Reads a filter pipeline; allowed are no filter, shuffle, zstd, and shuffle before zstd.
     private static func pipeline(_ cursor: inout HDF5Cursor, elementSize: Int) throws -> [HDF5Filter] {
         let version = try cursor.uint8()
         guard version == 1 || version == 2 else {
@@ -81,8 +81,8 @@ enum HDF5Datasets {
         let (shuffle, zstd) = (CheckpointLayout.shuffleFilter, CheckpointLayout.zstdFilter)
         guard [[], [shuffle], [zstd], [shuffle, zstd]].contains(identifiers) else {
             throw HDF5Problem.unsupported(
-                "the filters \(identifiers.map(String.init).joined(separator: ", ")); only shuffle (2) before zstd (32015)"
-            )
+                "the filters \(identifiers.map(String.init).joined(separator: ", ")); "
+                    + "only shuffle (2) and zstd (32015), in this order, are read")
         }
         return filters
     }
@@ -92,7 +92,9 @@ enum HDF5Datasets {
     ) throws -> StoredLayout {
         let rank = try layout.uint8() - 1
         let tree = try layout.address()
-        guard rank == shape.count, rank > 0 else { throw HDF5Problem.damaged("its chunks have another rank") }
+        guard rank == shape.count, rank > 0 else {
+            throw HDF5Problem.damaged("its chunks do not have the rank of its shape")
+        }
         let chunkShape = try (0..<rank).map { _ in try layout.uint32() }
         guard try layout.uint32() == elementSize, chunkShape.allSatisfy({ $0 > 0 }) else {
             throw HDF5Problem.damaged("its chunks have an impossible shape")
@@ -156,7 +158,7 @@ enum HDF5Datasets {
 
         private func check(_ byteCount: Int, _ mask: UInt32) throws {
             guard mask >> filterCount == 0 else {
-                throw HDF5Problem.damaged("chunk \(chunks.count) skips filters that there are not")
+                throw HDF5Problem.damaged("the filter mask of chunk \(chunks.count) names filters that do not exist")
             }
             guard byteCount > 0, byteCount <= 2 * grid.chunkByteCount + 1024 else {
                 throw HDF5Problem.damaged("chunk \(chunks.count) has \(byteCount) stored bytes")

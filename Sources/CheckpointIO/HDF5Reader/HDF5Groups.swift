@@ -1,6 +1,6 @@
 import OrderedJSON
 
-/// Reads the members of a group: a version 1 B-tree of symbol table nodes, and a heap with the names.
+/// Reads the members of a group: a version 1 B-tree of symbol table nodes, and a local heap with the names.
 enum HDF5Groups {
     private static let maximumHeapBytes = 32 << 20
     private static let maximumLevels = 8

@@ -1,23 +1,9 @@
-/// An object header of version 1: the list of messages that make an object a group or a dataset.
+/// An object header of version 1: a list of messages that describe a group or a dataset.
 struct HDF5ObjectHeader {
-    enum MessageType: Int {
-        case null = 0x00
-        case dataspace = 0x01
-        case datatype = 0x03
-        case oldFillValue = 0x04
-        case fillValue = 0x05
-        case layout = 0x08
-        case filterPipeline = 0x0b
-        case attribute = 0x0c
-        case oldModificationTime = 0x0e
-        case continuation = 0x10
-        case symbolTable = 0x11
-        case modificationTime = 0x12
-    }
 
-    private(set) var messages: [(type: MessageType, body: ArraySlice<UInt8>)] = []
+    private(set) var messages: [(type: HDF5MessageType, body: ArraySlice<UInt8>)] = []
 
-    /// Headers are small: some messages, and attributes of at most 64 KiB.
+    /// Headers are small: a few messages, and attributes of at most 64 KiB.
     private static let maximumBlockBytes = 1 << 20
     private static let maximumBlocks = 64
 
@@ -47,7 +33,7 @@ struct HDF5ObjectHeader {
             }
             var cursor = HDF5Cursor(try source.claim(blockAddress, byteCount, "an object header block"))
             index += 1
-            // A gap too small for a message may be left at the end of a block.
+            // A block may end with a gap that is too small for a message.
             while cursor.remaining >= 8, count < messageCount {
                 count += 1
                 let (type, body) = try Self.message(&cursor)
@@ -68,17 +54,17 @@ struct HDF5ObjectHeader {
         }
     }
 
-    private static func message(_ cursor: inout HDF5Cursor) throws -> (MessageType, ArraySlice<UInt8>) {
+    private static func message(_ cursor: inout HDF5Cursor) throws -> (HDF5MessageType, ArraySlice<UInt8>) {
         let number = try cursor.uint16()
         let size = try cursor.uint16()
         let flags = try cursor.uint8()
         try cursor.zeros(3)
         guard size % 8 == 0 else { throw HDF5Problem.damaged("a header message has an odd size") }
         let body = try cursor.bytes(size)
-        guard let type = MessageType(rawValue: number) else {
+        guard let type = HDF5MessageType(rawValue: number) else {
             throw HDF5Problem.unsupported(refusal(ofMessage: number))
         }
-        // Bit 0: constant, bit 2: not to be shared. Bit 1 would make the body a reference to another object.
+        // Bit 0: constant; bit 2: must not be shared; bit 1: the body is a reference to another object.
         guard flags & ~0b101 == 0 else { throw HDF5Problem.unsupported("a shared header message") }
         return (type, body)
     }
@@ -86,14 +72,14 @@ struct HDF5ObjectHeader {
     private static func refusal(ofMessage number: Int) -> String {
         switch number {
         case 0x02, 0x06, 0x0a: "a group of the newer format (links as messages)"
-        case 0x07: "a dataset whose bytes lie in external files"
+        case 0x07: "a dataset whose bytes are in external files"
         case 0x15: "attributes in dense storage"
         default: "a header message of type \(number)"
         }
     }
 
-    /// The body of the only message of a type; nil where there is none.
-    func only(_ type: MessageType) throws -> HDF5Cursor? {
+    /// The body of the only message of a type; nil if there is no such message.
+    func only(_ type: HDF5MessageType) throws -> HDF5Cursor? {
         let found = messages.filter { $0.type == type }
         guard found.count <= 1 else { throw HDF5Problem.damaged("an object has two messages of type \(type)") }
         return found.first.map { HDF5Cursor($0.body) }

@@ -1,23 +1,23 @@
-/// What the strict reader found wrong, before it is known in which file and object.
-struct HDF5Problem: Error {
-    enum Kind {
-        /// The bytes contradict the format: damage.
-        case damaged
-        /// Valid HDF5, but nothing that a checkpoint may contain.
-        case unsupported
+/// A problem found by the reader before the file and object are known.
+enum HDF5Problem: Error {
+    /// The bytes contradict the format.
+    case damaged(String)
+    /// Valid HDF5 that a checkpoint must not contain.
+    case unsupported(String)
+
+    /// The same problem, attributed to a part of the object.
+    func prefixed(_ part: String) -> HDF5Problem {
+        switch self {
+        case .damaged(let text): .damaged("\(part): \(text)")
+        case .unsupported(let text): .unsupported("\(part): \(text)")
+        }
     }
 
-    var kind: Kind
-    var text: String
-
-    static func damaged(_ text: String) -> HDF5Problem { HDF5Problem(kind: .damaged, text: text) }
-    static func unsupported(_ text: String) -> HDF5Problem { HDF5Problem(kind: .unsupported, text: text) }
-
-    /// The error that a caller of the library sees.
+    /// The error that callers of the library see.
     func located(path: String, place: String) -> CheckpointError {
-        switch kind {
-        case .damaged: .damaged(path: path, place: place, problem: text)
-        case .unsupported: .unsupported(path: path, place: place, problem: text)
+        switch self {
+        case .damaged(let text): .damaged(path: path, place: place, problem: text)
+        case .unsupported(let text): .unsupported(path: path, place: place, problem: text)
         }
     }
 }

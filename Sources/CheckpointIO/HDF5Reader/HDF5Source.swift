@@ -1,10 +1,10 @@
 import Glibc
 import Synchronization
 
-/// The bytes of an opened HDF5 file, and the account of which of them belong to what.
+/// An opened HDF5 file, and a record of which structure each of its bytes belongs to.
 ///
-/// Every structure and every chunk of the file claims its range once. Ranges that overlap, or add up to more than the
-/// file, are refused: that ends cycles and shared parts, and bounds all work and memory by the size of the file.
+/// Every structure and every chunk claims its range once. Ranges that overlap, or add up to more than the file, are
+/// refused. This excludes cycles and shared parts, and bounds work and memory by the size of the file.
 final class HDF5Source: Sendable {
     let path: String
     let descriptor: Int32
@@ -28,14 +28,14 @@ final class HDF5Source: Sendable {
         }
         guard status.st_mode & S_IFMT == S_IFREG else {
             close(descriptor)
-            throw CheckpointError.unsupported(path: path, place: "the file", problem: "is no regular file")
+            throw CheckpointError.unsupported(path: path, place: "the file", problem: "is not a regular file")
         }
         byteCount = Int(status.st_size)
     }
 
     deinit { close(descriptor) }
 
-    /// Reads a structure and claims its range.
+    /// Claims the range of a structure and reads it.
     func claim(_ address: UInt64, _ count: Int, _ what: String) throws -> [UInt8] {
         try claimRange(address, count, what)
         return try [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -44,7 +44,7 @@ final class HDF5Source: Sendable {
         }
     }
 
-    /// Claims a range that is read later, if at all.
+    /// Claims a range without reading it.
     func claimRange(_ address: UInt64, _ count: Int, _ what: String) throws {
         let (end, overflow) = address.addingReportingOverflow(UInt64(max(0, count)))
         guard count >= 0, !overflow, end <= UInt64(byteCount) else {
@@ -60,7 +60,7 @@ final class HDF5Source: Sendable {
         }
     }
 
-    /// Checks that no two claimed ranges overlap, and forgets them.
+    /// Checks that no two claimed ranges overlap, then discards them.
     func settleClaims() throws {
         let ranges = claims.withLock { claims in
             defer { claims = Claims() }
@@ -72,12 +72,12 @@ final class HDF5Source: Sendable {
         }
     }
 
-    /// Fills `destination` from `address` on.
+    /// Fills `destination` with the bytes that start at `address`.
     func read(at address: UInt64, into destination: UnsafeMutableRawBufferPointer) throws {
+        guard let start = destination.baseAddress else { return }
         var done = 0
         while done < destination.count {
-            let count = pread(
-                descriptor, destination.baseAddress! + done, destination.count - done, off_t(address) + off_t(done))
+            let count = pread(descriptor, start + done, destination.count - done, off_t(address) + off_t(done))
             if count < 0, errno == EINTR { continue }
             if count < 0 { throw CheckpointError.system(path: path, operation: "read it", code: errno) }
             if count == 0 { throw HDF5Problem.damaged("the file ends before byte \(Int(address) + destination.count)") }

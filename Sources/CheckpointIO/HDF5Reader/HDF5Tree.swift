@@ -1,18 +1,19 @@
-/// Reads the structure of a file: superblock, then every object reachable from the root.
+/// Reads the structure of a file: the superblock, then every object reachable from the root.
 ///
-/// Understands what `HDF5Structure` writes, and libhdf5 with its earliest format bound, and h5py by default: superblock 0,
-/// object headers of version 1, symbol tables, version 1 B-trees, layout 3. Everything else is refused by name. Nothing of
-/// the file is trusted: see `HDF5Source` for the account of ranges.
+/// Supported are the structures that `HDF5Structure` writes, that libhdf5 writes with its earliest format bound, and
+/// that h5py writes by default: superblock 0, object headers of version 1, symbol tables, version 1 B-trees and
+/// layout 3. Anything else is refused with its name. The file is not trusted; see `HDF5Source`.
 struct HDF5TreeReader {
     let source: HDF5Source
     private var objectCount = 0
 
-    /// Groups and datasets a file may have.
+    /// Maximum number of groups and datasets.
     private static let maximumObjects = 1 << 18
 
     init(_ source: HDF5Source) { self.source = source }
 
-    /// The root group with everything below it.
+    /// Reads the root group with everything below it.
+    ///
     /// - Throws: `CheckpointError`.
     mutating func root() throws -> HDF5Group {
         let root: HDF5Node
@@ -24,7 +25,7 @@ struct HDF5TreeReader {
             throw problem.located(path: source.path, place: "the file")
         }
         guard case .group(let group) = root else {
-            throw CheckpointError.damaged(path: source.path, place: "/", problem: "the root is no group")
+            throw CheckpointError.damaged(path: source.path, place: "/", problem: "the root is not a group")
         }
         return group
     }
@@ -35,19 +36,19 @@ struct HDF5TreeReader {
         guard source.byteCount >= size else { throw HDF5Problem.unsupported("is too short for an HDF5 file") }
         var cursor = HDF5Cursor(try source.claim(0, size, "the superblock"))
         guard try cursor.bytes(8).elementsEqual(HDF5Format.signature) else {
-            throw HDF5Problem.unsupported("is no HDF5 file (it lacks the signature)")
+            throw HDF5Problem.unsupported("is not an HDF5 file (it lacks the signature)")
         }
         try cursor.version(0, of: "the superblock")
         try cursor.zeros(4)
         guard try cursor.uint8() == 8, try cursor.uint8() == 8 else {
-            throw HDF5Problem.unsupported("has offsets or lengths of other than 8 bytes")
+            throw HDF5Problem.unsupported("has offsets or lengths that are not 8 bytes long")
         }
         try cursor.zeros(1)
         guard try cursor.uint16() == HDF5Format.symbolNodeK, try cursor.uint16() == HDF5Format.groupTreeK else {
             throw HDF5Problem.unsupported("has group nodes of unusual size")
         }
         guard try cursor.uint32() == 0 else {
-            throw HDF5Problem.damaged("is marked as open for writing; its writer did not finish")
+            throw HDF5Problem.damaged("is marked as open for writing: its writer did not finish")
         }
         guard try cursor.integer(UInt64.self) == 0 else { throw HDF5Problem.unsupported("has a user block") }
         let freeSpace = try cursor.address()
@@ -64,7 +65,7 @@ struct HDF5TreeReader {
         return root
     }
 
-    /// Reads the object at an address with everything below it; errors name its path.
+    /// Reads the object at an address with everything below it; errors contain its path.
     private mutating func node(at address: UInt64, path: String, depth: Int) throws -> HDF5Node {
         do {
             objectCount += 1

@@ -1,4 +1,4 @@
-/// Little-endian fields of HDF5's structures, put one after the other.
+/// Builds HDF5's structures from consecutive little-endian fields.
 struct HDF5Bytes {
     private(set) var bytes: [UInt8] = []
 
@@ -10,15 +10,15 @@ struct HDF5Bytes {
 
     mutating func append(_ part: some Sequence<UInt8>) { bytes.append(contentsOf: part) }
 
-    /// The address, or HDF5's mark for none.
+    /// Appends an address; nil stands for HDF5's undefined address.
     mutating func append(address: UInt64?) { append(address ?? UInt64.max) }
 
     mutating func append(zeros count: Int) { bytes.append(contentsOf: repeatElement(0, count: count)) }
 
-    /// Zeros up to the next multiple of eight bytes.
+    /// Appends zeros up to the next multiple of eight bytes.
     mutating func pad() { append(zeros: -count & 7) }
 
-    /// A text, the NUL that ends it, and zeros up to a multiple of eight bytes.
+    /// Appends a text with a terminating NUL, and zeros up to a multiple of eight bytes.
     mutating func append(padded text: String) {
         append(text.utf8)
         append(zeros: 1 + ~text.utf8.count & 7)

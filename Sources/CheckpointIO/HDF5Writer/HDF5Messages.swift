@@ -1,15 +1,16 @@
-/// The messages of object headers as ckpt writes them: what libhdf5 writes with its earliest format bound ("HDF5 File
-/// Format Specification Version 3.0", section IV.A.2), with types and shapes in version 1, layouts in version 3.
+/// Makes the messages of object headers.
+///
+/// They are what libhdf5 writes with its earliest format bound ("HDF5 File Format Specification Version 3.0", section
+/// IV.A.2): version 1 of datatypes and dataspaces, version 3 of layouts.
 enum HDF5Messages {
     struct Message {
-        var type: HDF5ObjectHeader.MessageType
-        /// Whether readers may count on its never changing.
+        var type: HDF5MessageType
+        /// Whether the message never changes.
         var isConstant = false
         var body: HDF5Bytes
     }
 
-    /// What makes an object a dataset, its attributes last.
-    /// - Parameter chunkIndex: the address of the B-tree of a chunked dataset.
+    /// The messages of a dataset; `chunkIndex` is the address of its B-tree if it is chunked.
     static func dataset(_ dataset: HDF5Dataset, chunkIndex: UInt64?) -> [Message] {
         var messages = [
             Message(type: .dataspace, body: dataspace(dataset.shape)),
@@ -20,15 +21,15 @@ enum HDF5Messages {
         layout.append(UInt8(3))
         switch dataset.storage {
         case .contiguous(let address, let byteCount):
-            // Space is allocated late, a fill value never written, and the fill value is the default.
+            // Late allocation; fill value never written; default fill value.
             fill.append([2, 2, 1, 1, 0, 0, 0, 0])
             layout.append(UInt8(1))
             layout.append(address: address)
             layout.append(UInt64(byteCount))
         case .chunked(let grid, let filters, _):
-            // Space is allocated chunk by chunk, the rest as above.
+            // Incremental allocation; fill value as above.
             fill.append([2, 3, 1, 1, 0, 0, 0, 0])
-            // libhdf5 refuses an empty list.
+            // libhdf5 refuses an empty pipeline.
             if !filters.isEmpty {
                 messages.append(Message(type: .filterPipeline, isConstant: true, body: pipeline(filters)))
             }
@@ -43,7 +44,7 @@ enum HDF5Messages {
         return messages + attributes(dataset.attributes)
     }
 
-    /// What makes an object a group, and its attributes.
+    /// The messages of a group.
     static func group(
         tree: UInt64, heap: UInt64, attributes: [(name: String, value: HDF5Value)]
     ) -> [Message] {
@@ -57,12 +58,12 @@ enum HDF5Messages {
         attributes.map { Message(type: .attribute, body: attribute($0, $1)) }
     }
 
-    /// - Precondition: name and value fit in a message, 64 KiB; `CheckpointRecords` sees to that.
+    /// An attribute whose name and value fit in a message of 64 KiB, as `RecordWriter` checks.
     private static func attribute(_ name: String, _ value: HDF5Value) -> HDF5Bytes {
-        let type = datatype(HDF5Datatype.Parsed(value.type))
+        let type = datatype(HDF5Datatype(value.type))
         let space = dataspace(value.shape)
         var body = HDF5Bytes()
-        // Version, and a reserved byte; then the sizes of three parts, without what pads them.
+        // Version and a reserved byte, then the sizes of the three parts without padding.
         body.append([1, 0])
         body.append(UInt16(name.utf8.count + 1))
         body.append(UInt16(type.count))
@@ -75,19 +76,19 @@ enum HDF5Messages {
         return body
     }
 
-    /// - Parameter shape: nil for a scalar.
+    /// The dataspace of a shape; nil for a scalar.
     private static func dataspace(_ shape: [Int]?) -> HDF5Bytes {
         let shape = shape ?? []
         var body = HDF5Bytes()
-        // Flag 0: the greatest dimensions follow those of now, which they are.
+        // Flag 0: the maximum dimensions follow the current ones, to which they are equal.
         body.append([1, UInt8(shape.count), shape.isEmpty ? 0 : 1, 0, 0, 0, 0, 0])
         for dimension in shape + shape { body.append(UInt64(dimension)) }
         return body
     }
 
-    private static func datatype(_ type: HDF5Datatype.Parsed) -> HDF5Bytes {
+    private static func datatype(_ type: HDF5Datatype) -> HDF5Bytes {
         var body = HDF5Bytes()
-        // Class and version, 24 bits that depend on the class, and the size of an element.
+        // Class and version, 24 bits of flags that depend on the class, and the size of an element.
         switch type {
         case .text(let byteCount, let padding):
             let utf8: UInt8 = 0x10
@@ -102,7 +103,7 @@ enum HDF5Messages {
         case .element(let element):
             if let float = floatFields(element) {
                 let bitCount = 8 * element.byteCount
-                // Little-endian, the leading bit of the mantissa implied; the place of the sign.
+                // Little-endian with an implied leading mantissa bit; the position of the sign bit.
                 body.append([0x11, 0x20, UInt8(bitCount - 1), 0])
                 body.append(UInt32(element.byteCount))
                 body.append(UInt16(0))
@@ -138,7 +139,7 @@ enum HDF5Messages {
         }
     }
 
-    /// All filters are mandatory.
+    /// A filter pipeline; all filters are mandatory.
     private static func pipeline(_ filters: [HDF5Filter]) -> HDF5Bytes {
         var body = HDF5Bytes()
         body.append([1, UInt8(filters.count), 0, 0, 0, 0, 0, 0])

@@ -1,39 +1,36 @@
-/// The structure of an HDF5 file whose data are in place: object headers, groups and indices of chunks, in one piece
-/// behind the data, and the superblock before them.
+/// The structure of an HDF5 file whose data is written: the superblock, object headers, groups and chunk indices.
 ///
-/// The subset that `HDF5TreeReader` reads and libhdf5 writes with its earliest format bound, so that every HDF5 since 1.8
-/// opens it: "HDF5 File Format Specification Version 3.0", sections II.A (superblock 0), III.A.1 (version 1 B-trees),
-/// III.B and III.C (symbol tables), III.D (local heaps) and IV.A.1.a (object headers of version 1).
+/// It uses the subset that `HDF5TreeReader` reads, which every libhdf5 since 1.8 opens: "HDF5 File Format Specification
+/// Version 3.0", sections II.A (superblock 0), III.A.1 (version 1 B-trees), III.B and III.C (symbol tables), III.D
+/// (local heaps) and IV.A.1.a (object headers of version 1).
 struct HDF5Structure {
-    /// Comes at byte 0.
+    /// The first bytes of the file.
     private(set) var superblock: [UInt8] = []
-    /// Ends the file.
+    /// Everything else, which follows the data at the end of the file.
     var bytes: [UInt8] { output.bytes }
 
     private let start: UInt64
     private var output = HDF5Bytes()
 
-    /// - Parameters:
-    ///   - root: members of groups in ascending order of their names' bytes.
-    ///   - start: the place for `bytes`, a multiple of eight.
+    /// Makes the structure below `root`; `bytes` goes to address `start`, a multiple of eight.
     init(_ root: HDF5Group, at start: UInt64) {
         self.start = start
-        let place = append(root)
-        superblock = makeSuperblock(place)
+        let addresses = append(root)
+        superblock = makeSuperblock(addresses)
     }
 
-    /// An object in place; of a group also what its parent repeats.
-    private struct Place {
+    /// The addresses of an object; its parent's symbol table repeats those of a group's tree and heap.
+    private struct ObjectAddresses {
         var header: UInt64
         var group: (tree: UInt64, heap: UInt64)?
     }
 
-    /// The address of what is appended next.
+    /// The address of the next structure.
     private var position: UInt64 { start + UInt64(output.count) }
 
     // MARK: - Objects
 
-    private mutating func append(_ node: HDF5Node) -> Place {
+    private mutating func append(_ node: HDF5Node) -> ObjectAddresses {
         switch node {
         case .group(let group): return append(group)
         case .dataset(let dataset):
@@ -41,14 +38,14 @@ struct HDF5Structure {
                 if case .chunked(let grid, _, let chunks) = dataset.storage { appendIndex(of: chunks, grid) } else {
                     nil
                 }
-            return Place(header: appendHeader(HDF5Messages.dataset(dataset, chunkIndex: index)))
+            return ObjectAddresses(header: appendHeader(HDF5Messages.dataset(dataset, chunkIndex: index)))
         }
     }
 
-    /// Members first: their addresses are part of the group.
-    private mutating func append(_ group: HDF5Group) -> Place {
-        let places = group.members.map { append($0.node) }
-        // The empty name at offset 0 stands before all others.
+    /// Appends a group after its members, whose addresses it contains.
+    private mutating func append(_ group: HDF5Group) -> ObjectAddresses {
+        let addresses = group.members.map { append($0.node) }
+        // The heap starts with the empty name, which precedes all others.
         var names = HDF5Bytes()
         names.append(UInt64(0))
         let offsets = group.members.map { member in
@@ -59,15 +56,15 @@ struct HDF5Structure {
         let heap = appendHeap(names)
         var keys: [UInt64] = [0]
         var nodes: [UInt64] = []
-        for first in stride(from: 0, to: places.count, by: 2 * HDF5Format.symbolNodeK) {
-            let members = first..<min(first + 2 * HDF5Format.symbolNodeK, places.count)
-            nodes.append(appendSymbolNode(members.map { (offsets[$0], places[$0]) }))
+        for first in stride(from: 0, to: addresses.count, by: 2 * HDF5Format.symbolNodeK) {
+            let members = first..<min(first + 2 * HDF5Format.symbolNodeK, addresses.count)
+            nodes.append(appendSymbolNode(members.map { (offsets[$0], addresses[$0]) }))
             keys.append(offsets[members.upperBound - 1])
         }
         let tree = appendTree(
             type: 0, nodes, keys: keys.map(Self.littleEndian), k: HDF5Format.groupTreeK)
         let messages = HDF5Messages.group(tree: tree, heap: heap, attributes: group.attributes)
-        return Place(header: appendHeader(messages), group: (tree, heap))
+        return ObjectAddresses(header: appendHeader(messages), group: (tree, heap))
     }
 
     private mutating func appendHeader(_ messages: [HDF5Messages.Message]) -> UInt64 {
@@ -83,7 +80,7 @@ struct HDF5Structure {
         }
         output.append([1, 0])
         output.append(UInt16(messages.count))
-        // One link leads to the object.
+        // The reference count.
         output.append(UInt32(1))
         output.append(UInt32(body.count))
         output.append(zeros: 4)
@@ -98,31 +95,31 @@ struct HDF5Structure {
         output.append("HEAP".utf8)
         output.append(UInt32(0))
         output.append(UInt64(names.count))
-        // No free room in it.
+        // The heap has no free space.
         output.append(UInt64(1))
         output.append(address + 32)
         output.append(names.bytes)
         return address
     }
 
-    private mutating func appendSymbolNode(_ members: [(name: UInt64, place: Place)]) -> UInt64 {
+    private mutating func appendSymbolNode(_ members: [(name: UInt64, addresses: ObjectAddresses)]) -> UInt64 {
         let address = position
         output.append("SNOD".utf8)
         output.append([1, 0])
         output.append(UInt16(members.count))
-        for (name, place) in members { output.append(Self.entry(name: name, place).bytes) }
+        for (name, addresses) in members { output.append(Self.entry(name: name, addresses).bytes) }
         output.append(zeros: (2 * HDF5Format.symbolNodeK - members.count) * HDF5Format.symbolEntrySize)
         return address
     }
 
-    private static func entry(name: UInt64, _ place: Place) -> HDF5Bytes {
+    private static func entry(name: UInt64, _ addresses: ObjectAddresses) -> HDF5Bytes {
         var entry = HDF5Bytes()
         entry.append(name)
-        entry.append(place.header)
+        entry.append(addresses.header)
         // Whether the addresses of a group's B-tree and heap follow.
-        entry.append(UInt64(place.group == nil ? 0 : 1))
-        entry.append(place.group?.tree ?? 0)
-        entry.append(place.group?.heap ?? 0)
+        entry.append(UInt64(addresses.group == nil ? 0 : 1))
+        entry.append(addresses.group?.tree ?? 0)
+        entry.append(addresses.group?.heap ?? 0)
         return entry
     }
 
@@ -132,7 +129,7 @@ struct HDF5Structure {
         var keys = chunks.enumerated().map { number, chunk in
             Self.chunkKey(chunk.byteCount, chunk.filterMask, grid.offset(ofChunk: number) + [0])
         }
-        // What is greater than all of them: one chunk further in every direction.
+        // The last key is greater than all others: one chunk further in every dimension.
         let last = grid.offset(ofChunk: chunks.count - 1)
         keys.append(Self.chunkKey(0, 0, zip(last, grid.chunkShape).map { $0 + $1 } + [grid.elementSize]))
         return appendTree(type: 1, chunks.map(\.address), keys: keys, k: HDF5Format.chunkTreeK)
@@ -150,12 +147,9 @@ struct HDF5Structure {
         withUnsafeBytes(of: key.littleEndian) { Array($0) }
     }
 
-    /// Appends nodes level by level, full ones first, until one holds all.
+    /// Appends the nodes of a B-tree level by level up to the root, and returns the root's address.
     ///
-    /// - Parameters:
-    ///   - keys: those between the children, one more than there are of them.
-    ///   - k: half the children a node may have.
-    /// - Returns: the address of the topmost node.
+    /// `keys` has one more element than `children`; `k` is half the maximum number of children of a node.
     private mutating func appendTree(type: UInt8, _ children: [UInt64], keys: [[UInt8]], k: Int) -> UInt64 {
         let nodeSize = HDF5Format.treeNodeSize(k: k, keySize: keys[0].count)
         let childCount = 2 * k
@@ -163,7 +157,7 @@ struct HDF5Structure {
         var level: UInt8 = 0
         while true {
             let first = position
-            // A group without members has a node without children.
+            // An empty group has a node without children.
             let starts = children.isEmpty ? [0] : Array(stride(from: 0, to: children.count, by: childCount))
             let nodes = starts.indices.map { first + UInt64($0 * nodeSize) }
             for (number, start) in starts.enumerated() {
@@ -189,16 +183,16 @@ struct HDF5Structure {
 
     // MARK: - The superblock
 
-    private func makeSuperblock(_ root: Place) -> [UInt8] {
+    private func makeSuperblock(_ root: ObjectAddresses) -> [UInt8] {
         var block = HDF5Bytes()
         block.append(HDF5Format.signature)
-        // Versions, and offsets and lengths of eight bytes.
+        // Versions, then offsets and lengths of eight bytes.
         block.append([0, 0, 0, 0, 0, 8, 8, 0])
         block.append(UInt16(HDF5Format.symbolNodeK))
         block.append(UInt16(HDF5Format.groupTreeK))
         block.append(UInt32(0))
         block.append(UInt64(0))
-        // No list of free space, the end of the file, no driver.
+        // No free-space list; the end of the file; no driver block.
         block.append(address: nil)
         block.append(position)
         block.append(address: nil)

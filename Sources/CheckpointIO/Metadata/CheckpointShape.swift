@@ -1,4 +1,4 @@
-/// Which groups, datasets and attributes a checkpoint may have; whatever else is in a file is refused.
+/// The groups, datasets and attributes that a checkpoint may have; a file with any other is refused.
 enum CheckpointShape {
     static func allowsGroup(_ path: String) -> Bool {
         switch path {

@@ -1,16 +1,16 @@
 import OrderedJSON
 
-/// One step of a checkpoint's story: what was done, to which parent, by which tool, and what it reported.
+/// An operation in a checkpoint's lineage: what was done to which parent, by which tool, with which result.
 public struct LineageEntry: Sendable, Equatable {
-    /// The verb, e.g. `import`, `add-tokens`, `train-rl`.
+    /// The command, for example `import`, `add-tokens` or `train-rl`.
     public var operation: String
-    /// The options in force, an object.
+    /// The options in effect, a JSON object.
     public var arguments: JSON
-    /// The digest of the checkpoint this was made from; nil for the first.
+    /// The digest of the parent checkpoint; nil for the first operation.
     public var parent: String?
-    /// e.g. `ckpt 0.1.0`.
+    /// The tool and its version, for example `ckpt 0.1.0`.
     public var tool: String
-    /// What the operation had to say about its result, an object.
+    /// The operation's report about its result, a JSON object.
     public var report: JSON
 
     public init(
@@ -24,7 +24,7 @@ public struct LineageEntry: Sendable, Equatable {
         self.report = report
     }
 
-    /// Reads an entry from `CheckpointMetadata.lineage`; nil where the text is not one.
+    /// Parses an element of `CheckpointMetadata.lineage`; nil if the text is not a lineage entry.
     public init?(text: String) {
         guard let json = try? JSON.parse(text), let operation = json["operation"]?.string else { return nil }
         self.init(
@@ -33,7 +33,7 @@ public struct LineageEntry: Sendable, Equatable {
             report: json["report"] ?? .object(JSONObject()))
     }
 
-    /// The entry as JSON text for `CheckpointMetadata.lineage`.
+    /// The JSON text for `CheckpointMetadata.lineage`.
     public var text: String {
         var members = JSONObject()
         members["operation"] = .string(operation)

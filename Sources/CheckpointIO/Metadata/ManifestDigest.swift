@@ -1,7 +1,7 @@
-/// A SHA-256 over a list of things, each given by path, type, shape and the SHA-256 of its content.
+/// A SHA-256 over entries that have a path, a type, a shape and the SHA-256 of their content.
 ///
-/// One line an entry, `path TAB type TAB dimensions joined by "," TAB sha256 LF`, sorted by the bytes of the path. Both
-/// `digest` (tensors) and `record_digest` (everything else) are made so.
+/// The hashed text has a line for each entry, `path TAB type TAB dimensions joined by "," TAB sha256 LF`, sorted by the
+/// bytes of the path. `digest` (of tensors) and `record_digest` (of everything else) are computed in this way.
 struct ManifestDigest {
     private var entries: [(path: String, line: String)] = []
 
@@ -10,11 +10,11 @@ struct ManifestDigest {
         entries.append((path, "\(path)\t\(type)\t\(dimensions)\t\(sha256)\n"))
     }
 
-    /// Adds a dataset or attribute by its value.
+    /// Adds a dataset or attribute.
     mutating func add(path: String, _ value: HDF5Value) {
         var hash = SHA256()
         if let texts = value.texts {
-            // Independent of the padding, so that any width and any kind of string gives one digest.
+            // The digest does not depend on the width and padding of the stored strings.
             for text in texts {
                 hash.update(text)
                 hash.update("\0")

@@ -1,11 +1,12 @@
 import Synchronization
 
-/// The weights of a checkpoint as a source that is read range by range, so that writing them out in another format
-/// never holds more than a few chunks.
+/// The weights of a checkpoint as a `TensorSource` for export.
+///
+/// Tensors are read in ranges, so that an export never holds more than a few chunks in memory.
 public final class CheckpointTensors: TensorSource {
     public let tensors: [TensorDescription]
     private let file: CheckpointFile
-    /// The last tensor that could only be read as a whole.
+    /// The last tensor that had to be read whole.
     private let whole = Mutex<(name: String, bytes: [UInt8])?>(nil)
 
     public init(_ file: CheckpointFile) {
@@ -19,66 +20,28 @@ public final class CheckpointTensors: TensorSource {
         else {
             throw CheckpointError.invalid(name: name, problem: "bytes \(range) are outside the tensor")
         }
-        guard case .chunked(let grid, let filters) = tensor.storage, grid.isContiguous, !range.isEmpty else {
-            return try readWhole(tensor, range, into: destination)
-        }
-        let capacity = grid.chunkByteCount
-        try withScratch(byteCount: capacity) { scratch in
-            var number = Self.chunk(at: range.lowerBound, grid)
-            while number < grid.count {
-                let covered = grid.byteRange(ofChunk: number)
-                guard covered.lowerBound < range.upperBound else { break }
-                let part = covered.clamped(to: range)
-                let target = UnsafeMutableRawBufferPointer(
-                    rebasing: destination[part.lowerBound - range.lowerBound..<part.upperBound - range.lowerBound])
-                let isChecked: Bool
-                if part == covered {
-                    isChecked = try file.decodeChunk(number, of: tensor, grid, filters, into: target, isWhole: false)
-                } else {
-                    let decoded = UnsafeMutableRawBufferPointer(rebasing: scratch[..<covered.count])
-                    isChecked = try file.decodeChunk(number, of: tensor, grid, filters, into: decoded, isWhole: false)
-                    let start = part.lowerBound - covered.lowerBound
-                    target.copyMemory(
-                        from: UnsafeRawBufferPointer(rebasing: decoded[start..<start + part.count]))
-                }
-                // Without a checksum a chunk, only the sha256 of all of it tells damage.
-                guard isChecked else { return try readWhole(tensor, range, into: destination) }
-                number += 1
-            }
+        guard !range.isEmpty else { return }
+        // If a chunk has no checksum, only the sha256 of the whole tensor reveals damage.
+        if try file.readChunks(of: tensor, range, into: destination) != true {
+            try readWhole(tensor, range, into: destination)
         }
     }
 
-    /// Reads tensors that have no chunks, or chunks that only make sense together, and keeps the last one.
+    /// Reads a range from the whole tensor, which is kept until another tensor is read whole.
     private func readWhole(
         _ tensor: StoredTensor, _ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer
     ) throws {
         try whole.withLock { whole in
             if whole?.name != tensor.description.name {
-                // Let go of the old one first.
+                // Free the old one first.
                 whole = nil
                 var bytes = [UInt8](repeating: 0, count: tensor.description.byteCount)
                 try bytes.withUnsafeMutableBytes { try file.read(tensor, into: $0) }
                 whole = (tensor.description.name, bytes)
             }
-            guard let bytes = whole?.bytes, !range.isEmpty else { return }
-            bytes.withUnsafeBytes { destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range])) }
+            whole?.bytes.withUnsafeBytes {
+                destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range]))
+            }
         }
-    }
-
-    /// The number of the chunk that holds a byte; the ranges of a contiguous grid ascend.
-    private static func chunk(at byte: Int, _ grid: ChunkGrid) -> Int {
-        var low = 0
-        var high = grid.count
-        while high - low > 1 {
-            let middle = (low + high) / 2
-            if grid.byteRange(ofChunk: middle).lowerBound <= byte { low = middle } else { high = middle }
-        }
-        return low
-    }
-
-    private func withScratch(byteCount: Int, _ body: (UnsafeMutableRawBufferPointer) throws -> Void) throws {
-        let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
-        defer { scratch.deallocate() }
-        try body(scratch)
     }
 }

@@ -1,13 +1,13 @@
-/// A source whose floating-point tensors are converted to another type while they are read.
+/// A source that converts the floating-point tensors of another source while they are read.
 ///
-/// Widening is exact; narrowing rounds to nearest, ties to even. Integers and booleans stay as they are.
+/// Widening is exact; narrowing rounds to nearest, ties to even. Integers and booleans are not converted.
 public struct ConvertedTensors: TensorSource {
     public let tensors: [TensorDescription]
     private let base: any TensorSource
     private let original: [String: ElementType]
     private let elementType: ElementType
 
-    /// - Parameter elementType: a floating-point type.
+    /// Converts `base` to `elementType`, a floating-point type.
     public init(_ base: any TensorSource, to elementType: ElementType) {
         self.base = base
         self.elementType = elementType
@@ -25,7 +25,7 @@ public struct ConvertedTensors: TensorSource {
     public func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
         guard let type = original[name] else { return try base.read(name, range: range, into: destination) }
         let width = elementType.byteCount
-        // The elements that the range touches; those at its ends may be cut.
+        // The elements that overlap the range; the first and the last may be only partly inside.
         let elements = range.lowerBound / width..<(range.upperBound + width - 1) / width
         let bytes = elements.lowerBound * type.byteCount..<elements.upperBound * type.byteCount
         let stored = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 16)

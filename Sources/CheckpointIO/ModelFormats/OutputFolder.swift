@@ -1,16 +1,18 @@
 import CSystem
 import Foundation
 
-/// A folder that appears under its name only when everything in it is complete and on the disk.
+/// A folder that gets its name only when its content is complete and flushed to the disk.
 ///
-/// It is filled under a temporary name beside the final one. What was there before is replaced in one step of the
-/// file system, and only if it is an export itself: a mistyped path must not cost somebody a home directory.
+/// It is filled under a temporary name in the same folder. An existing folder is replaced atomically, and only if it is
+/// an exported model, so that a mistyped path does not delete a user's files.
 struct OutputFolder {
     let path: String
     let temporaryPath: String
     private let replaces: Bool
 
-    /// - Throws: `ForeignModelError` where something is at `path` that may not be replaced.
+    /// Creates the temporary folder.
+    ///
+    /// - Throws: `ModelFormatError`, for example if `path` exists and may not be replaced.
     init(_ path: String, overwrite: Bool) throws {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
@@ -18,33 +20,32 @@ struct OutputFolder {
         var status = stat()
         if lstat(path, &status) == 0 {
             guard status.st_mode & S_IFMT == S_IFDIR else {
-                throw ForeignModelError.exists(path: path, remedy: "it is no folder; choose another name")
+                throw ModelFormatError.exists(path: path, remedy: "it is not a folder; choose another name")
             }
             guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
-                throw ForeignModelError.cannotRead(path: path, reason: "the folder cannot be listed")
+                throw ModelFormatError.cannotRead(path: path, reason: "the folder cannot be listed")
             }
             replaces = !names.isEmpty
             if replaces, !overwrite {
-                throw ForeignModelError.exists(path: path, remedy: "choose another name or replace it with --force")
+                throw ModelFormatError.exists(path: path, remedy: "choose another name or replace it with --force")
             }
             if replaces, !names.contains("config.json") {
-                throw ForeignModelError.exists(
-                    path: path, remedy: "it holds no exported model, so it is not replaced; choose another name")
+                throw ModelFormatError.exists(
+                    path: path, remedy: "it is not an exported model and is not replaced; choose another name")
             }
         } else {
             replaces = false
         }
-        let random = String(UInt64.random(in: 0...UInt64.max), radix: 16)
-        temporaryPath = Self.parent(of: path) + "/.ckpt-\(getpid())-\(random).partial"
+        temporaryPath = AtomicFile.temporaryPath(beside: path)
         guard mkdir(temporaryPath, 0o777) == 0 else {
-            throw ForeignModelError.cannotWrite(path: path, reason: systemError())
+            throw ModelFormatError.cannotWrite(path: path, reason: systemError())
         }
     }
 
-    /// Where a file of the folder is written.
+    /// The temporary path of a file in the folder.
     func file(_ name: String) -> String { temporaryPath + "/" + name }
 
-    /// Writes a small file, flushed to the disk.
+    /// Writes a small file and flushes it to the disk.
     func write(_ bytes: some Collection<UInt8>, as name: String) throws {
         let content = Array(bytes)
         let output = try OutputFile(file(name), byteCount: content.count, reportedAs: path + "/" + name)
@@ -56,75 +57,28 @@ struct OutputFolder {
     func commit() throws {
         try Self.synchronize(temporaryPath, reportedAs: path)
         if replaces {
-            // One step: there is never a moment without a complete model under the name.
+            // An atomic exchange: the name always refers to a complete model.
             guard renameat2(AT_FDCWD, temporaryPath, AT_FDCWD, path, ckpt_rename_exchange) == 0 else {
-                throw ForeignModelError.cannotWrite(path: path, reason: systemError())
+                throw ModelFormatError.cannotWrite(path: path, reason: systemError())
             }
             try? FileManager.default.removeItem(atPath: temporaryPath)
         } else {
             guard rename(temporaryPath, path) == 0 else {
-                throw ForeignModelError.cannotWrite(path: path, reason: systemError())
+                throw ModelFormatError.cannotWrite(path: path, reason: systemError())
             }
         }
-        try Self.synchronize(Self.parent(of: path), reportedAs: path)
+        try Self.synchronize(AtomicFile.folder(of: path), reportedAs: path)
     }
 
-    /// Removes what was written, after a failure.
+    /// Removes the temporary folder after a failure.
     func discard() { try? FileManager.default.removeItem(atPath: temporaryPath) }
-
-    private static func parent(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
-    }
 
     private static func synchronize(_ path: String, reportedAs name: String) throws {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw ForeignModelError.cannotWrite(path: name, reason: systemError()) }
+        guard descriptor >= 0 else { throw ModelFormatError.cannotWrite(path: name, reason: systemError()) }
         defer { close(descriptor) }
         guard fsync(descriptor) == 0 else {
-            throw ForeignModelError.cannotWrite(path: name, reason: systemError())
+            throw ModelFormatError.cannotWrite(path: name, reason: systemError())
         }
-    }
-}
-
-/// A file of known size written at given places, from several threads.
-final class OutputFile: Sendable {
-    private let descriptor: Int32
-    private let name: String
-
-    init(_ path: String, byteCount: Int, reportedAs name: String) throws {
-        self.name = name
-        descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw ForeignModelError.cannotWrite(path: name, reason: systemError()) }
-        // Space is taken at once where the file system can, so that a full disk shows before the work is done.
-        let code = byteCount == 0 ? 0 : posix_fallocate(descriptor, 0, off_t(byteCount))
-        if code == ENOSPC || code == EDQUOT || code == EFBIG {
-            errno = code
-            throw ForeignModelError.cannotWrite(path: name, reason: systemError())
-        }
-    }
-
-    deinit { close(descriptor) }
-
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
-        var done = 0
-        while done < bytes.count {
-            let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw ForeignModelError.cannotWrite(path: name, reason: systemError()) }
-            done += count
-        }
-    }
-
-    /// Makes the file that long; what was never written reads as zeros.
-    func setByteCount(_ count: Int) throws {
-        guard ftruncate(descriptor, off_t(count)) == 0 else {
-            throw ForeignModelError.cannotWrite(path: name, reason: systemError())
-        }
-    }
-
-    /// Flushes the file to the disk.
-    func finish() throws {
-        guard fsync(descriptor) == 0 else { throw ForeignModelError.cannotWrite(path: name, reason: systemError()) }
     }
 }

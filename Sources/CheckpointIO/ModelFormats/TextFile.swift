@@ -1,53 +1,54 @@
 import Foundation
 import OrderedJSON
 
-/// The text files beside a model's weights, bounded in size and checked before anything is made of them.
+/// Reads the text files of a model, with limits on their size.
 enum TextFile {
     static let maximumConfigByteCount = 16 << 20
     static let maximumIndexByteCount = 64 << 20
     static let maximumTokenizerByteCount = 128 << 20
 
-    /// - Returns: nil where there is no such file.
+    /// The content of a file; nil if there is no such file.
     static func bytes(_ path: String, maximumByteCount: Int) throws -> [UInt8]? {
         guard access(path, F_OK) == 0 else { return nil }
         let file = try RandomAccessFile(path: path)
         guard file.byteCount <= maximumByteCount else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: path, place: "size",
                 reason: "\(file.byteCount) bytes are more than the \(maximumByteCount) allowed")
         }
         return try file.bytes(at: 0, count: file.byteCount, place: "content")
     }
 
-    /// - Returns: nil where there is no such file.
+    /// The UTF-8 text of a file; nil if there is no such file.
     static func text(_ path: String, maximumByteCount: Int) throws -> String? {
         guard let bytes = try bytes(path, maximumByteCount: maximumByteCount) else { return nil }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw ForeignModelError.malformed(path: path, place: "content", reason: "is not UTF-8 text")
+            throw ModelFormatError.malformed(path: path, place: "content", reason: "is not UTF-8 text")
         }
         guard !text.utf8.contains(0) else {
-            throw ForeignModelError.malformed(path: path, place: "content", reason: "has a NUL character")
+            throw ModelFormatError.malformed(path: path, place: "content", reason: "has a NUL character")
         }
         return text
     }
 
-    /// A JSON object with its text.
+    /// The JSON object in a file.
     static func json(_ path: String, maximumByteCount: Int) throws -> JSON {
         guard let bytes = try bytes(path, maximumByteCount: maximumByteCount) else {
-            throw ForeignModelError.cannotRead(path: path, reason: "no such file or directory")
+            throw ModelFormatError.cannotRead(path: path, reason: "no such file or directory")
         }
         return try object(bytes, path: path)
     }
 
+    /// Parses a JSON object; `path` is for errors.
     static func object(_ bytes: [UInt8], path: String) throws -> JSON {
         let value: JSON
         do {
             value = try JSON.parse(bytes)
         } catch {
-            throw ForeignModelError.malformed(path: path, place: "JSON", reason: error.description)
+            throw ModelFormatError.malformed(path: path, place: "JSON", reason: error.description)
         }
         guard value.object != nil else {
-            throw ForeignModelError.malformed(path: path, place: "JSON", reason: "is \(value.kindName), not an object")
+            throw ModelFormatError.malformed(path: path, place: "JSON", reason: "is \(value.kindName), not an object")
         }
         return value
     }

@@ -1,14 +1,14 @@
 import OrderedJSON
 
-/// The output head that shares the embedding's values.
+/// An output head that is tied to the embedding.
 enum TiedHead {
     static let head = "lm_head.weight"
     static let embedding = "model.embed_tokens.weight"
 
-    /// What is tied, and the tensors without the tied ones.
+    /// The ties of a model, and a source without the tied tensors.
     ///
-    /// A head stored although the configuration ties it is dropped where its bytes equal the embedding's; where they
-    /// differ, nobody can say which is meant, and the model is refused.
+    /// If the configuration ties the head but the file contains one, the head is dropped if it equals the embedding.
+    /// Otherwise the model is ambiguous and refused.
     static func resolve(
         _ source: any TensorSource, configuration: JSON, path: String, _ notes: inout [String]
     ) throws -> (tied: [String: String], tensors: any TensorSource) {
@@ -16,7 +16,7 @@ enum TiedHead {
         let headTensor = source.tensors.first { $0.name == head }
         guard configuration["tie_word_embeddings"]?.bool ?? false else {
             guard headTensor != nil else {
-                throw ForeignModelError.missing(
+                throw ModelFormatError.missing(
                     path: path, what: "tensor \(quoted(head)) although tie_word_embeddings is not true",
                     remedy: "set tie_word_embeddings to true if the model has no head of its own")
             }
@@ -26,7 +26,7 @@ enum TiedHead {
         guard headTensor.shape == embeddingTensor.shape, headTensor.elementType == embeddingTensor.elementType,
             try equal(source, headTensor)
         else {
-            throw ForeignModelError.malformed(
+            throw ModelFormatError.malformed(
                 path: path, place: "tie_word_embeddings",
                 reason: "is true, but \(head) differs from \(embedding); set it to false to keep the separate head, "
                     + "or remove the head")
@@ -37,31 +37,21 @@ enum TiedHead {
 
     private static func equal(_ source: any TensorSource, _ head: TensorDescription) throws -> Bool {
         let step = 4 << 20
-        var start = 0
-        while start < head.byteCount {
+        for start in stride(from: 0, to: head.byteCount, by: step) {
             let range = start..<min(start + step, head.byteCount)
-            let left = try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
-                try source.read(
-                    embedding, range: range,
-                    into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<range.count])
-                )
-                count = range.count
-            }
-            let right = try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
-                try source.read(
-                    Self.head, range: range,
-                    into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<range.count])
-                )
-                count = range.count
-            }
-            guard left == right else { return false }
-            start = range.upperBound
+            guard try bytes(source, embedding, range) == bytes(source, Self.head, range) else { return false }
         }
         return true
     }
+
+    private static func bytes(_ source: any TensorSource, _ name: String, _ range: Range<Int>) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: range.count)
+        try bytes.withUnsafeMutableBytes { try source.read(name, range: range, into: $0) }
+        return bytes
+    }
 }
 
-/// A source with one tensor left out.
+/// A source without one of its tensors.
 private struct WithoutTensor: TensorSource {
     let base: any TensorSource
     let name: String

@@ -1,18 +1,17 @@
 import OrderedJSON
 
 extension TokenizerRecord {
-    /// The record of a `tokenizer.json`: its bytes as they are, and the table of its added tokens.
+    /// Makes the record of a `tokenizer.json`; `path` is for errors.
     ///
-    /// The control tokens are taken as such only where all three of `<think>`, `</think>` and `<short>` are added
-    /// tokens, as in a model that `add-tokens` made and `export` wrote out; a plain reasoning model that happens to
-    /// have `<think>` gets them from `add-tokens`.
+    /// The control tokens are recognised only if `<think>`, `</think>` and `<short>` are all added tokens, as in a model
+    /// exported after `add-tokens`. Other reasoning models have `<think>` only, and get their control tokens from
+    /// `add-tokens`.
     ///
-    /// - Parameter path: the file that errors name.
-    /// - Throws: `ForeignModelError.malformed` where the text is no tokenizer.
+    /// - Throws: `ModelFormatError.malformed` if the text is not a tokenizer.
     init(json bytes: [UInt8], config: String?, path: String) throws {
         let tokenizer = try TextFile.object(bytes, path: path)
         guard tokenizer["model"]?.object != nil else {
-            throw ForeignModelError.malformed(path: path, place: "model", reason: "is missing or no object")
+            throw ModelFormatError.malformed(path: path, place: "model", reason: "is missing or not an object")
         }
         var records: [AddedTokenRecord] = []
         var idOfContent: [String: Int] = [:]
@@ -20,7 +19,7 @@ extension TokenizerRecord {
             guard let id = entry["id"]?.int, id >= 0, id < Self.maximumTokenCount,
                 let content = entry["content"]?.string
             else {
-                throw ForeignModelError.malformed(
+                throw ModelFormatError.malformed(
                     path: path, place: "added_tokens[\(index)]", reason: "has no id in range or no content")
             }
             records.append(
@@ -35,10 +34,10 @@ extension TokenizerRecord {
         }
     }
 
-    /// More tokens than any vocabulary has; ids beyond are refused before anything is sized by them.
+    /// More tokens than any vocabulary has; higher ids are refused before memory is allocated for them.
     static let maximumTokenCount = 1 << 24
 
-    /// One more than the highest id of a parsed `tokenizer.json`, at most `maximumTokenCount`.
+    /// One more than the highest id in a parsed `tokenizer.json`, at most `maximumTokenCount`.
     static func tokenCount(_ tokenizer: JSON) -> Int {
         var highest = -1
         for (_, id) in tokenizer["model"]?["vocab"]?.object ?? JSONObject() { highest = max(highest, id.int ?? -1) }

@@ -1,9 +1,13 @@
 extension CheckpointFile {
-    /// Reads bytes `range` of a tensor's logical bytes, decoding only the chunks that hold them. Meant for work that
-    /// goes through a tensor piece by piece; several threads may read at once.
+    /// Reads the bytes `range` of a tensor's little-endian content, decoding only the chunks that contain them.
     ///
-    /// - Parameter destination: exactly `range.count` bytes.
-    /// - Throws: `CheckpointError.damaged` that names the chunk, `.invalid` for a range or buffer that does not fit.
+    /// Several threads may read at once.
+    ///
+    /// - Parameters:
+    ///   - tensor: A tensor of this file.
+    ///   - range: A range of the tensor's `byteCount` bytes.
+    ///   - destination: A buffer of exactly `range.count` bytes.
+    /// - Throws: `CheckpointError.damaged` with the number of the chunk, or `.invalid` if range or buffer do not fit.
     public func read(
         _ tensor: StoredTensor, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer
     ) throws {
@@ -11,44 +15,47 @@ extension CheckpointFile {
         guard range.lowerBound >= 0, range.upperBound <= byteCount, destination.count == range.count else {
             throw CheckpointError.invalid(
                 name: tensor.description.name,
-                problem: "has \(byteCount) bytes; bytes \(range) were asked for, for a buffer of \(destination.count)")
+                problem: "has \(byteCount) bytes; bytes \(range) were requested into a buffer of \(destination.count)")
         }
-        guard !range.isEmpty else { return }
-        guard case .chunked(let grid, let filters) = tensor.storage, grid.isContiguous else {
-            // Stored as it is, hence small, or cut across rows, which this program never writes.
-            return try readPart(of: tensor, range, into: destination)
-        }
-        var number = firstChunk(holding: range.lowerBound, grid)
-        while number < grid.count {
-            let covered = grid.byteRange(ofChunk: number)
-            let part = covered.clamped(to: range)
-            guard !part.isEmpty else { return }
-            let target = UnsafeMutableRawBufferPointer(
-                rebasing: destination[part.lowerBound - range.lowerBound..<part.upperBound - range.lowerBound])
-            if part == covered {
-                _ = try decodeChunk(number, of: tensor, grid, filters, into: target, isWhole: false)
-            } else {
-                let whole = UnsafeMutableRawBufferPointer.allocate(byteCount: covered.count, alignment: 64)
-                defer { whole.deallocate() }
-                _ = try decodeChunk(number, of: tensor, grid, filters, into: whole, isWhole: false)
-                let start = part.lowerBound - covered.lowerBound
-                target.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole[start..<start + part.count]))
-            }
-            number += 1
-        }
-    }
-
-    private func readPart(
-        of tensor: StoredTensor, _ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer
-    ) throws {
-        let whole = UnsafeMutableRawBufferPointer.allocate(byteCount: tensor.description.byteCount, alignment: 64)
+        guard !range.isEmpty, try readChunks(of: tensor, range, into: destination) == nil else { return }
+        let whole = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
         defer { whole.deallocate() }
         try read(tensor, into: whole)
         destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole[range]))
     }
 
-    /// Chunks of a contiguous grid follow one another in the order of their bytes.
-    private func firstChunk(holding byte: Int, _ grid: ChunkGrid) -> Int {
+    /// Reads a non-empty range of a tensor, and returns whether all chunks read have a checksum.
+    ///
+    /// The result is nil, and nothing is read, if the tensor is stored contiguously (then it is small) or in chunks that
+    /// are not contiguous ranges (which ckpt never writes).
+    func readChunks(
+        of tensor: StoredTensor, _ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer
+    ) throws -> Bool? {
+        guard case .chunked(let grid, let filters) = tensor.storage, grid.isContiguous else { return nil }
+        var haveChecksums = true
+        for number in firstChunk(containing: range.lowerBound, grid)..<grid.count {
+            let covered = grid.byteRange(ofChunk: number)
+            let part = covered.clamped(to: range)
+            guard !part.isEmpty else { break }
+            let target = UnsafeMutableRawBufferPointer(
+                rebasing: destination[part.lowerBound - range.lowerBound..<part.upperBound - range.lowerBound])
+            let hasChecksum: Bool
+            if part == covered {
+                hasChecksum = try decodeChunk(number, of: tensor, grid, filters, into: target, isWhole: false)
+            } else {
+                let whole = UnsafeMutableRawBufferPointer.allocate(byteCount: covered.count, alignment: 64)
+                defer { whole.deallocate() }
+                hasChecksum = try decodeChunk(number, of: tensor, grid, filters, into: whole, isWhole: false)
+                let start = part.lowerBound - covered.lowerBound
+                target.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole[start..<start + part.count]))
+            }
+            haveChecksums = haveChecksums && hasChecksum
+        }
+        return haveChecksums
+    }
+
+    /// The chunk that contains a byte, found by binary search: the ranges of a contiguous grid ascend.
+    private func firstChunk(containing byte: Int, _ grid: ChunkGrid) -> Int {
         var low = 0
         var high = grid.count - 1
         while low < high {

@@ -2,17 +2,20 @@ import Parallel
 import Synchronization
 
 extension CheckpointFile {
-    /// Reads a tensor's logical little-endian bytes, decoding on all cores, and checks every chunk (a tensor whose
-    /// chunks carry no checksum is checked by its sha256).
-    /// - Parameter destination: exactly `tensor.description.byteCount` bytes.
-    /// - Throws: `CheckpointError.damaged` that names the chunk, `.invalid` for a buffer of another size.
+    /// Reads and checks a tensor's little-endian bytes, using all cores.
+    ///
+    /// - Parameters:
+    ///   - tensor: A tensor of this file.
+    ///   - destination: A buffer of exactly `tensor.description.byteCount` bytes.
+    /// - Throws: `CheckpointError.damaged` with the number of the chunk, or `.invalid` for a buffer of another size.
     public func read(_ tensor: StoredTensor, into destination: UnsafeMutableRawBufferPointer) throws {
         try read([(tensor, destination)])
     }
 
-    /// Reads many tensors as `read(_:into:)` does one: the chunks of all of them are decoded on all cores, so that small
-    /// tensors keep no core waiting.
-    /// - Parameter requests: each with a buffer of exactly the tensor's bytes.
+    /// Reads and checks many tensors at once, which uses all cores even if the tensors are small.
+    ///
+    /// - Parameter requests: Tensors of this file, each with a buffer of exactly its `byteCount` bytes.
+    /// - Throws: `CheckpointError.damaged` with the number of the chunk, or `.invalid` for a buffer of another size.
     public func read(_ requests: [(tensor: StoredTensor, destination: UnsafeMutableRawBufferPointer)]) throws {
         for (tensor, destination) in requests where destination.count != tensor.description.byteCount {
             throw wrongSize(tensor, destination.count)
@@ -28,20 +31,25 @@ extension CheckpointFile {
             if !hasChecksum { target.lacksChecksum.store(true, ordering: .relaxed) }
         }
         for target in targets {
-            let isStoredAsItIs = if case .contiguous = target.tensor.storage { true } else { false }
-            guard isStoredAsItIs || target.lacksChecksum.load(ordering: .relaxed) else { continue }
+            // A contiguous tensor, or a chunk without checksum, is checked by the sha256.
+            let isContiguous = if case .contiguous = target.tensor.storage { true } else { false }
+            guard isContiguous || target.lacksChecksum.load(ordering: .relaxed) else { continue }
             try checkHash(of: UnsafeRawBufferPointer(target.buffer), target.tensor)
         }
     }
 
-    /// A piece of work while tensors are read: a chunk, or a whole tensor that is stored as it is.
-    private enum Part {
+    /// A unit of work while tensors are read.
+    private enum StoredPart {
+        /// A whole contiguous tensor.
         case contiguous
+        /// A chunk with this number.
         case chunked(Int, ChunkGrid, [HDF5Filter])
     }
 
-    /// Calls `body` for every part of every tensor, on all cores where there is enough to do.
-    private func decode(_ tensors: [StoredTensor], _ body: @escaping @Sendable (Int, Part) throws -> Void) throws {
+    /// Calls `body` for every part of every tensor, with the tensor's index; on all cores if there is enough work.
+    private func decode(
+        _ tensors: [StoredTensor], _ body: @escaping @Sendable (Int, StoredPart) throws -> Void
+    ) throws {
         var parts: [(tensor: Int, chunk: Int)] = []
         for (index, tensor) in tensors.enumerated() {
             let count = if case .chunked(let grid, _) = tensor.storage { grid.count } else { 1 }
@@ -49,7 +57,7 @@ extension CheckpointFile {
         }
         let work = parts
         let byteCount = tensors.reduce(0) { $0 + $1.description.byteCount }
-        // Starting a thread costs more than decoding a small tensor.
+        // Starting threads costs more than decoding a small tensor.
         try ParallelWork.forEach(work.count, threadCount: byteCount < 2 << 20 ? 1 : ParallelWork.coreCount) { number in
             let (index, chunk) = work[number]
             guard case .chunked(let grid, let filters) = tensors[index].storage else {
@@ -62,21 +70,28 @@ extension CheckpointFile {
     private func wrongSize(_ tensor: StoredTensor, _ count: Int) -> CheckpointError {
         .invalid(
             name: tensor.description.name,
-            problem: "has \(tensor.description.byteCount) bytes, the buffer \(count)")
+            problem: "has \(tensor.description.byteCount) bytes, but the buffer has \(count)")
     }
 
-    /// Reads a tensor as float32, following a tie.
-    /// - Parameter destination: as many elements as the tensor has.
-    /// - Throws: `CheckpointError`; `.noTensor` where there is none of that name.
+    /// Reads a tensor and converts it to float32; a tied name reads the tensor it is tied to.
+    ///
+    /// - Parameters:
+    ///   - name: The name of a tensor, or a tied name.
+    ///   - group: The group of the tensor.
+    ///   - destination: A buffer of exactly as many elements as the tensor has.
+    /// - Throws: `CheckpointError`, for example `.noTensor`.
     public func readFloat32(
         _ name: String, in group: TensorGroup = .weights, into destination: UnsafeMutableBufferPointer<Float>
     ) throws {
         try readFloat32([(name, destination)], in: group)
     }
 
-    /// Reads many tensors as float32, on all cores, following ties.
-    /// - Parameter requests: names, each with room for as many elements as the tensor has.
-    /// - Throws: `CheckpointError`; `.noTensor` where there is none of a name.
+    /// Reads many tensors at once as float32; a tied name reads the tensor it is tied to.
+    ///
+    /// - Parameters:
+    ///   - requests: Names, each with a buffer of exactly as many elements as the tensor has.
+    ///   - group: The group of all tensors.
+    /// - Throws: `CheckpointError`, for example `.noTensor`.
     public func readFloat32(
         _ requests: [(name: String, destination: UnsafeMutableBufferPointer<Float>)], in group: TensorGroup = .weights
     ) throws {
@@ -90,7 +105,7 @@ extension CheckpointFile {
             guard destination.count == tensor.description.elementCount else {
                 throw CheckpointError.invalid(
                     name: name,
-                    problem: "has \(tensor.description.elementCount) elements, the buffer \(destination.count)")
+                    problem: "has \(tensor.description.elementCount) elements, but the buffer has \(destination.count)")
             }
             if tensor.description.elementType == .float32 {
                 plain.append((tensor, UnsafeMutableRawBufferPointer(destination)))
@@ -102,7 +117,7 @@ extension CheckpointFile {
         try readConverting(converted)
     }
 
-    /// Reads tensors of other types, a chunk at a time where chunks are ranges, so that no core waits for a conversion.
+    /// Reads tensors of types other than float32, converting each chunk on the core that decoded it.
     private func readConverting(_ targets: [SharedTarget]) throws {
         try decode(targets.map(\.tensor)) { index, part in
             let target = targets[index]
@@ -110,7 +125,7 @@ extension CheckpointFile {
             let type = tensor.description.elementType
             let values = target.buffer.bindMemory(to: Float.self)
             guard case .chunked(let chunk, let grid, let filters) = part, grid.isContiguous else {
-                // Small, or cut across rows as this program never does: the first part stands for the whole.
+                // A small tensor, or chunks that are not contiguous ranges: read it all with the first part.
                 if case .chunked(let chunk, _, _) = part, chunk > 0 { return }
                 let bytes = UnsafeMutableRawBufferPointer.allocate(
                     byteCount: tensor.description.byteCount, alignment: 64)
@@ -128,7 +143,7 @@ extension CheckpointFile {
                 UnsafeRawBufferPointer(bytes), type, into: UnsafeMutableBufferPointer(rebasing: values[elements]))
         }
         for target in targets where target.lacksChecksum.load(ordering: .relaxed) {
-            // Read once more, whole: that checks the sha256.
+            // Reading the whole tensor again checks the sha256.
             let bytes = UnsafeMutableRawBufferPointer.allocate(
                 byteCount: target.tensor.description.byteCount, alignment: 64)
             defer { bytes.deallocate() }
@@ -136,7 +151,7 @@ extension CheckpointFile {
         }
     }
 
-    /// Decodes one chunk of a tensor; an error names it.
+    /// Decodes one chunk of a tensor; errors contain its number.
     func decodeChunk(
         _ number: Int, of tensor: StoredTensor, _ grid: ChunkGrid, _ filters: [HDF5Filter],
         into destination: UnsafeMutableRawBufferPointer, isWhole: Bool
@@ -146,7 +161,7 @@ extension CheckpointFile {
         }
     }
 
-    /// Gives what is wrong with a chunk its file and place.
+    /// Adds file and place to problems with a chunk.
     func namingChunk<Result>(_ number: Int, of tensor: StoredTensor, _ body: () throws -> Result) throws -> Result {
         do {
             return try body()
@@ -159,7 +174,7 @@ extension CheckpointFile {
         }
     }
 
-    /// Reads a range of a tensor that is stored as it is, unchecked.
+    /// Reads a range of a contiguous tensor without checking it.
     func readContiguous(
         _ tensor: StoredTensor, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer
     ) throws {
@@ -171,7 +186,7 @@ extension CheckpointFile {
         }
     }
 
-    /// Reads a chunk's stored bytes as they are.
+    /// Reads a chunk's stored bytes without decoding them.
     func readStored(
         _ chunk: StoredChunk, of tensor: StoredTensor, into destination: UnsafeMutableRawBufferPointer
     ) throws {
@@ -182,7 +197,7 @@ extension CheckpointFile {
         }
     }
 
-    /// The error for a tensor whose bytes are wrong as a whole.
+    /// The error for a damaged tensor.
     func damage(to tensor: StoredTensor, _ problem: String) -> CheckpointError {
         .damaged(path: path, place: tensor.path, problem: problem)
     }
@@ -196,9 +211,9 @@ extension CheckpointFile {
     }
 }
 
-/// A tensor on its way into a buffer whose disjoint parts several threads fill.
+/// A tensor with a buffer whose disjoint parts are filled by several threads.
 private final class SharedTarget: @unchecked Sendable {
-    // Sendable because each chunk has bytes of its own and the owner waits for all threads.
+    // Sendable because chunks do not share bytes of the buffer, and the owner waits for all threads.
     let tensor: StoredTensor
     let buffer: UnsafeMutableRawBufferPointer
     let lacksChecksum = Atomic<Bool>(false)

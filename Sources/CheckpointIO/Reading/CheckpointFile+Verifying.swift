@@ -2,11 +2,13 @@ import Parallel
 import Synchronization
 
 extension CheckpointFile {
-    /// Decodes every chunk of every tensor and compares every tensor's sha256, on all cores. Structure, metadata and
-    /// digests were checked when the file was opened.
-    /// - Parameter progress: gets the logical bytes done so far, from several threads.
-    /// - Returns: what is damaged, in the order of the tensors; empty where all is well.
-    /// - Throws: `CheckpointError.system` where the file cannot be read.
+    /// Decodes every chunk and compares every tensor's SHA-256, using all cores.
+    ///
+    /// Structure, metadata and digests were checked when the file was opened.
+    ///
+    /// - Parameter progress: Called with the uncompressed bytes done so far, from several threads.
+    /// - Returns: The damaged parts in the order of the tensors; empty if there are none.
+    /// - Throws: `CheckpointError.system` if the file cannot be read.
     public func verify(progress: (@Sendable (Int) -> Void)? = nil) throws -> [Damage] {
         let tensors = TensorGroup.allCases.flatMap { self.tensors(in: $0) }
         let order = tensors.indices.sorted {
@@ -22,10 +24,10 @@ extension CheckpointFile {
         return state.found.withLock { found in tensors.indices.flatMap { found[$0] ?? [] } }
     }
 
-    /// Decodes a tensor and compares its sha256, on this thread.
+    /// Decodes a tensor and compares its SHA-256, on the calling thread.
     package func damages(of tensor: StoredTensor) throws -> [Damage] {
         guard case .chunked(let grid, let filters) = tensor.storage else { return try damagesOfContiguous(tensor) }
-        // Chunks that are no ranges of the tensor (never written by ckpt) need all of it in memory.
+        // Chunks that are not contiguous ranges (never written by ckpt) require the whole tensor in memory.
         let isWhole = !grid.isContiguous
         let largest = isWhole ? tensor.description.byteCount : grid.chunkByteCount
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: largest, alignment: 64)

@@ -1,12 +1,30 @@
-/// An opened checkpoint. Opening reads and checks the whole structure, all metadata and the record digest; reading
-/// checks every chunk. Immutable and thread-safe. The reader is ckpt's own, and strict; libhdf5 takes no part.
+/// An opened checkpoint: its metadata, and its tensors to be read whole or in part.
 ///
-/// The file is read while the object lives; a checkpoint is never changed in place, so that is safe.
+/// Opening checks the structure of the file, the metadata and both digests. Reading checks every chunk that it decodes;
+/// `verify()` checks all of them. The file is not trusted: a damaged or forged file throws a `CheckpointError`.
+///
+/// ```swift
+/// let file = try CheckpointFile(path: "model.h5")
+/// print(file.metadata.kind, file.metadata.step, file.digest)
+/// for tensor in file.tensors() {
+///     print(tensor.description.name, tensor.description.elementType, tensor.description.shape)
+/// }
+/// if let norm = file.tensor("model.norm.weight") {
+///     var values = [Float](repeating: 0, count: norm.description.elementCount)
+///     try values.withUnsafeMutableBufferPointer { try file.readFloat32("model.norm.weight", into: $0) }
+/// }
+/// for damage in try file.verify() { print(damage) }
+/// ```
+///
+/// Objects are immutable and thread-safe. The file stays open and must not change while the object exists; `ckpt` never
+/// changes a checkpoint in place.
 public final class CheckpointFile: Sendable {
     public let path: String
+    /// Everything in the file except the tensors.
     public let metadata: CheckpointMetadata
-    /// Names the state of all tensors; hexadecimal SHA-256.
+    /// Identifies the content of all tensors: a SHA-256 in hexadecimal.
     public let digest: String
+    /// The size of the file.
     public let fileByteCount: Int
     let source: HDF5Source
     let reader: ChunkReader
@@ -14,10 +32,11 @@ public final class CheckpointFile: Sendable {
     private let numbers: [TensorGroup: [String: Int]]
 
     /// Opens and checks a checkpoint.
+    ///
     /// - Throws: `CheckpointError`: `.system`, `.damaged`, `.unsupported` or `.newerVersion`.
     public convenience init(path: String) throws { try self.init(path: path, checkingDigests: true) }
 
-    /// - Parameter checkingDigests: false only where damage is meant to reach the code behind the digests: in fuzzing.
+    /// Opens a checkpoint; fuzzing turns `checkingDigests` off so that damage reaches the code behind the digests.
     package init(path: String, checkingDigests: Bool) throws {
         self.path = path
         source = try HDF5Source(path: path)
@@ -33,17 +52,16 @@ public final class CheckpointFile: Sendable {
         }
     }
 
-    /// The tensors of a group, in the order of their names.
+    /// The tensors of a group, sorted by name.
     public func tensors(in group: TensorGroup = .weights) -> [StoredTensor] { groups[group] ?? [] }
 
-    /// The tensor of that name, or nil; follows no ties.
+    /// The stored tensor of that name, or nil; tied names have no tensor, see `CheckpointMetadata.tiedTensors`.
     public func tensor(_ name: String, in group: TensorGroup = .weights) -> StoredTensor? {
         guard let number = numbers[group]?[name] else { return nil }
         return groups[group]?[number]
     }
 
-    /// SHA-256 over the weights alone, as `digest` is over all tensors: equal for a training state and the model
-    /// stripped from it.
+    /// A digest of the weights alone, which a training state shares with the model stripped from it.
     public var weightsDigest: String {
         var manifest = ManifestDigest()
         for tensor in tensors() { manifest.add(tensor) }

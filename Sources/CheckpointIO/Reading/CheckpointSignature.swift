@@ -1,13 +1,12 @@
 import CSystem
 
-/// Tells a damaged checkpoint from a file that never was one, where damage keeps the structure from being read.
-public enum CheckpointSignature {
-    /// At the start and at the end of the file: that is where the root's attributes are, whoever writes them.
+/// Distinguishes a damaged checkpoint from a file that never was one, if the structure cannot be read.
+package enum CheckpointSignature {
+    /// Bytes searched at the start and at the end of the file, where the attributes of the root are.
     private static let searchedBytes = 8 << 20
 
-    /// Whether the file has, somewhere in its bytes, what every file has that ckpt wrote: the tool's name as creator,
-    /// and one of the names of the root's attributes.
-    public static func areIn(_ path: String) -> Bool {
+    /// Whether the file contains the name of a root attribute and a creator of the form `ckpt N.`.
+    package static func isFound(in path: String) -> Bool {
         guard let source = try? HDF5Source(path: path) else { return false }
         var ends = [0..<min(source.byteCount, searchedBytes)]
         if source.byteCount > searchedBytes {

@@ -1,34 +1,35 @@
 import Glibc
 
-/// Two stored tensors of one type, cut into the same chunks: gone through chunk by chunk, and without decoding where both
-/// files hold the same bytes. Where one has more rows, the chunks of the rows that both have. Several threads may read at
-/// once.
-public struct ChunkPairs: Sendable {
-    /// The elements of a chunk that both tensors have.
-    public enum Content {
-        /// The stored bytes are equal, so the elements are.
+/// Two stored tensors of the same type and chunk shape, compared chunk by chunk.
+///
+/// Chunks with equal stored bytes are not decoded. If one tensor has more rows, only the chunks of the common rows are
+/// compared. Several threads may read at once.
+package struct ChunkPairs: Sendable {
+    /// The content of a chunk in both tensors.
+    package enum Content {
+        /// The stored bytes are equal, and therefore the elements.
         case alike
-        /// Logical little-endian bytes of both, without padding. Valid inside the call only.
+        /// The little-endian bytes of both chunks without padding; valid during the call only.
         case different(a: UnsafeRawBufferPointer, b: UnsafeRawBufferPointer)
-        /// The same for elements of two bytes, as the file keeps them: all low bytes, then all high bytes.
+        /// The same for elements of two bytes, as separate low and high bytes.
         case differentPlanes(a: BytePlanes, b: BytePlanes)
     }
 
-    /// Elements of two bytes each, low bytes and high bytes apart.
-    public struct BytePlanes {
-        public let low: UnsafePointer<UInt8>
-        public let high: UnsafePointer<UInt8>
-        public let count: Int
+    /// Elements of two bytes each, with low and high bytes separated.
+    package struct BytePlanes {
+        package let low: UnsafePointer<UInt8>
+        package let high: UnsafePointer<UInt8>
+        package let count: Int
     }
 
     private let a: (file: CheckpointFile, tensor: StoredTensor)
     private let b: (file: CheckpointFile, tensor: StoredTensor)
-    /// Of the tensor with fewer rows. Chunks are numbered in row-major order, so a number means the same rows in both.
+    /// The grid of the tensor with fewer rows; chunks are numbered in row-major order, so numbers agree in both.
     private let grid: ChunkGrid
     private let filters: [HDF5Filter]
 
-    /// - Returns: nil where the two are not cut and filtered alike, or where a chunk is no range of bytes.
-    public init?(
+    /// Pairs two tensors; nil if chunk shapes, types or filters differ, or chunks are not contiguous ranges.
+    package init?(
         _ a: (file: CheckpointFile, tensor: StoredTensor), _ b: (file: CheckpointFile, tensor: StoredTensor)
     ) {
         guard a.tensor.description.elementType == b.tensor.description.elementType,
@@ -43,25 +44,26 @@ public struct ChunkPairs: Sendable {
         self.filters = filters
     }
 
-    public var count: Int { grid.count }
+    package var count: Int { grid.count }
 
-    /// The elements that a chunk holds.
-    public func elements(ofChunk number: Int) -> Range<Int> {
+    /// The range of elements in a chunk.
+    package func elements(ofChunk number: Int) -> Range<Int> {
         let bytes = grid.byteRange(ofChunk: number)
         return bytes.lowerBound / grid.elementSize..<bytes.upperBound / grid.elementSize
     }
 
-    /// Reads a chunk of both.
-    /// - Throws: `CheckpointError.damaged` that names file and chunk, and what `body` throws.
-    public func withChunk<Result>(_ number: Int, _ body: (Content) throws -> Result) throws -> Result {
+    /// Reads a chunk of both tensors and passes it to `body`.
+    ///
+    /// - Throws: `CheckpointError.damaged` with file and chunk, or an error of `body`.
+    package func withChunk<Result>(_ number: Int, _ body: (Content) throws -> Result) throws -> Result {
         try a.file.reader.withWorkspace { left in
             try b.file.reader.withWorkspace { right in
                 let storedA = try read(number, a, left)
                 let storedB = try read(number, b, right)
                 let maskA = a.tensor.chunks[number].filterMask
                 let maskB = b.tensor.chunks[number].filterMask
-                if maskA == maskB, storedA.count == storedB.count,
-                    memcmp(storedA.baseAddress!, storedB.baseAddress!, storedA.count) == 0
+                if maskA == maskB, storedA.count == storedB.count, let left = storedA.baseAddress,
+                    let right = storedB.baseAddress, memcmp(left, right, storedA.count) == 0
                 {
                     return try body(.alike)
                 }
@@ -104,7 +106,7 @@ public struct ChunkPairs: Sendable {
         }
     }
 
-    /// - Returns: nil where the chunk is not stored as planes.
+    /// The byte planes of a chunk; nil if it is not stored as planes.
     private func planes(
         _ number: Int, _ side: (file: CheckpointFile, tensor: StoredTensor), _ stored: UnsafeRawBufferPointer,
         _ workspace: DecodingWorkspace, _ elements: Int

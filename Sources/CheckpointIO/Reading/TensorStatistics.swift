@@ -1,41 +1,37 @@
 import Parallel
 import Synchronization
 
-/// What a person wants to know about the values of a tensor. Not-a-number and infinite values are counted and take no
-/// part in the rest.
-public struct TensorStatistics: Sendable, Equatable {
-    public var elementCount = 0
-    public var nanCount = 0
-    public var infiniteCount = 0
-    public var zeroCount = 0
-    public var minimum = Double.infinity
-    public var maximum = -Double.infinity
+/// Statistics of a tensor's values; NaN and infinite values are counted but otherwise left out.
+package struct TensorStatistics: Sendable, Equatable {
+    package var elementCount = 0
+    package var nanCount = 0
+    package var infiniteCount = 0
+    package var zeroCount = 0
+    package var minimum = Double.infinity
+    package var maximum = -Double.infinity
     private var sum = 0.0
     private var sumOfSquares = 0.0
 
-    /// Statistics of no values.
-    public init() {}
+    /// Creates the statistics of no values.
+    package init() {}
 
-    /// Elements that are numbers.
-    public var finiteCount: Int { elementCount - nanCount - infiniteCount }
-    /// NaN where there is no finite element.
-    public var mean: Double { sum / Double(finiteCount) }
-    /// The standard deviation of the elements as they are (not an estimate for more).
-    public var standardDeviation: Double {
+    package var finiteCount: Int { elementCount - nanCount - infiniteCount }
+    /// The mean; NaN if there is no finite element.
+    package var mean: Double { sum / Double(finiteCount) }
+    /// The population standard deviation.
+    package var standardDeviation: Double {
         max(0, sumOfSquares / Double(finiteCount) - mean * mean).squareRoot()
     }
     /// The Euclidean norm.
-    public var norm: Double { sumOfSquares.squareRoot() }
+    package var norm: Double { sumOfSquares.squareRoot() }
     /// The share of elements that are zero.
-    public var zeroShare: Double { Double(zeroCount) / Double(elementCount) }
+    package var zeroShare: Double { Double(zeroCount) / Double(elementCount) }
 
-    /// Adds values.
-    public mutating func add(_ values: UnsafeBufferPointer<Float>) {
+    package mutating func add(_ values: UnsafeBufferPointer<Float>) {
         for value in values { add(Double(value)) }
     }
 
-    /// Adds values.
-    public mutating func add(_ values: UnsafeBufferPointer<Double>) {
+    package mutating func add(_ values: UnsafeBufferPointer<Double>) {
         for value in values { add(value) }
     }
 
@@ -53,8 +49,8 @@ public struct TensorStatistics: Sendable, Equatable {
         if value > maximum { maximum = value }
     }
 
-    /// Adds what was found out about other values.
-    public mutating func add(_ other: TensorStatistics) {
+    /// Adds the statistics of other values.
+    package mutating func add(_ other: TensorStatistics) {
         elementCount += other.elementCount
         nanCount += other.nanCount
         infiniteCount += other.infiniteCount
@@ -67,12 +63,13 @@ public struct TensorStatistics: Sendable, Equatable {
 }
 
 extension CheckpointFile {
-    /// Reads a tensor on all cores, a chunk at a time, and describes its values (integers as float32).
-    /// - Throws: `CheckpointError.damaged` that names the chunk.
-    public func statistics(of tensor: StoredTensor) throws -> TensorStatistics {
+    /// Computes statistics of a tensor chunk by chunk, using all cores; integers are converted to float32.
+    ///
+    /// - Throws: `CheckpointError.damaged` with the number of the chunk.
+    package func statistics(of tensor: StoredTensor) throws -> TensorStatistics {
         let type = tensor.description.elementType
         guard case .chunked(let grid, let filters) = tensor.storage, grid.isContiguous else {
-            // Small, or chunked in a way that ckpt never writes.
+            // A small tensor, or chunks that are not contiguous ranges (never written by ckpt).
             let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: tensor.description.byteCount, alignment: 64)
             defer { bytes.deallocate() }
             try read(tensor, into: bytes)
@@ -87,7 +84,7 @@ extension CheckpointFile {
             let statistics = try Self.statistics(of: UnsafeRawBufferPointer(bytes), type)
             partial.chunks.withLock { $0[number] = statistics }
         }
-        // In the order of the chunks, so that sums do not depend on which thread was first.
+        // Add in the order of the chunks, so that sums do not depend on the timing of threads.
         return partial.chunks.withLock { chunks in
             (0..<grid.count).reduce(into: TensorStatistics()) { $0.add(chunks[$1] ?? TensorStatistics()) }
         }
@@ -96,7 +93,8 @@ extension CheckpointFile {
     private static func statistics(of bytes: UnsafeRawBufferPointer, _ type: ElementType) throws -> TensorStatistics {
         var statistics = TensorStatistics()
         if type == .float64 {
-            // As float32 many would be infinite or zero. Storage is 64-byte-aligned and little-endian, as the machine.
+            // As float32, many values would be infinite or zero. The buffer is 64-byte-aligned, and the machine is
+            // little-endian like the file.
             statistics.add(bytes.assumingMemoryBound(to: Double.self))
             return statistics
         }

@@ -1,107 +1,32 @@
 import Parallel
 import Synchronization
 
-/// Where a tensor's bytes come from while it is written.
-public enum TensorContent: Sendable {
-    /// Fills the given range of logical little-endian bytes; may be called from several threads, ranges of one tensor
-    /// in ascending order.
-    case bytes(@Sendable (_ range: Range<Int>, _ into: UnsafeMutableRawBufferPointer) throws -> Void)
-    /// Bytes that are in memory; not copied.
-    case memory(TensorMemory)
-    /// The stored chunks of a tensor of another checkpoint as they are, its sha256 with them: nothing is decompressed.
-    case copy(CheckpointFile, StoredTensor)
-    /// A tensor of another checkpoint with some bytes changed or added: chunks without such bytes keep their stored
-    /// form and are hashed only.
-    case edited(TensorEdit)
-}
-
-/// The logical little-endian bytes of a tensor, kept alive by their owner. They must not change while they are written.
-public struct TensorMemory: @unchecked Sendable {
-    // Sendable because the bytes do not change.
-    let bytes: UnsafeRawBufferPointer
-    private let owner: AnyObject
-
-    public init(_ bytes: UnsafeRawBufferPointer, owner: AnyObject) {
-        self.bytes = bytes
-        self.owner = owner
-    }
-}
-
-/// What becomes of a stored tensor of which a part changes.
-public struct TensorEdit: Sendable {
-    let source: CheckpointFile
-    let stored: StoredTensor
-    private let changed: [Range<Int>]
-    let fill: @Sendable (_ range: Range<Int>, _ into: UnsafeMutableRawBufferPointer) throws -> Void
-
-    /// - Parameters:
-    ///   - changed: logical bytes that may differ from `stored`; those behind its end need not be listed.
-    ///   - fill: gives any range of the new bytes, as `TensorContent.bytes` does.
-    public init(
-        of stored: StoredTensor, in source: CheckpointFile, changed: [Range<Int>],
-        fill: @escaping @Sendable (_ range: Range<Int>, _ into: UnsafeMutableRawBufferPointer) throws -> Void
-    ) {
-        self.source = source
-        self.stored = stored
-        self.changed = changed
-        self.fill = fill
-    }
-
-    /// The cut into chunks that lets the stored ones be kept; nil where the tensor is stored in another way than ours,
-    /// or becomes one whose rows are not those of `stored`.
-    func grid(for description: TensorDescription) -> ChunkGrid? {
-        guard case .chunked(let grid, let filters) = stored.storage, grid.isContiguous,
-            description.elementType == stored.description.elementType,
-            description.shape.dropFirst() == stored.description.shape.dropFirst(),
-            let rows = description.shape.first, let oldRows = stored.description.shape.first, rows >= oldRows,
-            filters.map(\.identifier)
-                == HDF5Filter.shuffleAndZstd(elementSize: grid.elementSize, level: 0).map(\.identifier)
-        else { return nil }
-        return ChunkGrid(shape: description.shape, chunkShape: grid.chunkShape, elementSize: grid.elementSize)
-    }
-
-    /// The stored form of a chunk that covers the bytes `range`, nil where they change.
-    func keptChunk(_ number: Int, covering range: Range<Int>) -> StoredChunk? {
-        guard range.upperBound <= stored.description.byteCount, !changed.contains(where: { $0.overlaps(range) }) else {
-            return nil
-        }
-        return stored.chunks[number]
-    }
-}
-
-/// A tensor to be stored.
-public struct TensorToWrite: Sendable {
-    public var group: TensorGroup
-    public var description: TensorDescription
-    public var content: TensorContent
-
-    public init(group: TensorGroup = .weights, description: TensorDescription, content: TensorContent) {
-        self.group = group
-        self.description = description
-        self.content = content
-    }
-
-    /// The path of the dataset.
-    var path: String { "\(group.path)/\(CheckpointLayout.relativePath(ofTensor: description.name))" }
-}
-
-/// What was written.
+/// The result of writing a checkpoint.
 public struct WrittenCheckpoint: Sendable, Equatable {
-    /// Names the state: SHA-256 over all tensors' names, types, shapes and contents.
+    /// `CheckpointFile.digest` of the new file.
     public var digest: String
     /// Bytes of all tensors before compression.
     public var logicalByteCount: Int
+    /// The size of the file.
     public var fileByteCount: Int
 }
 
 /// Writes checkpoints.
 public enum CheckpointWriter {
-    /// Writes a checkpoint under a temporary name in the folder of `path`, flushes it to the disk, gives it its name
-    /// and flushes the folder: whatever happens, `path` holds the old file or the complete new one.
+    /// Writes a checkpoint atomically.
     ///
-    /// Memory beyond what the contents need is a few chunks a core.
-    /// - Parameter progress: gets the logical bytes done so far, from several threads.
-    /// - Throws: `CheckpointError`, or what a content throws; the temporary file is removed.
+    /// The file is written under a temporary name in the same folder, flushed to the disk and renamed. After a failure
+    /// or crash, `path` is the old file or the complete new one. Memory use, apart from the contents, is a few chunks
+    /// per core.
+    ///
+    /// - Parameters:
+    ///   - metadata: Everything in the checkpoint except the tensors.
+    ///   - tensors: The tensors with the sources of their bytes.
+    ///   - path: The file to be written.
+    ///   - overwrite: Whether an existing file is replaced.
+    ///   - progress: Called with the uncompressed bytes done so far, from several threads.
+    /// - Returns: Digest and sizes.
+    /// - Throws: `CheckpointError`, or an error of a tensor's content; the temporary file is removed.
     public static func write(
         _ metadata: CheckpointMetadata, tensors: [TensorToWrite], to path: String, overwrite: Bool,
         progress: (@Sendable (Int) -> Void)? = nil
@@ -110,12 +35,10 @@ public enum CheckpointWriter {
         return try write([], to: path, overwrite: overwrite, progress) { content }
     }
 
-    /// Writes `copies`, tensors that are taken over from another checkpoint as they are stored, while `rest` works out
-    /// what else the checkpoint has; then that. Else like `write`.
+    /// Writes tensors copied from another checkpoint while `rest` computes the remaining content on another thread.
     ///
-    /// - Parameter rest: runs on a thread of its own; where it throws, copying ends.
-    /// - Throws: `CheckpointError`, or what `rest` or a content throws; the temporary file is removed.
-    public static func write(
+    /// If `rest` throws, copying ends with its error. Otherwise identical to `write(_:tensors:to:overwrite:progress:)`.
+    package static func write(
         copying copies: [TensorToWrite], to path: String, overwrite: Bool, progress: (@Sendable (Int) -> Void)? = nil,
         while rest: @escaping @Sendable () throws -> (CheckpointMetadata, [TensorToWrite])
     ) throws -> WrittenCheckpoint {
@@ -126,10 +49,10 @@ public enum CheckpointWriter {
         }
     }
 
-    /// What there is to write, checked.
+    /// Checked content to be written.
     private struct Content: Sendable {
-        let records: CheckpointRecords
-        /// Without those that are copied while this is made.
+        let records: RecordWriter
+        /// The tensors that are not copied before.
         let tensors: [TensorToWrite]
 
         init(_ metadata: CheckpointMetadata, _ tensors: [TensorToWrite], copies: [TensorToWrite] = []) throws {
@@ -139,9 +62,9 @@ public enum CheckpointWriter {
                 else { continue }
                 throw CheckpointError.invalid(
                     name: tensor.description.name,
-                    problem: "has \(tensor.description.byteCount) bytes, its memory \(memory.bytes.count)")
+                    problem: "has \(tensor.description.byteCount) bytes, but its memory has \(memory.bytes.count)")
             }
-            records = try CheckpointRecords(metadata)
+            records = try RecordWriter(metadata)
             self.tensors = tensors
         }
     }
@@ -199,7 +122,7 @@ public enum CheckpointWriter {
             attributes: TensorEncoder.attributes(type: description.elementType, sha256: encoded.sha256))
     }
 
-    /// Writes the copies while the rest is worked out.
+    /// Writes the copies while `makeContent` computes the rest.
     private static func encode(
         _ copies: [TensorToWrite], into output: HDF5Output, _ progress: (@Sendable (Int) -> Void)?,
         while makeContent: @escaping @Sendable () throws -> Content
@@ -214,10 +137,12 @@ public enum CheckpointWriter {
         }
         let tensors = Result { try encoder.encode() }
         thread.join()
+        // The thread has set it.
+        // swift-format-ignore: NeverForceUnwrap
         return (try made.withLock { try $0!.get() }, try tensors.get())
     }
 
-    /// The compressed chunks of a record; none where it is not compressed.
+    /// The compressed chunks of a record; none if it is not compressed.
     private static func frames(of record: CheckpointRecord) throws -> [[UInt8]] {
         guard let grid = grid(of: record) else { return [] }
         let workspace = EncodingWorkspace()
@@ -242,7 +167,7 @@ public enum CheckpointWriter {
         return ChunkGrid(storing: record.value.shape ?? [], elementSize: record.value.type.byteCount)
     }
 
-    /// Writes the bytes of a dataset that is no tensor.
+    /// Writes a dataset that is not a tensor.
     private static func write(
         _ record: CheckpointRecord, _ frames: [[UInt8]], to output: HDF5Output
     ) throws -> HDF5Dataset {
@@ -259,12 +184,12 @@ public enum CheckpointWriter {
             storage = try value.bytes.withUnsafeBytes { try output.appendContiguous($0) }
         }
         return HDF5Dataset(
-            type: HDF5Datatype.Parsed(value.type), shape: value.shape, storage: storage, attributes: [])
+            type: HDF5Datatype(value.type), shape: value.shape, storage: storage, attributes: [])
     }
 
-    /// The state's digest, and the root attributes that seal the file.
+    /// The digest of the tensors, and the root attributes with both digests.
     private static func digests(
-        _ records: CheckpointRecords, _ tensors: [(TensorToWrite, EncodedTensor)]
+        _ records: RecordWriter, _ tensors: [(TensorToWrite, EncodedTensor)]
     ) -> (digest: String, attributes: [CheckpointRecord]) {
         var state = ManifestDigest()
         var manifest = ManifestDigest()

@@ -1,33 +1,35 @@
-/// In which order the chunks of a checkpoint's tensors are encoded and stored.
+/// The order in which the chunks of a checkpoint's tensors are encoded and stored.
 ///
-/// Tensors are dealt to a few lanes, the largest first; the order takes a chunk from each lane in turn. So several cores
-/// find work in tensors that must each be hashed from front to back, few chunks are in flight, and a file's bytes depend
-/// neither on the number of cores nor on their timing. Tensors of one step have lanes of their own and are strewn evenly
-/// among the others: they cost the thread that stores them more than the cores, which many in a row would keep waiting.
-/// So are chunks that are copied as they are, which cost the disk time but not the cores.
+/// Tensors are distributed over a few lanes, the largest first, and the order takes a chunk from each lane in turn.
+/// Each tensor must be hashed sequentially, so lanes give work to several cores while few chunks are in flight. The
+/// bytes of the file depend neither on the number of cores nor on their timing.
+///
+/// Tensors of a single step, and chunks that are copied, are spread evenly among the others: they keep the storing
+/// thread or the disk busy but not the cores, which would have to wait if many came in a row.
 struct EncodingPlan: Sendable {
-    /// Of tensors of several steps, and of those of one. Enough for hashing to keep up with any disk: a core hashes about
-    /// 1.5 GB/s.
+    /// The number of lanes for tensors of several steps, and again for tensors of one step.
+    ///
+    /// A core hashes about 1.5 GB/s, so this keeps up with any disk.
     private static let laneCount = 4
-    /// Of both kinds.
+    /// The lanes of both kinds.
     static let laneNumbers = 0..<2 * laneCount
 
-    /// A chunk, or a whole tensor that is stored as it is.
+    /// The encoding of a chunk, or of a whole contiguous tensor.
     struct Step: Sendable {
         var tensor: Int
         var chunk: Int
-        /// nil for a chunk that is copied: it waits for no other.
+        /// The step's turn in its lane; nil for a copied chunk, which does not wait for others.
         var turn: Turn?
     }
 
-    /// A step's place in the order of its lane.
+    /// A position in a lane.
     struct Turn: Sendable {
         var lane: Int
-        /// How many steps of the lane come before.
+        /// The number of earlier steps in the lane.
         var position: Int
     }
 
-    /// How each tensor is stored, in the order given; nil where it is not cut into chunks.
+    /// The chunks of each tensor, in the given order; nil for contiguous tensors.
     let grids: [ChunkGrid?]
     let steps: [Step]
 
@@ -54,7 +56,7 @@ struct EncodingPlan: Sendable {
         steps = Self.mixed(encoded, copied.flatMap { $0 })
     }
 
-    /// Deals tensors to lanes, each to the one that has least, and takes a step of each lane in turn.
+    /// Assigns each tensor to the lane with the fewest steps, and takes a step from each lane in turn.
     private static func dealt(_ tensors: [[Step]], _ numbers: Range<Int>) -> [Step] {
         var lanes = [[Step]](repeating: [], count: numbers.count)
         for steps in tensors {
@@ -71,7 +73,7 @@ struct EncodingPlan: Sendable {
         return steps
     }
 
-    /// Both sequences in one, each at an even rate, two steps at a time: two that are hashed stay together.
+    /// Interleaves two sequences evenly, two steps at a time, so that steps hashed together stay together.
     private static func mixed(_ first: [Step], _ second: [Step]) -> [Step] {
         var steps: [Step] = []
         steps.reserveCapacity(first.count + second.count)
@@ -99,7 +101,7 @@ struct EncodingPlan: Sendable {
 }
 
 extension ChunkGrid {
-    /// How a dataset of this shape is cut, or nil where it is small enough to be stored as it is.
+    /// The chunks of a dataset of this shape, or nil if it is small enough to be stored contiguously.
     init?(storing shape: [Int], elementSize: Int) {
         let byteCount = shape.reduce(elementSize, *)
         guard !shape.isEmpty, byteCount > CheckpointLayout.contiguousLimit else { return nil }

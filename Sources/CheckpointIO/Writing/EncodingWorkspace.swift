@@ -1,13 +1,13 @@
-/// The buffers and the compressor of one thread, kept from chunk to chunk.
+/// Buffers and compressors for one thread, reused from chunk to chunk.
 final class EncodingWorkspace {
-    /// For the bytes of two chunks.
+    /// Buffers for the bytes of two chunks.
     let raw = [ScratchBuffer(), ScratchBuffer()]
     private let planes = ScratchBuffer()
     private let sample = ScratchBuffer()
     private let entropyFrame = EntropyFrame()
     private var madeCompressor: ZstdCompressor?
 
-    /// Shuffles and compresses a chunk; the frame becomes the content of `target`.
+    /// Shuffles and compresses a chunk to a frame in `target`.
     func compress(
         _ chunk: UnsafeRawBufferPointer, elementSize: Int, _ effort: ZstdEffort, into target: ScratchBuffer
     ) throws {
@@ -30,7 +30,7 @@ final class EncodingWorkspace {
         }
     }
 
-    /// Decides by a sample from the middle of a tensor's first chunk whether looking for repetition pays.
+    /// Decides by a sample from the middle of a tensor's first chunk whether searching for repetition pays.
     func chooseEffort(for chunk: UnsafeRawBufferPointer, elementSize: Int) throws -> ZstdEffort {
         let length = min(chunk.count, 16 << 10) / elementSize * elementSize
         let start = (chunk.count - length) / 2 / elementSize * elementSize
@@ -39,12 +39,13 @@ final class EncodingWorkspace {
         try compress(part, elementSize: elementSize, .entropyOnly, into: sample)
         let plain = sample.content.count
         try compress(part, elementSize: elementSize, .matching, into: sample)
-        // Matching costs twice the time, so it has to save a visible share.
+        // Matching takes twice the time, so it must save a noticeable share.
         return Double(sample.content.count) < 0.95 * Double(plain) ? .matching : .entropyOnly
     }
 
-    /// Whether more than a thirty-second of the words of the shuffled bytes have been there before: those of trained
-    /// weights hardly ever have, which a look at a table of words tells in a fraction of the time of compressing them.
+    /// Whether more than 1/32 of the eight-byte words of the shuffled bytes are repetitions.
+    ///
+    /// Words of trained weights hardly ever repeat. A hash table shows this much faster than compressing them.
     private func mayRepeat(_ part: UnsafeRawBufferPointer, elementSize: Int) -> Bool {
         let planes = planes.resized(to: part.count)
         ByteShuffle.shuffle(part, elementSize: elementSize, into: planes)
@@ -70,27 +71,4 @@ final class EncodingWorkspace {
         madeCompressor = compressor
         return compressor
     }
-}
-
-/// A page-aligned buffer that grows as needed and keeps no content when it does.
-final class ScratchBuffer {
-    private var storage = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    /// The part in use.
-    private(set) var content = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-
-    deinit { storage.deallocate() }
-
-    /// The first `count` bytes, uninitialised, which are then the content.
-    @discardableResult
-    func resized(to count: Int) -> UnsafeMutableRawBufferPointer {
-        if storage.count < count {
-            storage.deallocate()
-            storage = .allocate(byteCount: (count + 4095) / 4096 * 4096, alignment: 4096)
-        }
-        content = UnsafeMutableRawBufferPointer(rebasing: storage[..<count])
-        return content
-    }
-
-    /// Keeps the first `count` bytes of the content.
-    func shrink(to count: Int) { content = UnsafeMutableRawBufferPointer(rebasing: content[..<count]) }
 }

@@ -1,16 +1,17 @@
 import Parallel
 import Synchronization
 
-/// Turns tensors into datasets: fills, hashes, shuffles and compresses on all cores, a chunk at a time while it is in
-/// cache; one more thread stores the results in the order of the plan.
+/// Encodes tensors to datasets on all cores, while another thread stores the results in the order of the plan.
+///
+/// Each chunk is read, hashed, shuffled and compressed in one pass while it is in cache.
 final class TensorEncoder: Sendable {
     private let output: HDF5Output
     private let tensors: [TensorToWrite]
     private let plan: EncodingPlan
     private let progress: (@Sendable (Int) -> Void)?
-    private let lanes: [Lane]
-    /// Results on their way to the file; step n uses place n modulo their number.
-    private let places: [EncodedChunk]
+    private let lanes: [HashLane]
+    /// Results that are not stored yet; step n uses slot n modulo the number of slots.
+    private let slots: [EncodedChunk]
     private let state: Monitor<State>
     private let nextStep = Atomic<Int>(0)
     private let done = Atomic<Int>(0)
@@ -18,10 +19,10 @@ final class TensorEncoder: Sendable {
     private struct State {
         /// Steps of each lane that have been filled and hashed.
         var lanePositions = [Int](repeating: 0, count: EncodingPlan.laneNumbers.count)
-        /// Steps whose result waits in its place.
+        /// Steps whose result is in its slot.
         var encoded: Set<Int> = []
         var storedCount = 0
-        /// Tensors of which all is in the file.
+        /// Tensors that are completely stored.
         var stored: [Int: EncodedTensor] = [:]
         var failure: (any Error)?
 
@@ -33,35 +34,34 @@ final class TensorEncoder: Sendable {
         self.tensors = tensors
         self.progress = progress
         plan = EncodingPlan(tensors)
-        lanes = EncodingPlan.laneNumbers.map { _ in Lane() }
-        // Some slack, so that no core waits while the one that stores waits for the disk.
-        places = (0..<2 * ParallelWork.coreCount + 6).map { _ in EncodedChunk() }
+        lanes = EncodingPlan.laneNumbers.map { _ in HashLane() }
+        // Some slack, so that no core waits while the storing thread waits for the disk.
+        slots = (0..<2 * ParallelWork.coreCount + 6).map { _ in EncodedChunk() }
         state = Monitor(State())
     }
 
-    /// The attributes every tensor has.
+    /// The attributes of a tensor's dataset.
     static func attributes(type: ElementType, sha256: String) -> [(name: String, value: HDF5Value)] {
         [("dtype", .text(type.rawValue)), ("sha256", .text(sha256))]
     }
 
-    /// Writes all tensors. Called once.
-    /// - Returns: what became of each, in the order given.
+    /// Writes all tensors and returns the results in the given order; called once.
     func encode() throws -> [EncodedTensor] {
         let storing = try WorkerThread { self.storeAll() }
-        // The threads end by themselves after a failure, which is in the state.
+        // After a failure, which is in the state, all threads end by themselves.
         let encoding = Result { try ParallelWork.forEach(ParallelWork.coreCount) { _ in self.encodeSteps() } }
         if case .failure(let error) = encoding { stop(error) }
         storing.join()
         if let failure = state.wait(until: { .some($0.failure) }) { throw failure }
-        return state.update { state in tensors.indices.map { state.stored[$0]! } }
+        return state.update { state in tensors.indices.compactMap { state.stored[$0] } }
     }
 
-    /// Ends `encode`, which then throws `error`. From any thread.
+    /// Makes `encode` throw `error`; may be called from any thread.
     func stop(_ error: any Error) { state.update { $0.fail(error) } }
 
     // MARK: - On all cores
 
-    /// Takes two steps of the plan at a time: of two lanes, as a rule, which are hashed together.
+    /// Encodes two steps of the plan at a time, which are hashed together unless they are of the same lane.
     private func encodeSteps() {
         let workspace = EncodingWorkspace()
         while true {
@@ -80,98 +80,98 @@ final class TensorEncoder: Sendable {
         }
     }
 
-    /// Waits for places for the results, and until the steps' tensors are hashed as far as these chunks.
-    /// - Returns: whether to go on.
+    /// Waits for free slots and for the steps' turns in their lanes; returns false after a failure.
     private func awaitTurns(of numbers: [Int]) -> Bool {
         state.wait { state in
             if state.failure != nil { return false }
             let areReady = numbers.allSatisfy { number in
-                let hasPlace = number - state.storedCount < places.count
-                return hasPlace && plan.steps[number].turn.map { state.lanePositions[$0.lane] == $0.position } ?? true
+                let hasSlot = number - state.storedCount < slots.count
+                return hasSlot && plan.steps[number].turn.map { state.lanePositions[$0.lane] == $0.position } ?? true
             }
             return areReady ? true : nil
         }
     }
 
-    /// A chunk, or a whole tensor that is stored as it is, on its way.
-    private struct Part {
+    /// The uncompressed bytes of a chunk, or of a whole contiguous tensor.
+    private struct FilledChunk {
         let number: Int
         let step: EncodingPlan.Step
         let laneNumber: Int
-        let lane: Lane
-        /// What there is of it in the tensor.
+        let lane: HashLane
+        /// The bytes that belong to the tensor.
         let content: UnsafeRawBufferPointer
-        /// The same with padding.
-        let chunk: UnsafeRawBufferPointer
+        /// The same bytes followed by the chunk's padding.
+        let padded: UnsafeRawBufferPointer
     }
 
-    /// Until it passes its turn on, this thread alone has the lane of a step.
+    /// Encodes steps whose turn it is; until the lanes' positions advance, no other thread uses these lanes.
     private func encode(_ numbers: [Int], _ workspace: EncodingWorkspace) throws {
-        var parts: [Part] = []
+        var chunks: [FilledChunk] = []
         for number in numbers {
             let step = plan.steps[number]
             if let turn = step.turn {
-                parts.append(try fill(number, step, laneNumber: turn.lane, workspace.raw[parts.count]))
+                chunks.append(try fill(number, step, laneNumber: turn.lane, workspace.raw[chunks.count]))
             } else {
-                try copy(step, of: tensors[step.tensor], into: places[number % places.count])
+                try copy(step, of: tensors[step.tensor], into: slots[number % slots.count])
                 state.update { _ = $0.encoded.insert(number) }
             }
         }
-        if parts.count == 2 {
-            SHA256.update(&parts[0].lane.hash, parts[0].content, &parts[1].lane.hash, parts[1].content)
+        if chunks.count == 2 {
+            SHA256.update(&chunks[0].lane.hash, chunks[0].content, &chunks[1].lane.hash, chunks[1].content)
         } else {
-            for part in parts { part.lane.hash.update(part.content) }
+            for chunk in chunks { chunk.lane.hash.update(chunk.content) }
         }
-        for part in parts {
-            let place = places[part.number % places.count]
-            let grid = plan.grids[part.step.tensor]
-            let isLast = part.step.chunk == (grid?.count ?? 1) - 1
-            place.sha256 = isLast ? try finishHash(of: tensors[part.step.tensor], part.lane) : nil
-            if let grid, part.step.chunk == 0 {
-                part.lane.effort = try workspace.chooseEffort(for: part.chunk, elementSize: grid.elementSize)
+        for chunk in chunks {
+            let slot = slots[chunk.number % slots.count]
+            let grid = plan.grids[chunk.step.tensor]
+            let isLast = chunk.step.chunk == (grid?.count ?? 1) - 1
+            slot.sha256 = isLast ? try finishHash(of: tensors[chunk.step.tensor], chunk.lane) : nil
+            if let grid, chunk.step.chunk == 0 {
+                chunk.lane.effort = try workspace.chooseEffort(for: chunk.padded, elementSize: grid.elementSize)
             }
-            place.effort = part.lane.effort
+            slot.effort = chunk.lane.effort
         }
         state.update { state in
-            for part in parts { state.lanePositions[part.laneNumber] += 1 }
+            for chunk in chunks { state.lanePositions[chunk.laneNumber] += 1 }
         }
-        for part in parts {
-            try encode(part, into: places[part.number % places.count], workspace)
-            state.update { _ = $0.encoded.insert(part.number) }
-            progress?(done.wrappingAdd(part.content.count, ordering: .relaxed).newValue)
+        for chunk in chunks {
+            try encode(chunk, into: slots[chunk.number % slots.count], workspace)
+            state.update { _ = $0.encoded.insert(chunk.number) }
+            progress?(done.wrappingAdd(chunk.content.count, ordering: .relaxed).newValue)
         }
     }
 
-    private func encode(_ part: Part, into place: EncodedChunk, _ workspace: EncodingWorkspace) throws {
-        let tensor = tensors[part.step.tensor]
-        place.filterMask = 0
-        guard let grid = plan.grids[part.step.tensor] else {
-            return place.bytes.resized(to: part.content.count).copyMemory(from: part.content)
+    private func encode(_ chunk: FilledChunk, into slot: EncodedChunk, _ workspace: EncodingWorkspace) throws {
+        let tensor = tensors[chunk.step.tensor]
+        slot.filterMask = 0
+        guard let grid = plan.grids[chunk.step.tensor] else {
+            return slot.bytes.resized(to: chunk.content.count).copyMemory(from: chunk.content)
         }
         if case .edited(let edit) = tensor.content, edit.grid(for: tensor.description) != nil,
-            let kept = edit.keptChunk(part.step.chunk, covering: grid.byteRange(ofChunk: part.step.chunk))
+            let kept = edit.keptChunk(chunk.step.chunk, covering: grid.byteRange(ofChunk: chunk.step.chunk))
         {
-            try edit.source.readStored(kept, of: edit.stored, into: place.bytes.resized(to: kept.byteCount))
-            place.filterMask = kept.filterMask
+            try edit.source.readStored(kept, of: edit.stored, into: slot.bytes.resized(to: kept.byteCount))
+            slot.filterMask = kept.filterMask
         } else {
-            try workspace.compress(part.chunk, elementSize: grid.elementSize, place.effort, into: place.bytes)
+            try workspace.compress(chunk.padded, elementSize: grid.elementSize, slot.effort, into: slot.bytes)
         }
     }
 
-    /// Takes over the stored form of a chunk.
-    private func copy(_ step: EncodingPlan.Step, of tensor: TensorToWrite, into place: EncodedChunk) throws {
+    /// Copies the stored form of a chunk.
+    private func copy(_ step: EncodingPlan.Step, of tensor: TensorToWrite, into slot: EncodedChunk) throws {
         guard case .copy(let source, let stored) = tensor.content else { return }
         let chunk = stored.chunks[step.chunk]
-        try source.readStored(chunk, of: stored, into: place.bytes.resized(to: chunk.byteCount))
-        place.filterMask = chunk.filterMask
-        place.sha256 = stored.sha256
+        try source.readStored(chunk, of: stored, into: slot.bytes.resized(to: chunk.byteCount))
+        slot.filterMask = chunk.filterMask
+        slot.sha256 = stored.sha256
         let byteCount = stored.description.byteCount / stored.chunkCount
         progress?(done.wrappingAdd(byteCount, ordering: .relaxed).newValue)
     }
 
-    /// Has the bytes of a step at hand, in `buffer` where they are not in memory, or are to be padded.
-    private func fill(_ number: Int, _ step: EncodingPlan.Step, laneNumber: Int, _ buffer: ScratchBuffer) throws -> Part
-    {
+    /// Reads the bytes of a step into `buffer`, unless they are in memory already and need no padding.
+    private func fill(
+        _ number: Int, _ step: EncodingPlan.Step, laneNumber: Int, _ buffer: ScratchBuffer
+    ) throws -> FilledChunk {
         let tensor = tensors[step.tensor]
         let lane = lanes[laneNumber]
         let grid = plan.grids[step.tensor]
@@ -179,11 +179,11 @@ final class TensorEncoder: Sendable {
         let count = grid?.chunkByteCount ?? range.count
         if case .memory(let memory) = tensor.content, range.count == count {
             let content = UnsafeRawBufferPointer(rebasing: memory.bytes[range])
-            return Part(
-                number: number, step: step, laneNumber: laneNumber, lane: lane, content: content, chunk: content)
+            return FilledChunk(
+                number: number, step: step, laneNumber: laneNumber, lane: lane, content: content, padded: content)
         }
-        let chunk = buffer.resized(to: count)
-        let content = UnsafeMutableRawBufferPointer(rebasing: chunk[..<range.count])
+        let padded = buffer.resized(to: count)
+        let content = UnsafeMutableRawBufferPointer(rebasing: padded[..<range.count])
         if !range.isEmpty {
             switch tensor.content {
             case .bytes(let fill): try fill(range, content)
@@ -192,13 +192,13 @@ final class TensorEncoder: Sendable {
             case .copy(let source, let stored): try source.readContiguous(stored, range: range, into: content)
             }
         }
-        UnsafeMutableRawBufferPointer(rebasing: chunk[range.count...]).initializeMemory(as: UInt8.self, repeating: 0)
-        return Part(
+        UnsafeMutableRawBufferPointer(rebasing: padded[range.count...]).initializeMemory(as: UInt8.self, repeating: 0)
+        return FilledChunk(
             number: number, step: step, laneNumber: laneNumber, lane: lane, content: UnsafeRawBufferPointer(content),
-            chunk: UnsafeRawBufferPointer(chunk))
+            padded: UnsafeRawBufferPointer(padded))
     }
 
-    private func finishHash(of tensor: TensorToWrite, _ lane: Lane) throws -> String {
+    private func finishHash(of tensor: TensorToWrite, _ lane: HashLane) throws -> String {
         let sha256 = lane.takeHash()
         if case .copy(let source, let stored) = tensor.content, sha256 != stored.sha256 {
             throw source.damage(to: stored, "its bytes do not have the recorded sha256")
@@ -206,28 +206,28 @@ final class TensorEncoder: Sendable {
         return sha256
     }
 
-    // MARK: - On the thread that stores
+    // MARK: - On the storing thread
 
-    /// Of a tensor of which some chunks are in the file.
-    private struct Begun {
+    /// A tensor with some chunks in the file.
+    private struct PartialTensor {
         let filters: [HDF5Filter]
         var chunks: [StoredChunk] = []
     }
 
-    /// Stores the results in order until all are stored or something fails.
+    /// Stores the results in the order of the plan until all are stored or something fails.
     private func storeAll() {
-        var begun: [Int: Begun] = [:]
+        var partial: [Int: PartialTensor] = [:]
         for (number, step) in plan.steps.enumerated() {
             let goesOn: Bool = state.wait { state in
                 if state.failure != nil { return false }
                 return state.encoded.contains(number) ? true : nil
             }
             guard goesOn else { return }
-            let place = places[number % places.count]
+            let slot = slots[number % slots.count]
             do {
-                let storage = try store(place, step, &begun)
+                let storage = try store(slot, step, &partial)
                 state.update { state in
-                    if let storage, let sha256 = place.sha256 {
+                    if let storage, let sha256 = slot.sha256 {
                         state.stored[step.tensor] = EncodedTensor(sha256: sha256, storage: storage)
                     }
                     state.encoded.remove(number)
@@ -239,17 +239,18 @@ final class TensorEncoder: Sendable {
         }
     }
 
-    /// - Returns: where the tensor is, with its last step.
+    /// Stores the result of a step; returns the tensor's layout after its last step, and nil before.
     private func store(
-        _ place: EncodedChunk, _ step: EncodingPlan.Step, _ begun: inout [Int: Begun]
+        _ slot: EncodedChunk, _ step: EncodingPlan.Step, _ partial: inout [Int: PartialTensor]
     ) throws -> StoredLayout? {
-        let bytes = UnsafeRawBufferPointer(place.bytes.content)
+        let bytes = UnsafeRawBufferPointer(slot.bytes.content)
         guard let grid = plan.grids[step.tensor] else { return try output.appendContiguous(bytes) }
         var tensor =
-            begun.removeValue(forKey: step.tensor) ?? Begun(filters: filters(of: tensors[step.tensor], place.effort))
-        tensor.chunks.append(try output.appendChunk(bytes, filterMask: place.filterMask))
+            partial.removeValue(forKey: step.tensor)
+            ?? PartialTensor(filters: filters(of: tensors[step.tensor], slot.effort))
+        tensor.chunks.append(try output.appendChunk(bytes, filterMask: slot.filterMask))
         if step.chunk == grid.count - 1 { return .chunked(grid, tensor.filters, tensor.chunks) }
-        begun[step.tensor] = tensor
+        partial[step.tensor] = tensor
         return nil
     }
 
@@ -265,19 +266,19 @@ final class TensorEncoder: Sendable {
     }
 }
 
-/// What became of a tensor: the hash of its logical bytes, and where they are.
+/// A stored tensor: the hash of its uncompressed bytes, and its layout in the file.
 struct EncodedTensor: Sendable {
     var sha256: String
     var storage: StoredLayout
 }
 
-/// A part of the plan whose tensors are hashed one after the other. Whoever has the turn may use it.
-private final class Lane: @unchecked Sendable {
-    // Sendable because the turn is passed on under the monitor's lock.
+/// Hash and compression effort of the current tensor of a lane, whose tensors are hashed one after the other.
+private final class HashLane: @unchecked Sendable {
+    // Sendable because only the thread whose turn it is uses a lane, and turns pass under the monitor's lock.
     var hash = SHA256()
     var effort = ZstdEffort.entropyOnly
 
-    /// The hash of the tensor that ends here; the next one starts anew.
+    /// Finishes the hash of the current tensor and starts that of the next.
     func takeHash() -> String {
         var finished = SHA256()
         swap(&finished, &hash)
@@ -285,12 +286,12 @@ private final class Lane: @unchecked Sendable {
     }
 }
 
-/// What one step leaves for the thread that stores.
+/// The result of a step, on its way to the storing thread.
 private final class EncodedChunk: @unchecked Sendable {
-    // Sendable because a place belongs to the thread that encodes, then to the one that stores, as the monitor tells.
+    // Sendable because the monitor passes it from the encoding thread to the storing one.
     let bytes = ScratchBuffer()
     var filterMask: UInt32 = 0
     var effort = ZstdEffort.entropyOnly
-    /// Of the whole tensor, with its last step (with every step of a copy).
+    /// The hash of the whole tensor, set by its last step (and by every step of a copy).
     var sha256: String?
 }

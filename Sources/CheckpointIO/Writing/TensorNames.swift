@@ -1,6 +1,8 @@
-/// Checks of the tensors handed to the writer against each other.
+/// Checks the names, shapes and ties of tensors to be written.
 enum TensorNames {
-    /// - Throws: `CheckpointError.invalid` that names the tensor, or both where two are at odds.
+    /// Checks all tensors.
+    ///
+    /// - Throws: `CheckpointError.invalid` with the name of the tensor, or of both if two conflict.
     static func check(_ tensors: [TensorToWrite], tied: [String: String]) throws {
         var names: [TensorGroup: Set<[UInt8]>] = [:]
         for tensor in tensors {
@@ -11,7 +13,7 @@ enum TensorNames {
             guard tensor.description.checkedByteCount != nil, tensor.description.shape.count <= 32 else {
                 throw CheckpointError.invalid(
                     name: "tensor '\(name)'",
-                    problem: "the shape \(tensor.description.shape) is not one a tensor can have")
+                    problem: "the shape \(tensor.description.shape) is not a valid shape")
             }
             guard names[tensor.group, default: []].insert(Array(name.utf8)).inserted else {
                 throw CheckpointError.invalid(
@@ -31,7 +33,7 @@ enum TensorNames {
         try check(tied, stored: names[.weights] ?? [])
     }
 
-    /// A name cannot be a tensor and a folder of tensors at once.
+    /// Checks that no name is a prefix of another, since a path cannot be a dataset and a group at once.
     private static func checkPrefixes(_ names: Set<[UInt8]>) throws {
         for name in names {
             for (index, byte) in name.enumerated() where byte == UInt8(ascii: ".") {
@@ -40,7 +42,7 @@ enum TensorNames {
                 throw CheckpointError.invalid(
                     name: "tensor '\(String(decoding: prefix, as: UTF8.self))'",
                     problem:
-                        "is a tensor, so \(String(decoding: name, as: UTF8.self)) cannot be one beside it; rename one")
+                        "is a prefix of the tensor \(String(decoding: name, as: UTF8.self)); rename one of them")
             }
         }
     }

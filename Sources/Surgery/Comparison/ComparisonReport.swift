@@ -8,7 +8,7 @@ public struct ComparisonReport: Sendable {
     package struct Side: Sendable {
         package let path: String
         package let digest: String
-        package let kind: CheckpointMetadata.Kind
+        package let kind: CheckpointKind
         package let step: Int
         package let fileByteCount: Int
         package let tensorCount: Int

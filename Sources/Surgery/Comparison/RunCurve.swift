@@ -8,7 +8,7 @@ package struct RunCurve: Sendable {
     package struct State: Sendable {
         package let path: String
         package let step: Int
-        package let kind: CheckpointMetadata.Kind
+        package let kind: CheckpointKind
         package let digest: String
     }
 

@@ -1,0 +1,33 @@
+/// AdamW's scalars; its moments are the tensors of `TensorGroup.optimizerM` and `.optimizerV`.
+public struct OptimizerRecord: Sendable, Equatable {
+    /// The number of updates, on which the bias correction depends.
+    public var step: Int
+    public var beta1: Double
+    public var beta2: Double
+    public var epsilon: Double
+
+    public init(step: Int, beta1: Double, beta2: Double, epsilon: Double) {
+        self.step = step
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+    }
+}
+
+extension OptimizerRecord {
+    init?(from records: RecordReader) throws {
+        guard records.groups.contains("/optimizer") else { return nil }
+        guard let betas = records.values["/optimizer@betas"]?.doubles, betas.count == 2,
+            let epsilon = records.values["/optimizer@eps"]?.double
+        else { throw records.damaged("/optimizer", "lacks betas or eps") }
+        self.init(
+            step: try records.integer("/optimizer@step"), beta1: betas[0], beta2: betas[1], epsilon: epsilon)
+    }
+
+    func write(to records: inout RecordWriter) {
+        for path in ["/optimizer", "/optimizer/m", "/optimizer/v"] { records.group(path) }
+        records.attribute("/optimizer", "step", .integer(step))
+        records.attribute("/optimizer", "betas", .doubles([beta1, beta2]))
+        records.attribute("/optimizer", "eps", .double(epsilon))
+    }
+}

@@ -1,0 +1,133 @@
+import Foundation
+import OrderedJSON
+
+/// A model in a Hugging Face folder: safetensors, `config.json`, and the tokenizer's files.
+struct HuggingFaceFolder {
+    let path: String
+
+    /// Opens the model, with the weights in `weightsPath` or, if that is nil, in files with the usual names.
+    func open(weightsPath: String? = nil) throws -> ImportedModel {
+        var notes: [String] = []
+        let source = try weights(weightsPath, &notes)
+        let configPath = file("config.json")
+        guard let config = try TextFile.text(configPath, maximumByteCount: TextFile.maximumConfigByteCount) else {
+            throw ModelFormatError.missing(
+                path: path, what: "config.json", remedy: "put the model's config.json beside its weights")
+        }
+        let configuration = try TextFile.object(Array(config.utf8), path: configPath)
+        if let quantization = configuration["quantization_config"], !quantization.isNull {
+            let method = quantization["quant_method"]?.string ?? "unknown method"
+            throw ModelFormatError.unsupported(
+                path: configPath, what: "a quantised model (\(quoted(method)))",
+                remedy: "import the model's bfloat16 or float16 version")
+        }
+
+        var metadata = CheckpointMetadata(config: config)
+        metadata.generationConfig = try TextFile.text(
+            file("generation_config.json"), maximumByteCount: TextFile.maximumConfigByteCount)
+        if let text = metadata.generationConfig {
+            _ = try TextFile.object(Array(text.utf8), path: file("generation_config.json"))
+        }
+        let tokenizerConfig = try TextFile.text(
+            file("tokenizer_config.json"), maximumByteCount: TextFile.maximumTokenizerByteCount)
+        metadata.chatTemplate = try chatTemplate(tokenizerConfig)
+
+        let (tied, tensors) = try TiedHead.resolve(source, configuration: configuration, path: configPath, &notes)
+        metadata.tiedTensors = tied
+        if let bytes = try TextFile.bytes(
+            file("tokenizer.json"), maximumByteCount: TextFile.maximumTokenizerByteCount)
+        {
+            metadata.tokenizer = try TokenizerRecord(
+                json: bytes, config: tokenizerConfig, path: file("tokenizer.json"))
+        } else if access(file("tokenizer.model"), F_OK) == 0 {
+            notes.append(
+                "no tokenizer.json (a SentencePiece tokenizer.model is not read): imported without a tokenizer")
+        } else {
+            notes.append("no tokenizer.json: imported without a tokenizer")
+        }
+        return ImportedModel(metadata: metadata, source: tensors, notes: notes)
+    }
+
+    private func file(_ name: String) -> String { (path as NSString).appendingPathComponent(name) }
+
+    private func weights(_ given: String?, _ notes: inout [String]) throws -> any TensorSource {
+        if let given { return try SafetensorsFile(path: given) }
+        let single = file("model.safetensors")
+        let index = file("model.safetensors.index.json")
+        let hasIndex = access(index, F_OK) == 0
+        if access(single, F_OK) == 0 {
+            if hasIndex {
+                notes.append(
+                    "the folder has both model.safetensors and an index; like transformers, ckpt reads model.safetensors")
+            }
+            return try SafetensorsFile(path: single)
+        }
+        if hasIndex { return try SafetensorsShards(indexPath: index) }
+
+        let names = try names()
+        let candidates = names.filter { $0.hasSuffix(".safetensors") && !$0.hasPrefix("adapter_") }
+        if candidates.count == 1 {
+            notes.append("weights from \(candidates[0])")
+            return try SafetensorsFile(path: file(candidates[0]))
+        }
+        if candidates.count > 1 {
+            throw ModelFormatError.missing(
+                path: path, what: "model.safetensors.index.json for \(listed(candidates))",
+                remedy: "give the index, or the one file to import")
+        }
+        if let pickle = names.first(where: { PickleFile.hasPickleName($0) }) {
+            throw ModelFormatError.pickle(path: file(pickle))
+        }
+        if names.contains("adapter_config.json") {
+            throw ModelFormatError.unsupported(
+                path: path, what: "a LoRA adapter",
+                remedy: "merge it into its base model first (peft: merge_and_unload)")
+        }
+        throw ModelFormatError.missing(
+            path: path, what: "model.safetensors",
+            remedy: "give a Hugging Face folder with safetensors weights, or a .gguf file")
+    }
+
+    /// The names of the folder's entries, sorted.
+    private func names() throws -> [String] {
+        do {
+            return try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+        } catch {
+            throw ModelFormatError.cannotRead(path: path, reason: "the folder cannot be listed")
+        }
+    }
+
+    /// The chat template in `chat_template.jinja` or `tokenizer_config.json`; of several, the one named `default`.
+    private func chatTemplate(_ tokenizerConfig: String?) throws -> String? {
+        if let text = try TextFile.text(
+            file("chat_template.jinja"), maximumByteCount: TextFile.maximumConfigByteCount)
+        {
+            return text
+        }
+        guard let tokenizerConfig else { return nil }
+        let configPath = file("tokenizer_config.json")
+        guard let value = try TextFile.object(Array(tokenizerConfig.utf8), path: configPath)["chat_template"],
+            !value.isNull
+        else { return nil }
+        if let text = value.string { return text }
+        for entry in value.array ?? [] where entry["name"]?.string == "default" {
+            if let text = entry["template"]?.string { return text }
+        }
+        throw ModelFormatError.malformed(
+            path: configPath, place: "chat_template", reason: "is neither a text nor a list with a template \"default\"")
+    }
+}
+
+/// Recognises PyTorch's pickled weights, which are refused.
+enum PickleFile {
+    static func hasPickleName(_ name: String) -> Bool {
+        name.hasSuffix(".bin") && name.hasPrefix("pytorch_model") || name.hasSuffix(".pt") || name.hasSuffix(".pth")
+            || name.hasSuffix(".pkl") || name == "pytorch_model.bin.index.json"
+    }
+
+    /// Whether a file that starts with these bytes is a pickle, or a zip archive as written by `torch.save`.
+    static func startsLikePickle(_ bytes: [UInt8]) -> Bool {
+        bytes.starts(with: [0x50, 0x4B, 0x03, 0x04])
+            || bytes.count > 1 && bytes[0] == 0x80 && (2...5).contains(bytes[1])
+    }
+}

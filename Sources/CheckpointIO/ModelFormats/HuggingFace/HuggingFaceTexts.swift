@@ -1,0 +1,96 @@
+import OrderedJSON
+
+/// The text files of an exported model, in a form that both transformers 4 and 5 read.
+///
+/// The checkpoint's texts are changed only if one of the two versions would misread them, or if the model has changed.
+struct HuggingFaceTexts {
+    private(set) var files: [(name: String, bytes: [UInt8])] = []
+
+    init(_ metadata: CheckpointMetadata, _ tensors: [TensorDescription]) throws {
+        let config = try Self.object(metadata.config, "config")
+        let exported = Self.configuration(config, metadata, tensors)
+        add("config.json", exported)
+        if let text = metadata.generationConfig {
+            add("generation_config.json", try Self.object(text, "generation_config"))
+        } else {
+            var generation = JSONObject([("_from_model_config", true)])
+            for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
+                if let value = config[key], !value.isNull { generation[key] = value }
+            }
+            add("generation_config.json", .object(generation))
+        }
+        if let tokenizer = metadata.tokenizer {
+            files.append(("tokenizer.json", tokenizer.json))
+            add("tokenizer_config.json", try Self.tokenizerConfiguration(tokenizer, metadata.chatTemplate))
+        }
+        if let template = metadata.chatTemplate { files.append(("chat_template.jinja", Array(template.utf8))) }
+    }
+
+    private mutating func add(_ name: String, _ json: JSON) {
+        files.append((name, Array((json.serialized(indent: 2) + "\n").utf8)))
+    }
+
+    private static func object(_ text: String, _ place: String) throws -> JSON {
+        try TextFile.object(Array(text.utf8), path: "/\(place)")
+    }
+
+    private static func configuration(
+        _ config: JSON, _ metadata: CheckpointMetadata, _ tensors: [TensorDescription]
+    ) -> JSON {
+        var config = config
+        if config["architectures"]?.array?.first?.string == nil, let type = config["model_type"]?.string,
+            let family = GGUFConfiguration.families.first(where: { $0.architecture == type })
+        {
+            config["architectures"] = .array([.string(family.className)])
+        }
+        config["tie_word_embeddings"] = .bool(metadata.tiedTensors[TiedHead.head] != nil)
+        let type = commonType(tensors)
+        // transformers 4 reads the old name, transformers 5 both.
+        config["torch_dtype"] = .string(type.rawValue)
+        config["dtype"] = .string(type.rawValue)
+        // transformers 5 stores rope_theta and rope_scaling in one object, which transformers 4 ignores.
+        if let rope = config["rope_parameters"]?.object, let theta = rope["rope_theta"] {
+            config["rope_theta"] = theta
+            var scaling = rope
+            scaling["rope_theta"] = nil
+            let isPlain = (rope["rope_type"]?.string ?? "default") == "default"
+            config["rope_scaling"] = isPlain ? .null : .object(scaling)
+        }
+        return config
+    }
+
+    /// The most frequent element type.
+    static func commonType(_ tensors: [TensorDescription]) -> ElementType {
+        var counts: [ElementType: Int] = [:]
+        for tensor in tensors { counts[tensor.elementType, default: 0] += tensor.elementCount }
+        return counts.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key ?? .float32
+    }
+
+    private static func tokenizerConfiguration(_ tokenizer: TokenizerRecord, _ template: String?) throws -> JSON {
+        var config = try tokenizer.config.map { try object($0, "tokenizer/config") } ?? .object(JSONObject())
+        // TokenizersBackend is unknown to transformers 4; PreTrainedTokenizerFast is equivalent in both versions.
+        let name = config["tokenizer_class"]?.string
+        if name == nil || name == "TokenizersBackend" { config["tokenizer_class"] = "PreTrainedTokenizerFast" }
+        // A list in transformers 5; transformers 4 reads a list only under the older name, which version 5 reads too.
+        if let tokens = config["extra_special_tokens"]?.array {
+            config["extra_special_tokens"] = nil
+            if !tokens.isEmpty { config["additional_special_tokens"] = .array(tokens) }
+        }
+        if config["added_tokens_decoder"] != nil {
+            config["added_tokens_decoder"] = try addedTokensDecoder(tokenizer)
+        }
+        config["chat_template"] = template.map(JSON.string)
+        return config
+    }
+
+    /// The table of added tokens for transformers 4, made from `tokenizer.json`.
+    private static func addedTokensDecoder(_ tokenizer: TokenizerRecord) throws -> JSON {
+        var table = JSONObject()
+        for entry in try TextFile.object(tokenizer.json, path: "/tokenizer/json")["added_tokens"]?.array ?? [] {
+            guard let id = entry["id"]?.int, var members = entry.object else { continue }
+            members["id"] = nil
+            table[String(id)] = .object(members)
+        }
+        return .object(table)
+    }
+}

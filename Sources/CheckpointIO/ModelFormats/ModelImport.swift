@@ -1,0 +1,107 @@
+import Foundation
+import OrderedJSON
+
+/// Opens models in the formats of other programs.
+public enum ModelImport {
+    /// Opens a Hugging Face folder, a safetensors file or index, or a GGUF file.
+    ///
+    /// Only headers and the small text files are read. The format is detected by content; a file name's suffix only
+    /// makes errors more precise.
+    ///
+    /// - Throws: `ModelFormatError`.
+    public static func open(path: String) throws -> ImportedModel {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            throw ModelFormatError.cannotRead(path: path, reason: systemError())
+        }
+        let model: ImportedModel
+        if status.st_mode & S_IFMT == S_IFDIR {
+            model = try openFolder(path)
+        } else {
+            model = try openFile(path)
+        }
+        try checkNames(model, path: path)
+        try checkVocabulary(model, path: path)
+        return model
+    }
+
+    private static func openFolder(_ path: String) throws -> ImportedModel {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        let ggufs = names.filter { $0.hasSuffix(".gguf") }
+        if ggufs.count == 1, !names.contains(where: { $0.hasSuffix(".safetensors") || $0 == "config.json" }) {
+            return try openFile((path as NSString).appendingPathComponent(ggufs[0]))
+        }
+        return try HuggingFaceFolder(path: path).open()
+    }
+
+    private static func openFile(_ path: String) throws -> ImportedModel {
+        let file = try RandomAccessFile(path: path)
+        let start = try file.bytes(at: 0, count: min(9, file.byteCount), place: "start of the file")
+        let name = (path as NSString).lastPathComponent
+        let folder = (path as NSString).deletingLastPathComponent
+        let directory = HuggingFaceFolder(path: folder.isEmpty ? "." : folder)
+        if start.starts(with: Array("GGUF".utf8)) { return try GGUFModel.open(file) }
+        if PickleFile.startsLikePickle(start) || PickleFile.hasPickleName(name) {
+            throw ModelFormatError.pickle(path: path)
+        }
+        if name.hasSuffix(".safetensors.index.json") { return try directory.open() }
+        // A safetensors file has eight bytes of length, then the header's brace. A file with the suffix is parsed
+        // anyway, for a precise error.
+        guard start.count == 9 && start[8] == UInt8(ascii: "{") || name.hasSuffix(".safetensors") else {
+            if name.hasSuffix(".gguf") {
+                throw ModelFormatError.malformed(
+                    path: path, place: "start of the file", reason: "does not begin with GGUF")
+            }
+            throw ModelFormatError.unrecognised(path: path)
+        }
+        let index = (directory.path as NSString).appendingPathComponent("model.safetensors.index.json")
+        if access(index, F_OK) == 0, name != "model.safetensors",
+            let map = try TextFile.json(index, maximumByteCount: TextFile.maximumIndexByteCount)["weight_map"]?.object,
+            map.contains(where: { $0.value.string == name })
+        {
+            throw ModelFormatError.unsupported(
+                path: path, what: "one shard of a model alone", remedy: "give the folder, or its index")
+        }
+        return try directory.open(weightsPath: path)
+    }
+
+    /// Refuses tensor names that a checkpoint cannot have.
+    private static func checkNames(_ model: ImportedModel, path: String) throws {
+        do {
+            try TensorNames.check(
+                model.source.tensors.map { TensorToWrite(description: $0, content: .bytes { _, _ in }) },
+                tied: model.metadata.tiedTensors)
+        } catch CheckpointError.invalid(let name, let problem) {
+            throw ModelFormatError.malformed(path: path, place: name.onOneLine(limit: 120), reason: problem)
+        }
+    }
+
+    /// Refuses a tokenizer with tokens that have no row in the embedding, which would fail only in use.
+    private static func checkVocabulary(_ model: ImportedModel, path: String) throws {
+        guard let tokenizer = model.metadata.tokenizer,
+            let rows = model.source.tensors.first(where: { $0.name == TiedHead.embedding })?.shape.first
+        else { return }
+        let count = TokenizerRecord.tokenCount(try TextFile.object(tokenizer.json, path: path))
+        guard count <= rows else {
+            throw ModelFormatError.malformed(
+                path: path, place: "tokenizer",
+                reason: "has token ids up to \(count - 1), but \(TiedHead.embedding) has \(rows) rows")
+        }
+    }
+}
+
+/// A model in another program's format; the tensors are not read yet.
+public struct ImportedModel: Sendable {
+    /// Configuration, tokenizer, chat template and ties, as for a checkpoint.
+    public var metadata: CheckpointMetadata
+    /// The tensors under their Hugging Face names, without tied ones.
+    public var source: any TensorSource
+    /// Remarks about this import for the user, one line each.
+    public var notes: [String]
+
+    public init(metadata: CheckpointMetadata, source: any TensorSource, notes: [String]) {
+        self.metadata = metadata
+        self.source = source
+        self.notes = notes
+    }
+}

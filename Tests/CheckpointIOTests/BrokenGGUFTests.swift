@@ -1,0 +1,239 @@
+import CheckpointIO
+import Foundation
+import TestSupport
+import Testing
+
+/// What a broken or foreign GGUF file is refused with.
+@Suite struct BrokenGGUFTests {
+    /// A GGUF file put together by hand, right unless told otherwise.
+    struct File: Sendable {
+        var version: UInt32 = 3
+        var tensorCount: UInt64?
+        var valueCount: UInt64?
+        /// Key, type number, bytes.
+        var values: [(String, UInt32, [UInt8])] = []
+        /// Name, dimensions in the file's order, type, offset.
+        var tensors: [(String, [UInt64], UInt32, UInt64)] = []
+        var dataByteCount = 0
+
+        static func bytes(_ value: some FixedWidthInteger) -> [UInt8] {
+            withUnsafeBytes(of: value.littleEndian) { [UInt8]($0) }
+        }
+
+        static func text(_ text: String) -> [UInt8] { bytes(UInt64(text.utf8.count)) + Array(text.utf8) }
+
+        static func list(_ texts: [String]) -> [UInt8] {
+            bytes(UInt32(8)) + bytes(UInt64(texts.count)) + texts.flatMap(text)
+        }
+
+        mutating func set(_ key: String, _ type: UInt32, _ bytes: [UInt8]) {
+            values.removeAll { $0.0 == key }
+            values.append((key, type, bytes))
+        }
+
+        var content: Data {
+            var bytes = Array("GGUF".utf8) + Self.bytes(version)
+            bytes += Self.bytes(tensorCount ?? UInt64(tensors.count)) + Self.bytes(valueCount ?? UInt64(values.count))
+            for (key, type, value) in values { bytes += Self.text(key) + Self.bytes(type) + value }
+            for (name, dimensions, type, offset) in tensors {
+                bytes += Self.text(name) + Self.bytes(UInt32(dimensions.count))
+                for extent in dimensions { bytes += Self.bytes(extent) }
+                bytes += Self.bytes(type) + Self.bytes(offset)
+            }
+            while bytes.count % 32 != 0 { bytes.append(0) }
+            return Data(bytes) + Data(count: dataByteCount)
+        }
+
+        /// A decoder without layers, all zeros.
+        static var good: File {
+            var file = File()
+            file.values = [
+                ("general.architecture", 8, text("llama")), ("llama.block_count", 4, bytes(UInt32(1))),
+                ("llama.context_length", 4, bytes(UInt32(64))), ("llama.embedding_length", 4, bytes(UInt32(8))),
+                ("llama.feed_forward_length", 4, bytes(UInt32(8))), ("llama.attention.head_count", 4, bytes(UInt32(2))),
+                ("llama.attention.layer_norm_rms_epsilon", 6, bytes(Float(1e-5).bitPattern)),
+                ("tokenizer.ggml.model", 8, text("gpt2")), ("tokenizer.ggml.pre", 8, text("smollm")),
+                ("tokenizer.ggml.tokens", 9, list(["a", "b", "ab", "<end>"])),
+                (
+                    "tokenizer.ggml.token_type", 9,
+                    bytes(UInt32(5)) + bytes(UInt64(4)) + [1, 1, 1, 3].flatMap { bytes(Int32($0)) }
+                ),
+                ("tokenizer.ggml.merges", 9, list(["a b"])),
+                ("tokenizer.ggml.eos_token_id", 4, bytes(UInt32(3))),
+            ]
+            file.tensors = [("token_embd.weight", [8, 4], 0, 0), ("output_norm.weight", [8], 0, 128)]
+            file.dataByteCount = 160
+            return file
+        }
+    }
+
+    struct Case: CustomTestStringConvertible, Sendable {
+        var testDescription: String
+        var change: @Sendable (inout File) -> Void
+        var message: String
+
+        init(_ name: String, _ message: String, _ change: @escaping @Sendable (inout File) -> Void) {
+            testDescription = name
+            self.change = change
+            self.message = message
+        }
+    }
+
+    static let cases: [Case] = [
+        Case("version 1", "GGUF version 1 is not supported; make the file again with a current llama.cpp") {
+            $0.version = 1
+        },
+        Case("big-endian", "a big-endian GGUF file is not supported; convert it to little-endian first") {
+            $0.version = UInt32(3).byteSwapped
+        },
+        Case("more tensors than bytes", "tensor count: 9223372036854775807 entries do not fit in the rest of the file")
+        {
+            $0.tensorCount = UInt64(Int64.max)
+        },
+        Case("more keys than bytes", "key-value count: 18446744073709551615 entries do not fit in the rest of the file")
+        {
+            $0.valueCount = .max
+        },
+        Case("key twice", #"key "general.architecture": occurs twice"#) {
+            $0.values.append(("general.architecture", 8, File.text("llama")))
+        },
+        Case("string longer than the file", #"key "x": 1073741824 entries do not fit in the rest of the file"#) {
+            $0.values.insert(("x", 8, File.bytes(UInt64(1 << 30))), at: 0)
+        },
+        Case("array longer than the file", #"key "x": 1152921504606846976 entries do not fit in the rest of the file"#)
+        {
+            $0.values.insert(("x", 9, File.bytes(UInt32(8)) + File.bytes(UInt64(1 << 60))), at: 0)
+        },
+        Case("array of arrays", #"key "x": is an array of arrays"#) {
+            $0.values.insert(("x", 9, File.bytes(UInt32(9)) + File.bytes(UInt64(0))), at: 0)
+        },
+        Case("unknown type of value", #"key "x": has unknown type 77"#) { $0.values.insert(("x", 77, []), at: 0) },
+        Case("unknown type of element", #"key "x": has unknown element type 13"#) {
+            $0.values.insert(("x", 9, File.bytes(UInt32(13)) + File.bytes(UInt64(1))), at: 0)
+        },
+        Case("boolean of 2", #"key "x": is a boolean with the value 2"#) { $0.values.insert(("x", 7, [2]), at: 0) },
+        Case("not UTF-8", #"key "x": is not UTF-8 text"#) {
+            $0.values.insert(("x", 8, File.bytes(UInt64(2)) + [0xC3, 0x28]), at: 0)
+        },
+        Case("alignment of zero", #"key "general.alignment": is no power of two up to 1048576"#) {
+            $0.set("general.alignment", 4, File.bytes(UInt32(0)))
+        },
+        Case("no architecture", #"no key "general.architecture"; the file does not hold a model"#) {
+            $0.values.removeAll { $0.0 == "general.architecture" }
+        },
+        Case("other architecture", #"architecture "gemma" is not supported; ckpt reads llama, qwen2, qwen3"#) {
+            $0.set("general.architecture", 8, File.text("gemma"))
+        },
+        Case("experts", "a mixture of experts is not supported; ckpt reads dense models") {
+            $0.set("llama.expert_count", 4, File.bytes(UInt32(8)))
+        },
+        Case("split", "a model split over 3 GGUF files is not supported; join them first (llama-gguf-split --merge)") {
+            $0.set("split.count", 2, File.bytes(UInt16(3)))
+        },
+        Case("no heads", #"key "llama.attention.head_count": 0 is not between 1 and 2147483648"#) {
+            $0.set("llama.attention.head_count", 4, File.bytes(UInt32(0)))
+        },
+        Case("size that is a text", #"key "llama.block_count": is a string, not an integer"#) {
+            $0.set("llama.block_count", 8, File.text("1"))
+        },
+        Case("epsilon not finite", #"key "llama.attention.layer_norm_rms_epsilon": is not finite"#) {
+            $0.set("llama.attention.layer_norm_rms_epsilon", 6, File.bytes(Float.infinity.bitPattern))
+        },
+        Case("no embedding", #"no matrix "token_embd.weight"; ckpt reads whole decoders"#) { $0.tensors.removeFirst() },
+        Case(
+            "tensor of another model",
+            #"tensor "blk.0.ssm_a.weight" of architecture "llama" is not supported; ckpt reads plain llama, qwen2 and qwen3 decoders"#
+        ) {
+            $0.tensors[1].0 = "blk.0.ssm_a.weight"
+        },
+        Case("tensor twice", #"tensor "token_embd.weight": occurs twice"#) { $0.tensors[1].0 = "token_embd.weight" },
+        Case("no dimensions", #"tensor "token_embd.weight": has 0 dimensions; 1 to 4 are possible"#) {
+            $0.tensors[0].1 = []
+        },
+        Case("dimension of zero", #"tensor "token_embd.weight": has a dimension of 0"#) { $0.tensors[0].1 = [8, 0] },
+        Case("shape bomb", #"tensor "token_embd.weight": the shape is too large"#) {
+            $0.tensors[0].1 = [1 << 32, 1 << 32]
+        },
+        Case("unknown tensor type", #"tensor "token_embd.weight": has unknown type 99"#) { $0.tensors[0].2 = 99 },
+        Case(
+            "other quantisation",
+            #"tensor "token_embd.weight": type IQ2_XXS is not supported; use a file quantised as "#
+                + "F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, BF16"
+        ) { $0.tensors[0].2 = 16 },
+        Case("rows that are no whole blocks", #"tensor "token_embd.weight": rows of 8 are no multiple of Q8_0's 32"#) {
+            $0.tensors[0].2 = 8
+        },
+        Case("offset not aligned", #"tensor "output_norm.weight": offset 100 is no multiple of 32"#) {
+            $0.tensors[1].3 = 100
+        },
+        Case(
+            "offset beyond the file",
+            #"tensor "output_norm.weight": the file ends too early (32 bytes needed, 0 there); download or copy it again"#
+        ) {
+            $0.tensors[1].3 = 1 << 62
+        },
+        Case("overlap", #"tensor "output_norm.weight": overlaps tensor "token_embd.weight""#) { $0.tensors[1].3 = 96 },
+        Case(
+            "cut",
+            #"tensor "output_norm.weight": the file ends too early (32 bytes needed, 31 there); download or copy it again"#
+        ) {
+            $0.dataByteCount = 159
+        },
+        Case("SentencePiece", #"tokenizer model "llama" is not supported; import the model's Hugging Face folder"#) {
+            $0.set("tokenizer.ggml.model", 8, File.text("llama"))
+        },
+        Case(
+            "unknown pre-tokenizer",
+            #"pre-tokenizer "superbpe" is not supported; import the model's Hugging Face folder"#
+        ) {
+            $0.set("tokenizer.ggml.pre", 8, File.text("superbpe"))
+        },
+        Case("token twice", #"tokenizer.ggml.tokens[1]: token "a" occurs twice"#) {
+            $0.set("tokenizer.ggml.tokens", 9, File.list(["a", "a", "ab", "<end>"]))
+        },
+        Case("kinds that do not fit", #"key "tokenizer.ggml.token_type": has 1 entries for 4 tokens"#) {
+            $0.set("tokenizer.ggml.token_type", 9, File.bytes(UInt32(5)) + File.bytes(UInt64(1)) + File.bytes(Int32(1)))
+        },
+        Case("merge of nothing known", #"tokenizer.ggml.merges[0]: "a c" does not join two tokens into a third"#) {
+            $0.set("tokenizer.ggml.merges", 9, File.list(["a c"]))
+        },
+        Case("end token out of range", #"key "tokenizer.ggml.eos_token_id": 4 is not one of the 4 tokens"#) {
+            $0.set("tokenizer.ggml.eos_token_id", 4, File.bytes(UInt32(4)))
+        },
+        Case("tokens without rows", "tokenizer: has token ids up to 3, but model.embed_tokens.weight has 3 rows") {
+            $0.tensors[0].1 = [8, 3]
+        },
+    ]
+
+    @Test func theFileBeforeAnyChangeIsRight() throws {
+        try withTemporaryFolder { folder in
+            let url = folder.appendingPathComponent("good.gguf")
+            try File.good.content.write(to: url)
+            #expect(ModelFixtures.message { try ModelImport.open(path: url.path) } == nil)
+        }
+    }
+
+    @Test(arguments: cases)
+    func isRefused(_ broken: Case) throws {
+        try withTemporaryFolder { folder in
+            let url = folder.appendingPathComponent("broken.gguf")
+            var file = File.good
+            broken.change(&file)
+            try file.content.write(to: url)
+            #expect(
+                ModelFixtures.message { try ModelImport.open(path: url.path) } == "\(url.path): \(broken.message)")
+        }
+    }
+
+    /// Whatever is cut off the end, the answer is an error, and never a crash.
+    @Test func everyTruncationIsRefused() throws {
+        let content = File.good.content
+        try withTemporaryFolder { folder in
+            let url = folder.appendingPathComponent("cut.gguf")
+            for count in 0..<content.count {
+                try content.prefix(count).write(to: url)
+                #expect(ModelFixtures.message { try ModelImport.open(path: url.path) } != nil, "\(count) bytes")
+            }
+        }
+    }
+}
