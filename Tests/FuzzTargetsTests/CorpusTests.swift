@@ -2,7 +2,7 @@ import Foundation
 import FuzzTargets
 import Testing
 
-/// Replays the seeds of the fuzz targets and the cases that fuzzing found (scripts/fuzz).
+/// Replays the seeds of the fuzz targets and the cases that fuzzing found (scripts/check/fuzz).
 @Suite struct CorpusTests {
     static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "Fixtures").path
 

@@ -5,7 +5,7 @@
     python3 bench/rl/compare.py MODEL.h5 [--data problems.jsonl] [--prompts 8] [--samples 8] [--new-tokens 128]
 
 MODEL.h5 is an imported model without control tokens, such as SmolLM2-135M-Instruct (scripts/real-model imports it). The
-data are problems with answers, GSM8K rows for instance; without any, scripts/word-problems.py makes some. Both sides
+data are problems with answers, GSM8K rows for instance; without any, scripts/research/word-problems.py makes some. Both sides
 take two steps; the second is measured: sampling, rewards and one update, without KL, saving, probe, and the norm of the
 control tokens' gradient, which TRL does not have. ckpt forces half of each group into each mode and pays the modes
 differently; TRL gets rewards of alternating sign. So every sample of both has an advantage and is trained on.
@@ -52,7 +52,7 @@ def prepare(options):
     if options.data:
         lines = pathlib.Path(options.data).read_text(encoding="utf-8").split("\n")[:wanted]
     else:
-        lines = run(sys.executable, ROOT / "scripts" / "word-problems.py", wanted, 1).splitlines()
+        lines = run(sys.executable, ROOT / "scripts" / "research" / "word-problems.py", wanted, 1).splitlines()
     if len(lines) < wanted:
         sys.exit(f"{options.data}: {len(lines)} problems; {wanted} are needed")
     (WORK / "problems.jsonl").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")

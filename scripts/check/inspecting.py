@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs every command of docs/inspecting.md as printed, and holds its numbers against ckpt's; exits with 1 if one fails.
 
-Usage: check-inspecting.py [FOLDER]      (default: .build/quickstart, as scripts/quickstart leaves it)
+Usage: scripts/check/inspecting.py [FOLDER]      (default: .build/quickstart, as scripts/quickstart leaves it)
 
 Needs h5ls, h5dump and h5diff, the built ckpt, and h5py, hdf5plugin, pandas and matplotlib; seen with h5py 3.16.0,
 hdf5plugin 7.1.0, pandas 3.1.1, matplotlib 3.11.2.
@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 
-root = pathlib.Path(__file__).resolve().parents[1]
+root = pathlib.Path(__file__).resolve().parents[2]
 failures = []
 
 

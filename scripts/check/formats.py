@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks models on their way between formats against transformers, gguf and llama.cpp; exits with 1 where one differs.
 
-Usage: check-formats.py FOLDER [MODEL.h5]
+Usage: scripts/check/formats.py FOLDER [MODEL.h5]
 
 Hugging Face: tiny llama, qwen2 and qwen3 models with random weights, and MODEL.h5 if given, go from transformers
 through a checkpoint and back, in one file and in shards: every tensor must be byte-identical, and transformers must

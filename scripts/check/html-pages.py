@@ -2,7 +2,7 @@
 """Opens pages that `ckpt diff --html` wrote in headless Chromium and looks for what a reader would trip over; exits
 with 1 where something fails.
 
-Usage: check-html.py PAGE.html… [--pictures FOLDER]
+Usage: scripts/check/html-pages.py PAGE.html… [--pictures FOLDER]
 
 Each page is opened in light and in dark, 1280 and 390 pixels wide: no message on the console, nothing fetched, nothing
 wider than the window, every text in front of its ground with a contrast of at least 4.5, every drawing with a text

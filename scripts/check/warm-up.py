@@ -2,7 +2,7 @@
 """Judges a warm-up on GSM8K pairs by what scripts/warm-up-smollm2 left: both modes likely over held-out prompts, and what
 forced modes write. Exits with 1 where anything falls short.
 
-Usage: check-warm-up.py AUTO_HISTORY MEAN_HISTORY ANSWERS       (HISTORY: ckpt inspect STEP.h5 history/sft)
+Usage: scripts/check/warm-up.py AUTO_HISTORY MEAN_HISTORY ANSWERS       (HISTORY: ckpt inspect STEP.h5 history/sft)
 
 A long answer writes steps when something is worked out in it: an equals sign with a number on either side, or two
 sentences. A short one does not when it is the result and nothing else: one line of at most 24 characters beside the box.

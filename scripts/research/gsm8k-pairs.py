@@ -2,7 +2,7 @@
 """Turns GSM8K rows into pairs for `ckpt train-sft`: the worked solution is the long answer, the bare result the short
 one, and both end in the same form, \\boxed{result}. Calculator annotations (<<48/2=24>>) are taken out.
 
-Usage: gsm8k-pairs.py rows.jsonl [--count N] [--characters N] [--calculations] > pairs.jsonl
+Usage: scripts/research/gsm8k-pairs.py rows.jsonl [--count N] [--characters N] [--calculations] > pairs.jsonl
 
 --count stops after N pairs; --characters leaves out those whose problem and working come to more than N characters,
 --calculations those whose working has a line without an equals sign.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws P(<think>) and P(<short>) of warm-up runs against the step, as one SVG with logarithmic axes.
 
-Usage: plot-warm-up.py NAME=HISTORY.tsv… > modes.svg        (HISTORY: ckpt inspect STEP.h5 history/sft)
+Usage: scripts/research/plot-warm-up.py NAME=HISTORY.tsv… > modes.svg        (HISTORY: ckpt inspect STEP.h5 history/sft)
 """
 
 import csv

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Figures of the runs that scripts/findings makes, from the answers of `ckpt eval` and the metrics of `ckpt train-rl`.
+"""Figures of the runs that scripts/research/findings makes, from the answers of `ckpt eval` and the metrics of `ckpt train-rl`.
 
-findings.py collect PHASE NAME WARM-UP MIX STEPS FLAGS RUN ANSWERS   appends one line to results.jsonl
-findings.py gate ANSWERS                                             fails unless a warm-up is what the task wants
-findings.py choose RECIPE                                            writes the flags that dev chooses for each loss
+scripts/research/findings.py collect PHASE NAME WARM-UP MIX STEPS FLAGS RUN ANSWERS   appends one line to results.jsonl
+scripts/research/findings.py gate ANSWERS                                             fails unless a warm-up is what the task wants
+scripts/research/findings.py choose RECIPE                                            writes the flags that dev chooses for each loss
 Python's standard library is enough.
 """
 import json

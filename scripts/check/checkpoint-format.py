@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks a checkpoint with nothing but h5py and docs/checkpoint-format.md; exits with 1 where something differs.
 
-Usage: check-h5py.py MODEL.h5 [FOLDER.safetensors]
+Usage: scripts/check/checkpoint-format.py MODEL.h5 [FOLDER.safetensors]
 
 Runs the page's own examples on the file. Then recomputes every sha256 and both digests as the page describes them, and,
 if a safetensors file of the same model is given, compares every tensor's bytes with it. Seen with h5py 3.16.0,
@@ -30,7 +30,7 @@ def check(name, holds, detail):
 
 def examples(path):
     """The Python blocks of the page, in order, in one namespace."""
-    page = pathlib.Path(__file__).resolve().parents[1] / "docs" / "checkpoint-format.md"
+    page = pathlib.Path(__file__).resolve().parents[2] / "docs" / "checkpoint-format.md"
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
     for block in blocks:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks what scripts/real-model left behind against transformers and h5py. Exits with 1 where anything differs.
 
-Usage: check-real-model.py FOLDER
+Usage: scripts/check/real-model.py FOLDER
 """
 
 import json

