@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the levels of which 20 to 80 % of the answers are right, with | between them; the shares go to standard error.
+"""Prints the levels on which 20 to 80 % of the answers are right, separated by |; the shares go to standard error.
 
 Usage: scripts/research/word-levels.py ANSWERS.jsonl        (ckpt eval --answers)
 """
