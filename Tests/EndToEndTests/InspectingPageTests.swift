@@ -3,6 +3,8 @@ import TestSupport
 import Testing
 
 /// Runs the shell commands of docs/inspecting.md, which need only Debian's HDF5 tools, as printed.
+///
+/// scripts/check/inspecting.py runs the Python of that page.
 @Suite struct InspectingPageTests {
     /// A folder like that of the quickstart, with the states of the tiny run under the names that the page uses.
     private func quickstart() throws -> (outer: TemporaryFolder, folder: URL) {

@@ -4,7 +4,7 @@ import Foundation
 /// A reader of untrusted bytes. Each takes whatever it is given and either refuses it with a line or makes sense of it;
 /// a crash, a hang, an allocation that the input does not justify or a `FuzzFinding` is a bug.
 ///
-/// `scripts/fuzz` runs these under libFuzzer, FuzzTargetsTests replays the corpus.
+/// `scripts/check/fuzz` runs these under libFuzzer, FuzzTargetsTests replays the corpus.
 public enum FuzzTarget: String, CaseIterable, Sendable {
     /// The HDF5 container and what a checkpoint keeps in it.
     case checkpoint

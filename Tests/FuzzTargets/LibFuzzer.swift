@@ -6,7 +6,7 @@ private let session: (target: FuzzTarget, reading: FuzzFolder, exporting: FuzzFo
     guard let target = environment["CKPT_FUZZ_TARGET"].flatMap(FuzzTarget.init),
         let folder = environment["CKPT_FUZZ_COMPANIONS"]
     else {
-        print("CKPT_FUZZ_TARGET or CKPT_FUZZ_COMPANIONS is missing; run scripts/fuzz")
+        print("CKPT_FUZZ_TARGET or CKPT_FUZZ_COMPANIONS is missing; run scripts/check/fuzz")
         exit(2)
     }
     let work = NSTemporaryDirectory() + "/ckpt-fuzz-\(target.rawValue)-\(getpid())"

@@ -3,7 +3,7 @@ import FuzzTargets
 import TestSupport
 import Testing
 
-/// Replays the seeds of the fuzz targets and the cases that fuzzing found (scripts/fuzz).
+/// Replays the seeds of the fuzz targets and the cases that fuzzing found (scripts/check/fuzz).
 @Suite struct CorpusTests {
     static let fixtures = fixturesFolder().path
 

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""The engine beside PyTorch with transformers, and llama.cpp: same weights, same tokens, same number of threads.
+"""Compares the engine with PyTorch, transformers and llama.cpp: same weights, same tokens, same number of threads.
 
     swift build -c release --product ckpt && swift build -c release --product engine-bench
     python bench/engine/compare.py MODEL.h5 [--pairs 3] [--part train|bfloat16|generate|llama|wheel|growth …]
 
 MODEL.h5 is an imported model such as SmolLM2-135M-Instruct in fp32 (scripts/real-model makes one). Needs torch and
 transformers for train, bfloat16 and generate, llama-cpp-python for llama (pip compiles it for the machine at hand) and
-xllamacpp for wheel (llama.cpp compiled by others, for many machines). Each measurement is a process of its own that loads,
-warms up once and measures once; ckpt and peer alternate. Printed are medians, the median of the ratios with its range,
-and peak memory. growth is ckpt alone, over batch, length and size.
+xllamacpp for wheel (llama.cpp compiled for many machines). Each measurement is a separate process that loads, warms up
+once and measures once; ckpt and its peer alternate. Prints medians, the median of the ratios with its range, and peak
+memory. growth measures ckpt alone over batch, length and size.
 
 - train: one step, forward, backward, clipping, AdamW, fp32.
-- bfloat16: the same with products of bfloat16, beside PyTorch's autocast and beside a model that is bfloat16 altogether.
+- bfloat16: the same with products in bfloat16, beside PyTorch's autocast and beside a model entirely in bfloat16.
 - generate: 64 samples of 64 tokens after prompts of 64 tokens each, and 8 groups of 8 after 512 tokens shared by a group.
-- llama, wheel: 1, 8 and 64 streams of 64 tokens after 64, fp32, bfloat16 and q8_0. Times contain the prompts everywhere.
+- llama, wheel: 1, 8 and 64 streams of 64 tokens after 64, in fp32, bfloat16 and q8_0. All times include the prompts.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def finish(count, start):
     print(json.dumps({"tokens_per_second": count / (time.perf_counter() - start), "peak_megabytes": peak}))
 
 
-# MARK: peers, each in a process of its own
+# MARK: peers, each in a separate process
 
 
 def torch_model(folder, threads, dtype="float32"):
@@ -129,7 +129,7 @@ def llama_generate(file, threads, rows, prompt, new):
     for repeat in range(2):
         llama.llama_memory_clear(llama.llama_get_memory(context), True)
         start = time.perf_counter()
-        # The last token of each prompt with the first step, so that every step has one row a stream.
+        # The last token of each prompt goes with the first step, so that every step has one row per stream.
         run([(token, i, row, 0) for row in range(rows) for i, token in enumerate(prompts[row][:-1])])
         last = [row[-1] for row in prompts]
         for step in range(new):

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""What bfloat16 costs in precision: logits beside those of transformers in float32, on the same weights and tokens.
+"""Measures the rounding error of bfloat16: logits compared with transformers in float32, same weights, same tokens.
 
     swift build -c release --product ckpt && swift build -c release --product engine-bench
     python bench/engine/rounding.py MODEL.h5 TEXT [--tokens 300]
 
 MODEL.h5 is an imported model such as SmolLM2-135M-Instruct in fp32; TEXT any text file. Needs torch and transformers.
-Printed for ckpt in both precisions of its products, for PyTorch's autocast and for a model that is bfloat16 altogether:
-the largest difference of a logit by the largest logit, differences of the tokens' log-probabilities, the mean
-Kullback-Leibler divergence in nats, and how often the likeliest token is the same.
+For ckpt in both precisions of its products, for PyTorch's autocast and for a model entirely in bfloat16, prints the
+largest difference of a logit relative to the largest logit, differences of the tokens' log-probabilities, the mean
+Kullback-Leibler divergence in nats, and how often the most probable token is the same.
 """
 
 import argparse

@@ -3,12 +3,13 @@
     swift build -c release --product io-bench
     python bench/io/compare.py CHECKPOINT.h5 [--pairs 5] [--folder FOLDER]
 
-Needs h5py, hdf5plugin, safetensors, torch and zipnn (where it is missing, its lines are left out). Each measurement
-alternates ckpt and the peer; the table has the median of the ratios and their range. CHECKPOINT is any checkpoint of
-ckpt; its tensors must be of one floating-point type. The digests are included in ckpt's times.
+Needs h5py, hdf5plugin, safetensors, torch and zipnn (without zipnn its rows are missing). Measurements of ckpt and its
+peer alternate; the table has the median of the ratios and their range. CHECKPOINT is any checkpoint of ckpt whose tensors
+have one floating-point type. ckpt's times include the digests.
 
-Everybody loads in a process of its own, whose memory is then fresh: the first load is "fresh", and the second, into the
-tensors of the first, is "reused". Memory is as the system gives it; ckpt's also in the huge pages that its engine asks for.
+Each program loads in a separate process, whose memory is fresh: the first load is "fresh", and the second, into the
+tensors of the first, is "reused". Memory is what the system gives by default; for ckpt also huge pages, which its engine
+asks for.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def ckpt(*arguments):
 
 
 def tensors_of(path):
-    """Name -> words of the tensor's bits: what the peers are given, without any conversion."""
+    """Name -> the tensor's bits as words, which the peers get without conversion."""
     tensors = {}
 
     def visit(name, item):
@@ -60,7 +61,7 @@ def tensors_of(path):
 
 
 def stored_bytes(path):
-    """Bytes that the tensors of a checkpoint take in the file."""
+    """The bytes that a checkpoint's tensors take in the file."""
     sizes = []
 
     def visit(_, item):
@@ -92,7 +93,7 @@ def save_h5py(tensors, path, chunked=False):
 
 
 def load_h5py(path, tensors=None):
-    """Into the arrays given, or into new ones."""
+    """Loads into the given arrays, or into new ones."""
     loaded = {}
 
     def visit(name, item):
@@ -111,7 +112,7 @@ def load_h5py(path, tensors=None):
 
 
 def load_safetensors(path, tensors=None):
-    """Copied out of the map, which is all that loading does otherwise."""
+    """Copies out of the memory map; without that, loading would only map the file."""
     if tensors is None:
         return {name: tensor.clone() for name, tensor in load_file(path).items()}
     for name, tensor in load_file(path).items():
@@ -119,7 +120,7 @@ def load_safetensors(path, tensors=None):
 
 
 def unpack_zipnn(path):
-    """Fresh where all results are kept; reused where each one's memory is given back before the next."""
+    """Fresh if all results are kept; reused if the memory of each is freed before the next."""
     with open(path, "rb") as file:
         parts = pickle.load(file)
 
@@ -137,7 +138,7 @@ def unpack_zipnn(path):
 
 
 def loaded_by_peer(kind, path):
-    """Seconds for loading into fresh and into reused memory, in a process of its own."""
+    """Seconds for loading into fresh and into reused memory, in a separate process."""
     result = subprocess.run([sys.executable, __file__, "--peer", kind, path], capture_output=True, text=True)
     if result.returncode != 0:
         sys.exit(result.stderr)
@@ -223,7 +224,7 @@ def main():
         sizes = [("ckpt", ours), ("h5py + hdf5plugin", plain), ("h5py, 1 MiB chunks", chunked), ("safetensors", safe)]
         for title, path in sizes:
             print(f"    {title:24} {os.path.getsize(path) / raw:.4f}")
-        # The file also holds the tokenizer, digests and an index; other formats here hold tensors alone.
+        # The file also holds the tokenizer, digests and an index; the other formats hold only tensors.
         print(f"    {'ckpt, tensors alone':24} {stored_bytes(ours) / raw:.4f}")
         if zipnn is not None:
             compare_zipnn(tensors, raw, options.pairs, source, ours, folder)
@@ -241,7 +242,7 @@ def compare_loads(title, ours, kind, path, pairs, *pages):
 
 
 def compare_zipnn(tensors, raw, pairs, source, ours, folder):
-    """ZipNN packs bytes in memory: no file, no digest. ckpt's times are those of saving and loading files."""
+    """ZipNN packs bytes in memory, without file or digest; ckpt's times are for saving and loading files."""
     kinds = {2: "bfloat16", 4: "float32"}
     contents = [(values.tobytes(), kinds[values.itemsize]) for values in tensors.values()]
     saves, packs = [], []
@@ -249,7 +250,7 @@ def compare_zipnn(tensors, raw, pairs, source, ours, folder):
         saves.append(ckpt("save", source, ours)["seconds"])
         packed, pack = [], 0.0
         for content, kind in contents:
-            # It changes what it is given.
+            # ZipNN changes its input.
             content = bytearray(content)
             codec = zipnn.ZipNN(input_format="byte", bytearray_dtype=kind, threads=os.cpu_count())
             seconds, result = timed(lambda: codec.compress(content))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Runs every command of docs/inspecting.md as printed, and holds its numbers against ckpt's; exits with 1 if one fails.
+"""Runs every command of docs/inspecting.md as printed and compares the numbers with ckpt's; exits with 1 on failure.
 
-Usage: check-inspecting.py [FOLDER]      (default: .build/quickstart, as scripts/quickstart leaves it)
+Usage: scripts/check/inspecting.py [FOLDER]      (default: .build/quickstart, which scripts/quickstart makes)
 
-Needs h5ls, h5dump and h5diff, the built ckpt, and h5py, hdf5plugin, pandas and matplotlib; seen with h5py 3.16.0,
+Needs h5ls, h5dump and h5diff, the built ckpt, and h5py, hdf5plugin, pandas and matplotlib; tested with h5py 3.16.0,
 hdf5plugin 7.1.0, pandas 3.1.1, matplotlib 3.11.2.
 """
 
@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 
-root = pathlib.Path(__file__).resolve().parents[1]
+root = pathlib.Path(__file__).resolve().parents[2]
 failures = []
 
 
@@ -26,7 +26,7 @@ def check(name, holds, detail=""):
 
 page = (root / "docs" / "inspecting.md").read_text()
 os.chdir(sys.argv[1] if len(sys.argv) > 1 else root / ".build" / "quickstart")
-# As a shell would have it after cd.
+# What a shell sets after cd.
 os.environ["PWD"] = os.getcwd()
 names = {}
 for language, block in re.findall(r"```(sh|python)\n(.*?)```", page, re.S):
@@ -41,7 +41,7 @@ for language, block in re.findall(r"```(sh|python)\n(.*?)```", page, re.S):
         done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
         allowed = (0, 1) if line.startswith("h5diff") else (0,)
         holds = done.returncode in allowed and "error" not in done.stderr
-        # Without the filter h5dump prints no numbers and exits with 0 nevertheless.
+        # Without the filter h5dump prints no numbers, but still exits with 0.
         if line.startswith("h5dump -d /weights"):
             holds = holds and "(0,0): " in done.stdout
         check(line, holds, f"exit {done.returncode}")
@@ -56,8 +56,8 @@ for key, column, tolerance in [
     ("relative_change", "moved", 1e-6), ("cosine", "cosine", 1e-6), ("max_difference", "max", 1e-6), ("identical", "equal", 1e-9)
 ]:
     worst = max(abs(own[name][key] - theirs[name][column]) for name in own)
-    check(f"{key} as numpy has it", worst < tolerance, f"differs by at most {worst:.1e}")
-check("sign_flips as numpy has them", all(own[name]["sign_flips"] == theirs[name]["flips"] for name in own))
+    check(f"{key} equals numpy's", worst < tolerance, f"differs by at most {worst:.1e}")
+check("sign_flips equal numpy's", all(own[name]["sign_flips"] == theirs[name]["flips"] for name in own))
 curve = json.loads(
     subprocess.run([root / ".build/release/ckpt", "diff", "rl", "--json"], capture_output=True, text=True).stdout
 )

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Figures of the runs that scripts/findings makes, from the answers of `ckpt eval` and the metrics of `ckpt train-rl`.
+"""Figures of the runs of scripts/research/findings, from answers of `ckpt eval` and metrics of `ckpt train-rl`.
 
-findings.py collect PHASE NAME WARM-UP MIX STEPS FLAGS RUN ANSWERS   appends one line to results.jsonl
-findings.py gate ANSWERS                                             fails unless a warm-up is what the task wants
-findings.py choose RECIPE                                            writes the flags that dev chooses for each loss
-Python's standard library is enough.
+Usage: scripts/research/findings.py COMMAND …
+  collect PHASE NAME WARM-UP MIX STEPS FLAGS RUN ANSWERS   appends one line to results.jsonl
+  gate ANSWERS                                             fails if a warm-up does not suit the task
+  choose RECIPE                                            writes the best flags of each loss on dev
+
+Needs Python's standard library only.
 """
 import json
 import math
@@ -36,12 +38,12 @@ def mean(values):
 
 
 def reward(row):
-    """Right and short 1, right and think 0.5, else -1."""
+    """1 for right and short, 0.5 for right and think, else -1."""
     return (1.0 if row["mode"] == "short" else 0.5) if is_right(row) else -1.0
 
 
 def auc(scores, positive):
-    """Chance that a positive has the higher score than a negative; ties count half (Mann and Whitney's U)."""
+    """The probability that a positive scores higher than a negative; ties count half (Mann-Whitney U)."""
     order = sorted(range(len(scores)), key=lambda i: scores[i])
     ranks = [0.0] * len(scores)
     start = 0
@@ -60,7 +62,7 @@ def auc(scores, positive):
 
 
 def summary(answers):
-    """Figures by level and over all levels, unweighted."""
+    """Figures by level, and unweighted over all levels."""
     out = {}
     for level in LEVELS + ["all"]:
         pick = {
@@ -83,7 +85,7 @@ def summary(answers):
 
 
 def curve(path, window=10):
-    """Means over `window` steps of the share of think by level, and of all samples."""
+    """Means over `window` steps: the share of think by level, and metrics over all samples."""
     with open(path) as file:
         rows = [json.loads(line) for line in file]
     points = []
@@ -133,7 +135,7 @@ def collect(phase, name, seed, mix, steps, flags, run, answers):
 
 
 def gate(path):
-    """Thinking right nearly always, short right on the easy levels, in part on M4, and not on the hard ones."""
+    """Thinking must be nearly always right; short right on the easy levels, in part on M4, and not on the hard ones."""
     figures = summary(read_answers(path))
     wanted = [("forced think", figures["all"]["right_think"], 0.95, 1)]
     for level, low, high in (("L1", 0.9, 1), ("D4", 0.9, 1), ("M4", 0.2, 0.8), ("L3", 0, 0.3), ("L4", 0, 0.3)):
@@ -144,9 +146,11 @@ def gate(path):
 
 
 def choose(recipe):
-    """For each loss the flags with the highest reward on dev: mean over the mixes, levels equally weighted. Beside them
-    the chosen DeGRPO with a weight of the control token that is coupled to the length and has the same mean over the
-    warm-up's own answers."""
+    """Writes, for each loss, the flags with the highest reward on dev: mean over the mixes, levels equally weighted.
+
+    Also writes the chosen DeGRPO with a control-token weight that is coupled to the length and has the same mean over
+    the warm-up's own answers.
+    """
     rewards, mixes, warm_up = {}, set(), None
     with open("results.jsonl") as file:
         for row in map(json.loads, file):

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Opens pages that `ckpt diff --html` wrote in headless Chromium and looks for what a reader would trip over; exits
-with 1 where something fails.
+"""Opens pages written by `ckpt diff --html` in headless Chromium and looks for problems of a reader; exits with 1 if a
+check fails.
 
-Usage: check-html.py PAGE.html… [--pictures FOLDER]
+Usage: scripts/check/html-pages.py PAGE.html… [--pictures FOLDER]
 
-Each page is opened in light and in dark, 1280 and 390 pixels wide: no message on the console, nothing fetched, nothing
-wider than the window, every text in front of its ground with a contrast of at least 4.5, every drawing with a text
-alternative, headings without gaps; charts answer to pointer and keyboard, the histogram's slider and the tables' headings
-do what they say. Once more without JavaScript: all sections are there, and no control that would do nothing.
---pictures keeps a picture of each. Needs PyPI's playwright and a Chromium (seen with playwright 1.65.2, Chromium of
-Debian 12).
+Each page is opened in light and dark, 1280 and 390 pixels wide. There must be no message on the console, no network
+request, nothing wider than the window, a contrast of at least 4.5 between every text and its background, a text
+alternative for every drawing, and no gap in the levels of headings. Charts must react to pointer and keyboard, the
+histogram's slider must change it, and table headings must sort. Without JavaScript all sections must be there, and no
+control without effect.
+--pictures keeps a screenshot of each. Needs PyPI's playwright and Chromium (tested with playwright 1.65.2 and the
+Chromium of Debian 12).
 """
 
 import argparse
@@ -28,7 +29,7 @@ def check(place, name, holds, detail=""):
         print(f"FAIL {place}: {name} {detail}")
 
 
-# Every visible text with its contrast to what lies under it (WCAG 2, relative luminance).
+# Every visible text with too little contrast to its background (WCAG 2, relative luminance).
 CONTRAST = """() => {
   const channel = v => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4 };
   const luminance = c => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
@@ -78,12 +79,12 @@ def interact(page, place):
         tip = page.locator("#tip")
         check(place, "hover shows values", tip.is_visible() and tip.inner_text().startswith("step "))
         page.mouse.move(2, 2)
-        check(place, "and takes them away", tip.is_hidden())
+        check(place, "values disappear when the pointer leaves", tip.is_hidden())
         chart.focus()
         page.keyboard.press("ArrowRight")
         first = tip.inner_text()
         page.keyboard.press("ArrowRight")
-        check(place, "arrow keys go through the values", tip.is_visible() and tip.inner_text() != first)
+        check(place, "arrow keys step through the values", tip.is_visible() and tip.inner_text() != first)
         page.evaluate("document.activeElement.blur()")
     slider = page.query_selector("figure[data-chart=histogram] input")
     if slider:
@@ -99,7 +100,7 @@ def interact(page, place):
         values = page.evaluate(f"[...{column}].map(r => +r.cells[2].dataset.value)")
         check(place, "headings sort tables", values == sorted(values, reverse=True))
         check(
-            place, "and say so",
+            place, "sorted headings have aria-sort",
             page.evaluate("document.querySelector('table.sortable th:nth-child(3)').getAttribute('aria-sort')") == "descending",
         )
 
@@ -138,15 +139,15 @@ def main():
                                     path=arguments.pictures / f"{path.stem}-{scheme}-{width}.png", full_page=True
                                 )
                         else:
-                            check(place, "no slider that does nothing", all(not s.is_visible() for s in page.locator(".slider").all()))
+                            check(place, "no slider without JavaScript", all(not s.is_visible() for s in page.locator(".slider").all()))
                             check(place, "tables are there", page.locator("table").count() > 0)
                         check(place, "nothing on the console", not messages, messages[:3])
                         outside = [url for url in fetched if not url.startswith(("file:", "data:"))]
                         check(place, "nothing fetched", not outside, outside[:3])
                         context.close()
-            print(f"{path}: looked at")
+            print(f"{path}: checked")
         browser.close()
-    print("all well" if not failures else f"{len(failures)} failures")
+    print("no failures" if not failures else f"failures: {len(failures)}")
     sys.exit(1 if failures else 0)
 
 

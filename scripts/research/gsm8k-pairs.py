@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Turns GSM8K rows into pairs for `ckpt train-sft`: the worked solution is the long answer, the bare result the short
-one, and both end in the same form, \\boxed{result}. Calculator annotations (<<48/2=24>>) are taken out.
+"""Turns GSM8K rows into pairs for `ckpt train-sft`.
 
-Usage: gsm8k-pairs.py rows.jsonl [--count N] [--characters N] [--calculations] > pairs.jsonl
+The worked solution becomes the long answer, the bare result the short one; both end in \\boxed{result}. Calculator
+annotations (<<48/2=24>>) are removed.
 
---count stops after N pairs; --characters leaves out those whose problem and working come to more than N characters,
---calculations those whose working has a line without an equals sign.
+Usage: scripts/research/gsm8k-pairs.py rows.jsonl [--count N] [--characters N] [--calculations] > pairs.jsonl
+
+--count stops after N pairs. --characters skips pairs whose problem and working have more than N characters together.
+--calculations skips pairs whose working has a line without an equals sign.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes small word problems in the form of GSM8K rows ({"question", "answer" with working and "#### result"}).
 
-For trying ckpt on a real model where GSM8K itself is not at hand: the texts are made from the templates below.
-Usage: word-problems.py COUNT SEED [--levels] > rows.jsonl
+They serve to try ckpt on a real model without GSM8K; the texts are made from the templates below.
+Usage: scripts/research/word-problems.py COUNT SEED [--levels] > rows.jsonl
 
-With --levels COUNT problems of each of six levels, with the level's name: one operation on small numbers (W1), on larger
-ones (W2), a product (W3), two operations (W4, W5), three (W6). No two problems are alike.
+With --levels, writes COUNT problems of each of six levels, with the name of the level: one operation on small numbers
+(W1), on larger ones (W2), a product (W3), two operations (W4, W5), three (W6). All problems are different.
 """
 
 import json

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Tables (Markdown, to stdout) and figures (SVG) of docs/results.md: findings_report.py FOLDER OUT
+"""Makes the tables (Markdown, to stdout) and figures (SVG, to OUT) of docs/results.md.
 
-FOLDER is where scripts/findings made its runs. With --compare MADE COMMITTED, two files of results: which runs came to
-the same weights, and how far the others are apart. Python's standard library is enough.
+Usage: scripts/research/findings_report.py FOLDER OUT
+       scripts/research/findings_report.py --compare MADE COMMITTED
+
+FOLDER holds the runs of scripts/research/findings. --compare takes two files of results and prints which runs have the
+same weights and how far the others are apart. Needs Python's standard library only.
 """
 import json
 import math
@@ -20,7 +23,7 @@ COLORS = {"degrpo": "#1b6ca8", "grpo": "#d1495b", "warm": "#666666"}
 
 
 def read_results(folder):
-    """The last line of each run."""
+    """The last line of each run in the results."""
     rows = {}
     with open(os.path.join(folder, "results.jsonl")) as file:
         for line in file:
@@ -30,7 +33,7 @@ def read_results(folder):
 
 
 def stratified(values, levels, weights):
-    """Weighted mean over levels and its standard error, problems drawn within a level."""
+    """The weighted mean over levels and its standard error, with problems drawn within each level."""
     total = sum(weights.values())
     centre = variance = 0.0
     for level, weight in weights.items():
@@ -45,19 +48,19 @@ def stratified(values, levels, weights):
 
 
 def interval(pair, scale=100, digits=1):
-    """Mean and 95 % interval; with thousands of problems Student's t is 1.96."""
+    """Mean and 95 % interval. With thousands of problems, Student's t is 1.96."""
     centre, error = pair
     low, high = (scale * (centre + sign * 1.96 * error) for sign in (-1, 1))
     return f"{scale * centre:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
 class Comparison:
-    """One trained model against its warm-up's always-think, problem by problem."""
+    """One trained model compared with its always-thinking warm-up, problem by problem."""
 
     def __init__(self, answers, warm, weights):
         auto, always = answers["auto"], warm["think"]
         if [row["id"] for row in auto] != [row["id"] for row in always]:
-            raise SystemExit("two evaluations asked different problems")
+            raise SystemExit("the two evaluations have different problems")
         levels = [row["level"] for row in auto]
 
         def average(values):
@@ -89,7 +92,7 @@ def percent(value, digits=0):
 
 
 class Figure:
-    """An SVG of `width` × `height` that is written once."""
+    """An SVG drawing of `width` × `height`."""
 
     def __init__(self, width, height, title):
         self.parts = [
@@ -120,7 +123,7 @@ class Figure:
         )
 
     def axes(self, left, top, width, height, ticks, form):
-        """A frame with horizontal lines at `ticks`, which are (place from 0 at the bottom to 1, value)."""
+        """A frame with horizontal lines at `ticks`: pairs of position (0 at the bottom, 1 at the top) and value."""
         for place, value in ticks:
             y = top + height * (1 - place)
             self.line([(left, y), (left + width, y)], "#dddddd")
@@ -136,7 +139,7 @@ FIFTHS = [(value / 4, value / 4) for value in range(5)]
 
 
 def draw_levels(rows, path):
-    """Share of think by level, a dot a warm-up, a panel a mix."""
+    """The share of think by level: one panel per mix, one dot per warm-up."""
     figure = Figure(860, 300, "Share of answers that think, by level, loss and mix")
     for panel, mix in enumerate(MIXES):
         left, top, width, height = 52 + panel * 272, 44, 236, 200
@@ -162,7 +165,7 @@ LEVEL_COLORS = {"L1": "#2a9d8f", "D4": "#8ab17d", "M4": "#e9a03b", "L3": "#c8553
 
 
 def draw_curves(rows, path):
-    """Share of think over steps: a row a loss, a panel a mix, a line a level and warm-up."""
+    """The share of think over steps: one row per loss, one panel per mix, one line per level and warm-up."""
     figure = Figure(860, 480, "Share of think among rollouts over steps")
     for line, loss in enumerate(("degrpo", "grpo")):
         for panel, mix in enumerate(MIXES):
@@ -191,7 +194,7 @@ def draw_curves(rows, path):
 
 
 def draw_tradeoff(path, warm, trained, title):
-    """Accuracy against tokens, unweighted: the trained models and what can be had without RL."""
+    """Accuracy against tokens, unweighted: the trained models, and the warm-up under other rules of choice."""
     figure = Figure(620, 380, title)
     left, top, width, height = 60, 36, 530, 270
     low_tokens, high_tokens = 0.0, 38.0
@@ -234,17 +237,17 @@ def draw_tradeoff(path, warm, trained, title):
     figure.write(path)
 
 
-# MARK: - Rules of choice on the warm-up, from its two forced answers to each problem
+# MARK: - Rules of choice, applied to the warm-up's two forced answers to each problem
 
 
 def ruled(answers, thinks):
-    """(tokens, accuracy, reward, share of think) if `thinks[i]` decided problem i."""
+    """(tokens, accuracy, reward, share of think) if `thinks[i]` decides problem i."""
     picked = [t if thinking else s for t, s, thinking in zip(answers["think"], answers["short"], thinks)]
     return (mean(r["tokens"] for r in picked), mean(map(is_right, picked)), mean(map(reward, picked)), mean(thinks))
 
 
 def threshold_rule(answers, share):
-    """The `share` of problems with the highest P(<think>) think."""
+    """Thinks on the `share` of problems with the highest P(<think>)."""
     rows = answers["think"]
     order = sorted(range(len(rows)), key=lambda i: -rows[i]["p_think"])
     chosen = set(order[: round(share * len(rows))])
@@ -260,7 +263,7 @@ def length_rule(answers, least):
 
 
 def best_length(dev):
-    """The shortest prompt that thinks, by reward on dev."""
+    """The prompt length from which on thinking pays most, by reward on dev."""
     lengths = sorted({row["prompt_tokens"] for row in dev["think"]}) + [10**6]
     return max(lengths, key=lambda least: ruled(dev, length_rule(dev, least))[2])
 
@@ -397,7 +400,10 @@ def report(folder, out):
 
 
 def compare(made, committed):
-    """Same processor and libraries, same digest; elsewhere the last bits differ, and sampling with them."""
+    """Prints which runs came to the committed weights.
+
+    Another kind of processor gives other last bits, and then other samples.
+    """
 
     def read(path):
         with open(path) as file:

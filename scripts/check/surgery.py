@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Does every surgery on a real model, exports the result and checks it in transformers. Exits with 1 where it is wrong.
+"""Runs every surgery command on a real model and checks the exported result in transformers; exits with 1 on failure.
 
-Usage: check-surgery.py BASE.h5 FOLDER
+Usage: scripts/check/surgery.py BASE.h5 FOLDER
 
-BASE.h5 is an imported model without control tokens whose head is tied, such as SmolLM2-135M-Instruct; FOLDER holds what
-is made. Needs ckpt on the PATH, torch and transformers. scripts/real-model calls it.
+BASE.h5 is an imported model with a tied head and without control tokens, such as SmolLM2-135M-Instruct. The results go
+to FOLDER. Needs ckpt on the PATH, torch and transformers. scripts/real-model calls this script.
 """
 
 import json
@@ -35,7 +35,7 @@ def ckpt(*arguments):
 
 
 def loaded(path):
-    """Exports a checkpoint and loads it in transformers: state dict in the stored types, model in fp32, tokenizer."""
+    """Exports a checkpoint and loads it in transformers: state dict in the stored types, logits, tokenizer, model in fp32."""
     folder = path.with_suffix("")
     shutil.rmtree(folder, ignore_errors=True)
     ckpt("export", path, "-o", folder)
@@ -74,10 +74,10 @@ def main(base_path, folder):
               torch.equal(state[EMBEDDING][:rows], base[EMBEDDING]) and same(state, base, others))
         fresh = state[EMBEDDING][rows:]
         norms = fresh.float().norm(dim=1)
-        check(f"{name}: three distinct rows, {norms.min():.3f} to {norms.max():.3f} long",
+        check(f"{name}: three distinct rows with norms from {norms.min():.3f} to {norms.max():.3f}",
               fresh.shape[0] == 3 and len({tuple(row.tolist()) for row in fresh}) == 3)
         if how == "mean":
-            check(f"{name}: as long as rows are, {low:.3f} to {high:.3f}", bool(((norms > low) & (norms < high)).all()))
+            check(f"{name}: norms within the 5 and 95 % quantiles, {low:.3f} to {high:.3f}", bool(((norms > low) & (norms < high)).all()))
         check(f"{name}: logits of the old vocabulary", torch.allclose(logits[:, :rows], base_logits, atol=1e-4, rtol=1e-5),
               f"largest difference {(logits[:, :rows] - base_logits).abs().max():.1e}")
         ids = [tokenizer.convert_tokens_to_ids(token) for token in ("<think>", "</think>", "<short>")]
@@ -115,9 +115,9 @@ def main(base_path, folder):
     ckpt("rename", place("renamed"), "blocks.*=model.layers.*", "-o", place("renamed-back"))
     digests = [json.loads(ckpt("inspect", path, "--json"))["digest"] for path in (base_path, place("renamed-back"))]
     state, _, _, _ = loaded(place("renamed-back"))
-    check("renamed-back: the digest of before", digests[0] == digests[1] and same(state, base, base), digests[0][:16])
+    check("renamed-back: the original digest", digests[0] == digests[1] and same(state, base, base), digests[0][:16])
 
-    # A second model of the same shape: the first with other rows in two layers, by rename, extract and graft.
+    # A second model of the same shape, made by extract, rename and graft: layer 7 becomes a copy of layer 3.
     ckpt("extract", base_path, "--tensor", "model.layers.3.*", "-o", place("layer3"))
     ckpt("rename", place("layer3"), "model.layers.3.*=model.layers.7.*", "-o", place("layer7"))
     ckpt("graft", base_path, place("layer7"), "--tensor", "model.layers.7.*", "-o", place("grafted"))
@@ -131,7 +131,7 @@ def main(base_path, folder):
         ("linear", (0.25, 0.75), ()), ("slerp", (0.5, 0.5), ()), ("task-arithmetic", (0.7, 0.4), ("--base", place("rounded"))),
     ]:
         if method == "task-arithmetic":
-            # A third model to count from: weights that went through float16.
+            # A third model as the base: the weights rounded to float16.
             ckpt("cast", place("cast-float16"), "--dtype", "float32", "-o", place("rounded"))
             third = loaded(place("rounded"))[0]
         ckpt("merge", place("cast-float32"), place("grafted"), "--method", method, "--weight", weights[0], "--weight",

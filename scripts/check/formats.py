@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Checks models on their way between formats against transformers, gguf and llama.cpp; exits with 1 where one differs.
+"""Checks import and export of models against transformers, gguf and llama.cpp; exits with 1 if anything differs.
 
-Usage: check-formats.py FOLDER [MODEL.h5]
+Usage: scripts/check/formats.py FOLDER [MODEL.h5]
 
 Hugging Face: tiny llama, qwen2 and qwen3 models with random weights, and MODEL.h5 if given, go from transformers
-through a checkpoint and back, in one file and in shards: every tensor must be byte-identical, and transformers must
-compute equal logits. Run it with transformers 4 and with 5.
-GGUF: import of every quantised type must be bit-equal to what the gguf package makes of it. Exports of the tiny models
-are loaded by llama.cpp, whose logits must be close to transformers', and MODEL.h5 must greedily continue five prompts
-with the same text in llama.cpp and in transformers. Left out where llama_cpp_python or gguf is not installed.
+through a checkpoint and back, in one file and in shards. Every tensor must be byte-identical, and transformers must
+compute equal logits. Run this with transformers 4 and with 5.
+GGUF: the import of every quantised type must be bit-equal to the values that the gguf package computes. llama.cpp loads
+exports of the tiny models, and its logits must be close to transformers'. MODEL.h5 must greedily continue five prompts
+with the same text in llama.cpp and in transformers. Skipped if llama_cpp_python or gguf is not installed.
 
-`ckpt` is taken from PATH. Seen with transformers 4.57.6 and 5.23.0, llama_cpp_python 0.3.36, gguf 0.19.0.
+`ckpt` is taken from PATH. Tested with transformers 4.57.6 and 5.23.0, llama_cpp_python 0.3.36, gguf 0.19.0.
 """
 
 import gc
@@ -60,7 +60,7 @@ def version(package):
 
 
 def load(folder, dtype):
-    # Version 4 of transformers knows only the older name of the argument.
+    # Version 4 of transformers only knows the older name of the argument.
     name = "dtype" if int(transformers.__version__.split(".")[0]) >= 5 else "torch_dtype"
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", **{name: dtype})
     return model.eval()
@@ -141,7 +141,7 @@ def quantised_import(folder):
             values = rng.standard_normal((512, 256)).astype(np.float32)
             data = gguf.quantize(values, type_)
         else:
-            # Scales are halves; random bits would make most of them infinite or no numbers.
+            # Scales are float16; random bits would make many of them infinite or NaN.
             places = {"Q4_1": [0, 2], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}.get(kind, [0])
             blocks = data.reshape(-1, size)
             for place in places:
@@ -160,7 +160,7 @@ def quantised_import(folder):
 
 
 def rounded(folder, path):
-    """A Hugging Face folder with the values that a GGUF file holds."""
+    """A Hugging Face folder with the rounded values of a GGUF file."""
     ckpt("import", path, "-o", folder / "again.h5", "--force")
     ckpt("export", folder / "again.h5", "-o", folder / "again", "--dtype", "float32", "--force")
     return folder / "again"
@@ -183,7 +183,7 @@ def llama_cpp_logits(path, ids):
 
 
 def families_in_llama_cpp(folder, tokenizer_folder):
-    """Random models of every family, with a real tokenizer's files beside them, since llama.cpp wants a vocabulary."""
+    """Random models of every family, with the files of a tokenizer, since llama.cpp needs a vocabulary."""
     ids = [3, 17, 250, 99, 4, 4, 123, 319, 0, 64, 31, 200, 77]
     for family, tied in [("llama", True), ("llama", False), ("qwen2", False), ("qwen3", True)]:
         model = tiny(family, tied)
@@ -197,12 +197,12 @@ def families_in_llama_cpp(folder, tokenizer_folder):
         for dtype in ["float32", "float16", "bfloat16", "q8_0"]:
             path = folder / f"{name}-{dtype}.gguf"
             ckpt("export", folder / f"{name}.h5", "-o", path, "--dtype", dtype, "--force")
-            # transformers on the weights as the file rounds them, so that only the arithmetic differs.
+            # transformers computes with the rounded weights of the file, so that only the arithmetic differs.
             again = rounded(folder, path)
             expected = logits(load(again, torch.float32), ids)
             found = llama_cpp_logits(path, ids)
             error = float(np.abs(found - expected).max() / np.abs(expected).max())
-            # llama.cpp rounds activations to the type of the weights, for q8_0 to 8 bits.
+            # llama.cpp rounds activations to the type of the weights; for q8_0 to 8 bits.
             limit = {"float32": 1e-5, "float16": 3e-3, "bfloat16": 2e-2, "q8_0": 4e-2}[dtype]
             check(f"{name} as {dtype} in llama.cpp", error < limit, f"largest relative error of logits {error:.1e}")
 
@@ -222,10 +222,10 @@ def tiny_tokenizer(folder):
 
 
 def same_text(folder, checkpoint):
-    """Greedy continuations by llama.cpp of every export, against transformers on the very same weights.
+    """Greedy continuations by llama.cpp of every export, against transformers with the same weights.
 
-    llama.cpp rounds activations, for q8_0 to 8 bits, and that may turn a near tie. So each token that it takes is held
-    against transformers' own logits at that place: it must be the first choice, or for q8_0 be close behind it.
+    llama.cpp rounds activations, for q8_0 to 8 bits, which can decide a near tie differently. So each token it takes is
+    compared with transformers' logits at that position: it must be the first choice, or for q8_0 close behind it.
     """
     for dtype in ["float32", "float16", "bfloat16", "q8_0"]:
         path = folder / f"model-{dtype}.gguf"
@@ -240,7 +240,7 @@ def same_text(folder, checkpoint):
                 [{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
             ids = tokenizer(text, add_special_tokens=False)["input_ids"]
             own = model.tokenize(text.encode(), add_bos=False, special=True)
-            assert own == ids, f"llama.cpp cuts the prompt into {own}, the tokenizer into {ids}"
+            assert own == ids, f"llama.cpp splits the prompt into {own}, the tokenizer into {ids}"
             found = []
             for token in model.generate(ids, top_k=1, temp=0.0, repeat_penalty=1.0):
                 found.append(token)

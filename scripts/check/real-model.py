@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Checks what scripts/real-model left behind against transformers and h5py. Exits with 1 where anything differs.
+"""Checks the results of scripts/real-model against transformers and h5py; exits with 1 if anything differs.
 
-Usage: check-real-model.py FOLDER
+Usage: scripts/check/real-model.py FOLDER
 """
 
 import json
@@ -35,7 +35,7 @@ def ckpt(*arguments):
 
 
 def generation(folder):
-    """Greedy text of the imported model, by ckpt and by transformers on the same fp32 weights."""
+    """Greedy text of the imported model from ckpt and from transformers, with the same fp32 weights."""
     ckpt("export", f"{folder}/base.h5", "-o", f"{folder}/base-hf", "--force")
     tokenizer = AutoTokenizer.from_pretrained(f"{folder}/base-hf")
     model = AutoModelForCausalLM.from_pretrained(f"{folder}/base-hf", dtype=torch.float32).eval()
@@ -54,7 +54,7 @@ def generation(folder):
 
 
 def logits(folder, tokenizer, model):
-    """Logits of a text of 200 tokens: largest difference relative to the largest logit."""
+    """The largest difference between the logits of a text of 200 tokens, relative to the largest logit."""
     text = "The tide comes in twice a day, since the earth turns once under the two bulges that the moon raises. " * 12
     ids = tokenizer(text, add_special_tokens=False)["input_ids"][:200]
     output = f"{folder}/logits.f32"
@@ -83,7 +83,7 @@ def stock_reading(folder):
             worst = max(worst, float(np.abs(file[path][...].astype(np.float32) - tensor.numpy()).max()))
         check("h5py reads the weights that transformers loads", worst == 0, f"largest difference {worst}")
         steps = file["/history/rl/step"][...]
-        check("one row of history a step", steps.tolist() == [1, 2, 3, 4, 5], steps.tolist())
+        check("one row of history per step", steps.tolist() == [1, 2, 3, 4, 5], steps.tolist())
 
 
 def warm_up(folder):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Prints the levels of which 20 to 80 % of the answers are right, with | between them; the shares go to standard error.
+"""Prints the levels on which 20 to 80 % of the answers are right, separated by |; the shares go to standard error.
 
-Usage: word-levels.py ANSWERS.jsonl        (ckpt eval --answers)
+Usage: scripts/research/word-levels.py ANSWERS.jsonl        (ckpt eval --answers)
 """
 
 import collections

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Draws P(<think>) and P(<short>) of warm-up runs against the step, as one SVG with logarithmic axes.
+"""Plots P(<think>) and P(<short>) of warm-up runs against the step, as one SVG with logarithmic axes.
 
-Usage: plot-warm-up.py NAME=HISTORY.tsv… > modes.svg        (HISTORY: ckpt inspect STEP.h5 history/sft)
+Usage: scripts/research/plot-warm-up.py NAME=HISTORY.tsv… > modes.svg        (HISTORY: ckpt inspect STEP.h5 history/sft)
 """
 
 import csv
@@ -29,7 +29,7 @@ def main():
             sys.exit(__doc__)
         runs.append((name, list(points(path))))
     if not runs or not all(run for _, run in runs):
-        sys.exit("no measurements of the probe in the histories")
+        sys.exit("the histories have no measurements of the probe")
     last = max(step for _, run in runs for step, _ in run)
     lowest = min(value for _, run in runs for _, values in run for value in values.values())
     decades = max(1, math.ceil(-math.log10(lowest)))
