@@ -1,36 +1,36 @@
 import OrderedJSON
 
-/// Dialogues in data files: lists of `{"role", "content"}`, or of `{"from", "value"}` as ShareGPT has them.
+/// Dialogues in data files: lists of `{"role", "content"}` or, in ShareGPT's form, of `{"from", "value"}`.
 ///
-/// What is trained and sampled here is one user message and one answer, so anything longer is refused rather than
-/// silently cut.
+/// Training and sampling use one user message and one answer, so longer dialogues are refused instead of being cut
+/// silently.
 enum ChatRecord {
-    /// The one user message of a prompt.
+    /// The only user message of a prompt.
     static func userText(_ messages: [JSON], of row: DataRow) throws -> String {
         let turns = try turns(messages, of: row)
         guard turns.count == 1, turns[0].role == "user" else {
-            throw row.error("the prompt must be one user message; it has \(roles(turns))")
+            throw row.error("the prompt must be one user message; the roles are \(roles(turns))")
         }
         return turns[0].content
     }
 
-    /// The user message and the assistant's answer of a dialogue of two; `reasoning` where it came apart.
+    /// The two messages of a dialogue; `reasoning` is set if the thinking is stored apart from the answer.
     static func exchange(
         _ messages: [JSON], of row: DataRow
     ) throws -> (user: String, assistant: String, reasoning: String?) {
         let turns = try turns(messages, of: row)
         guard turns.count == 2, turns[0].role == "user", turns[1].role == "assistant" else {
-            throw row.error("the messages must be one of user and one of assistant; they are \(roles(turns))")
+            throw row.error("the messages must be one user and one assistant message; the roles are \(roles(turns))")
         }
         let reasoning = messages[1]["reasoning_content"] ?? messages[1]["reasoning"]
         return (turns[0].content, turns[1].content, reasoning?.string)
     }
 
-    /// The one assistant message of a completion.
+    /// The only assistant message of a completion.
     static func assistantText(_ messages: [JSON], of row: DataRow) throws -> String {
         let turns = try turns(messages, of: row)
         guard turns.count == 1, turns[0].role == "assistant" else {
-            throw row.error("the completion must be one assistant message; it has \(roles(turns))")
+            throw row.error("the completion must be one assistant message; the roles are \(roles(turns))")
         }
         return turns[0].content
     }
@@ -39,7 +39,7 @@ enum ChatRecord {
         try messages.map { message in
             guard let role = (message["role"] ?? message["from"])?.string,
                 let content = (message["content"] ?? message["value"])?.string
-            else { throw row.error("a message must have a \"role\" and a \"content\" that are strings") }
+            else { throw row.error("a message needs \"role\" and \"content\" as strings") }
             return (["human": "user", "gpt": "assistant"][role] ?? role, content)
         }
     }

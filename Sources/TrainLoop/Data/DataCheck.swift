@@ -1,57 +1,51 @@
 import Foundation
 import OrderedJSON
 
-/// What a data file holds, as training would read it.
-public struct DataCheck: Sendable {
-    /// The spread of some lengths.
-    public struct Spread: Sendable, Equatable {
-        public var median: Int
-        public var largest: Int
+/// Median and maximum of lengths.
+package struct LengthSpread: Sendable, Equatable {
+    package let median: Int
+    package let largest: Int
 
-        init(_ lengths: [Int]) {
-            let sorted = lengths.sorted()
-            median = sorted.isEmpty ? 0 : sorted[sorted.count / 2]
-            largest = sorted.last ?? 0
-        }
+    init(_ lengths: [Int]) {
+        let sorted = lengths.sorted()
+        median = sorted.isEmpty ? 0 : sorted[sorted.count / 2]
+        largest = sorted.last ?? 0
+    }
+}
 
-        var json: JSON { ["median": .integer(median), "largest": .integer(largest)] }
+/// The content of a data file and its problems, as training would see them.
+package struct DataCheck: Sendable {
+    /// A problem of the data, with its frequency.
+    package struct Finding: Sendable, Equatable {
+        package var count: Int
+        /// Follows the number of rows in a sentence: "without a think response".
+        package var text: String
+        /// The id of the first affected row.
+        package var example: String
     }
 
-    /// Something to look at before training, with how often it occurs.
-    public struct Finding: Sendable, Equatable {
-        public var count: Int
-        public var text: String
-        /// The id of the first row it was found in.
-        public var example: String
-
-        public init(count: Int, text: String, example: String) {
-            self.count = count
-            self.text = text
-            self.example = example
-        }
-    }
-
-    /// True for pairs, false for problems.
-    public var isPairs: Bool
-    /// Rows, after single responses were put together into pairs.
-    public var count: Int
-    /// Lengths of what is there, by name: problem, think, short, answer. In tokens where a tokenizer was given,
-    /// otherwise in bytes.
-    public var lengths: [(name: String, spread: Spread)] = []
-    public var levels: [(name: String, count: Int)] = []
-    public var findings: [Finding] = []
+    /// Whether the file holds pairs instead of problems.
+    package let isPairs: Bool
+    /// The number of pairs or problems.
+    package let count: Int
+    /// Lengths of problem, think response, short response and answer, in tokens with an encoder, otherwise in bytes.
+    package private(set) var lengths: [(name: String, spread: LengthSpread)] = []
+    package private(set) var levels: [(name: String, count: Int)] = []
+    /// The most frequent first.
+    package private(set) var findings: [Finding] = []
 
     private var found: [String: Finding] = [:]
-    /// The finding of what `maximumLength` keeps out of training.
-    public static let overlong = "over the maximum length"
+    /// The text of the finding for rows over the maximum length.
+    package static let overlong = "over the maximum length"
 
-    /// Checks pairs as `train-sft` would use them.
+    /// Checks pairs for `train-sft`.
     ///
     /// - Parameters:
-    ///   - rule: where the answer of a half stands.
-    ///   - encoder: counts the tokens that training would see, chat template and control tokens included; nil: bytes.
-    ///   - maximumLength: of a problem with one response; a longer one takes its pair out of training.
-    public init(pairs: [Pair], rule: AnswerRule, encoder: PromptEncoder? = nil, maximumLength: Int? = nil) {
+    ///   - pairs: all pairs of the file.
+    ///   - rule: finds the answer of a response.
+    ///   - encoder: counts tokens, chat template and control tokens included; nil counts bytes.
+    ///   - maximumLength: of a problem with one response; training drops pairs with a longer one.
+    package init(pairs: [Pair], rule: AnswerRule, encoder: PromptEncoder? = nil, maximumLength: Int? = nil) {
         isPairs = true
         count = pairs.count
         var byName: [String: [Int]] = [:]
@@ -78,8 +72,8 @@ public struct DataCheck: Sendable {
         finish(byName, levels: pairs.map(\.level), texts: pairs.map { ($0.problem, $0.id) })
     }
 
-    /// Checks problems as `train-rl` and `eval` would use them.
-    public init(problems: [Problem], encoder: PromptEncoder? = nil, maximumLength: Int? = nil) {
+    /// Checks problems for `train-rl` and `eval`.
+    package init(problems: [Problem], encoder: PromptEncoder? = nil, maximumLength: Int? = nil) {
         isPairs = false
         count = problems.count
         var byName: [String: [Int]] = [:]
@@ -93,9 +87,7 @@ public struct DataCheck: Sendable {
             }
             byName["answer", default: []].append(
                 encoder?.tokenizer.encode(answer, parsingAddedTokens: false).count ?? answer.utf8.count)
-            if !MathGrader.areEquivalent(answer, answer) || answer.isEmpty {
-                find("with an answer that is not equal to itself", problem.id)
-            }
+            if answer.isEmpty { find("with an empty answer", problem.id) }
         }
         finish(byName, levels: problems.map(\.level), texts: problems.map { ($0.problem, $0.id) })
     }
@@ -103,7 +95,7 @@ public struct DataCheck: Sendable {
     private mutating func promptLength(_ problem: String, _ id: String, _ encoder: PromptEncoder?) -> Int {
         guard let encoder else { return problem.utf8.count }
         do { return try encoder.prompt(for: problem).count } catch {
-            find("that training would stop at: \(error)", id)
+            find("without a valid prompt: \(error)", id)
             return 0
         }
     }
@@ -113,16 +105,16 @@ public struct DataCheck: Sendable {
         for (name, text) in [("think", pair.think?.answer), ("short", pair.short)] {
             guard let text else { continue }
             guard let answer = AnswerExtraction.answer(in: text, rule: rule) else {
-                find("with a \(name) response without an answer by the rule \"\(rule.rawValue)\"", pair.id)
+                find("whose \(name) response has no answer by the rule \"\(rule.rawValue)\"", pair.id)
                 continue
             }
             answers.append(answer)
             if let truth = pair.answer, !MathGrader.areEquivalent(answer, truth) {
-                find("with a \(name) response whose answer is not the right one", pair.id)
+                find("whose \(name) response has a wrong answer", pair.id)
             }
         }
         if pair.answer == nil, answers.count == 2, !MathGrader.areEquivalent(answers[0], answers[1]) {
-            find("whose two responses answer differently", pair.id)
+            find("whose responses have different answers", pair.id)
         }
     }
 
@@ -132,10 +124,10 @@ public struct DataCheck: Sendable {
 
     private mutating func finish(_ byName: [String: [Int]], levels: [String?], texts: [(text: String, id: String)]) {
         lengths = ["problem", "think", "short", "answer"].compactMap { name in
-            byName[name].map { (name, Spread($0)) }
+            byName[name].map { (name, LengthSpread($0)) }
         }
         var seen: Set<String> = []
-        for (text, id) in texts where !seen.insert(text).inserted { find("with a problem that was there before", id) }
+        for (text, id) in texts where !seen.insert(text).inserted { find("with the problem of an earlier row", id) }
         var counts: [String: Int] = [:]
         for level in levels { if let level { counts[level, default: 0] += 1 } }
         self.levels = counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
@@ -144,10 +136,14 @@ public struct DataCheck: Sendable {
     }
 
     /// The report; see `schemas/check-data.schema.json`.
-    public var json: JSON {
+    package var json: JSON {
         [
             "kind": isPairs ? "pairs" : "problems", "count": .integer(count),
-            "lengths": .object(JSONObject(lengths.map { ($0.name, $0.spread.json) })),
+            "lengths": .object(
+                JSONObject(
+                    lengths.map {
+                        ($0.name, ["median": .integer($0.spread.median), "largest": .integer($0.spread.largest)])
+                    })),
             "levels": .object(JSONObject(levels.map { ($0.name, .integer($0.count)) })),
             "findings": .array(
                 findings.map {
@@ -156,17 +152,11 @@ public struct DataCheck: Sendable {
         ]
     }
 
-    /// Whether a file's first row is one of pairs (true) or of problems.
+    /// Whether the first row of a file is a pair instead of a problem.
     ///
     /// - Throws: `DataFileError`.
-    public static func holdsPairs(path: String) throws -> Bool {
-        struct Found: Error { var isPairs: Bool }
-        do {
-            try DataFile.forEachRow(path: path) { row in
-                let keys = ["think", "short", "output", "completion", "messages"]
-                throw Found(isPairs: keys.contains { row[$0] != nil })
-            }
-        } catch let found as Found { return found.isPairs }
-        return false
+    package static func holdsPairs(path: String) throws -> Bool {
+        let row = try DataFile.firstRow(path: path)
+        return ["think", "short", "output", "completion", "messages"].contains { row[$0] != nil }
     }
 }

@@ -1,31 +1,41 @@
 import Foundation
 import OrderedJSON
 
-/// What is wrong with a data file, and where.
+/// A problem with a data file.
 public struct DataFileError: Error, Equatable, CustomStringConvertible {
+    /// The file, as given by the caller.
     public let path: String
-    /// "line 3" of a JSONL file, "element 3" of a JSON array; nil where the file as a whole is meant.
+    /// "line 3" of a JSONL file or "element 3" of a JSON array; nil for problems of the whole file.
     public let place: String?
+    /// The problem and its remedy, on one line.
     public let reason: String
 
-    public init(path: String, place: String? = nil, reason: String) {
+    package init(path: String, place: String? = nil, reason: String) {
         self.path = path
         self.place = place
         self.reason = reason
     }
 
-    /// What the system says, and what to look at.
+    /// The system's text for an error number, with a hint.
     static func reason(_ code: Int32) -> String {
         String(cString: strerror(code)).lowercased() + (code == ENOENT ? "; check the path" : "")
     }
 
+    /// The current `errno` as an error of writing.
+    static func cannotWrite(_ path: String) -> Self { Self(path: path, reason: "cannot write: \(reason(errno))") }
+
+    static func noRows(_ path: String) -> Self {
+        Self(path: path, reason: "the file has no rows; give at least one")
+    }
+
+    /// The path, the place and the reason on one line.
     public var description: String { path + (place.map { ", \($0)" } ?? "") + ": " + reason }
 }
 
 /// One JSON object of a data file.
 struct DataRow: Sendable {
     let path: String
-    /// From 1: the line of a JSONL file, the element of a JSON array.
+    /// The line of a JSONL file or the element of a JSON array, from 1.
     let number: Int
     let isLine: Bool
     let members: JSONObject
@@ -39,7 +49,7 @@ struct DataRow: Sendable {
         return value
     }
 
-    /// The text under a key: a string as it is, a number as it is written.
+    /// The string or the number literal under a key.
     func text(_ key: String) throws -> String? {
         guard let value = self[key] else { return nil }
         guard let text = value.plainText else {
@@ -48,7 +58,7 @@ struct DataRow: Sendable {
         return text
     }
 
-    /// The first of these keys that is there, as text.
+    /// The text under the first of these keys that exists.
     func text(anyOf keys: [String]) throws -> String? {
         for key in keys { if let text = try text(key) { return text } }
         return nil
@@ -56,7 +66,7 @@ struct DataRow: Sendable {
 }
 
 extension JSON {
-    /// A string's content or a number's literal; whole numbers lose a trailing `.0`.
+    /// The content of a string, or the literal of a number without a trailing `.0`.
     var plainText: String? {
         switch self {
         case .string(let text): return text
@@ -66,26 +76,39 @@ extension JSON {
     }
 }
 
-/// Reads a file of JSON objects: one a line (JSONL), or one JSON array of them.
+/// Reads and writes files of JSON objects: one per line (JSONL), or one JSON array.
 enum DataFile {
-    /// One row may not be longer; nothing that is read as a problem or an answer comes near it.
+    /// The limit of a line; real problems and answers are far shorter.
     static let maximumRowBytes = 64 << 20
-    /// A JSON array is parsed as a whole and therefore bounded as a whole; JSONL is not.
-    static let maximumArrayBytes = 1 << 30
+    /// The limit of a JSON array, which is parsed as a whole.
+    private static let maximumArrayBytes = 1 << 30
 
-    /// - Throws: `DataFileError` naming the file and the line.
+    /// Reads all rows.
+    ///
+    /// - Throws: `DataFileError` with the path and the line.
     static func rows(path: String) throws -> [DataRow] {
         var rows: [DataRow] = []
         try forEachRow(path: path) { rows.append($0) }
         return rows
     }
 
-    /// Calls `body` with one row after the other, holding one line at a time where the file is JSONL.
+    /// The first row.
+    ///
+    /// - Throws: `DataFileError`, also if there are no rows.
+    static func firstRow(path: String) throws -> DataRow {
+        struct Found: Error { let row: DataRow }
+        do { try forEachRow(path: path) { throw Found(row: $0) } } catch let found as Found { return found.row }
+        throw DataFileError.noRows(path)
+    }
+
+    /// Calls `body` with each row; a JSONL file is read line by line.
+    ///
+    /// - Throws: `DataFileError`, also if there are no rows, and the errors of `body`.
     static func forEachRow(path: String, _ body: (DataRow) throws -> Void) throws {
         var reader = try LineReader(path: path)
         var rowCount = 0
         while let line = try reader.next() {
-            guard let first = line.first(where: { !isSpace($0) }) else { continue }
+            guard let first = line.first(where: { !$0.isASCIISpace }) else { continue }
             if rowCount == 0, first == UInt8(ascii: "[") {
                 return try forEachElement(path: path, startingWith: line, of: &reader, body)
             }
@@ -97,7 +120,7 @@ enum DataFile {
             }
             try body(row(value, path: path, number: reader.lineNumber, isLine: true))
         }
-        guard rowCount > 0 else { throw DataFileError(path: path, reason: "the file has no rows; give at least one") }
+        guard rowCount > 0 else { throw DataFileError.noRows(path) }
     }
 
     private static func forEachElement(
@@ -110,7 +133,7 @@ enum DataFile {
             bytes.append(UInt8(ascii: "\n"))
             bytes.append(contentsOf: line)
             guard bytes.count <= maximumArrayBytes else {
-                throw DataFileError(path: path, reason: "a JSON array over 1 GiB; write it as one object a line")
+                throw DataFileError(path: path, reason: "the JSON array is over 1 GiB; write one object per line")
             }
         }
         let value: JSON
@@ -120,9 +143,7 @@ enum DataFile {
                 reason: "\(error.reason), column \(error.column)")
         }
         let elements = value.array ?? []
-        guard !elements.isEmpty else {
-            throw DataFileError(path: path, reason: "the file has no rows; give at least one")
-        }
+        guard !elements.isEmpty else { throw DataFileError.noRows(path) }
         for (index, element) in elements.enumerated() {
             try body(row(element, path: path, number: index + 1, isLine: false))
         }
@@ -137,9 +158,9 @@ enum DataFile {
         return DataRow(path: path, number: number, isLine: isLine, members: members)
     }
 
-    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
-
-    /// Writes one JSON object a line; see `write(_:to:overwrite:)` for text.
+    /// Writes one JSON object per line, atomically.
+    ///
+    /// - Throws: `DataFileError` if the file exists and `overwrite` is false, or cannot be written.
     static func write(_ rows: some Sequence<JSON>, to path: String, overwrite: Bool) throws {
         var text = ""
         for row in rows {
@@ -149,7 +170,7 @@ enum DataFile {
         try write(text, to: path, overwrite: overwrite)
     }
 
-    /// Writes a text to a temporary file that takes the path's place when it is complete.
+    /// Writes a text to a temporary file, then renames it to the path.
     ///
     /// - Throws: `DataFileError` if the file exists and `overwrite` is false, or cannot be written.
     static func write(_ text: String, to path: String, overwrite: Bool) throws {
@@ -160,21 +181,21 @@ enum DataFile {
         guard FileManager.default.createFile(atPath: temporary, contents: Data(text.utf8)),
             rename(temporary, path) == 0
         else {
-            let reason = DataFileError.reason(errno)
+            let error = DataFileError.cannotWrite(path)
             unlink(temporary)
-            throw DataFileError(path: path, reason: "cannot write: \(reason)")
+            throw error
         }
     }
 }
 
-/// Reads a file line by line through one buffer; pipes too.
+/// Reads a file or a pipe line by line through one buffer.
 struct LineReader: ~Copyable {
     private let descriptor: Int32
     private let path: String
     private var buffer: [UInt8] = []
     private var start = 0
     private var atEnd = false
-    /// Of the line that `next` gave last, from 1.
+    /// The number of the last line returned, from 1.
     private(set) var lineNumber = 0
 
     init(path: String) throws {
@@ -197,7 +218,8 @@ struct LineReader: ~Copyable {
             }
             guard buffer.count - start <= DataFile.maximumRowBytes else {
                 throw DataFileError(
-                    path: path, place: "line \(lineNumber + 1)", reason: "a line over 64 MiB; is this a JSONL file?")
+                    path: path, place: "line \(lineNumber + 1)",
+                    reason: "the line is over 64 MiB; check that this is a JSONL file")
             }
             if atEnd {
                 guard start < buffer.count else { return nil }
@@ -216,7 +238,9 @@ struct LineReader: ~Copyable {
         let step = 1 << 20
         let count = buffer.count
         buffer.append(contentsOf: repeatElement(0, count: step))
-        let received = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + count, step) }
+        let received = buffer.withUnsafeMutableBytes {
+            read(descriptor, UnsafeMutableRawBufferPointer(rebasing: $0[count...]).baseAddress, step)
+        }
         buffer.removeLast(step - max(0, received))
         if received < 0 {
             if errno == EINTR { return }

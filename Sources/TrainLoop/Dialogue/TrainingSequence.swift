@@ -1,29 +1,32 @@
 import Transformer
 
-/// A prompt with its response, as ids; the response is what is scored.
-public struct TrainingSequence: Sendable {
-    public var prompt: [Int]
-    /// Control token first, end token last.
-    public var response: [Int]
+/// The token ids of a prompt and of its response; only the response is scored.
+package struct TrainingSequence: Sendable {
+    package var prompt: [Int]
+    /// Starts with the control token and ends with the end token.
+    package var response: [Int]
 
-    public init(prompt: [Int], response: [Int]) {
+    package init(prompt: [Int], response: [Int]) {
         self.prompt = prompt
         self.response = response
     }
 
-    public var count: Int { prompt.count + response.count }
+    package var count: Int { prompt.count + response.count }
 }
 
-/// Some sequences packed for one forward and backward pass, and where their response tokens are scored.
+/// Sequences packed for one forward and backward pass, with the positions that score their response tokens.
 ///
-/// Neighbours with the same prompt (a group's samples, the halves of a pair) share it: it is computed once.
+/// Adjacent sequences with the same prompt (samples of a group, both responses of a pair) share it: it is computed
+/// once.
 struct PackedSequences {
     let batch: PackedBatch
     let positions: [ScoredPosition]
-    /// For each scored position, the index of its sequence (into what was packed) and of its token in the response.
+    /// For each scored position, the index into the sequences and the index of the token in the response.
     let owners: [(sequence: Int, token: Int)]
 
-    /// - Parameter indices: which of `sequences` to pack, in this order.
+    /// - Parameters:
+    ///   - sequences: all sequences.
+    ///   - indices: the sequences to pack, in this order.
     init(_ sequences: [TrainingSequence], indices: [Int]) {
         var batch = PackedBatch()
         var positions: [ScoredPosition] = []
@@ -34,12 +37,12 @@ struct PackedSequences {
             if shared?.prompt != sequence.prompt { shared = (sequence.prompt, batch.append(sequence.prompt)) }
             guard let prompt = shared?.segment else { continue }
             let lastOfPrompt = batch.range(of: prompt).upperBound - 1
-            // The last token of a response predicts nothing that is scored, so it is left out.
+            // No token after the last one is scored, so the last one needs no forward pass.
             let scored = sequence.response.dropLast()
             let start = batch.tokens.count
             if !scored.isEmpty { batch.append(Array(scored), continuing: prompt) }
             for (token, target) in sequence.response.enumerated() {
-                // The logits at a position score the token that follows it.
+                // The logits at a position score the next token.
                 positions.append(
                     ScoredPosition(position: token == 0 ? lastOfPrompt : start + token - 1, target: target))
                 owners.append((index, token))
@@ -50,7 +53,7 @@ struct PackedSequences {
         self.owners = owners
     }
 
-    /// Cuts indices into runs of at most `budget` tokens, one sequence at least.
+    /// Splits indices into micro-batches of at most `budget` tokens, each with at least one sequence.
     static func microBatches(_ sequences: [TrainingSequence], indices: [Int], tokenBudget budget: Int) -> [[Int]] {
         var batches: [[Int]] = []
         var tokens = 0

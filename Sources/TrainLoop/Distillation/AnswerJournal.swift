@@ -1,92 +1,49 @@
-import Foundation
 import OrderedJSON
 
-/// Every answer that teachers gave, in a file as soon as it came, so that nothing is asked twice whatever ends a run.
+/// The file that stores every teacher answer as soon as it arrives, so that no question is asked twice.
 ///
-/// The first line says who was asked and how; each further one holds an answer. Only one process writes it at a time.
+/// The first line holds the teachers' settings, each further line one answer. Only one process may write at a time.
 final class AnswerJournal {
-    /// What one teacher said to one problem.
+    /// The reply of one teacher to one problem.
     struct Entry {
         var problem: Int
         var mode: Mode
         var reply: TeacherReply
     }
 
-    enum Failure: Error, CustomStringConvertible {
-        case inUse(String)
-        case otherSettings(String, key: String, was: String, now: String)
+    private let log: LineLog
 
-        var description: String {
-            switch self {
-            case .inUse(let path): "\(path): another process is writing it"
-            case .otherSettings(let path, let key, let was, let now):
-                "\(path): its answers were asked for with \(key) \(was), not \(now); give the same, another -o, or "
-                    + "--force to begin anew"
-            }
-        }
-    }
-
-    let path: String
-    private let descriptor: Int32
-
+    /// Opens or creates the journal.
+    ///
     /// - Parameters:
-    ///   - header: settings by which answers are the same.
-    ///   - isNew: an earlier journal at the path is emptied.
-    /// - Throws: `Failure`, `DataFileError`.
-    init(path: String, header: JSON, isNew: Bool) throws {
-        self.path = path
-        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw DataFileError(path: path, reason: String(cString: strerror(errno))) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw Failure.inUse(path) }
-        try dropPartialLine(keepingNothing: isNew)
-        if lseek(descriptor, 0, SEEK_END) == 0 {
-            try append(header)
-        } else {
-            try compareHeader(header)
-        }
-    }
-
-    deinit { close(descriptor) }
-
-    /// A killed process may have left a line without its end.
-    private func dropPartialLine(keepingNothing: Bool) throws {
-        var end = keepingNothing ? 0 : lseek(descriptor, 0, SEEK_END)
-        var piece = [UInt8](repeating: 0, count: 1 << 16)
-        while end > 0 {
-            let start = max(0, end - off_t(piece.count))
-            guard pread(descriptor, &piece, Int(end - start), start) == Int(end - start) else {
-                throw DataFileError(path: path, reason: "cannot be read: \(String(cString: strerror(errno)))")
-            }
-            if let last = piece[..<Int(end - start)].lastIndex(of: UInt8(ascii: "\n")) {
-                end = start + off_t(last) + 1
-                break
-            }
-            end = start
-        }
-        guard ftruncate(descriptor, end) == 0 else {
-            throw DataFileError(path: path, reason: "cannot be cut: \(String(cString: strerror(errno)))")
-        }
+    ///   - path: the file.
+    ///   - header: the settings that all answers share.
+    ///   - replacing: discards an existing journal.
+    /// - Throws: `DataFileError`, also if the journal has other settings.
+    init(path: String, header: JSON, replacing: Bool) throws {
+        log = try LineLog(path: path, replacing: replacing)
+        if log.isEmpty { try append(header) } else { try compareHeader(header) }
     }
 
     private func compareHeader(_ header: JSON) throws {
-        struct Found: Error { let row: DataRow }
-        var found: DataRow?
-        do { try DataFile.forEachRow(path: path) { throw Found(row: $0) } } catch let first as Found {
-            found = first.row
+        let first = JSON.object(try DataFile.firstRow(path: log.path).members)
+        guard first["answers_of"] != nil else {
+            throw DataFileError(
+                path: log.path, place: "line 1", reason: "the file is not a journal of ckpt distill; give another -o")
         }
-        let there = found.map { JSON.object($0.members) } ?? .null
-        guard there["answers_of"] != nil else {
-            throw DataFileError(path: path, place: "line 1", reason: "is no journal of ckpt distill; give another -o")
-        }
+        let found = Self.flattened(first)
         for (key, value) in Self.flattened(header) {
-            let other = Self.flattened(there).first { $0.key == key }?.value ?? .null
+            let other = found.first { $0.key == key }?.value ?? .null
             guard other != value else { continue }
-            throw Failure.otherSettings(
-                path, key: key, was: other.plainText ?? other.serialized(), now: value.plainText ?? value.serialized())
+            throw DataFileError(
+                path: log.path,
+                reason: "its answers were requested with \(key) \(other.plainText ?? other.serialized()), not "
+                    + "\(value.plainText ?? value.serialized()); give the same settings, another -o, or --force to "
+                    + "start over")
         }
     }
 
-    /// `{"think": {"model": "m"}}` as `think model` → `m`.
+    /// Converts `{"think": {"model": "m"}}` to `think model` → `m`.
     private static func flattened(_ json: JSON) -> [(key: String, value: JSON)] {
         (json.object ?? JSONObject()).flatMap { key, value -> [(key: String, value: JSON)] in
             guard let members = value.object else { return [(key, value)] }
@@ -94,20 +51,20 @@ final class AnswerJournal {
         }
     }
 
-    /// Calls `body` with every answer so far, in the order in which they came.
+    /// Calls `body` with every stored entry, in order of arrival.
     ///
-    /// - Throws: `DataFileError` naming the line of one that cannot be read.
+    /// - Throws: `DataFileError` with the line of an invalid entry.
     func forEach(problemCount: Int, _ body: (Entry) throws -> Void) throws {
         var isHeader = true
-        try DataFile.forEachRow(path: path) { row in
+        try DataFile.forEachRow(path: log.path) { row in
             if isHeader {
                 isHeader = false
                 return
             }
             guard let problem = row["problem"]?.int, let mode = row["mode"]?.string.flatMap(Mode.init(rawValue:)),
                 problem >= 0
-            else { throw row.error("is no answer of ckpt distill") }
-            // An earlier run may have had a higher limit.
+            else { throw row.error("the row is not an answer of ckpt distill; remove the line, or give --force") }
+            // An earlier run may have had a higher --limit.
             guard problem < problemCount else { return }
             let reply: TeacherReply
             if let text = row["text"]?.string {
@@ -137,24 +94,5 @@ final class AnswerJournal {
         try append(.object(row))
     }
 
-    private func append(_ row: JSON) throws {
-        try LineOutput.append(row, to: descriptor, path: path)
-    }
-}
-
-/// Whole lines of JSON at the end of an open file.
-enum LineOutput {
-    /// - Throws: `DataFileError` where the line could not be written whole.
-    static func append(_ row: JSON, to descriptor: Int32, path: String) throws {
-        let line = Array((row.serialized() + "\n").utf8)
-        var done = 0
-        while done < line.count {
-            let written = line.withUnsafeBytes { write(descriptor, $0.baseAddress! + done, line.count - done) }
-            if written < 0, errno == EINTR { continue }
-            guard written > 0 else {
-                throw DataFileError(path: path, reason: "cannot write: \(String(cString: strerror(errno)))")
-            }
-            done += written
-        }
-    }
+    private func append(_ row: JSON) throws { try log.append(row.serialized() + "\n") }
 }

@@ -1,22 +1,21 @@
 import Foundation
 import OrderedJSON
 
-/// Makes pairs of problems by asking two teachers, or one: many problems at once, every answer in a journal as it comes,
-/// every pair in the output as soon as all problems before it are done with.
+/// Makes pairs by asking one or two teachers about many problems concurrently.
 ///
-/// The pairs are a function of problems, answers and assembly, in the order of the problems: a run that was killed and
-/// gone on with leaves the same file as one that was not.
-public struct Distillation: Sendable {
-    public let problems: [Problem]
-    public let think: any Teacher
-    /// nil: the short answer is what follows `</think>`.
-    public let short: (any Teacher)?
-    public let assembly: PairAssembly
-    /// Problems that are asked about at once.
-    public let concurrency: Int
+/// Every answer goes to a journal as soon as it arrives, every pair to the output once all earlier problems are finished.
+/// The pairs depend only on problems, answers and assembly, in the order of the problems. A run that was killed and
+/// resumed therefore writes the same file as an uninterrupted one.
+package struct Distillation: Sendable {
+    let problems: [Problem]
+    let think: any Teacher
+    /// Without a second teacher, the short response is the text after `</think>`.
+    let short: (any Teacher)?
+    let assembly: PairAssembly
+    /// The number of problems in progress at once.
+    private let concurrency: Int
 
-    /// - Parameter problemsDigest: names the problems, so that answers are gone on with only for the same.
-    public init(
+    package init(
         _ problems: [Problem], think: any Teacher, short: (any Teacher)?, assembly: PairAssembly, concurrency: Int
     ) {
         self.problems = problems
@@ -26,55 +25,48 @@ public struct Distillation: Sendable {
         self.concurrency = concurrency
     }
 
-    /// Where the pairs go; the journal stands beside them.
-    public struct Output: Sendable {
-        public let path: String
-        public var journalPath: String { path + ".answers" }
+    /// The path of the pairs, and whether the run is new; the journal is next to the pairs.
+    package struct Output: Sendable {
+        package enum Start: Sendable { case new, resuming, replacing }
 
-        public enum Failure: Error, CustomStringConvertible {
-            case exists(String)
-            case nothingToResume(String)
+        let path: String
+        let start: Start
+        var journalPath: String { path + ".answers" }
 
-            public var description: String {
-                switch self {
-                case .exists(let path): "\(path): already exists; give --resume to go on, or --force to begin anew"
-                case .nothingToResume(let path): "\(path): no answers to go on with; leave --resume out"
-                }
-            }
-        }
-
-        public enum Start: Sendable { case new, resuming, replacing }
-
-        /// - Throws: `Failure` where what is there does not fit how to start.
-        public init(path: String, start: Start) throws {
+        /// - Throws: `DataFileError` if the existing files do not fit the kind of start.
+        package init(path: String, start: Start) throws {
             self.path = path
-            let files = FileManager.default
-            let isThere = files.fileExists(atPath: path) || files.fileExists(atPath: path + ".answers")
-            switch start {
-            case .new: if isThere { throw Failure.exists(path) }
-            case .resuming:
-                if !files.fileExists(atPath: path + ".answers") { throw Failure.nothingToResume(path + ".answers") }
-            case .replacing: break
+            self.start = start
+            let hasJournal = FileManager.default.fileExists(atPath: journalPath)
+            if start == .new, hasJournal || FileManager.default.fileExists(atPath: path) {
+                throw DataFileError(
+                    path: path, reason: "already exists; give --resume to go on, or --force to start over")
+            }
+            if start == .resuming, !hasJournal {
+                throw DataFileError(path: journalPath, reason: "no answers to resume from; leave --resume out")
             }
         }
     }
 
-    /// Asks whatever is not answered yet.
+    /// Asks all questions without an answer yet.
     ///
     /// - Parameters:
-    ///   - problemsDigest: of the problems' file.
-    ///   - progress: gets answered problems and all, of those that were open at the start.
-    ///   - isStopping: looked at before every problem; true ends the run after those under way were cancelled.
-    /// - Throws: `TeacherError.useless`, `DataFileError`, and others that no further problem would be spared.
-    public func run(
-        to output: Output, start: Output.Start, problemsDigest: String,
-        progress: @escaping @Sendable (Int, Int) -> Void, isStopping: @escaping @Sendable () -> Bool
+    ///   - output: the destination.
+    ///   - problemsDigest: SHA-256 of the problem file; a journal is resumed only for the same file.
+    ///   - progress: receives the number of answered problems and of all problems that were open at the start.
+    ///   - isStopping: checked before every problem; true cancels the questions in progress and ends the run.
+    /// - Returns: a report of all pairs and of this run.
+    /// - Throws: `TeacherError.useless`, `DataFileError`, and other errors that would affect every further problem.
+    package func run(
+        to output: Output, problemsDigest: String, progress: @escaping @Sendable (Int, Int) -> Void,
+        isStopping: @escaping @Sendable () -> Bool
     ) async throws -> DistillationReport {
         let header: JSON = [
             "answers_of": "ckpt distill", "problems_sha256": .string(problemsDigest), "think": think.settings,
             "short": short?.settings ?? .null,
         ]
-        let journal = try AnswerJournal(path: output.journalPath, header: header, isNew: start == .replacing)
+        let journal = try AnswerJournal(
+            path: output.journalPath, header: header, replacing: output.start == .replacing)
         let record = try DistillationRecord(self, journal: journal, output: output)
         let open = record.open
         let started = ContinuousClock.now
@@ -82,8 +74,8 @@ public struct Distillation: Sendable {
             try await ask(open, record, progress: progress, isStopping: isStopping)
         } catch {
             try await record.finish()
-            // A run that never got an answer leaves nothing that would have to be replaced.
-            if start == .new, await record.report(seconds: 0, wasStopped: true).answersNow == 0 {
+            // Without any answer, the new files are removed, so that the next run needs no --force.
+            if output.start == .new, await record.report(seconds: 0, wasStopped: true).answersNow == 0 {
                 unlink(output.path)
                 unlink(output.journalPath)
             }
@@ -99,11 +91,10 @@ public struct Distillation: Sendable {
         isStopping: @escaping @Sendable () -> Bool
     ) async throws {
         var done = 0
-        // Failures in a row, with no answer in between: the teacher is gone.
-        var failures = 0
-        let patience = max(8, 2 * concurrency)
+        var consecutiveFailures = 0
+        let maximumFailures = max(8, 2 * concurrency)
         try await withThrowingTaskGroup(of: String?.self) { group in
-            // A stop must not wait for answers that take minutes.
+            // This task returns on a stop request, so that a stop does not wait for answers that take minutes.
             group.addTask {
                 while !isStopping(), !Task.isCancelled { try? await Task.sleep(for: .milliseconds(100)) }
                 return nil
@@ -120,18 +111,18 @@ public struct Distillation: Sendable {
                 running -= 1
                 done += 1
                 progress(done, open.count)
-                failures = failure == nil ? 0 : failures + 1
-                if let failure, failures >= patience {
-                    throw TeacherError.useless("\(failure); \(failures) problems in a row went without an answer")
+                consecutiveFailures = failure == nil ? 0 : consecutiveFailures + 1
+                if let failure, consecutiveFailures >= maximumFailures {
+                    throw TeacherError.useless("\(failure); \(consecutiveFailures) consecutive problems got no answer")
                 }
             }
             group.cancelAll()
         }
     }
 
-    /// - Returns: why the problem has no answer, or nil.
+    /// Returns the reason if the problem has no answer, otherwise nil.
     private func askBoth(_ index: Int, _ record: DistillationRecord) async throws -> String? {
-        // One teacher's failure does not take back the question to the other.
+        // The failure of one teacher does not cancel the question to the other.
         async let long = ask(think, .think, index, record)
         async let brief = ask(short, .short, index, record)
         let failures = [try await long, try await brief]

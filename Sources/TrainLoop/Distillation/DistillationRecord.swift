@@ -1,16 +1,16 @@
 import Foundation
 import OrderedJSON
 
-/// What is known of every problem while teachers are asked, and the files that it goes to.
+/// The state of every problem during distillation, and its output files.
 actor DistillationRecord {
     private struct Halves {
         var think: TeacherReply?
         var short: TeacherReply?
     }
 
-    /// A problem that is done with, waiting for those before it.
-    private enum Done {
-        case outcome(PairAssembly.Outcome, Halves)
+    /// A finished problem, waiting for earlier ones.
+    private enum FinishedProblem {
+        case outcome(PairOutcome, Halves)
         case unanswered
     }
 
@@ -18,36 +18,33 @@ actor DistillationRecord {
     private let journal: AnswerJournal
     private let path: String
     private let descriptor: Int32
-    /// Problems of which some halves are still to come.
+    /// Problems with a missing reply.
     private var halves: [Int: Halves] = [:]
-    private var done: [Int: Done] = [:]
-    /// All problems before this one are in the output or dropped.
+    private var finished: [Int: FinishedProblem] = [:]
+    /// All earlier problems are written or dropped.
     private var next = 0
     private var tally: DistillationReport
-    /// Problems to ask about, in order.
+    /// The problems to ask about, in order.
     nonisolated let open: [Int]
 
-    /// Goes through the journal, and writes the pairs that its answers make; they take the place of an earlier output
-    /// when they are complete.
+    /// Reads the journal, writes the pairs of its answers, and then replaces an earlier output.
     init(_ distillation: Distillation, journal: AnswerJournal, output: Distillation.Output) throws {
         self.distillation = distillation
         self.journal = journal
         path = output.path
-        tally = DistillationReport(problems: distillation.problems.count, hasShortTeacher: distillation.short != nil)
+        tally = DistillationReport(problems: distillation.problems.count)
         let temporary = output.path + ".\(getpid()).tmp"
         descriptor = Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else {
-            throw DataFileError(path: output.path, reason: "cannot write: \(String(cString: strerror(errno)))")
-        }
+        guard descriptor >= 0 else { throw DataFileError.cannotWrite(output.path) }
         do {
             var answered = 0
             var isComplete = [Bool](repeating: false, count: distillation.problems.count)
             var waiting: [Int: Halves] = [:]
-            var outcomes: [Int: Done] = [:]
+            var outcomes: [Int: FinishedProblem] = [:]
             var position = 0
             var report = tally
             let write = { [descriptor, path] (pair: Pair) throws in
-                try LineOutput.append(pair.json, to: descriptor, path: path)
+                try LineLog.append(pair.json.serialized() + "\n", to: descriptor, path: path)
             }
             try journal.forEach(problemCount: distillation.problems.count) { entry in
                 answered += 1
@@ -63,11 +60,9 @@ actor DistillationRecord {
                 try Self.release(&outcomes, &position, &report, distillation.problems, write)
             }
             report.answersFromEarlier = answered
-            (halves, done, next, tally) = (waiting, outcomes, position, report)
+            (halves, finished, next, tally) = (waiting, outcomes, position, report)
             open = isComplete.indices.filter { !isComplete[$0] }
-            guard rename(temporary, output.path) == 0 else {
-                throw DataFileError(path: output.path, reason: "cannot write: \(String(cString: strerror(errno)))")
-            }
+            guard rename(temporary, output.path) == 0 else { throw DataFileError.cannotWrite(output.path) }
         } catch {
             unlink(temporary)
             close(descriptor)
@@ -89,20 +84,20 @@ actor DistillationRecord {
         halves[entry.problem] = known
         guard let outcome = Self.outcome(known, entry.problem, distillation) else { return }
         halves[entry.problem] = nil
-        done[entry.problem] = .outcome(outcome, known)
+        finished[entry.problem] = .outcome(outcome, known)
         try release()
     }
 
-    /// The problem stays open for a later run; those behind it need not wait.
+    /// Leaves a problem for a later run, so that later problems need not wait for it.
     func giveUp(_ problem: Int, _ reason: String) throws {
         tally.addUnanswered(reason)
-        done[problem] = .unanswered
+        finished[problem] = .unanswered
         try release()
     }
 
-    /// Pairs that wait behind a problem which was not come to are written too.
+    /// Writes all finished pairs, including those after unfinished problems.
     func finish() throws {
-        for problem in done.keys.sorted() {
+        for problem in finished.keys.sorted() {
             next = problem
             try release()
         }
@@ -117,17 +112,18 @@ actor DistillationRecord {
     }
 
     private func release() throws {
-        try Self.release(&done, &next, &tally, distillation.problems) { [descriptor, path] pair in
-            try LineOutput.append(pair.json, to: descriptor, path: path)
+        try Self.release(&finished, &next, &tally, distillation.problems) { [descriptor, path] pair in
+            try LineLog.append(pair.json.serialized() + "\n", to: descriptor, path: path)
         }
     }
 
+    /// Writes and counts finished problems from `next` up to the first unfinished one.
     private static func release(
-        _ done: inout [Int: Done], _ next: inout Int, _ tally: inout DistillationReport, _ problems: [Problem],
-        _ write: (Pair) throws -> Void
+        _ finished: inout [Int: FinishedProblem], _ next: inout Int, _ tally: inout DistillationReport,
+        _ problems: [Problem], _ write: (Pair) throws -> Void
     ) throws {
-        while let finished = done.removeValue(forKey: next) {
-            if case .outcome(let outcome, let halves) = finished {
+        while let problem = finished.removeValue(forKey: next) {
+            if case .outcome(let outcome, let halves) = problem {
                 if case .kept(let pair, _) = outcome { try write(pair) }
                 tally.add(outcome, problems[next], think: halves.think, short: halves.short)
             }
@@ -144,21 +140,16 @@ actor DistillationRecord {
         return halves
     }
 
-    /// nil while a half is missing.
-    private static func outcome(_ halves: Halves, _ problem: Int, _ distillation: Distillation) -> PairAssembly.Outcome?
-    {
+    /// The outcome for a problem; nil while a reply is missing.
+    private static func outcome(_ halves: Halves, _ problem: Int, _ distillation: Distillation) -> PairOutcome? {
         guard let think = halves.think else { return nil }
-        let problem = distillation.problems[problem]
+        let source: ShortResponseSource
         if distillation.short == nil {
-            return distillation.assembly.pair(problem, think: think.answer, short: nil)
+            source = .textAfterThinking
+        } else {
+            guard let short = halves.short else { return nil }
+            source = short.answer.map { .teacher($0) } ?? .missing
         }
-        guard let short = halves.short else { return nil }
-        return distillation.assembly.pair(problem, think: think.answer, short: .some(short.answer))
-    }
-}
-
-extension TeacherReply {
-    var answer: TeacherAnswer? {
-        if case .answer(let answer) = self { answer } else { nil }
+        return distillation.assembly.pair(distillation.problems[problem], think: think.answer, short: source)
     }
 }

@@ -1,42 +1,38 @@
 import OrderedJSON
 
-/// What came of asking teachers.
-public struct DistillationReport: Sendable {
-    /// Problems that were dropped for one reason.
-    public struct Dropped: Sendable, Equatable {
-        public var reason: DropReason
-        public var count: Int
+/// The result of a distillation run.
+package struct DistillationReport: Sendable {
+    /// The problems dropped for one reason.
+    package struct Dropped: Sendable, Equatable {
+        package var reason: DropReason
+        package var count: Int
         /// The id of the first problem.
-        public var example: String
-        /// What its teacher said, where it gave no answer.
-        public var detail: String?
+        package var example: String
+        /// The teacher's reason for refusing the first problem, if it did.
+        package var detail: String?
     }
 
-    public let problems: Int
-    public let hasShortTeacher: Bool
-    public internal(set) var kept = 0
-    /// Kept though an answer was cut off.
-    public internal(set) var clipped = 0
-    public internal(set) var dropped: [Dropped] = []
-    /// Problems that every try failed for; another run asks again.
-    public internal(set) var unanswered = 0
-    public internal(set) var unansweredReason: String?
-    public internal(set) var answersFromEarlier = 0
-    public internal(set) var answersNow = 0
-    public internal(set) var seconds = 0.0
-    public internal(set) var wasStopped = false
+    package let problems: Int
+    package private(set) var kept = 0
+    /// Kept pairs with a truncated answer.
+    package private(set) var clipped = 0
+    package private(set) var dropped: [Dropped] = []
+    /// Problems whose requests all failed; the next run asks again.
+    package private(set) var unanswered = 0
+    package private(set) var unansweredReason: String?
+    package internal(set) var answersFromEarlier = 0
+    package internal(set) var answersNow = 0
+    package internal(set) var seconds = 0.0
+    package internal(set) var wasStopped = false
 
     private var bytes: [Mode: [Int]] = [:]
     private var tokens: [Mode: [Int]] = [:]
 
-    init(problems: Int, hasShortTeacher: Bool) {
-        self.problems = problems
-        self.hasShortTeacher = hasShortTeacher
-    }
+    init(problems: Int) { self.problems = problems }
 
-    public var droppedCount: Int { dropped.reduce(0) { $0 + $1.count } }
-    /// Problems that were not come to, since the run was stopped.
-    public var open: Int { problems - kept - droppedCount - unanswered }
+    package var droppedCount: Int { dropped.reduce(0) { $0 + $1.count } }
+    /// Problems not reached because the run was stopped.
+    package var open: Int { problems - kept - droppedCount - unanswered }
 
     mutating func addUnanswered(_ reason: String) {
         unanswered += 1
@@ -44,7 +40,7 @@ public struct DistillationReport: Sendable {
     }
 
     mutating func add(
-        _ outcome: PairAssembly.Outcome, _ problem: Problem, think: TeacherReply?, short: TeacherReply?
+        _ outcome: PairOutcome, _ problem: Problem, think: TeacherReply?, short: TeacherReply?
     ) {
         switch outcome {
         case .kept(let pair, let isClipped):
@@ -67,8 +63,8 @@ public struct DistillationReport: Sendable {
         }
     }
 
-    /// Lengths of the kept pairs by mode, with their unit: tokens as the teacher counted them, otherwise bytes.
-    public var lengths: [(mode: Mode, unit: String, spread: DataCheck.Spread)] {
+    /// The lengths of kept responses by mode: in the teacher's tokens if it counts them, otherwise in bytes.
+    package var lengths: [(mode: Mode, unit: String, spread: LengthSpread)] {
         Mode.allCases.compactMap { mode in
             guard let bytes = bytes[mode] else { return nil }
             if let tokens = tokens[mode], tokens.count == bytes.count { return (mode, "tokens", .init(tokens)) }
@@ -77,7 +73,7 @@ public struct DistillationReport: Sendable {
     }
 
     /// The report; see `schemas/distill-report.schema.json`.
-    public var json: JSON {
+    package var json: JSON {
         [
             "problems": .integer(problems), "kept": .integer(kept), "clipped": .integer(clipped),
             "dropped": .array(

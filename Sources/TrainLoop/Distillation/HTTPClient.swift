@@ -1,7 +1,7 @@
 import Foundation
 import FoundationNetworking
 
-/// What a server answered.
+/// The reply of a server.
 struct HTTPReply: Sendable {
     var status: Int
     var retryAfter: String?
@@ -9,23 +9,25 @@ struct HTTPReply: Sendable {
     var body: [UInt8]
 }
 
-/// Requests over HTTP with a bound on the size of replies and on their time; redirects are not followed, since a key
-/// would go with them.
-final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
-    enum Failure: Error, CustomStringConvertible {
-        case timeout(seconds: Double)
-        case tooLong
-        case connection(String)
+/// Why an HTTP request has no reply.
+enum HTTPError: Error, CustomStringConvertible {
+    case timeout(seconds: Double)
+    case tooLong
+    case connection(String)
 
-        var description: String {
-            switch self {
-            case .timeout(let seconds): "no answer within \(Int(seconds.rounded(.up))) s"
-            case .tooLong: "the reply is over 64 MiB"
-            case .connection(let reason): reason
-            }
+    var description: String {
+        switch self {
+        case .timeout(let seconds): "no answer within \(Int(seconds.rounded(.up))) s"
+        case .tooLong: "the reply is over 64 MiB"
+        case .connection(let reason): reason
         }
     }
+}
 
+/// An HTTP client that limits the size and the time of replies.
+///
+/// It does not follow redirects, which would pass the key on to another server.
+final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
     private struct Exchange {
         var continuation: CheckedContinuation<HTTPReply, any Error>
         var body: [UInt8] = []
@@ -34,12 +36,12 @@ final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
     private static let maximumBody = 64 << 20
     private let lock = NSLock()
     private var exchanges: [Int: Exchange] = [:]
-    /// Tasks that were cancelled before anyone waited for them.
+    /// Tasks cancelled before their continuation was stored.
     private var cancelled: Set<Int> = []
-    // Set once in init, after self can be named as the delegate.
+    // Set once in init, because self is the delegate.
     private var session: URLSession?
 
-    /// - Parameter connections: to one server at once.
+    /// - Parameter connections: the maximum number per server.
     init(connections: Int) {
         super.init()
         let configuration = URLSessionConfiguration.ephemeral
@@ -49,19 +51,20 @@ final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
         session = URLSession(configuration: configuration, delegate: self, delegateQueue: nil)
     }
 
-    /// Lets go of the session, which holds its delegate.
+    /// Ends the session, which retains its delegate until then.
     func close() { session?.invalidateAndCancel() }
 
-    /// - Parameter timeout: seconds for the whole exchange.
-    /// - Throws: `Failure`, or `CancellationError`.
+    /// Sends a request; `timeout` in seconds covers the whole exchange.
+    ///
+    /// - Throws: `HTTPError` or `CancellationError`.
     func send(_ request: URLRequest, timeout: Double) async throws -> HTTPReply {
         var request = request
-        // The session's own clock counts silence, ours the whole exchange.
+        // The session's timeout covers idle time, the one below the whole exchange.
         request.timeoutInterval = timeout + 5
         guard let task = session?.dataTask(with: request) else { throw CancellationError() }
         let watch = Task {
             try await Task.sleep(for: .seconds(timeout))
-            self.end(task, with: Failure.timeout(seconds: timeout))
+            self.end(task, with: HTTPError.timeout(seconds: timeout))
         }
         defer { watch.cancel() }
         return try await withTaskCancellationHandler {
@@ -83,7 +86,7 @@ final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
         }
     }
 
-    /// Whoever ends an exchange first has the say; the session's own word of the end comes too late then.
+    /// Fails an exchange: the first of completion, time-out and cancellation wins; later ones are ignored.
     private func end(_ task: URLSessionTask, with error: any Error) {
         take(task)?.continuation.resume(throwing: error)
         task.cancel()
@@ -100,7 +103,7 @@ final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
             exchanges[dataTask.taskIdentifier]?.body.append(contentsOf: data)
             return false
         }
-        if isTooLong { end(dataTask, with: Failure.tooLong) }
+        if isTooLong { end(dataTask, with: HTTPError.tooLong) }
     }
 
     func urlSession(
@@ -112,14 +115,14 @@ final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
         guard let exchange = take(task) else { return }
         if let error {
             let reason = (error as NSError).localizedDescription.lowercasedStart
-            exchange.continuation.resume(throwing: Failure.connection(reason))
+            exchange.continuation.resume(throwing: HTTPError.connection(reason))
         } else if let response = task.response as? HTTPURLResponse {
             exchange.continuation.resume(
                 returning: HTTPReply(
                     status: response.statusCode, retryAfter: response.value(forHTTPHeaderField: "Retry-After"),
                     location: response.value(forHTTPHeaderField: "Location"), body: exchange.body))
         } else {
-            exchange.continuation.resume(throwing: Failure.connection("the answer is no HTTP"))
+            exchange.continuation.resume(throwing: HTTPError.connection("the reply is not HTTP"))
         }
     }
 }

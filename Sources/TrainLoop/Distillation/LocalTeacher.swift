@@ -2,11 +2,11 @@ import CheckpointIO
 import OrderedJSON
 import Transformer
 
-/// A checkpoint that is asked on this machine; with control tokens the mode is forced.
+/// A checkpoint as a teacher on this machine; its mode is forced if it has control tokens.
 ///
-/// What is asked for at once is answered together, as a batch.
-public actor LocalTeacher: Teacher {
-    public nonisolated let settings: JSON
+/// Concurrent questions are answered in batches.
+package actor LocalTeacher: Teacher {
+    package nonisolated let settings: JSON
     private nonisolated let mode: Mode
     private nonisolated let sampling: TeacherSampling
     private nonisolated let encoder: Encoder
@@ -25,12 +25,13 @@ public actor LocalTeacher: Teacher {
 
     private var waiting: [Waiting] = []
     private var isBusy = false
-    /// Answers that are sampled side by side.
+    /// The maximum number of answers sampled together.
     private static let batch = 32
 
-    /// - Parameter parameters: of `file`; two teachers may share them.
-    /// - Throws: `PromptEncoder.Failure` and `PromptReader.Failure` where the checkpoint cannot be asked.
-    public init(_ file: CheckpointFile, parameters: ModelParameters, mode: Mode, sampling: TeacherSampling) throws {
+    /// A teacher with the parameters of `file`, which two teachers may share.
+    ///
+    /// - Throws: `ControlTokenError` and `PromptError` if the checkpoint cannot answer.
+    package init(_ file: CheckpointFile, parameters: ModelParameters, mode: Mode, sampling: TeacherSampling) throws {
         self.mode = mode
         self.sampling = sampling
         let reader = try PromptReader(file.metadata)
@@ -40,7 +41,7 @@ public actor LocalTeacher: Teacher {
             JSONObject([("kind", "checkpoint"), ("digest", .string(file.digest))] + sampling.json))
     }
 
-    public func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply {
+    package func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply {
         let message = sampling.message(for: problem)
         let prompt: [Int]
         do {
@@ -60,7 +61,7 @@ public actor LocalTeacher: Teacher {
 
     private func work() async {
         while !waiting.isEmpty {
-            // Those who are about to ask get the chance to.
+            // Lets further questions arrive before the batch is formed.
             await Task.yield()
             let batch = Array(waiting.prefix(Self.batch))
             waiting.removeFirst(batch.count)

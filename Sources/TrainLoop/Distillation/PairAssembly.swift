@@ -1,5 +1,5 @@
 /// Why a problem gave no pair.
-public enum DropReason: String, Sendable, CaseIterable {
+package enum DropReason: String, Sendable, CaseIterable {
     case noThinkAnswer = "no-think-answer"
     case noShortAnswer = "no-short-answer"
     case truncatedThink = "think-truncated"
@@ -14,99 +14,110 @@ public enum DropReason: String, Sendable, CaseIterable {
     case wrongThink = "think-wrong"
     case wrongShort = "short-wrong"
 
-    /// In the words of a report.
-    public var text: String {
+    /// A sentence for reports.
+    package var text: String {
         switch self {
         case .noThinkAnswer: "the think teacher has no answer"
         case .noShortAnswer: "the short teacher has no answer"
-        case .truncatedThink: "the think answer was cut off"
-        case .truncatedShort: "the short answer was cut off"
+        case .truncatedThink: "the think answer is truncated"
+        case .truncatedShort: "the short answer is truncated"
         case .noThinkEnd: "the think answer has no </think>"
-        case .noWorking: "the think answer holds no thinking"
+        case .noWorking: "the think answer has no thinking"
         case .emptyShort: "the short answer is empty"
-        case .strayTag: "an answer has a <think>, </think> or <short> where none belongs"
+        case .strayTag: "an answer has a misplaced <think>, </think> or <short>"
         case .thinkWithoutResult: "no result was found in the think answer"
         case .shortWithoutResult: "no result was found in the short answer"
         case .noTruth: "the problem has no answer to grade against"
-        case .wrongThink: "the think answer is not right"
-        case .wrongShort: "the short answer is not right"
+        case .wrongThink: "the think answer is wrong"
+        case .wrongShort: "the short answer is wrong"
         }
     }
 }
 
-/// Makes pairs of what teachers said: cuts the thinking off, brings both halves to one answer form, and drops what
-/// should not be trained on. Pure: equal answers give equal pairs.
-public struct PairAssembly: Sendable {
-    /// Which pairs are kept, by the grader's word.
-    public enum Keep: String, Sendable, CaseIterable {
+/// The pair made for a problem, or the reason why there is none.
+package enum PairOutcome: Sendable, Equatable {
+    /// `clipped` if an answer was truncated.
+    case kept(Pair, clipped: Bool)
+    case dropped(DropReason)
+}
+
+/// The origin of the short response of a pair.
+package enum ShortResponseSource: Sendable {
+    /// There is no second teacher: the text after `</think>` is the short response.
+    case textAfterThinking
+    /// The second teacher's answer.
+    case teacher(TeacherAnswer)
+    /// The second teacher has no answer.
+    case missing
+
+    fileprivate var isTruncated: Bool {
+        if case .teacher(let answer) = self { answer.isTruncated } else { false }
+    }
+}
+
+/// Makes pairs from teacher answers.
+///
+/// It splits off the thinking, brings both responses to one answer form, and drops pairs that are unfit for training.
+/// Equal answers give equal pairs.
+package struct PairAssembly: Sendable {
+    /// Which pairs are kept, as graded.
+    package enum Keep: String, Sendable, CaseIterable {
         case all
-        /// Both halves are right.
+        /// Both responses are right.
         case correct
         case correctThink = "correct-think"
         case correctShort = "correct-short"
     }
 
-    /// What becomes of an answer that was cut off at the maximum length.
-    public enum TruncatedPolicy: String, Sendable, CaseIterable {
+    /// How truncated answers are treated.
+    package enum TruncatedPolicy: String, Sendable, CaseIterable {
         case drop
-        /// What is there is used; thinking without an end cannot be, and drops its pair all the same.
+        /// Uses the truncated text; a pair without `</think>` is still dropped.
         case clip
     }
 
-    /// What both halves end in.
-    public enum AnswerForm: String, Sendable, CaseIterable {
-        /// The teacher's text, with its result in a `\boxed{}`; where it has none, the result is found by the lenient
-        /// rule and put behind the text.
+    /// How both responses state their result.
+    package enum AnswerForm: String, Sendable, CaseIterable {
+        /// The teacher's text with a `\boxed{}`; if it has none, the result found by the rule `any` is appended.
         case boxed
-        /// The result alone.
+        /// The result only.
         case bare
-        /// The teacher's text.
+        /// The teacher's text, unchanged.
         case asIs = "as-is"
     }
 
-    /// What becomes of a think answer without `<think>` and `</think>`, as models write that were not made to reason.
-    public enum UntaggedPolicy: String, Sendable, CaseIterable {
+    /// How think answers without `<think>` and `</think>` are treated, as written by models without reasoning.
+    package enum UntaggedPolicy: String, Sendable, CaseIterable {
         case drop
-        /// The whole text is the working, and its result is stated once more behind it.
+        /// The whole text becomes the working, and its result is repeated as the answer.
         case working
     }
 
-    public var keep = Keep.all
-    public var truncated = TruncatedPolicy.drop
-    public var form = AnswerForm.boxed
-    public var untagged = UntaggedPolicy.drop
+    package var keep = Keep.all
+    package var truncated = TruncatedPolicy.drop
+    package var form = AnswerForm.boxed
+    package var untagged = UntaggedPolicy.drop
 
-    public init() {}
+    package init() {}
 
-    /// What became of a problem.
-    public enum Outcome: Sendable, Equatable {
-        case kept(Pair, clipped: Bool)
-        case dropped(DropReason)
-    }
-
-    /// Without a second teacher the short answer is what follows `</think>`.
-    ///
-    /// - Parameters:
-    ///   - think: nil where the teacher has none.
-    ///   - short: `.some(nil)` where the teacher has none; nil where there is no second teacher.
-    public func pair(_ problem: Problem, think: TeacherAnswer?, short: TeacherAnswer??) -> Outcome {
+    /// Makes the pair of a problem; `think` is nil if the teacher has no answer.
+    package func pair(_ problem: Problem, think: TeacherAnswer?, short: ShortResponseSource) -> PairOutcome {
         do throws(Drop) {
-            let isClipped = think?.isTruncated == true || (short ?? nil)?.isTruncated == true
+            let isClipped = think?.isTruncated == true || short.isTruncated
             return .kept(try assembled(problem, think, short), clipped: isClipped)
         } catch { return .dropped(error.reason) }
     }
 
     private func assembled(
-        _ problem: Problem, _ think: TeacherAnswer?, _ short: TeacherAnswer??
+        _ problem: Problem, _ think: TeacherAnswer?, _ short: ShortResponseSource
     ) throws(Drop) -> Pair {
         guard let think else { throw Drop(.noThinkAnswer) }
         let long = try thinkHalf(think)
         let brief: String
-        if let short {
-            guard let short else { throw Drop(.noShortAnswer) }
-            brief = try shortHalf(short)
-        } else {
-            brief = long.answer.withoutLeadingLineFeeds
+        switch short {
+        case .textAfterThinking: brief = long.answer.withoutLeadingLineFeeds
+        case .teacher(let answer): brief = try shortHalf(answer)
+        case .missing: throw Drop(.noShortAnswer)
         }
         if brief.trimmed.isEmpty { throw Drop(.emptyShort) }
         for text in [long.working, long.answer, brief] {
@@ -134,14 +145,14 @@ public struct PairAssembly: Sendable {
             working: working, answer: try formed(rest, orFrom: working, .thinkWithoutResult))
     }
 
-    /// The thinking and what follows it.
+    /// Splits an answer into the thinking and the rest.
     private func parts(_ answer: TeacherAnswer) throws(Drop) -> (working: String, rest: String) {
         if let reasoning = answer.reasoning, !reasoning.trimmed.isEmpty {
-            // Cut off within the thinking.
+            // Truncated within the thinking.
             if answer.text.trimmed.isEmpty, answer.isTruncated { throw Drop(.truncatedThink) }
             return (reasoning, answer.text)
         }
-        let start = answer.text.utf8.prefix { $0 == 0x20 || (0x09...0x0D).contains($0) }.count
+        let start = answer.text.utf8.prefix(while: \.isASCIISpace).count
         var text = answer.text.bytes(start..<answer.text.utf8.count)
         let isOpened = text.utf8.starts(with: "<think>".utf8)
         if isOpened { text = text.bytes("<think>".utf8.count..<text.utf8.count) }
@@ -156,7 +167,7 @@ public struct PairAssembly: Sendable {
 
     private func shortHalf(_ answer: TeacherAnswer) throws(Drop) -> String {
         if answer.isTruncated, truncated == .drop { throw Drop(.truncatedShort) }
-        // A reasoning model that answers without thinking still writes `<think></think>`, with nothing in between.
+        // A reasoning model that answers without thinking still writes an empty `<think></think>`.
         var text = answer.text.withoutLeadingLineFeeds
         for tag in ["<short>", "<think>"] where text.utf8.starts(with: tag.utf8) {
             text = text.bytes(tag.utf8.count..<text.utf8.count)
@@ -169,7 +180,7 @@ public struct PairAssembly: Sendable {
         return try formed(text, orFrom: nil, .shortWithoutResult)
     }
 
-    /// - Parameter other: where the result is looked for if the text is empty.
+    /// Brings a text to the answer form; the result is taken from `other` if the text is empty.
     private func formed(_ text: String, orFrom other: String?, _ missing: DropReason) throws(Drop) -> String {
         let source = text.trimmed.isEmpty ? other ?? "" : text
         switch form {
@@ -204,13 +215,13 @@ public struct PairAssembly: Sendable {
 }
 
 extension String {
-    /// The encoder writes the line feed behind a control token, so a text of a pair begins without one.
+    /// Texts of a pair start without a line feed, because the encoder adds one after the control token.
     fileprivate var withoutLeadingLineFeeds: String {
         String(decoding: utf8.drop { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }, as: UTF8.self)
     }
 
     fileprivate var withoutTrailingSpace: String {
-        guard let last = utf8.lastIndex(where: { $0 != 0x20 && !(0x09...0x0D).contains($0) }) else { return "" }
+        guard let last = utf8.lastIndex(where: { !$0.isASCIISpace }) else { return "" }
         return String(decoding: utf8[...last], as: UTF8.self)
     }
 }

@@ -1,29 +1,29 @@
 import CheckpointIO
 import OrderedJSON
 
-/// Answers that were written down before, found by the text of their problem.
+/// A teacher whose answers come from a file, found by the text of their problem.
 ///
-/// Read as they are: OpenR1 rows (`generations`, of which the first complete and right one is taken), OpenThoughts rows
-/// (`deepseek_reasoning` with `deepseek_solution`; `conversations`, with their own marks of thought and solution),
-/// dialogues (`messages`), `response`, `completion`, `output` or `generation`, each with `reasoning_content` or
-/// `reasoning` beside it or `<think>…</think>` in it, and pairs (`think`, `short`).
-public struct RecordedTeacher: Teacher {
+/// Supported rows: OpenR1 (`generations`, of which the first complete and right one is used), OpenThoughts
+/// (`deepseek_reasoning` with `deepseek_solution`; `conversations` with tags for thought and solution), dialogues
+/// (`messages`), `response`, `completion`, `output` or `generation` with the thinking in `reasoning_content`, in
+/// `reasoning` or within `<think>…</think>`, and pairs (`think`, `short`).
+package struct RecordedTeacher: Teacher {
     private struct Record {
         var think: TeacherAnswer?
         var short: TeacherAnswer?
     }
 
-    public let settings: JSON
+    package let settings: JSON
     private let mode: Mode
     private let answers: [String: Record]
 
-    /// - Throws: `DataFileError` naming file and line.
-    public init(path: String, mode: Mode) throws {
+    /// - Throws: `DataFileError` with the path and the line.
+    package init(path: String, mode: Mode) throws {
         self.mode = mode
         var answers: [String: Record] = [:]
         try DataFile.forEachRow(path: path) { row in
             let problem = try ProblemFile.problem(row).problem.trimmed
-            // The first row of a problem stands.
+            // The first row of a problem counts.
             guard answers[problem] == nil else { return }
             answers[problem] = try Self.record(row)
         }
@@ -31,7 +31,7 @@ public struct RecordedTeacher: Teacher {
         settings = ["kind": "file", "sha256": .string(try FileDigest.sha256(path: path))]
     }
 
-    public func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply {
+    package func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply {
         let record = answers[problem.problem.trimmed]
         guard let answer = mode == .think ? record?.think : record?.short else {
             return .refused(reason: "no answer is recorded")
@@ -60,20 +60,20 @@ public struct RecordedTeacher: Teacher {
         }
         if let turns = row["conversations"]?.array ?? row["messages"]?.array {
             let exchange = try ChatRecord.exchange(turns, of: row)
-            return marked(TeacherAnswer(text: exchange.assistant, reasoning: exchange.reasoning))
+            return splittingTags(TeacherAnswer(text: exchange.assistant, reasoning: exchange.reasoning))
         }
         guard let text = try row.text(anyOf: ["response", "completion", "output", "generation"]) else { return nil }
-        return marked(
+        return splittingTags(
             TeacherAnswer(
                 text: text, reasoning: try row.text(anyOf: ["reasoning_content", "reasoning"]),
                 isTruncated: row["truncated"]?.bool ?? (row["finish_reason"]?.string == "length")))
     }
 
-    /// Of several answers to one problem the first that is complete and right, else complete, else the first.
+    /// The first complete and right answer to a problem, otherwise the first complete one, otherwise the first.
     private static func generation(_ generations: [JSON], _ row: DataRow) throws -> TeacherAnswer? {
         let texts = generations.map(\.string)
         guard !texts.isEmpty, !texts.contains(nil) else {
-            throw row.error("\"generations\" must be a list of texts, and not an empty one")
+            throw row.error("\"generations\" must be a non-empty list of texts")
         }
         func flags(_ key: String) -> [Bool?] { row[key]?.array.map { $0.map(\.bool) } ?? [] }
         let (complete, right) = (flags("is_reasoning_complete"), flags("correctness_math_verify"))
@@ -84,8 +84,8 @@ public struct RecordedTeacher: Teacher {
         return TeacherAnswer(text: texts[chosen] ?? "", isTruncated: !isComplete(chosen))
     }
 
-    /// OpenThoughts marks thought and solution in words of its own.
-    private static func marked(_ answer: TeacherAnswer) -> TeacherAnswer {
+    /// Splits an answer at the tags of OpenThoughts.
+    private static func splittingTags(_ answer: TeacherAnswer) -> TeacherAnswer {
         func between(_ start: String, _ end: String) -> String? {
             guard let from = answer.text.byteOffsets(of: start, limit: 1).first,
                 let to = answer.text.byteOffsets(of: end, limit: 1).first, from + start.utf8.count <= to
@@ -93,10 +93,8 @@ public struct RecordedTeacher: Teacher {
             return answer.text.bytes(from + start.utf8.count..<to)
         }
         guard let thought = between("<|begin_of_thought|>", "<|end_of_thought|>") else { return answer }
-        var marked = answer
-        marked.reasoning = thought.trimmed
-        marked.text = between("<|begin_of_solution|>", "<|end_of_solution|>")?.trimmed ?? ""
-        marked.isTruncated = marked.text.isEmpty
-        return marked
+        let solution = between("<|begin_of_solution|>", "<|end_of_solution|>")?.trimmed ?? ""
+        return TeacherAnswer(
+            text: solution, reasoning: thought.trimmed, isTruncated: solution.isEmpty, tokenCount: answer.tokenCount)
     }
 }

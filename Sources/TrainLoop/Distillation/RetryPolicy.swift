@@ -1,35 +1,35 @@
 import Foundation
 
-/// When a request that failed is made again.
-public struct RetryPolicy: Sendable, Equatable {
-    /// Tries after the first.
-    public var retries = 6
-    /// Seconds before the first retry; doubles with every further one.
-    public var firstDelay = 1.0
-    /// Seconds at most, unless the server asks for more.
-    public var longestDelay = 60.0
-    /// What a server may ask for at most, in seconds.
-    public var longestRetryAfter = 900.0
+/// How often and after which delays failed requests are retried.
+package struct RetryPolicy: Sendable, Equatable {
+    /// The number of attempts after the first.
+    package var retries = 6
+    /// The delay before the first retry in seconds; it doubles with each further one.
+    package var firstDelay = 1.0
+    /// The longest delay in seconds, unless the server asks for more.
+    private let longestDelay = 60.0
+    /// The longest delay in seconds that a server may ask for.
+    private let longestRetryAfter = 900.0
 
-    public init() {}
+    package init() {}
 
-    /// Seconds to wait before retry `attempt`, counted from 0.
+    /// The seconds to wait before retry `attempt`, counted from 0.
     ///
-    /// A random share of up to a half is taken off, so that requests which failed together do not come back together;
-    /// never less than what the server asked for.
-    public func delay(attempt: Int, retryAfter: Double?, random: Double) -> Double {
+    /// The delay is reduced by a random share of up to a half, so that requests which failed together are not retried
+    /// together, but is never less than the server asked for. `random` lies in 0..<1.
+    package func delay(attempt: Int, retryAfter: Double?, random: Double) -> Double {
         let doubled = firstDelay * pow(2, Double(min(attempt, 30)))
         let own = min(doubled, longestDelay) * (1 - random / 2)
         guard let retryAfter, retryAfter > 0 else { return own }
         return max(own, min(retryAfter, longestRetryAfter))
     }
 
-    /// True for answers after which trying again may help.
+    /// Whether a retry may succeed after this HTTP status.
     package static func isTransient(status: Int) -> Bool {
         status == 408 || status == 409 || status == 425 || status == 429 || (500...599).contains(status)
     }
 
-    /// Seconds from now that a `Retry-After` header names: a number of seconds or a date (RFC 9110, 10.2.3).
+    /// The seconds from now that a `Retry-After` header asks for, as a number or a date (RFC 9110, 10.2.3).
     package static func seconds(retryAfter header: String?, now: Date = Date()) -> Double? {
         guard let text = header?.trimmed, !text.isEmpty else { return nil }
         if let seconds = Double(text) { return seconds.isFinite && seconds >= 0 ? seconds : nil }

@@ -4,45 +4,38 @@ import OrderedJSON
 import Parallel
 import Synchronization
 
-/// A server that speaks OpenAI's chat completions (vLLM, SGLang, llama-server and others).
+/// A server with OpenAI's chat completions API (vLLM, SGLang, llama-server and others).
 ///
-/// What fails and may not fail again (no connection, time-out, 408, 409, 425, 429, 5xx, a reply that is no completion) is
-/// asked again after a pause; where the server says how long, all requests to it wait.
-public final class ServerTeacher: Teacher {
-    /// Where a server is, and how to get in.
-    public struct Address: Sendable, Equatable {
-        /// Ends before `/chat/completions`.
-        public var base: URL
+/// Failures that may be temporary (no connection, time-out, 408, 409, 425, 429, 5xx, an invalid reply) are retried after
+/// a delay. If the server sets the delay, all requests to it wait.
+package final class ServerTeacher: Teacher {
+    /// The address of a server, and its key.
+    package struct Address: Sendable, Equatable {
+        /// The part before `/chat/completions`.
+        fileprivate let base: URL
         /// Sent as a bearer token.
-        public var key: String?
+        private let key: String?
 
-        /// - Throws: `OptionError` where the text is no HTTP address.
-        public init(_ given: String, key: String? = nil) throws {
+        /// - Throws: `OptionError` if the text is not an HTTP address.
+        package init(_ given: String, key: String? = nil) throws {
             var text = given
             while text.hasSuffix("/") { text.removeLast() }
             if text.hasSuffix("/chat/completions") { text.removeLast("/chat/completions".count) }
             guard let url = URL(string: text), ["http", "https"].contains(url.scheme), url.host?.isEmpty == false else {
-                throw OptionError("\(given) is no address of a server; give one like http://127.0.0.1:8000/v1")
+                throw OptionError("\(given) is not a server address; give one like http://127.0.0.1:8000/v1")
             }
             base = url
             self.key = key
         }
 
-        func request(_ path: String) -> URLRequest {
+        fileprivate func request(_ path: String) -> URLRequest {
             var request = URLRequest(url: base.appendingPathComponent(path))
             if let key { request.setValue("Bearer " + key, forHTTPHeaderField: "Authorization") }
             return request
         }
     }
 
-    /// How much had to be asked again.
-    public struct Statistics: Sendable, Equatable {
-        public var answers = 0
-        public var retries = 0
-        public var tokens = 0
-    }
-
-    public let settings: JSON
+    package let settings: JSON
     private let address: Address
     private let model: String
     private let sampling: TeacherSampling
@@ -52,22 +45,28 @@ public final class ServerTeacher: Teacher {
     private let client: HTTPClient
 
     private struct State {
-        var statistics = Statistics()
-        /// No request is sent before this moment.
+        var answerCount = 0
+        var retryCount = 0
+        /// No request is sent before this time.
         var pausedUntil: ContinuousClock.Instant?
         var refusalsBeforeAnyAnswer = 0
     }
     private let state = Mutex(State())
-    /// A server that refuses this many requests before it answered any is asked wrongly.
-    private static let refusalsThatMean = 8
+    /// After this many refusals without any answer, the run ends.
+    private static let maximumRefusals = 8
 
-    /// Asks the server for its model where none is named.
+    /// Connects to a server, and asks it for its only model if none is named.
     ///
     /// - Parameters:
-    ///   - extra: members of the request's body beside our own, which they replace.
-    ///   - connections: at once.
+    ///   - address: the server.
+    ///   - model: the name of a model on the server.
+    ///   - sampling: how answers are sampled.
+    ///   - extra: additional members of the request body, which override ours.
+    ///   - retry: how failed requests are retried.
+    ///   - timeout: seconds for one request.
+    ///   - connections: the maximum number of connections.
     /// - Throws: `TeacherError`.
-    public init(
+    package init(
         _ address: Address, model: String?, sampling: TeacherSampling, extra: JSONObject, retry: RetryPolicy,
         timeout: Double, connections: Int
     ) async throws {
@@ -92,10 +91,10 @@ public final class ServerTeacher: Teacher {
 
     deinit { client.close() }
 
-    public var statistics: Statistics { state.withLock(\.statistics) }
-    public var modelName: String { model }
+    /// The number of requests that were repeated.
+    package var retryCount: Int { state.withLock(\.retryCount) }
 
-    public func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply {
+    package func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply {
         var request = address.request("chat/completions")
         request.httpMethod = "POST"
         request.setValue("application/json", forHTTPHeaderField: "Content-Type")
@@ -109,12 +108,13 @@ public final class ServerTeacher: Teacher {
             case .done(let reply): return reply
             case .again(let text):
                 guard attempt < retry.retries else {
-                    throw TeacherError.unanswered("\(address.base.absoluteString): \(text), after \(attempt + 1) tries")
+                    throw TeacherError.unanswered(
+                        "\(address.base.absoluteString): \(text), after \(counted(attempt + 1, "attempt"))")
                 }
                 let delay = retry.delay(
                     attempt: attempt, retryAfter: retryAfter, random: Double.random(in: 0..<1, using: &random))
                 state.withLock { state in
-                    state.statistics.retries += 1
+                    state.retryCount += 1
                     guard retryAfter != nil else { return }
                     let until = ContinuousClock.now + .seconds(delay)
                     state.pausedUntil = max(state.pausedUntil ?? until, until)
@@ -132,17 +132,14 @@ public final class ServerTeacher: Teacher {
 
     private func attemptOnce(_ request: URLRequest) async throws -> (Step, retryAfter: Double?) {
         let reply: HTTPReply
-        do { reply = try await client.send(request, timeout: timeout) } catch let failure as HTTPClient.Failure {
-            return (.again("\(failure)"), nil)
+        do { reply = try await client.send(request, timeout: timeout) } catch let error as HTTPError {
+            return (.again("\(error)"), nil)
         }
         if reply.status == 200 {
             guard let answer = Self.answer(in: reply.body) else {
-                return (.again("the reply is no chat completion: \(Self.excerpt(reply.body))"), nil)
+                return (.again("the reply is not a chat completion: \(Self.excerpt(reply.body))"), nil)
             }
-            state.withLock { state in
-                state.statistics.answers += 1
-                if case .answer(let answer) = answer { state.statistics.tokens += answer.tokenCount ?? 0 }
-            }
+            state.withLock { $0.answerCount += 1 }
             return (.done(answer), nil)
         }
         let text = "status \(reply.status), \(Self.excerpt(reply.body))"
@@ -152,7 +149,8 @@ public final class ServerTeacher: Teacher {
         let place = address.base.absoluteString
         switch reply.status {
         case 300...399:
-            throw TeacherError.useless("\(place): sends on to \(reply.location ?? "another address"); give that one")
+            throw TeacherError.useless(
+                "\(place): the server redirects to \(reply.location ?? "another address"); give that address")
         case 401, 403:
             throw TeacherError.useless(
                 "\(place): \(text); name the environment variable that holds the key with --think-key-env or "
@@ -161,11 +159,13 @@ public final class ServerTeacher: Teacher {
             throw TeacherError.useless("\(place): \(text); check the address (it ends in /v1) and the model's name")
         default:
             let refusals = state.withLock { state in
-                guard state.statistics.answers == 0 else { return 0 }
+                guard state.answerCount == 0 else { return 0 }
                 state.refusalsBeforeAnyAnswer += 1
                 return state.refusalsBeforeAnyAnswer
             }
-            if refusals >= Self.refusalsThatMean { throw TeacherError.useless("\(place): refuses everything: \(text)") }
+            if refusals >= Self.maximumRefusals {
+                throw TeacherError.useless("\(place): the server refuses all requests: \(text)")
+            }
             return (.done(.refused(reason: text)), nil)
         }
     }
@@ -182,7 +182,7 @@ public final class ServerTeacher: Teacher {
             ("messages", .array([["role": "user", "content": .string(sampling.message(for: problem))]])),
             ("max_tokens", .integer(sampling.maximumTokens)), ("temperature", .double(sampling.temperature)),
             ("top_p", .double(sampling.topP)),
-            // Servers take a seed as a 32-bit number.
+            // Servers expect a 32-bit seed.
             ("seed", .integer(Int((sampling.seed &+ UInt64(index)) & 0x7FFF_FFFF))),
         ])
         for (key, value) in extra { body[key] = value }
@@ -191,8 +191,8 @@ public final class ServerTeacher: Teacher {
 
     // MARK: Replies
 
-    /// nil where the body is no completion.
-    static func answer(in body: [UInt8]) -> TeacherReply? {
+    /// The reply in a completion; nil if the body is not one.
+    private static func answer(in body: [UInt8]) -> TeacherReply? {
         guard let json = try? JSON.parse(body), let choice = json["choices"]?.array?.first,
             let message = choice["message"], message.object != nil
         else { return nil }
@@ -204,7 +204,7 @@ public final class ServerTeacher: Teacher {
         default: return nil
         }
         let finish = choice["finish_reason"]?.string
-        if finish == "content_filter" { return .refused(reason: "the server's content filter stopped it") }
+        if finish == "content_filter" { return .refused(reason: "stopped by the server's content filter") }
         if let refusal = message["refusal"]?.string { return .refused(reason: refusal) }
         return .answer(
             TeacherAnswer(
@@ -212,13 +212,13 @@ public final class ServerTeacher: Teacher {
                 tokenCount: json["usage"]?["completion_tokens"]?.int))
     }
 
-    /// What a server says of an error, or the start of what it sent, on one line.
+    /// The error message in a reply, or the start of the reply, on one line.
     private static func excerpt(_ body: [UInt8]) -> String {
         let json = try? JSON.parse(body)
         let message = json?["error"]?["message"]?.string ?? json?["error"]?.string ?? json?["message"]?.string
         let text = message ?? String(decoding: body.prefix(200), as: UTF8.self)
         let line = text.onOneLine().trimmed
-        return line.isEmpty ? "without a text" : "\"" + String(line.prefix(200)) + "\""
+        return line.isEmpty ? "empty reply" : "\"" + String(line.prefix(200)) + "\""
     }
 
     private static func onlyModel(
@@ -235,9 +235,9 @@ public final class ServerTeacher: Teacher {
                     if names.count == 1 { return names[0] }
                     throw TeacherError.useless(
                         names.isEmpty
-                            ? "\(place): names no model; name one with --think-model or --short-model"
-                            : "\(place): has \(names.count) models; name one with --think-model or --short-model: "
-                                + names.prefix(8).joined(separator: ", "))
+                            ? "\(place): the server lists no model; name one with --think-model or --short-model"
+                            : "\(place): the server has \(names.count) models; name one with --think-model or "
+                                + "--short-model: " + names.prefix(8).joined(separator: ", "))
                 }
                 problem = "status \(reply.status), \(excerpt(reply.body))"
                 guard RetryPolicy.isTransient(status: reply.status) else {
@@ -245,7 +245,7 @@ public final class ServerTeacher: Teacher {
                         "\(place)/models: \(problem); check the address (it ends in /v1), the key (--think-key-env) and "
                             + "the model's name (--think-model)")
                 }
-            } catch let failure as HTTPClient.Failure { problem = "\(failure)" }
+            } catch let error as HTTPError { problem = "\(error)" }
             guard attempt < min(retry.retries, 3) else { throw TeacherError.useless("\(place): \(problem)") }
             try await Task.sleep(for: .seconds(retry.delay(attempt: attempt, retryAfter: nil, random: 0)))
             attempt += 1

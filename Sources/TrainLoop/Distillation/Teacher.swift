@@ -1,17 +1,17 @@
 import OrderedJSON
 
-/// What a teacher said to one problem.
-public struct TeacherAnswer: Sendable, Equatable {
-    /// As it was given: with `<think>` and `</think>`, or only what follows them where `reasoning` is apart.
-    public var text: String
-    /// Thinking that came apart from the text, as servers with a reasoning parser send it.
-    public var reasoning: String?
-    /// The answer did not end by itself.
-    public var isTruncated: Bool
-    /// As the teacher counts, where it says.
-    public var tokenCount: Int?
+/// The answer of a teacher to one problem.
+package struct TeacherAnswer: Sendable, Equatable {
+    /// The unchanged text, with `<think>` and `</think>` unless `reasoning` holds the thinking.
+    package var text: String
+    /// Thinking apart from the text, as sent by servers with a reasoning parser.
+    package var reasoning: String?
+    /// Whether the answer hit the length limit.
+    package var isTruncated: Bool
+    /// The teacher's own count, if it reports one.
+    package var tokenCount: Int?
 
-    public init(text: String, reasoning: String? = nil, isTruncated: Bool = false, tokenCount: Int? = nil) {
+    package init(text: String, reasoning: String? = nil, isTruncated: Bool = false, tokenCount: Int? = nil) {
         self.text = text
         self.reasoning = reasoning
         self.isTruncated = isTruncated
@@ -19,35 +19,42 @@ public struct TeacherAnswer: Sendable, Equatable {
     }
 }
 
-/// What came of asking a teacher.
-public enum TeacherReply: Sendable, Equatable {
+/// The reply of a teacher to one question.
+package enum TeacherReply: Sendable, Equatable {
     case answer(TeacherAnswer)
-    /// The teacher has none to this problem, or will not give one; asking again would not help.
+    /// The teacher has no answer or refuses to give one; asking again would not help.
     case refused(reason: String)
+
+    var answer: TeacherAnswer? {
+        if case .answer(let answer) = self { answer } else { nil }
+    }
 }
 
-/// One who answers problems in one mode.
-public protocol Teacher: Sendable {
-    /// Who it is and how it is asked: answers are gone on with only under equal settings.
+/// A source of answers in one mode.
+package protocol Teacher: Sendable {
+    /// The identity and the sampling of the teacher; a run is resumed only with equal settings.
     var settings: JSON { get }
 
-    /// May be called for many problems at once.
+    /// Answers one problem; may be called concurrently.
     ///
-    /// - Parameter index: of the problem in its file; names the random numbers of a sampled answer.
+    /// - Parameters:
+    ///   - problem: the problem.
+    ///   - index: its index in the file, which selects the random numbers of a sampled answer.
+    /// - Returns: an answer or a refusal.
     /// - Throws: `TeacherError`.
     func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply
 }
 
-/// How a teacher samples, and how it is asked.
-public struct TeacherSampling: Sendable, Equatable {
-    public var temperature = 0.6
-    public var topP = 0.95
-    public var maximumTokens: Int
-    public var seed: UInt64 = 0
-    /// The user's message; `{problem}` stands for the problem.
-    public var prompt = "{problem}"
+/// How a teacher samples, and its prompt template.
+package struct TeacherSampling: Sendable, Equatable {
+    package var temperature = 0.6
+    package var topP = 0.95
+    package var maximumTokens: Int
+    package var seed: UInt64 = 0
+    /// The user's message, with `{problem}` as placeholder.
+    package var prompt = "{problem}"
 
-    public init(maximumTokens: Int) { self.maximumTokens = maximumTokens }
+    package init(maximumTokens: Int) { self.maximumTokens = maximumTokens }
 
     func message(for problem: Problem) -> String { prompt.replacing("{problem}", with: problem.problem) }
 
@@ -58,25 +65,26 @@ public struct TeacherSampling: Sendable, Equatable {
         ]
     }
 
-    /// - Throws: `OptionError` naming the flag.
-    public func check(flagPrefix: String) throws {
+    /// - Throws: `OptionError` with the name of the flag.
+    package func check(flagPrefix: String) throws {
         let require = OptionError.require
-        try require(temperature >= 0 && temperature <= 10, "--\(flagPrefix)-temperature must lie in 0...10")
-        try require(topP > 0 && topP <= 1, "--\(flagPrefix)-top-p must lie above 0 and at most at 1")
-        try require((1...1 << 20).contains(maximumTokens), "--\(flagPrefix)-max-tokens must lie in 1...1048576")
+        try require(temperature >= 0 && temperature <= 10, "--\(flagPrefix)-temperature must be between 0 and 10")
+        try require(topP > 0 && topP <= 1, "--\(flagPrefix)-top-p must be above 0 and at most 1")
+        try require((1...1 << 20).contains(maximumTokens), "--\(flagPrefix)-max-tokens must be between 1 and 1048576")
         try require(
-            prompt.contains("{problem}"), "--\(flagPrefix)-prompt must contain {problem}, where the problem is put in")
+            prompt.contains("{problem}"),
+            "--\(flagPrefix)-prompt must contain {problem}, the placeholder for the problem")
     }
 }
 
-/// Why a teacher gave no reply.
-public enum TeacherError: Error, Equatable, CustomStringConvertible {
-    /// Every try failed; another time may be better.
+/// Why a teacher has no reply.
+package enum TeacherError: Error, Equatable, CustomStringConvertible {
+    /// All attempts failed; a later run may succeed.
     case unanswered(String)
-    /// No problem will fare better.
+    /// The failure would affect every problem.
     case useless(String)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .unanswered(let reason), .useless(let reason): reason
         }

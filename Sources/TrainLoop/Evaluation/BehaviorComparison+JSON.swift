@@ -1,8 +1,8 @@
 import OrderedJSON
 
 extension BehaviorComparison {
-    /// What `ckpt diff --probe --json` prints beside the mode preference.
-    public var json: JSON {
+    /// The part of the report of `ckpt diff --probe --json` besides the mode preference.
+    package var json: JSON {
         ["divergence": divergence.map(Self.json) ?? .null, "notes": .array(notes.map { .string($0) })]
     }
 

@@ -2,55 +2,60 @@ import CheckpointIO
 import Foundation
 import Transformer
 
-/// Two models asked the same things: which mode each prefers, and where their predictions of the next token part.
+/// Compares two models on the same texts: which mode each prefers, and where their next-token predictions differ.
 ///
-/// One model after the other is loaded, goes over all texts once and is let go.
-public struct BehaviorComparison: Sendable {
-    /// One place in one text.
-    public struct Place: Sendable {
-        public let divergence: Double
-        /// The end of the text up to there, at most 60 characters.
-        public let context: String
-        /// What follows there; nil at the end of a text, where the model would answer.
-        public let following: String?
-        public let topA: (text: String, probability: Double)
-        public let topB: (text: String, probability: Double)
-        public let isFirstResponse: Bool
+/// The models are loaded one after the other, and each processes all texts once.
+package struct BehaviorComparison: Sendable {
+    /// One position in one text.
+    package struct Place: Sendable {
+        /// The Kullback-Leibler divergence of the predictions, in nats.
+        package let divergence: Double
+        /// The last 60 characters or fewer before the position.
+        package let context: String
+        /// The next token; nil at the end of a prompt, where the response would start.
+        package let following: String?
+        package let topA: (text: String, probability: Double)
+        package let topB: (text: String, probability: Double)
+        package let isFirstResponse: Bool
     }
 
-    /// Over the tokens both models have, at temperature 1; in nats.
-    public struct Divergence: Sendable {
-        public let textCount: Int
-        public let placeCount: Int
-        public let mean: Double
-        public let percentile95: Double
-        public let largest: Double
-        /// Mean where the response would begin.
-        public let meanAtFirstResponse: Double
-        /// Share of places where the same token is likeliest.
-        public let topAgreement: Double
-        /// Mean −log P of what follows, where something does.
-        public let lossA: Double
-        public let lossB: Double
-        public let entropyA: Double
-        public let entropyB: Double
-        /// Where they part most, at most one of them the beginning of a response, since those are alike.
-        public let worst: [Place]
+    /// Statistics over all positions, at temperature 1 over the tokens that both models have, in nats.
+    package struct Divergence: Sendable {
+        package let textCount: Int
+        package let placeCount: Int
+        package let mean: Double
+        package let percentile95: Double
+        package let largest: Double
+        /// Mean at the first token of responses.
+        package let meanAtFirstResponse: Double
+        /// Share of positions at which both models have the same most likely token.
+        package let topAgreement: Double
+        /// Mean −log P of the next token, over positions that have one.
+        package let lossA: Double
+        package let lossB: Double
+        package let entropyA: Double
+        package let entropyB: Double
+        /// The positions with the largest divergence, of which at most one is the start of a response.
+        package let worst: [Place]
     }
 
-    /// One snapshot each; nil where a model has no control tokens.
-    public let preferenceA: ProbeTable?
-    public let preferenceB: ProbeTable?
-    public let divergence: Divergence?
-    /// Why something could not be compared.
-    public let notes: [String]
+    /// A table with one snapshot; nil if the model has no control tokens.
+    package let preferenceA: ProbeTable?
+    package let preferenceB: ProbeTable?
+    package let divergence: Divergence?
+    /// Reasons why something could not be compared.
+    package let notes: [String]
 
+    /// Compares two checkpoints.
+    ///
     /// - Parameters:
-    ///   - path: problems or pairs, JSON lines; up to `limit` of the prompts are used, as evenly over the levels as they
-    ///     allow.
-    ///   - progress: gets the number of models done.
-    /// - Throws: `DataFileError`, what loading a model or rendering a prompt throws.
-    public init(
+    ///   - a: the first model.
+    ///   - b: the second model.
+    ///   - path: problems or pairs.
+    ///   - limit: the maximum number of prompts, chosen evenly over the levels.
+    ///   - progress: receives the number of finished models.
+    /// - Throws: `DataFileError`, and errors of loading a model and rendering a prompt.
+    package init(
         _ a: CheckpointFile, _ b: CheckpointFile, probe path: String, limit: Int = 64, progress: ((Int) -> Void)? = nil
     ) throws {
         let problems = ModeProbe.choose(try ProblemFile.read(path: path), count: limit, seed: 0)
@@ -61,10 +66,10 @@ public struct BehaviorComparison: Sendable {
         for (name, side) in [("A", left), ("B", right)] where side.encoder == nil {
             notes.append("\(name) has no control tokens, so it has no preference for a mode")
         }
-        // Responses open with control tokens, so both must have them, and by the same ids.
+        // Responses start with control tokens, so both models need them, with the same ids.
         let isComparable = left.sequences(with: right.encoder != nil) == right.sequences(with: left.encoder != nil)
         if !isComparable {
-            notes.append("tokenizers or templates cut the texts differently, so places cannot be compared")
+            notes.append("the tokenizers or chat templates differ on these texts, so positions cannot be compared")
         }
         let texts = isComparable ? left.sequences(with: right.encoder != nil) : []
         let tableA = try left.measure(texts)
@@ -82,7 +87,7 @@ public struct BehaviorComparison: Sendable {
         self.notes = notes
     }
 
-    /// Both responses of the pairs among the rows, by problem.
+    /// The pairs among the rows, by problem.
     private static func responses(_ path: String, to problems: Set<String>) throws -> [String: Pair] {
         let rows = try DataFile.rows(path: path)
         guard rows.contains(where: { $0["think"] != nil || $0["short"] != nil }) else { return [:] }
@@ -97,7 +102,7 @@ public struct BehaviorComparison: Sendable {
     ) throws -> Divergence {
         let following = texts.flatMap { text in text.indices.map { $0 + 1 < text.count ? text[$0 + 1] : nil } }
         let places = try TokenDivergence.measure(a, b, following: following)
-        // A text is a prompt, or a prompt and a response to it.
+        // Texts are prompts, then prompts with a response.
         var firsts: Set<Int> = []
         var starts: [Int] = []
         var start = 0
@@ -114,7 +119,7 @@ public struct BehaviorComparison: Sendable {
         for index in order where worst.count < 6 {
             if firsts.contains(index), worst.contains(where: firsts.contains) { continue }
             let text = starts.lastIndex { $0 <= index } ?? 0
-            // The same words in many prompts are one finding.
+            // The same words in several prompts count once.
             let context = reader.tokenizer.decode(texts[text][...(index - starts[text])].suffix(4))
             if firsts.contains(index) || contexts.insert(context).inserted { worst.append(index) }
         }
@@ -146,11 +151,11 @@ public struct BehaviorComparison: Sendable {
     }
 }
 
-/// One of the two models and the texts as it reads them.
+/// One of the two models, with its encoding of the texts.
 private struct ModelSide {
     let file: CheckpointFile
     let reader: PromptReader
-    /// Nil without control tokens.
+    /// nil without control tokens.
     let encoder: PromptEncoder?
     let problems: [Problem]
     let prompts: [[Int]]
@@ -174,7 +179,7 @@ private struct ModelSide {
         self.problems = problems
     }
 
-    /// The prompts, then the responses behind their prompts.
+    /// The prompts, then prompts with a response if the other model has control tokens too.
     func sequences(with otherHasControlTokens: Bool) -> [[Int]] {
         prompts + (otherHasControlTokens ? responses : [])
     }

@@ -1,21 +1,21 @@
 import Transformer
 
-/// Answers of one model to problems, free and with the mode forced, graded by several answer rules.
-public struct Evaluation: Sendable {
-    /// Who chooses the mode of an answer.
-    public enum Condition: Hashable, Sendable {
-        /// The model.
+/// The answers of one model to problems, with free and forced modes, graded by several answer rules.
+package struct Evaluation: Sendable {
+    /// How the mode of an answer is chosen.
+    package enum Condition: Hashable, Sendable {
+        /// By the model.
         case auto
-        /// The control token was put in.
+        /// By inserting the control token.
         case forced(Mode)
-        /// `<think>` was put in where P(`<think>`) is at least this, `<short>` elsewhere.
+        /// By inserting `<think>` if P(`<think>`) is at least this, otherwise `<short>`.
         case threshold(Double)
 
-        public static let think = Condition.forced(.think)
-        public static let short = Condition.forced(.short)
+        package static let think = Condition.forced(.think)
+        package static let short = Condition.forced(.short)
 
-        /// As reports name it.
-        public var name: String {
+        /// The name in reports.
+        package var name: String {
             switch self {
             case .auto: "auto"
             case .forced(let mode): mode.rawValue
@@ -24,29 +24,30 @@ public struct Evaluation: Sendable {
         }
     }
 
-    /// How answers are sampled and graded. What is not said follows the method's evaluation (Thinkless,
-    /// `run_eval.sh`), but for the length of answers and the number of samples.
-    public struct Options: Sendable {
-        public var conditions: [Condition] = [.auto]
-        public var samplesPerProblem = 1
-        public var prompt = EvaluationPrompt.method
-        public var temperature = 0.6
-        public var topP = 0.95
-        public var maximumNewTokens = 1024
-        /// Thinking is ended after this many tokens of a response.
-        public var thinkingBudget: Int?
-        /// How the weights are held that the answers are sampled with.
-        public var weightPrecision = WeightPrecision.fp32
-        /// What their products multiply.
-        public var products = ProductPrecision.fp32
-        /// The rule that decides; others are reported beside it.
-        public var rule = AnswerRule.any
-        public var seed: UInt64 = 0
+    /// How answers are sampled and graded.
+    ///
+    /// The defaults follow Thinkless (`run_eval.sh`), except for the maximum length and the number of samples.
+    package struct Options: Sendable {
+        package var conditions: [Condition] = [.auto]
+        package var samplesPerProblem = 1
+        package var prompt = EvaluationPrompt.method
+        package var temperature = 0.6
+        package var topP = 0.95
+        package var maximumNewTokens = 1024
+        /// Ends thinking after this many tokens of a response.
+        package var thinkingBudget: Int?
+        /// The precision of the weights in memory.
+        package var weightPrecision = WeightPrecision.fp32
+        /// The precision of the factors of matrix products.
+        package var products = ProductPrecision.fp32
+        /// The answer rule that decides; others are reported too.
+        package var rule = AnswerRule.any
+        package var seed: UInt64 = 0
 
-        public init() {}
+        package init() {}
 
-        /// The rules to report, the one that decides first. A bare answer has no box to look for.
-        public var rules: [AnswerRule] {
+        /// The answer rules to report, the deciding one first.
+        package var rules: [AnswerRule] {
             switch rule {
             case .any: [.any, .boxed]
             case .boxed: [.boxed, .any]
@@ -56,25 +57,25 @@ public struct Evaluation: Sendable {
     }
 
     /// One sampled answer, graded.
-    public struct Answer: Sendable, Equatable {
-        public var problem: Int
-        /// The mode that was put in; nil where the model chose.
-        public var forced: Mode?
-        public var sample: Int
-        /// nil where the first token is no control token.
-        public var mode: Mode?
-        /// By every rule that it was graded by.
-        public var outcomes: [AnswerRule: Outcome]
-        /// The answers found.
-        public var found: [AnswerRule: String]
-        public var isTruncated: Bool
-        /// The thinking was ended by the budget.
-        public var isThinkingCut: Bool
-        /// Tokens of the response: control token and end token included, put in or not.
-        public var tokenCount: Int
-        public var text: String
+    package struct Answer: Sendable, Equatable {
+        /// The index of the problem.
+        package var problem: Int
+        /// The mode that was forced; nil if the model chose.
+        package var forced: Mode?
+        package var sample: Int
+        /// nil if the first token is not a control token.
+        package var mode: Mode?
+        package var outcomes: [AnswerRule: Outcome]
+        /// The final answers that the rules found.
+        package var found: [AnswerRule: String]
+        package var isTruncated: Bool
+        /// Whether the budget ended the thinking.
+        package var isThinkingCut: Bool
+        /// The length of the response, including control and end tokens, inserted or sampled.
+        package var tokenCount: Int
+        package var text: String
 
-        public init(
+        package init(
             problem: Int, forced: Mode?, sample: Int, mode: Mode?, outcomes: [AnswerRule: Outcome],
             found: [AnswerRule: String], isTruncated: Bool, isThinkingCut: Bool, tokenCount: Int, text: String
         ) {
@@ -90,20 +91,20 @@ public struct Evaluation: Sendable {
             self.text = text
         }
 
-        public func isRight(by rule: AnswerRule) -> Bool { outcomes[rule] == .right }
+        package func isRight(by rule: AnswerRule) -> Bool { outcomes[rule] == .right }
     }
 
-    public let problems: [Problem]
-    public let options: Options
-    /// By problem: the length of the prompt.
-    public let promptTokenCounts: [Int]
+    package let problems: [Problem]
+    package let options: Options
+    /// The length of each problem's prompt.
+    package let promptTokenCounts: [Int]
     /// P(`<think>`) and P(`<short>`) as first token, by problem.
-    public let firstToken: [(think: Double, short: Double)]
+    package let firstToken: [(think: Double, short: Double)]
     /// In the order of conditions, problems and samples.
-    public let answers: [Answer]
+    package let answers: [Answer]
 
-    /// Of answers that were made elsewhere.
-    public init(
+    /// An evaluation of existing answers.
+    package init(
         problems: [Problem], options: Options, promptTokenCounts: [Int],
         firstToken: [(think: Double, short: Double)], answers: [Answer]
     ) {
@@ -114,8 +115,8 @@ public struct Evaluation: Sendable {
         self.answers = answers
     }
 
-    /// The levels in the order in which the problems bring them; "" stands for none.
-    public var levels: [String] {
+    /// The levels in the order of the problems; "" stands for none.
+    package var levels: [String] {
         var seen: Set<String> = []
         return problems.compactMap { problem in
             let level = problem.level ?? ""
@@ -123,21 +124,15 @@ public struct Evaluation: Sendable {
         }
     }
 
-    /// The answers under a condition, as far as they were asked for.
-    ///
-    /// - Parameter level: nil means all.
-    public func answers(_ condition: Condition, level: String? = nil) -> [Answer] {
+    /// The answers under a condition, at one level or at all.
+    package func answers(_ condition: Condition, level: String? = nil) -> [Answer] {
         answers.filter { answer in
             guard level == nil || (problems[answer.problem].level ?? "") == level else { return false }
-            return answer.forced == forcedMode(condition, problem: answer.problem)
+            return answer.forced == Self.forcedMode(condition, pThink: firstToken[answer.problem].think)
         }
     }
 
-    /// The mode that a condition puts in.
-    func forcedMode(_ condition: Condition, problem: Int) -> Mode? {
-        Self.forcedMode(condition, pThink: firstToken[problem].think)
-    }
-
+    /// The mode that a condition forces; nil if the model chooses.
     static func forcedMode(_ condition: Condition, pThink: Double) -> Mode? {
         switch condition {
         case .auto: nil
@@ -147,17 +142,17 @@ public struct Evaluation: Sendable {
     }
 }
 
-/// How a problem is put to the model.
-public enum EvaluationPrompt: Sendable, Equatable {
-    /// With the instruction of the method's evaluation in front, which its training prompts lack.
+/// The prompt template of an evaluation.
+package enum EvaluationPrompt: Sendable, Equatable {
+    /// The instruction of Thinkless's evaluation, which its training prompts lack, then the problem.
     case method
-    /// The problem alone.
+    /// The problem only.
     case plain
-    /// A text in which `{problem}` stands for the problem.
+    /// A text with `{problem}` as placeholder.
     case template(String)
 
-    /// The text with `{problem}` for the problem.
-    public var text: String {
+    /// The template, with `{problem}` as placeholder.
+    package var text: String {
         switch self {
         case .method: #"Please reason step by step, and put your final answer within \boxed{}."# + "\n{problem}"
         case .plain: "{problem}"
@@ -165,8 +160,8 @@ public enum EvaluationPrompt: Sendable, Equatable {
         }
     }
 
-    /// nil for a text in which no problem has a place.
-    public init?(_ text: String) {
+    /// nil for a text without `{problem}`.
+    package init?(_ text: String) {
         switch text {
         case "method": self = .method
         case "plain": self = .plain

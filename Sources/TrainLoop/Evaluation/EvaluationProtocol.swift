@@ -1,14 +1,13 @@
 import OrderedJSON
 
-/// What an evaluation did, and where that is not what the method's evaluation does (Thinkless, `run_eval.sh` and
-/// `scripts/eval`), so that a report can say so.
-public struct EvaluationProtocol: Sendable {
-    public let options: Evaluation.Options
+/// The settings of an evaluation, and its differences from Thinkless's (`run_eval.sh`, `scripts/eval`), for reports.
+package struct EvaluationProtocol: Sendable {
+    package let options: Evaluation.Options
 
-    public init(_ options: Evaluation.Options) { self.options = options }
+    package init(_ options: Evaluation.Options) { self.options = options }
 
-    /// What decides which tokens are sampled: answers under equal settings may stand in one table and one file.
-    public var settings: JSON {
+    /// The settings that determine the sampled tokens; answers with equal settings may share a table and a file.
+    package var settings: JSON {
         let common: JSON = [
             "prompt": .string(options.prompt.text), "samples": .integer(options.samplesPerProblem),
             "temperature": .double(options.temperature), "top_p": .double(options.topP),
@@ -16,20 +15,20 @@ public struct EvaluationProtocol: Sendable {
             "thinking_budget": options.thinkingBudget.map { .integer($0) } ?? .null,
             "seed": .string(String(options.seed)),
         ]
-        // Answer files from before there was a choice say nothing.
+        // Older answer files lack these two keys, so fp32 is left out.
         guard case .object(var members) = common else { return common }
         if options.weightPrecision != .fp32 { members["weights"] = .string(options.weightPrecision.rawValue) }
         if options.products != .fp32 { members["products"] = .string(options.products.rawValue) }
         return .object(members)
     }
 
-    /// Where this departs from the method, one phrase each.
-    public var departures: [String] {
+    /// The differences from the method, one phrase each.
+    package var departures: [String] {
         var phrases: [String] = []
         switch options.prompt {
         case .method: break
         case .plain: phrases.append("prompt without the instruction")
-        case .template: phrases.append("another prompt")
+        case .template: phrases.append("different prompt")
         }
         if options.temperature != 0.6 { phrases.append("temperature \(options.temperature) (method: 0.6)") }
         if options.topP != 0.95 { phrases.append("top-p \(options.topP) (method: 0.95)") }
@@ -37,20 +36,19 @@ public struct EvaluationProtocol: Sendable {
             phrases.append("at most \(options.maximumNewTokens) tokens (method: 32768)")
         }
         if options.samplesPerProblem != 5 {
-            let count = options.samplesPerProblem
-            phrases.append("\(count) \(count == 1 ? "sample" : "samples") a problem (method: 5)")
+            phrases.append("\(counted(options.samplesPerProblem, "sample")) per problem (method: 5)")
         }
-        if let budget = options.thinkingBudget { phrases.append("thinking ended after \(budget) tokens") }
-        if options.weightPrecision == .bf16 { phrases.append("weights held in bfloat16") }
-        if options.products == .bf16 { phrases.append("products of numbers rounded to bfloat16") }
+        if let budget = options.thinkingBudget { phrases.append("thinking ended after \(counted(budget, "token"))") }
+        if options.weightPrecision == .bf16 { phrases.append("weights in bfloat16") }
+        if options.products == .bf16 { phrases.append("matrix products of factors rounded to bfloat16") }
         if options.rule != .any { phrases.append("answer rule \(options.rule.rawValue)") }
         return phrases + [
-            "answers inside the thinking and answers cut off do not count (there they do)",
-            "equality is exact (there an equal first number is enough)",
+            "answers inside the thinking and truncated answers do not count (method: they do)",
+            "answers must be equivalent (method: an equal first number is enough)",
         ]
     }
 
-    public var json: JSON {
+    package var json: JSON {
         var members = JSONObject()
         if case .object(let settings) = settings { for (key, value) in settings { members[key] = value } }
         members["answer_rule"] = .string(options.rule.rawValue)

@@ -1,65 +1,69 @@
 import Transformer
 
-/// Why an evaluation gave no result.
-public enum EvaluationFailure: Error, Equatable, CustomStringConvertible {
-    case instructionNotSpelled(String)
-    /// Somebody asked to stop.
+/// Why an evaluation has no result.
+package enum EvaluationError: Error, Equatable, CustomStringConvertible {
+    case instructionNotEncodable(String)
+    /// A stop was requested.
     case interrupted(done: Int, total: Int)
 
-    public var description: String {
+    package var description: String {
         switch self {
-        case .instructionNotSpelled(let text):
-            "the tokenizer cannot spell the instruction \"\(text)\"; give --prompt plain, or one that the model was trained on"
+        case .instructionNotEncodable(let text):
+            "the tokenizer cannot encode the instruction \"\(text)\"; give --prompt plain, or a prompt that the model "
+                + "was trained on"
         case .interrupted(let done, let total): "stopped after \(done) of \(total) answers"
         }
     }
 }
 
-/// What runs beside an evaluation.
-public struct EvaluationHooks {
-    /// Gets the number of finished answers and of all.
-    public var progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
-    /// Gets new answers, some at a time.
-    public var keep: ([Evaluation.Answer], PromptFacts) throws -> Void = { _, _ in }
-    /// Asked before every token.
-    public var shouldStop: () -> Bool = { false }
+/// Callbacks of an evaluation.
+package struct EvaluationHooks {
+    /// Receives the number of finished answers and of all answers.
+    package var progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    /// Receives new answers in blocks.
+    package var keep: ([Evaluation.Answer], PromptFacts) throws -> Void = { _, _ in }
+    /// Called before every token; true stops the evaluation.
+    package var shouldStop: () -> Bool = { false }
 
-    /// What is known of each problem before it is answered.
-    public struct PromptFacts: Sendable {
-        public var tokenCounts: [Int]
-        public var firstToken: [(think: Double, short: Double)]
+    /// The prompt lengths, and P(`<think>`) and P(`<short>`) as first token, by problem.
+    package struct PromptFacts: Sendable {
+        package var tokenCounts: [Int]
+        package var firstToken: [(think: Double, short: Double)]
 
-        public init(tokenCounts: [Int], firstToken: [(think: Double, short: Double)]) {
+        package init(tokenCounts: [Int], firstToken: [(think: Double, short: Double)]) {
             self.tokenCounts = tokenCounts
             self.firstToken = firstToken
         }
     }
 
-    public init() {}
+    package init() {}
 }
 
 extension Evaluation {
-    /// Answers that are sampled side by side. A block is always sampled whole, so that its answers are the same
-    /// whether the evaluation was interrupted or not: sums of floating point depend in their last bits on how many
-    /// rows a product has.
+    /// The number of answers sampled together.
+    ///
+    /// A block is always sampled as a whole, so that an interrupted evaluation gives the same answers: the last bits of
+    /// floating-point sums depend on the number of rows of a product.
     static let blockAnswers = 64
 
-    /// Samples and grades.
+    /// Samples and grades answers.
     ///
     /// - Parameters:
     ///   - problems: all with an answer.
-    ///   - model: with its weights held as the options say.
-    ///   - reward: what judges the answers, by the options' rule alone; nil: mathematical equivalence of what each rule
-    ///     finds.
-    ///   - kept: answers of an earlier, interrupted evaluation with the same options; they are not asked for again.
-    /// - Throws: `EvaluationFailure`; errors of the prompt, of the reward and of the hooks.
-    public init(
+    ///   - encoder: of the model's checkpoint.
+    ///   - model: in the precision of the options.
+    ///   - options: how answers are sampled and graded.
+    ///   - reward: grades the answers by the rule of the options; nil grades by mathematical equivalence with every rule.
+    ///   - kept: answers of an interrupted evaluation with the same options, which are not sampled again.
+    ///   - hooks: callbacks.
+    /// - Throws: `EvaluationError`, and errors of the prompt, the reward and the hooks.
+    package init(
         _ problems: [Problem], encoder: PromptEncoder, model: Model, options: Options,
         reward: (any Reward)? = nil, kept: [Answer] = [], hooks: EvaluationHooks = EvaluationHooks()
     ) throws {
         let instruction = options.prompt.text.replacing("{problem}", with: "")
-        let spelled = encoder.tokenizer.decode(encoder.tokenizer.encode(instruction, parsingAddedTokens: false))
-        guard spelled == instruction else { throw EvaluationFailure.instructionNotSpelled(instruction.trimmed) }
+        let decoded = encoder.tokenizer.decode(encoder.tokenizer.encode(instruction, parsingAddedTokens: false))
+        guard decoded == instruction else { throw EvaluationError.instructionNotEncodable(instruction.trimmed) }
         let prompts = try problems.map { try encoder.prompt(for: options.prompt.message(for: $0.problem)) }
         let generator = Generator(model)
         let firstToken = generator.firstTokenProbabilities(prompts, of: [encoder.control.think, encoder.control.short])
@@ -74,9 +78,9 @@ extension Evaluation {
     }
 }
 
-/// An evaluation under way.
+/// The state of a running evaluation.
 private struct EvaluationRun {
-    /// What an answer is to: a problem in a mode that is put in, or a free choice.
+    /// A problem with a forced mode or a free choice.
     struct Question: Hashable {
         var problem: Int
         var forced: Mode?
@@ -90,7 +94,7 @@ private struct EvaluationRun {
     let reward: (any Reward)?
     let hooks: EvaluationHooks
     let facts: EvaluationHooks.PromptFacts
-    /// By question and sample.
+    /// Answers by question and sample.
     private var known: [Question: [Int: Evaluation.Answer]] = [:]
     private var done = 0
     private var total = 0
@@ -127,8 +131,7 @@ private struct EvaluationRun {
         }
     }
 
-    /// The questions that the conditions ask, each once, cut into blocks that depend on the options and the places of
-    /// the problems alone.
+    /// The different questions of all conditions, in blocks that depend only on the options and the order of problems.
     private var blocks: [[Question]] {
         var asked: Set<Question> = []
         var blocks: [[Question]] = []
@@ -166,10 +169,10 @@ private struct EvaluationRun {
                 if !isStopped { isStopped = hooks.shouldStop() }
                 return !isStopped
             })
-        guard !isStopped else { throw EvaluationFailure.interrupted(done: before, total: total) }
+        guard !isStopped else { throw EvaluationError.interrupted(done: before, total: total) }
         var new: [Evaluation.Answer] = []
         for (question, group) in zip(block, completions) {
-            // What was kept is not asked for again, even where its block is.
+            // Known answers stay, even if their block is sampled again.
             let samples = group.indices.filter { known[question]?[$0] == nil }
             new += try grade(question, samples.map { ($0, group[$0]) })
         }

@@ -1,38 +1,32 @@
 extension Evaluation {
     /// Means over answers, with standard errors clustered by problem.
-    public struct Summary: Sendable {
-        public var count: Int
-        /// The share of right answers by each rule reported, the one that decides first.
-        public var passAtOne: [(rule: AnswerRule, share: ClusteredMean)]
-        /// Tokens of a response.
-        public var tokens: ClusteredMean
-        /// Mean tokens of prompt and response together, which the method's paper calls #Tokens.
-        public var promptAndResponse: Double
-        public var thinkShare: Double
-        public var shortShare: Double
-        /// Cut off at the limit of length; counts as wrong.
-        public var truncatedShare: Double
-        /// Neither right nor wrong nor cut off: not of the form, or without an answer by the rule that decides.
-        public var malformedShare: Double
-        /// The thinking was ended by the budget.
-        public var thinkingCutShare: Double
-        /// Mean P(`<think>`) over the problems that were answered.
-        public var pThink: Double
+    package struct Summary: Sendable {
+        package var count: Int
+        /// The share of right answers by each reported rule, the deciding one first.
+        package var passAtOne: [(rule: AnswerRule, share: ClusteredMean)]
+        /// Tokens of responses.
+        package var tokens: ClusteredMean
+        /// Mean tokens of prompt and response, #Tokens in the Thinkless paper.
+        package var promptAndResponse: Double
+        package var thinkShare: Double
+        package var shortShare: Double
+        /// Answers that hit the length limit; they count as wrong.
+        package var truncatedShare: Double
+        /// Answers with a defect of form, or without a final answer by the deciding rule.
+        package var malformedShare: Double
+        /// Answers whose thinking was ended by the budget.
+        package var thinkingCutShare: Double
+        /// Mean P(`<think>`) over the answered problems.
+        package var pThink: Double
 
-        /// By the rule that decides.
-        public var accuracy: Double { passAtOne[0].share.mean }
-        public var meanTokens: Double { tokens.mean }
+        /// The share of right answers by the deciding rule.
+        package var accuracy: Double { passAtOne[0].share.mean }
+        package var meanTokens: Double { tokens.mean }
     }
 
-    /// - Parameters:
-    ///   - level: nil means all.
-    ///   - mode: only the answers given in this mode; nil means all.
-    public func summary(_ condition: Condition, level: String? = nil, mode: Mode? = nil) -> Summary {
-        summary(of: answers(condition, level: level).filter { mode == nil || $0.mode == mode })
-    }
-
-    /// Over any of the answers.
-    func summary(of chosen: [Answer]) -> Summary {
+    /// Summarises the answers under a condition, at one level or at all, in one mode or in both.
+    package func summary(_ condition: Condition, level: String? = nil, mode: Mode? = nil) -> Summary {
+        let chosen = answers(condition, level: level).filter { mode == nil || $0.mode == mode }
         let byProblem = Dictionary(grouping: chosen, by: \.problem).sorted { $0.key < $1.key }
         func clustered(_ value: (Answer) -> Double) -> ClusteredMean {
             ClusteredMean(byProblem.map { (sum: $0.value.reduce(0) { $0 + value($1) }, count: $0.value.count) })
@@ -50,9 +44,10 @@ extension Evaluation {
             pThink: ClusteredMean(values: byProblem.map { firstToken[$0.key].think }).mean)
     }
 
-    /// How much better this model is on the same problems than another: the mean over problems of the differences of
-    /// their shares of right answers, which varies less than the difference of two means (Miller 2024, section 4.2).
-    public func gain(over other: Evaluation, _ condition: Condition, level: String? = nil) -> ClusteredMean {
+    /// The mean per-problem difference of the shares of right answers between this model and another.
+    ///
+    /// It has a smaller error than the difference of two means (Miller 2024, arXiv 2411.00640, section 4.2).
+    package func gain(over other: Evaluation, _ condition: Condition, level: String? = nil) -> ClusteredMean {
         func shares(_ evaluation: Evaluation) -> [Int: Double] {
             Dictionary(grouping: evaluation.answers(condition, level: level), by: \.problem).mapValues { answers in
                 Double(answers.count { $0.isRight(by: options.rule) }) / Double(answers.count)

@@ -1,52 +1,51 @@
-/// How well a model chooses its mode, judged by what each mode earns on each problem when it is forced.
+/// The quality of a model's mode choices, measured by the rewards of both modes when forced.
 ///
-/// The better mode of a problem is the one with the higher mean reward over its forced samples; thinking must be
-/// better by more than the margin, so ties go to `<short>` (hybrid accuracy as in LHRM, arXiv 2505.14631, there with a
-/// margin too). Hybrid accuracy is the share of free answers given in the better mode.
+/// The better mode of a problem has the higher mean reward over its forced samples; thinking must be better by more than
+/// the margin, so ties go to `<short>`. Hybrid accuracy is the share of free answers in the better mode (LHRM, arXiv
+/// 2505.14631, also with a margin).
 ///
-/// The oracle bound is what a router would reach that knows each problem's better mode. Choosing and scoring on the same
-/// samples would take luck for knowledge, so the mode is chosen on the samples with an even number and scored on those
-/// with an odd one, then the other way round, and the two are averaged.
-public struct ModeChoiceQuality: Sendable {
-    /// Forced samples a problem and mode that it takes to say which mode is better.
-    public static let minimumSamples = 8
+/// The oracle bound is the result of a router that knows the better mode of each problem. Choosing and scoring on the
+/// same samples would be biased upwards. Therefore the mode is chosen on the even samples and scored on the odd ones,
+/// then the other way round, and both are averaged.
+package struct ModeChoiceQuality: Sendable {
+    /// The minimum number of forced samples per problem and mode.
+    package static let minimumSamples = 8
 
-    public var rewards: ModeReward.Values
-    public var margin: Double
-    /// Forced samples a problem and mode.
-    public var samples: Int
-    /// The mode that is better on each problem.
-    public var betterModes: [Mode]
-    /// Free answers given in the better mode, over all problems; nil without free answers.
-    public var hybridAccuracy: ClusteredMean?
-    public var hybridAccuracyByLevel: [(level: String, share: ClusteredMean)] = []
-    public var oracle: Oracle
+    package let margin: Double
+    /// Forced samples per problem and mode.
+    package let samples: Int
+    /// The better mode of each problem.
+    package let betterModes: [Mode]
+    /// The share of free answers in the better mode; nil without free answers.
+    package private(set) var hybridAccuracy: ClusteredMean?
+    package private(set) var hybridAccuracyByLevel: [(level: String, share: ClusteredMean)] = []
+    package let oracle: Oracle
 
-    /// What always choosing right would give.
-    public struct Oracle: Sendable {
-        /// Right answers by the rule that decides.
-        public var accuracy: ClusteredMean
-        public var reward: ClusteredMean
-        public var meanTokens: Double
-        public var thinkShare: Double
+    /// The results of always choosing the better mode.
+    package struct Oracle: Sendable {
+        /// The share of right answers by the deciding rule.
+        package var accuracy: ClusteredMean
+        package var reward: ClusteredMean
+        package var meanTokens: Double
+        package var thinkShare: Double
     }
 
-    /// The share of problems on which thinking is better: the hybrid accuracy of always thinking.
-    public var thinkBetterShare: Double {
+    /// The share of problems on which thinking is better, which is the hybrid accuracy of always thinking.
+    package var thinkBetterShare: Double {
         Double(betterModes.count { $0 == .think }) / Double(max(1, betterModes.count))
     }
 
-    /// nil where the evaluation has not at least `minimumSamples` forced samples of each mode.
+    /// Measures an evaluation; nil if it has fewer than `minimumSamples` forced samples per problem and mode.
     ///
     /// - Parameters:
-    ///   - rewards: what outcomes pay, by the rule that decides.
-    ///   - margin: by how much more than this thinking must pay.
-    public init?(_ evaluation: Evaluation, rewards: ModeReward.Values = .init(), margin: Double = 0) {
+    ///   - evaluation: with both modes forced.
+    ///   - rewards: the rewards of outcomes by the deciding rule.
+    ///   - margin: by how much the reward of thinking must exceed that of short mode.
+    package init?(_ evaluation: Evaluation, rewards: ModeReward.Values = .init(), margin: Double = 0) {
         let options = evaluation.options
         guard options.conditions.contains(.think), options.conditions.contains(.short),
             options.samplesPerProblem >= Self.minimumSamples, !evaluation.problems.isEmpty
         else { return nil }
-        self.rewards = rewards
         self.margin = margin
         samples = options.samplesPerProblem
 
@@ -81,7 +80,7 @@ public struct ModeChoiceQuality: Sendable {
             }
         }
 
-        // Both halves score, so every sample is scored once, in the mode that the other half chose.
+        // Every sample is scored once, in the mode chosen on the other half.
         let scored = problems.map { problem in
             [0, 1].flatMap { half in
                 let mode = better(problem, among: { $0.sample % 2 == half })

@@ -2,16 +2,17 @@ import CheckpointIO
 import Parallel
 import Transformer
 
-/// Mode preference over a fixed set of prompts: P(`<think>`) and P(`<short>`) as first response token, at
-/// temperature 1 over the whole vocabulary, not renormalised (Thinkless, figure 5).
-public enum ModeProbe {
-    /// Chooses up to `count` problems, as evenly over the levels as their numbers allow, in the order of `seed`.
-    public static func choose(_ problems: [Problem], count: Int = 64, seed: UInt64) -> [Problem] {
+/// Mode preference on a fixed set of prompts: P(`<think>`) and P(`<short>`) as first response token.
+///
+/// Probabilities are at temperature 1 over the whole vocabulary, not renormalised (Thinkless, figure 5).
+package enum ModeProbe {
+    /// Chooses up to `count` problems at random, as evenly over the levels as possible.
+    package static func choose(_ problems: [Problem], count: Int = 64, seed: UInt64) -> [Problem] {
         var random = SplitMix64(seed: seed, keys: 0x9120BE)
         var byLevel: [String: [Problem]] = [:]
         for problem in problems { byLevel[problem.level ?? "", default: []].append(problem) }
         let levels = byLevel.keys.sorted()
-        var queues = levels.map { byLevel[$0]!.shuffled(using: &random)[...] }
+        var queues = levels.map { byLevel[$0, default: []].shuffled(using: &random)[...] }
         var chosen: [(level: Int, problem: Problem)] = []
         while chosen.count < count, queues.contains(where: { !$0.isEmpty }) {
             for index in queues.indices where chosen.count < count {
@@ -22,12 +23,12 @@ public enum ModeProbe {
     }
 
     /// A table without snapshots.
-    public static func emptyTable(_ problems: [Problem]) -> ProbeTable {
+    package static func emptyTable(_ problems: [Problem]) -> ProbeTable {
         ProbeTable(prompts: problems.map(\.problem), levels: problems.map { $0.level ?? "" })
     }
 
-    /// Appends the model's preference now. A snapshot that the table already has for `step` is replaced.
-    public static func record(
+    /// Appends the model's current preference, replacing a snapshot of the same step.
+    package static func record(
         _ table: inout ProbeTable, step: Int, encoder: PromptEncoder, parameters: ModelParameters
     ) throws {
         let prompts = try table.prompts.map(encoder.prompt(for:))
@@ -45,19 +46,19 @@ public enum ModeProbe {
 }
 
 extension ProbeTable {
-    /// Mean P(`<think>`) of the newest snapshot by level, levels in the order of the prompts.
-    public var latestByLevel: [(level: String, pThink: Double, pShort: Double)] {
+    /// Mean P(`<think>`) and P(`<short>`) of the latest snapshot by level, in the order of the prompts.
+    package var latestByLevel: [(level: String, pThink: Double, pShort: Double)] {
         guard let think = pThink.last, let short = pShort.last else { return [] }
-        var order: [String] = []
-        var sums: [String: (think: Double, short: Double, count: Double)] = [:]
+        var sums: [(level: String, think: Double, short: Double, count: Double)] = []
         for (index, level) in levels.enumerated() {
-            if sums[level] == nil { order.append(level) }
-            let sum = sums[level] ?? (0, 0, 0)
-            sums[level] = (sum.think + think[index], sum.short + short[index], sum.count + 1)
+            if let place = sums.firstIndex(where: { $0.level == level }) {
+                sums[place].think += think[index]
+                sums[place].short += short[index]
+                sums[place].count += 1
+            } else {
+                sums.append((level, think[index], short[index], 1))
+            }
         }
-        return order.map { level in
-            let sum = sums[level]!
-            return (level, sum.think / sum.count, sum.short / sum.count)
-        }
+        return sums.map { ($0.level, $0.think / $0.count, $0.short / $0.count) }
     }
 }

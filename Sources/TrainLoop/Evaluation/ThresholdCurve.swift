@@ -1,30 +1,32 @@
-/// Accuracy and tokens where P(`<think>`) decides against a threshold instead of a draw: think at or above it, answer
-/// at once below. It takes answers under both forced modes and no more sampling.
-public struct ThresholdCurve: Sendable {
-    public struct Point: Sendable {
-        /// Think where P(`<think>`) is at least this; infinite for never.
-        public var threshold: Double
-        /// Of the problems.
-        public var thinkShare: Double
-        public var accuracy: ClusteredMean
-        public var meanTokens: Double
-        public var promptAndResponse: Double
+/// Accuracy and tokens if the mode is chosen by a threshold of P(`<think>`) instead of sampling.
+///
+/// The curve is computed from answers in both forced modes.
+package struct ThresholdCurve: Sendable {
+    /// The result at one threshold.
+    package struct Point: Sendable {
+        /// Problems with P(`<think>`) at or above this use thinking; infinity means none.
+        package var threshold: Double
+        /// The share of problems that use thinking.
+        package var thinkShare: Double
+        package var accuracy: ClusteredMean
+        package var meanTokens: Double
+        package var promptAndResponse: Double
     }
 
-    /// From always thinking to never; the curve passes through every problem's P(`<think>`), but for what `thinnedTo`
-    /// leaves out.
-    public var points: [Point]
+    /// The points from always thinking to never thinking.
+    package let points: [Point]
 
-    /// nil where the evaluation has not both forced modes.
+    /// Computes the curve; nil if the evaluation lacks a forced mode.
     ///
-    /// - Parameter count: points at most, evenly over the share of thinking.
-    public init?(_ evaluation: Evaluation, thinnedTo count: Int = 41) {
+    /// - Parameters:
+    ///   - evaluation: with both modes forced.
+    ///   - count: the maximum number of points, evenly spaced over the share of thinking.
+    package init?(_ evaluation: Evaluation, thinnedTo count: Int = 41) {
         let options = evaluation.options
         guard options.conditions.contains(.think), options.conditions.contains(.short), count > 1,
             !evaluation.problems.isEmpty
         else { return nil }
-        var sums: [Mode: [(right: Double, tokens: Double, count: Int)]] = [:]
-        for mode in Mode.allCases {
+        func sums(_ mode: Mode) -> [(right: Double, tokens: Double, count: Int)] {
             var byProblem = [(right: Double, tokens: Double, count: Int)](
                 repeating: (0, 0, 0), count: evaluation.problems.count)
             for answer in evaluation.answers(.forced(mode)) {
@@ -32,13 +34,14 @@ public struct ThresholdCurve: Sendable {
                 byProblem[answer.problem].tokens += Double(answer.tokenCount)
                 byProblem[answer.problem].count += 1
             }
-            sums[mode] = byProblem
+            return byProblem
         }
-        // Problems by falling P(<think>): a threshold makes the first few of them think.
+        let (think, short) = (sums(.think), sums(.short))
+        // By descending P(<think>): the problems before a cut use thinking.
         let order = evaluation.problems.indices.sorted {
             evaluation.firstToken[$0].think > evaluation.firstToken[$1].think
         }
-        // A cut between two problems of equal P(<think>) is no threshold.
+        // A cut between two problems of equal P(<think>) does not correspond to a threshold.
         let cuts = (0...order.count).filter { cut in
             cut == 0 || cut == order.count
                 || evaluation.firstToken[order[cut - 1]].think > evaluation.firstToken[order[cut]].think
@@ -51,7 +54,7 @@ public struct ThresholdCurve: Sendable {
         }
         points = kept.map { cut in
             let routed = order.enumerated().map { place, problem in
-                (problem, sums[place < cut ? .think : .short]![problem])
+                (problem, place < cut ? think[problem] : short[problem])
             }.sorted { $0.0 < $1.0 }
             let accuracy = ClusteredMean(routed.map { (sum: $0.1.right, count: $0.1.count) })
             let tokens = ClusteredMean(routed.map { (sum: $0.1.tokens, count: $0.1.count) }).mean

@@ -1,13 +1,11 @@
 import Parallel
 
-/// Whether two answers say the same.
+/// Compares parsed answers.
 enum AnswerComparison {
-    /// Lists longer than this are compared as they stand.
+    /// Longer lists are compared in order.
     private static let maximumItemCount = 64
 
-    /// - Parameters:
-    ///   - answer: what was given.
-    ///   - truth: what is right. Where it is a numeral, the answer must be one too: `2+3` is no answer to what 2+3 is.
+    /// Compares an answer with the truth; only a numeral equals a numeral.
     static func areEqual(_ answer: AnswerValue, _ truth: AnswerValue) -> Bool {
         if answer == truth { return true }
         switch (answer, truth) {
@@ -63,7 +61,7 @@ enum AnswerComparison {
         return true
     }
 
-    /// A percentage against a number: `50\%` is 0.5, and where the question asks for per cent it is 50.
+    /// Compares a percentage with a number: `50\%` equals 0.5, and also 50, because the question may ask for per cent.
     private static func areEqualPercent(
         _ percentage: MathExpression, _ number: MathExpression, _ answer: MathExpression, _ truth: MathExpression
     ) -> Bool {
@@ -76,7 +74,9 @@ enum AnswerComparison {
 
     // MARK: Relations
 
-    /// `x = 2` is 2, `x ∈ I` is I, `2 < x ≤ 3` is an interval; nil for other relations.
+    /// The solution that a relation states; nil for other relations.
+    ///
+    /// `x = 2` gives 2, `x ∈ I` gives I, `2 < x ≤ 3` gives an interval.
     private static func solution(_ sides: [AnswerValue], _ signs: [Character]) -> AnswerValue? {
         func isVariable(_ value: AnswerValue) -> Bool {
             if case .expression(.variable) = value { true } else { false }
@@ -117,7 +117,7 @@ enum AnswerComparison {
         return areProportional(first, second, anySign: isEquation)
     }
 
-    /// One side minus the other, so that the relation says "= 0" or "> 0" of it.
+    /// The difference of both sides, which the relation compares with 0 by `=`, `>` or `≥`.
     private static func difference(
         _ sides: [AnswerValue], _ signs: [Character]
     ) -> (difference: RationalFunction, isStrict: Bool, isEquation: Bool)? {
@@ -132,7 +132,7 @@ enum AnswerComparison {
         return (value, "<>".contains(signs[0]), signs[0] == "=")
     }
 
-    /// True if one is a rational multiple of the other: not 0, and positive unless any sign will do.
+    /// Whether one function is a non-zero rational multiple of the other, positive unless `anySign`.
     private static func areProportional(_ left: RationalFunction, _ right: RationalFunction, anySign: Bool) -> Bool {
         guard !left.numerator.isZero, !right.numerator.isZero,
             let cross = try? (
@@ -160,7 +160,7 @@ enum AnswerComparison {
         return agreeNumerically(answer, truth)
     }
 
-    /// Compares values at a few points: what algebra took as it is may still be equal (`\sqrt{3+2\sqrt2}`, `\ln 4`).
+    /// Compares values at a few points, for expressions that algebra does not expand (`\sqrt{3+2\sqrt2}`, `\ln 4`).
     private static func agreeNumerically(_ answer: MathExpression, _ truth: MathExpression) -> Bool {
         let names = answer.variables.union(truth.variables).sorted()
         for trial in 0..<(names.isEmpty ? 1 : 4) {

@@ -1,22 +1,29 @@
 import Foundation
 
-/// Where in a text the answer stands.
+/// How the final answer is found in a text.
 ///
-/// The text is the answer part of a response: what follows `</think>`, or the short response. What stands inside the
-/// thinking is never looked at; `ResponseForm` cuts it off by token ids.
+/// The text is the answer part of a response: the text after `</think>`, or the whole short response. The thinking is
+/// never searched.
 public enum AnswerRule: String, Sendable, CaseIterable {
-    /// The content of the last balanced `\boxed{}` (or `\fbox{}`). Training's rule.
+    /// The content of the last balanced `\boxed{}` or `\fbox{}`; the default of training.
     case boxed
-    /// The whole text without surrounding white space.
+    /// The whole text, trimmed.
     case bare
-    /// The first of these that is there: a box, the text after the last `####`, the text after the last "answer is",
-    /// the last number. Evaluation's lenient rule.
+    /// The first of these that exists: a box, the text after the last `####`, the text after the last "answer is", the
+    /// last number; the default of evaluation.
     case any
 }
 
-/// Finds answers in texts, in time linear in the length of the text whatever is in it.
+/// Finds the final answer in a text.
+///
+/// The time is linear in the length of any text.
 public enum AnswerExtraction {
-    /// The answer, without surrounding white space; nil if the rule finds none or an empty one.
+    /// Finds the final answer.
+    ///
+    /// - Parameters:
+    ///   - text: the answer part of a response.
+    ///   - rule: how the answer is marked.
+    /// - Returns: the answer, trimmed; nil if there is none or it is empty.
     public static func answer(in text: String, rule: AnswerRule) -> String? {
         let found: String?
         switch rule {
@@ -29,12 +36,12 @@ public enum AnswerExtraction {
         return answer
     }
 
-    /// The content of the box that closes last.
+    /// The content of the last box to be closed.
     static func boxed(_ text: String) -> String? {
         guard text.containsBytes(of: #"\boxed"#) || text.containsBytes(of: #"\fbox"#) else { return nil }
         var text = text
         return text.withUTF8 { bytes in
-            // Braces that are open, and of the boxes among them where their content starts and at which depth.
+            // The number of open braces, and for each open box the start and depth of its content.
             var depth = 0
             var boxes: [(content: Int, depth: Int)] = []
             var last: Range<Int>?
@@ -48,7 +55,7 @@ public enum AnswerExtraction {
                         index = content
                         continue
                     }
-                    // The next byte is escaped: \{ and \} are no braces.
+                    // The next byte is escaped: \{ and \} do not count as braces.
                     index += 1
                 case UInt8(ascii: "{"): depth += 1
                 case UInt8(ascii: "}"):
@@ -65,7 +72,7 @@ public enum AnswerExtraction {
         }
     }
 
-    /// Behind the brace of `\boxed {` or `\fbox{` at this place, or nil.
+    /// The offset after the brace of a `\boxed {` or `\fbox{` at `start`; nil if there is none.
     private static func boxOpening(_ bytes: UnsafeBufferPointer<UInt8>, at start: Int) -> Int? {
         guard start + 1 < bytes.count, let base = bytes.baseAddress else { return nil }
         let command: StaticString
@@ -82,7 +89,7 @@ public enum AnswerExtraction {
         return nil
     }
 
-    /// The rest of the line after the last `####`, and what stands before it.
+    /// The rest of the line after the last `####`, and the text before it.
     static func afterHashes(_ text: String) -> (before: String, text: String)? {
         guard let offset = text.lastByteOffset(of: "####") else { return nil }
         let rest = text.bytes(offset + 4..<text.utf8.count).trimmed
@@ -90,13 +97,13 @@ public enum AnswerExtraction {
         return line.isEmpty ? nil : (text.bytes(0..<offset).trimmed, line)
     }
 
-    /// What follows the last "answer is", up to the end of the sentence.
+    /// The text after the last "answer is", up to the end of the sentence.
     private static func afterPhrase(_ text: String) -> String? {
         guard let offset = text.lastByteOffset(of: "answer is", ignoringCase: true) else { return nil }
         var rest = text.bytes(offset + "answer is".utf8.count..<text.utf8.count).trimmed
         if rest.hasPrefix(":") { rest = String(rest.dropFirst()).trimmed }
         let line = rest.firstLine
-        // A full stop ends the sentence unless a digit follows it.
+        // A full stop before a digit is a decimal point.
         let bytes = Array(line.utf8)
         let end = bytes.indices.first { index in
             bytes[index] == UInt8(ascii: ".") && (index + 1 == bytes.count || !(48...57).contains(bytes[index + 1]))
@@ -105,7 +112,9 @@ public enum AnswerExtraction {
         return phrase.isEmpty ? nil : phrase
     }
 
-    /// The last number: digits with thousands separators, a decimal part or a slash, and a sign that is no minus.
+    /// The last number: digits with thousands separators, a decimal part or a slash, and a sign.
+    ///
+    /// A `-` after a digit is a minus or a range, not a sign.
     private static func lastNumber(_ text: String) -> String? {
         var text = text
         return text.withUTF8 { bytes in
@@ -114,7 +123,7 @@ public enum AnswerExtraction {
             while last >= 0, !isDigit(last) { last -= 1 }
             guard last >= 0 else { return nil }
             var start = last
-            // A longer number is equal to nothing but itself, so there is no need to walk back through all of it.
+            // The grader compares longer numbers by their bytes only, so the walk back can stop early.
             while start > 0, last - start <= MathGrader.maximumByteCount {
                 let before = bytes[start - 1]
                 let joins = before == UInt8(ascii: ",") || before == UInt8(ascii: ".") || before == UInt8(ascii: "/")
@@ -124,33 +133,5 @@ public enum AnswerExtraction {
             if start > 0, bytes[start - 1] == UInt8(ascii: "-"), !isDigit(start - 2) { start -= 1 }
             return String(decoding: bytes[start...last], as: UTF8.self)
         }
-    }
-}
-
-extension String {
-    /// Without surrounding white space (of ASCII).
-    var trimmed: String {
-        var text = self
-        let range = text.withUTF8 { bytes in
-            func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (byte >= 0x09 && byte <= 0x0D) }
-            var (start, end) = (0, bytes.count)
-            while start < end, isSpace(bytes[start]) { start += 1 }
-            while end > start, isSpace(bytes[end - 1]) { end -= 1 }
-            return start..<end
-        }
-        return range.count == utf8.count ? self : bytes(range)
-    }
-
-    /// Up to the first line feed.
-    var firstLine: String {
-        var text = self
-        let end = text.withUTF8 { bytes -> Int? in
-            guard let start = bytes.baseAddress, let found = memchr(start, Int32(UInt8(ascii: "\n")), bytes.count)
-            else {
-                return nil
-            }
-            return UnsafeRawPointer(start).distance(to: found)
-        }
-        return end.map { bytes(0..<$0) } ?? self
     }
 }

@@ -1,23 +1,22 @@
-/// A piece of an answer written in LaTeX or in plain text.
+/// A token of an answer in LaTeX or plain text.
 enum AnswerToken: Hashable {
     case number(String)
     case letter(String)
     /// A command without its backslash: `frac`, `pi`.
     case command(String)
-    /// A word: `\text{…}`, or letters that are no product of variables.
+    /// A word: `\text{…}`, or letters that are not a product of variables.
     case word(String)
     case symbol(Character)
 }
 
-/// Cuts an answer into tokens. White space, sizes, dollar signs and the like are gone afterwards.
+/// Splits an answer into tokens without white space, dollar signs, and commands for size or spacing.
 struct AnswerLexer {
-    /// A token, and whether white space stood before it.
     struct Lexeme: Hashable {
         var token: AnswerToken
         var followsSpace: Bool
     }
 
-    /// True if the text has commas that may be thousands separators or may separate items.
+    /// Whether some comma may be a thousands separator or may separate items.
     private(set) var hasAmbiguousCommas = false
     private(set) var lexemes: [Lexeme] = []
 
@@ -26,13 +25,15 @@ struct AnswerLexer {
     private var bracketDepth = 0
     private let joinsThousands: Bool
 
-    /// - Parameter joinsThousands: `1,234` is one number; otherwise two.
+    /// - Parameters:
+    ///   - text: the answer.
+    ///   - joinsThousands: reads `1,234` as one number instead of two.
     init(_ text: String, joinsThousands: Bool) {
         characters = Array(text)
         self.joinsThousands = joinsThousands
         var sawSpace = false
         while position < characters.count {
-            if skipsBlank() {
+            if skipBlank() {
                 sawSpace = true
                 continue
             }
@@ -43,7 +44,7 @@ struct AnswerLexer {
         }
     }
 
-    /// Names that stand for a function or a constant even without a backslash.
+    /// Functions that are recognised without a backslash too.
     static let functionNames: Set<String> = [
         "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log",
         "exp", "sqrt",
@@ -81,7 +82,7 @@ struct AnswerLexer {
         position + offset < characters.count ? characters[position + offset] : nil
     }
 
-    private mutating func skipsBlank() -> Bool {
+    private mutating func skipBlank() -> Bool {
         guard let current = character(at: 0) else { return false }
         if current.isWhitespace || current == "~" || current == "$" || current == "\u{200B}" {
             position += 1
@@ -139,7 +140,7 @@ struct AnswerLexer {
         return .number(digits)
     }
 
-    /// The length of a separator before exactly three digits: `,` (where that is how commas are read), `,\!`, `{,}`.
+    /// The length of a thousands separator before exactly three digits: `,\!`, `{,}`, or `,` if `joinsThousands`.
     private mutating func thousandsSeparator(after digits: String) -> Int? {
         let isCertain: Bool
         let length: Int
@@ -170,7 +171,7 @@ struct AnswerLexer {
         default: break
         }
         if run == "or" { return [.word(run)] }
-        // Three letters and more are a word, unless they stand right behind a number; fewer a product of variables.
+        // Three or more letters are a word, unless a number precedes them directly; fewer are a product of variables.
         let followsNumber = lexemes.last.map { Self.isNumber($0.token) } ?? false
         let isApart = start == 0 || !characters[start - 1].isNumber
         if run.count >= 3 && isApart || followsNumber && Units.abbreviations.contains(run) { return [.word(run)] }
@@ -204,7 +205,7 @@ struct AnswerLexer {
             position = before
         }
         if Self.ignoredCommands.contains(name) {
-            // \left. and \right. are brackets that are not there.
+            // \left. and \right. are invisible brackets.
             if name == "left" || name == "right", character(at: 0) == "." { position += 1 }
             return []
         }
@@ -218,7 +219,7 @@ struct AnswerLexer {
         return [.command(alias)]
     }
 
-    /// The text of the braces that follow, without them; empty if none do.
+    /// The content of the braces that follow; empty if there are none.
     private mutating func bracedText() -> String {
         while character(at: 0) == " " { position += 1 }
         guard character(at: 0) == "{" else { return "" }

@@ -1,27 +1,27 @@
-/// What an answer says, before anything in it has been worked out.
+/// A parsed answer, before evaluation.
 indirect enum AnswerValue: Hashable {
     case expression(MathExpression)
     /// A number with a percent sign.
     case percentage(MathExpression)
-    /// A value with a unit in normalised form.
+    /// A value with a normalised unit.
     case quantity(MathExpression, unit: String)
     /// Values in brackets: a point, a vector, an interval.
     case tuple(open: Character, [AnswerValue], close: Character)
-    /// Values whose order says nothing: `1, 2`, `\{1, 2\}`, `1 \text{ or } 2`, `±1`.
+    /// Unordered values: `1, 2`, `\{1, 2\}`, `1 \text{ or } 2`, `±1`.
     case list([AnswerValue])
     /// Sets of numbers joined by ∪.
     case union([AnswerValue])
     case matrix([[AnswerValue]])
-    /// `a < b ≤ c`: expressions with the relations between them, "=", "<", "≤", ">", "≥", "≠" or "∈".
+    /// `a < b ≤ c`: values and the relations between them, each one of "=", "<", "≤", ">", "≥", "≠" and "∈".
     case relation([AnswerValue], [Character])
     /// `3:5`
     case ratio([MathExpression])
     /// Digits in a base: `1011_2`.
     case based(digits: String, base: Int)
-    /// Anything else, in normalised form.
+    /// Any other text, normalised.
     case text(String)
 
-    /// A text as answers are compared: without case, white space and marks around it.
+    /// A text normalised for comparison: without case, white space and surrounding marks.
     static func plainText(_ text: String) -> AnswerValue {
         var bare = ""
         var isCommand = false
@@ -30,7 +30,7 @@ indirect enum AnswerValue: Hashable {
                 isCommand = true
                 continue
             }
-            // Commands around text (\text, \textbf, \mathrm) go, what they hold stays.
+            // Commands around text (\text, \textbf, \mathrm) are removed, their content stays.
             if isCommand, character == "{" {
                 for command in ["textbf", "textrm", "textit", "text", "mbox", "mathrm", "mathbf"]
                 where bare.hasSuffix(command) {

@@ -1,11 +1,9 @@
-/// Works expressions out exactly.
+/// Evaluates expressions exactly.
 struct ExactAlgebra {
-    /// True once something was taken as it is (a function, a root of a sum, a power with a variable exponent), so that
-    /// unequal results may still be equal in value.
+    /// True once a function, a root of a sum or a power with a variable exponent became an opaque atom, so that
+    /// different results may still have equal values.
     private(set) var isOpaque = false
     private var depth = 0
-
-    init() {}
 
     mutating func value(_ expression: MathExpression) throws(AlgebraLimit) -> RationalFunction {
         depth += 1
@@ -86,7 +84,7 @@ struct ExactAlgebra {
     private mutating func root(_ base: Polynomial, _ exponent: Rational) throws(AlgebraLimit) -> RationalFunction {
         if base.isZero { return RationalFunction(.zero) }
         guard let term = base.singleTerm else {
-            // A positive rational factor comes out of the root; the sum under it stays.
+            // A positive rational factor is moved out of the root; the sum stays under it.
             let content = base.leadingCoefficient.magnitude
             let primitive = try base.multiplied(by: try content.inverted())
             let outside = try root(Polynomial(content), exponent)
@@ -108,7 +106,7 @@ struct ExactAlgebra {
             if exponent.denominator == 2 {
                 exponents[.imaginaryUnit] = try exponent.multiplied(by: Rational(2))
             } else if exponent.denominator % 2 == 1 {
-                // The real root, as school has it.
+                // The real root, as taught in school, instead of the principal one.
                 if exponent.numerator % 2 == 1 { sign = Rational(-1) }
             } else {
                 return try opaque("root of " + base.canonicalText, exponent: exponent)
@@ -124,8 +122,9 @@ struct ExactAlgebra {
         return RationalFunction(Polynomial(monomial, coefficient: try factor.multiplied(by: sign)))
     }
 
-    /// Prime factors with their multiplicity. Trial division ends at 10⁴; a cofactor beyond 10⁸ is taken as a prime
-    /// unless it is a square.
+    /// Prime factors with their multiplicities.
+    ///
+    /// Trial division ends at 10⁴; a cofactor beyond 10⁸ counts as prime unless it is a square.
     private static func primeFactors(_ value: Int128) throws(AlgebraLimit) -> [(prime: Int, count: Int)] {
         guard var rest = Int(exactly: value), rest > 0 else { throw AlgebraLimit() }
         var factors: [(prime: Int, count: Int)] = []

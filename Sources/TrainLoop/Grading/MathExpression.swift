@@ -1,4 +1,4 @@
-/// A mathematical expression as written: nothing in it has been worked out.
+/// A parsed mathematical expression, not simplified.
 indirect enum MathExpression: Hashable, Sendable {
     case number(Rational)
     case variable(String)
@@ -12,21 +12,21 @@ indirect enum MathExpression: Hashable, Sendable {
     case product([MathExpression])
     case quotient(MathExpression, MathExpression)
     case power(MathExpression, MathExpression)
-    /// `1 2/3`: a whole number and a fraction, added.
+    /// The value of a mixed number, `1 2/3`.
     case mixed(Rational)
     case function(String, MathExpression)
-    /// The logarithm of the second to the base of the first.
-    case logarithm(MathExpression, MathExpression)
+    case logarithm(base: MathExpression, MathExpression)
     case absolute(MathExpression)
     case factorial(MathExpression)
     case binomial(MathExpression, MathExpression)
 
-    static func root(_ radicand: MathExpression, degree: MathExpression = .number(Rational(2))) -> MathExpression {
+    static func root(_ radicand: MathExpression, degree: MathExpression) -> MathExpression {
         .power(radicand, .quotient(.number(.one), degree))
     }
 
-    /// The value of a numeral: an integer, a decimal, a fraction of numerals, a mixed number, or a number times a power
-    /// of ten; nil for everything that still has to be worked out.
+    /// The value of a numeral; nil for expressions that need evaluation.
+    ///
+    /// Numerals are integers, decimals, fractions of numerals, mixed numbers, and numbers times a power of ten.
     var numeral: Rational? {
         switch self {
         case .number(let value), .mixed(let value): return value
@@ -45,7 +45,6 @@ indirect enum MathExpression: Hashable, Sendable {
         }
     }
 
-    /// The names of the variables in it.
     var variables: Set<String> {
         switch self {
         case .variable(let name): [name]

@@ -1,28 +1,34 @@
-/// Whether two answers say the same mathematics.
+/// Decides whether two answers are mathematically equivalent.
 ///
-/// Integers, decimals, fractions, mixed numbers, percentages, money and units, surds, complex numbers, polynomials and
-/// rational functions, points, intervals and their unions, sets and lists, matrices, equations, inequalities, numbers
-/// in a base, and words. Numbers are exact fractions; expressions are compared by exact algebra, and at random points
-/// only where functions or nested roots leave algebra without a verdict. What is too long or too large for that is
-/// equal only to itself. `docs/grading.md` says what counts as equal and how this compares with others.
+/// It reads integers, decimals, fractions, mixed numbers, percentages, money and units, surds, complex numbers,
+/// polynomials and rational functions, points, intervals and their unions, sets and lists, matrices, equations,
+/// inequalities, numbers in a base, and words, in LaTeX or plain text. Numbers are exact fractions. Expressions are
+/// compared by exact algebra, and at random points only if functions or nested roots leave the algebra undecided.
+/// Answers that are too long or too large for that equal only themselves. Time and memory are bounded for any input.
+/// `docs/grading.md` defines equivalence and compares with other graders.
 public struct MathGrader: AnswerGrader {
-    public init() {}
+    package init() {}
 
-    public func areRight(_ answers: [GradedAnswer]) -> [Bool] {
-        answers.map { Self.areEquivalent($0.answer, $0.truth) }
-    }
+    package func isRight(_ answer: String, truth: String) -> Bool { Self.areEquivalent(answer, truth) }
 
-    /// Answers longer than this many bytes are equal only if their bytes are.
+    /// Longer answers, in bytes, are compared by their bytes only.
     static let maximumByteCount = 2000
 
-    /// True if the answer says what the truth says. Not symmetric: to a numeral only a numeral is equal, since an
-    /// answer that still has to be worked out (`2+3` for 5) gives the problem back.
+    /// Compares an answer with the ground truth.
+    ///
+    /// The comparison is not symmetric: only a numeral equals a numeral, because an unevaluated answer (`2+3` for 5)
+    /// repeats the problem.
+    ///
+    /// - Parameters:
+    ///   - answer: the final answer of a response, without `\boxed{}`.
+    ///   - truth: the right answer.
+    /// - Returns: whether the answer is equivalent to the truth.
     public static func areEquivalent(_ answer: String, _ truth: String) -> Bool {
         let answer = answer.trimmed
         let truth = truth.trimmed
         if answer.utf8.elementsEqual(truth.utf8) { return true }
         guard answer.utf8.count <= maximumByteCount, truth.utf8.count <= maximumByteCount else { return false }
-        // A comma may group thousands or separate items; either reading may be the right one.
+        // A comma may group thousands or separate items; both readings are tried.
         for answerJoins in [true, false] {
             let left = AnswerParser.value(answer, joinsThousands: answerJoins)
             for truthJoins in [true, false] {
@@ -39,7 +45,7 @@ public struct MathGrader: AnswerGrader {
         _ left: AnswerValue, _ answer: String, _ right: AnswerValue, _ truth: String
     ) -> Bool {
         if AnswerComparison.areEqual(left, right) { return true }
-        // Where the truth is no mathematics, or is letters that may name options, both are compared as texts.
+        // A truth that is not mathematics, or that has no digits and may name options, is compared as text.
         let isLetters = !truth.utf8.contains { (48...57).contains($0) }
         guard right.isText || (left.isText && isLetters) else { return false }
         let text = AnswerValue.plainText(answer)

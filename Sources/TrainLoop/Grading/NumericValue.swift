@@ -1,6 +1,6 @@
 import Foundation
 
-/// A complex number in double precision, as far as comparing answers needs one.
+/// A complex number in double precision, with the operations that comparing answers needs.
 struct NumericValue: Equatable {
     var real: Double
     var imaginary: Double
@@ -30,9 +30,9 @@ struct NumericValue: Equatable {
     /// The principal logarithm.
     var logarithm: Self { Self(log(magnitude), atan2(imaginary, real)) }
 
-    var exponential: Self { Self(exp(real) * cos(imaginary), isReal ? 0 : exp(real) * sin(imaginary)) }
+    var exponentiated: Self { Self(exp(real) * cos(imaginary), isReal ? 0 : exp(real) * sin(imaginary)) }
 
-    /// Equal up to rounding: 1e-10 of the larger magnitude, and 1e-13 where both should be 0.
+    /// Equality up to rounding: within 1e-10 of the larger magnitude plus 1e-13.
     func isClose(to other: Self) -> Bool {
         let distance = (self + other * Self(-1)).magnitude
         return distance <= 1e-10 * max(magnitude, other.magnitude) + 1e-13
@@ -40,7 +40,7 @@ struct NumericValue: Equatable {
 }
 
 extension MathExpression {
-    /// The value in double precision with numbers for the variables; nil where there is none.
+    /// The value in double precision; nil if it is undefined or not supported.
     func numericValue(_ variables: (String) -> Double, depth: Int = 0) -> NumericValue? {
         guard depth < 100 else { return nil }
         func value(_ expression: MathExpression) -> NumericValue? {
@@ -81,7 +81,7 @@ extension MathExpression {
         return result.flatMap { $0.isFinite ? $0 : nil }
     }
 
-    /// True for `x^(p/q)` with odd q, whose value at negative x is the real root.
+    /// True for `x^(p/q)` with odd q: its value at negative x is the real root.
     private var exponentIsOddRoot: Bool {
         guard case .power(_, let exponent) = self, let exponent = exponent.numeral else { return false }
         return exponent.denominator % 2 == 1 && exponent.denominator > 1
@@ -95,18 +95,17 @@ extension MathExpression {
             }
             if isOddRoot { return NumericValue(-pow(-base.real, exponent.real)) }
         }
-        return (base.logarithm * exponent).exponential
+        return (base.logarithm * exponent).exponentiated
     }
 
     private static func apply(_ name: String, _ argument: NumericValue) -> NumericValue? {
         if name == "ln" { return argument.magnitude > 0 ? argument.logarithm : nil }
-        if name == "exp" { return argument.exponential }
+        if name == "exp" { return argument.exponentiated }
         guard argument.isReal else { return nil }
         let functions: [String: (Double) -> Double] = [
             "sin": { sin($0) }, "cos": { cos($0) }, "tan": { tan($0) }, "cot": { 1 / tan($0) },
             "sec": { 1 / cos($0) }, "csc": { 1 / sin($0) }, "arcsin": { asin($0) }, "arccos": { acos($0) },
             "arctan": { atan($0) }, "sinh": { sinh($0) }, "cosh": { cosh($0) }, "tanh": { tanh($0) },
-            "floor": { floor($0) }, "ceil": { ceil($0) },
         ]
         return functions[name].map { NumericValue($0(argument.real)) }
     }

@@ -1,10 +1,10 @@
 /// A sum of rational multiples of monomials in atoms.
 ///
-/// Atoms are variables, π, e, i, primes under a root (their exponents lie in 0..<1; what is whole goes into the
-/// coefficient) and whatever else is taken as it is. Products of different roots of primes are linearly independent
-/// over the rationals, so that a polynomial without opaque atoms is zero only if it has no terms.
+/// Atoms are variables, π, e, i, primes under a root (with exponents in 0..<1; whole powers go into the coefficient) and
+/// opaque expressions. Products of different roots of primes are linearly independent over the rationals, so a
+/// polynomial without opaque atoms is zero only if it has no terms.
 struct Polynomial: Hashable {
-    /// Atoms with their exponents, sorted by atom, none 0.
+    /// Atoms with non-zero exponents, sorted by atom.
     struct Monomial: Hashable {
         struct Factor: Hashable {
             var atom: Atom
@@ -18,7 +18,7 @@ struct Polynomial: Hashable {
         case imaginaryUnit
         case constant(String)
         case variable(String)
-        /// Anything that algebra does not look into, by its canonical text.
+        /// An expression that algebra does not expand, by its canonical text.
         case opaque(String)
     }
 
@@ -38,12 +38,12 @@ struct Polynomial: Hashable {
 
     var isZero: Bool { terms.isEmpty }
 
-    /// The only term, if there is exactly one.
+    /// The only term; nil if there are none or several.
     var singleTerm: (monomial: Monomial, coefficient: Rational)? {
         terms.count == 1 ? terms.first.map { ($0.key, $0.value) } : nil
     }
 
-    /// The value, if it is a rational number.
+    /// The value of a constant polynomial; nil for others.
     var constant: Rational? {
         if terms.isEmpty { return .zero }
         return singleTerm.flatMap { $0.monomial.factors.isEmpty ? $0.coefficient : nil }
@@ -79,7 +79,7 @@ struct Polynomial: Hashable {
         guard terms.count <= Self.maximumTermCount else { throw AlgebraLimit() }
     }
 
-    /// The same text for equal polynomials.
+    /// A text that is the same for equal polynomials.
     var canonicalText: String {
         terms.map { monomial, coefficient in
             monomial.factors.map { "\($0.atom)^\($0.exponent)" }.joined(separator: "*") + ":\(coefficient)"
@@ -97,7 +97,7 @@ struct Polynomial: Hashable {
 }
 
 extension Polynomial.Monomial {
-    /// The product, with what became rational in it.
+    /// The product, with its rational factor apart.
     func multiplied(by other: Self) throws(AlgebraLimit) -> (monomial: Self, factor: Rational) {
         var exponents: [Polynomial.Atom: Rational] = [:]
         for factor in factors { exponents[factor.atom] = factor.exponent }
@@ -107,7 +107,7 @@ extension Polynomial.Monomial {
         return try Self.normalized(exponents)
     }
 
-    /// A monomial from exponents: whole powers of primes and of i go into the rational factor.
+    /// A monomial from exponents; whole powers of primes and of i go into the rational factor.
     static func normalized(
         _ exponents: [Polynomial.Atom: Rational]
     ) throws(AlgebraLimit) -> (monomial: Self, factor: Rational) {

@@ -1,14 +1,15 @@
-/// Algebra gave up: a number or an expression grew beyond what an answer can reasonably be.
+/// A number or an expression became too large, or is undefined.
 struct AlgebraLimit: Error {}
 
-/// An exact fraction of 128-bit integers, in lowest terms with a positive denominator. Overflow throws.
+/// An exact fraction of 128-bit integers in lowest terms, with a positive denominator.
+///
+/// Operations throw on overflow.
 struct Rational: Hashable, Sendable {
     let numerator: Int128
     let denominator: Int128
 
     static let zero = Rational(0)
     static let one = Rational(1)
-    static let half = Rational(unchecked: 1, 2)
 
     init(_ value: Int) {
         numerator = Int128(value)
@@ -20,7 +21,7 @@ struct Rational: Hashable, Sendable {
         self.denominator = denominator
     }
 
-    /// - Throws: where the denominator is 0 or a part does not fit.
+    /// - Throws: `AlgebraLimit` if the denominator is 0 or either number is `Int128.min`.
     init(_ numerator: Int128, over denominator: Int128) throws(AlgebraLimit) {
         guard denominator != 0, numerator != .min, denominator != .min else { throw AlgebraLimit() }
         var (divisor, rest) = (abs(numerator), abs(denominator))
@@ -30,7 +31,7 @@ struct Rational: Hashable, Sendable {
         self.denominator = denominator / divisor
     }
 
-    /// The value of digits with at most one point among them: `12`, `0.5`, `.5`.
+    /// The value of digits with at most one decimal point: `12`, `0.5`, `.5`.
     init(decimal text: some StringProtocol) throws(AlgebraLimit) {
         var value: Int128 = 0
         var scale: Int128 = 1
@@ -52,7 +53,7 @@ struct Rational: Hashable, Sendable {
     var isZero: Bool { numerator == 0 }
     var double: Double { Double(numerator) / Double(denominator) }
 
-    /// The value as a machine integer, if it is one.
+    /// The value as an `Int`; nil for fractions and larger numbers.
     var integer: Int? { denominator == 1 ? Int(exactly: numerator) : nil }
 
     /// Rounded towards minus infinity.
@@ -71,7 +72,7 @@ struct Rational: Hashable, Sendable {
     }
 
     func multiplied(by other: Rational) throws(AlgebraLimit) -> Rational {
-        // Reducing crosswise first keeps parts small.
+        // Reducing crosswise first avoids needless overflow.
         let first = try Rational(numerator, over: other.denominator)
         let second = try Rational(other.numerator, over: denominator)
         return Rational(
@@ -109,7 +110,7 @@ struct Rational: Hashable, Sendable {
 }
 
 extension Rational: Comparable {
-    /// Exact where the cross products fit, by floating point beyond.
+    /// Exact if the cross products fit into 128 bits, otherwise in floating point.
     static func < (left: Rational, right: Rational) -> Bool {
         if let first = try? product(left.numerator, right.denominator),
             let second = try? product(right.numerator, left.denominator)

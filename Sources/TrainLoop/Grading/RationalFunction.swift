@@ -1,4 +1,4 @@
-/// A quotient of polynomials: what an expression is worth, exactly.
+/// A quotient of polynomials: the exact value of an expression.
 struct RationalFunction {
     var numerator: Polynomial
     var denominator: Polynomial
@@ -10,7 +10,7 @@ struct RationalFunction {
 
     init(_ value: Rational) { self.init(Polynomial(value)) }
 
-    /// The value, if it is a rational number.
+    /// The value of a constant function; nil for others.
     var constant: Rational? {
         guard let top = numerator.constant, let bottom = denominator.constant else { return nil }
         return try? top.multiplied(by: bottom.inverted())
@@ -36,14 +36,14 @@ struct RationalFunction {
         return Self(denominator, over: numerator)
     }
 
-    /// - Throws: where a denominator is zero.
+    /// - Throws: `AlgebraLimit` if a denominator is zero or a product becomes too large.
     func isEqual(to other: Self) throws(AlgebraLimit) -> Bool {
         guard !denominator.isZero, !other.denominator.isZero else { throw AlgebraLimit() }
         return try numerator.multiplied(by: other.denominator)
             == (try other.numerator.multiplied(by: denominator))
     }
 
-    /// The same text for quotients with equal parts up to a rational factor.
+    /// A text that is the same for quotients whose parts differ by one rational factor only.
     func canonicalText() throws(AlgebraLimit) -> String {
         let factor = try denominator.leadingCoefficient.inverted()
         let top = try numerator.multiplied(by: factor).canonicalText

@@ -1,13 +1,13 @@
-/// Units of measure behind a number.
+/// Units of measure after a number.
 enum Units {
-    /// Two-letter runs that are a unit after a number, not a product of variables.
+    /// Letters that are a unit after a number, not a product of variables.
     static let abbreviations: Set<String> = [
         "cm", "mm", "km", "kg", "mg", "ft", "in", "mi", "yd", "lb", "oz", "hr", "ml", "mL", "am", "pm", "mph", "sq",
     ]
 
-    /// The same text for units that mean the same: lower case, singular, abbreviations written out.
+    /// A unit in lower case, singular, with abbreviations spelled out.
     ///
-    /// A unit that is not known stays as it is, so that it equals itself only.
+    /// Unknown units stay unchanged, so they equal only themselves.
     static func normalized(_ text: String) -> String {
         let words = text.lowercased().split { !$0.isLetter && !$0.isNumber }.map(String.init)
         let long: [String: String] = [

@@ -1,16 +1,17 @@
-/// The reward of the method: right answers pay, and pay less when they took thinking.
-public struct ModeReward: Reward {
-    /// What every outcome pays.
-    public struct Values: Sendable, Equatable {
-        public var shortRight: Double
-        public var thinkRight: Double
-        /// Wrong and truncated responses.
-        public var shortWrong: Double
-        public var thinkWrong: Double
-        public var malformed: Double
+/// The reward of Thinkless: right answers earn more without thinking than with it.
+package struct ModeReward: Reward {
+    /// The reward of each outcome.
+    package struct Values: Sendable, Equatable {
+        package var shortRight: Double
+        package var thinkRight: Double
+        /// For wrong and truncated responses.
+        package var shortWrong: Double
+        /// For wrong and truncated responses.
+        package var thinkWrong: Double
+        package var malformed: Double
 
-        /// 1 for a right short answer, 1−γ for a right one after thinking, −1 for everything else.
-        public init(gamma: Double = 0.5) {
+        /// 1 for a right short answer, 1 − γ for a right answer after thinking, −1 for everything else.
+        package init(gamma: Double = 0.5) {
             shortRight = 1
             thinkRight = 1 - gamma
             shortWrong = -1
@@ -18,16 +19,15 @@ public struct ModeReward: Reward {
             malformed = -1
         }
 
-        /// Short mode pays for a prompt when accuracy_short / accuracy_think is above this; 1 − γ/2 by default.
+        /// The ratio accuracy_short / accuracy_think above which short mode earns more; 1 − γ/2 by default.
         ///
-        /// nil where wrong answers of the two modes pay differently, so that no ratio decides.
-        public var breakEven: Double? {
+        /// nil if wrong answers of the two modes have different rewards, because then no ratio decides.
+        package var breakEven: Double? {
             guard shortWrong == thinkWrong, shortRight > shortWrong else { return nil }
             return (thinkRight - thinkWrong) / (shortRight - shortWrong)
         }
 
-        /// What a response pays; truncated ones as wrong ones do.
-        public func value(of outcome: Outcome, mode: Mode?) -> Double {
+        package func value(of outcome: Outcome, mode: Mode?) -> Double {
             switch (outcome, mode) {
             case (.malformed, _), (_, nil): malformed
             case (.right, .think): thinkRight
@@ -38,46 +38,34 @@ public struct ModeReward: Reward {
         }
     }
 
-    public var values: Values
-    public var rule: AnswerRule
-    public var grader: any AnswerGrader
+    package var values: Values
+    package var rule: AnswerRule
+    package var grader: any AnswerGrader
 
-    public init(values: Values = Values(), rule: AnswerRule = .boxed, grader: any AnswerGrader = MathGrader()) {
+    package init(values: Values = Values(), rule: AnswerRule = .boxed, grader: any AnswerGrader = MathGrader()) {
         self.values = values
         self.rule = rule
         self.grader = grader
     }
 
-    public func score(_ queries: [RewardQuery]) throws -> [Verdict] {
-        var verdicts: [Verdict] = []
-        verdicts.reserveCapacity(queries.count)
-        var toGrade: [(index: Int, answer: GradedAnswer)] = []
-        for (index, query) in queries.enumerated() {
+    package func score(_ queries: [RewardQuery]) throws -> [Verdict] {
+        try queries.map { query in
             guard let truth = query.problem.answer else {
                 throw RewardError.missingAnswer(problem: query.problem.id)
             }
-            var verdict = Verdict(outcome: .wrong, defect: query.form.defect, reward: 0)
-            if query.form.defect != nil {
-                verdict.outcome = .malformed
-            } else {
+            var verdict = Verdict(outcome: .malformed, defect: query.form.defect, reward: 0)
+            if verdict.defect == nil {
                 verdict.answer = AnswerExtraction.answer(in: query.answerText, rule: rule)
                 if query.form.isTruncated {
                     verdict.outcome = .truncated
                 } else if let answer = verdict.answer {
-                    toGrade.append(
-                        (index, GradedAnswer(problem: query.problem.problem, answer: answer, truth: truth)))
+                    verdict.outcome = grader.isRight(answer, truth: truth) ? .right : .wrong
                 } else {
-                    verdict.outcome = .malformed
                     verdict.defect = .noAnswer
                 }
             }
-            verdicts.append(verdict)
+            verdict.reward = values.value(of: verdict.outcome, mode: query.form.mode)
+            return verdict
         }
-        let grades = try grader.areRight(toGrade.map(\.answer))
-        for (item, isRight) in zip(toGrade, grades) where isRight { verdicts[item.index].outcome = .right }
-        for index in verdicts.indices {
-            verdicts[index].reward = values.value(of: verdicts[index].outcome, mode: queries[index].form.mode)
-        }
-        return verdicts
     }
 }

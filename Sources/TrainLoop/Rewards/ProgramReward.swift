@@ -1,28 +1,32 @@
 import OrderedJSON
 
-/// A reward by a program of the user's own: it says of each response whether it is right, and may say what it pays.
+/// A reward computed by the user's own program, which decides whether each response is right and may set its reward.
 ///
-/// One line of JSON a batch each way. To the program: `{"responses": [{"id", "problem", "answer", "level", "mode",
-/// "response", "found"}, …]}`; back: `{"results": [R, …]}`, as many as responses and in their order, where R is `true`,
-/// `false`, or `{"right": true, "reward": 0.3}` with a reward that takes the place of the one by mode and outcome.
-/// Malformed and truncated responses are not sent; they pay what the options say.
-public struct ProgramReward: Reward {
-    public let values: ModeReward.Values
-    public let rule: AnswerRule
+/// Each batch is one line of JSON in each direction. To the program: `{"responses": [{"id", "problem", "answer",
+/// "level", "mode", "response", "found"}, …]}`. Back: `{"results": [R, …]}`, one result per response in the same order,
+/// where R is `true`, `false`, or `{"right": true, "reward": 0.3}`; this reward replaces the one by mode and outcome.
+/// Malformed and truncated responses are not sent; the options set their rewards.
+package struct ProgramReward: Reward {
+    private let values: ModeReward.Values
+    private let rule: AnswerRule
     private let program: LineProgram
 
-    /// Starts the program and asks it about an empty batch, so that one that cannot answer stops a run before it began.
+    /// Starts the program and sends it an empty batch, so that a broken program fails before training starts.
     ///
-    /// - Parameter timeout: seconds for one batch.
+    /// - Parameters:
+    ///   - command: run by `/bin/sh`.
+    ///   - timeout: seconds for one batch.
+    ///   - values: the rewards by outcome and mode, for results without a reward.
+    ///   - rule: finds the answer that is sent as `found`.
     /// - Throws: `RewardError.program`.
-    public init(command: String, timeout: Double, values: ModeReward.Values, rule: AnswerRule) throws {
+    package init(command: String, timeout: Double, values: ModeReward.Values, rule: AnswerRule) throws {
         self.values = values
         self.rule = rule
         program = try LineProgram(command: command, timeout: timeout)
         _ = try ask([])
     }
 
-    public func score(_ queries: [RewardQuery]) throws -> [Verdict] {
+    package func score(_ queries: [RewardQuery]) throws -> [Verdict] {
         var verdicts = queries.map { query in
             Verdict(
                 outcome: query.form.defect != nil ? .malformed : query.form.isTruncated ? .truncated : .wrong,
@@ -55,18 +59,18 @@ public struct ProgramReward: Reward {
         let request: JSON = ["responses": .array(rows)]
         let line = try program.answer(to: request.serialized())
         guard let reply = try? JSON.parse(line), let results = reply["results"]?.array else {
-            throw program.failure("answered \"\(Self.excerpt(line))\", which is no line {\"results\": […]}")
+            throw program.error("answered \"\(Self.excerpt(line))\", which is not a line {\"results\": […]}")
         }
         guard results.count == rows.count else {
-            throw program.failure("gave \(results.count) results for \(rows.count) responses")
+            throw program.error("returned \(counted(results.count, "result")) for \(counted(rows.count, "response"))")
         }
         return try results.enumerated().map { index, result in
             if let isRight = result.bool { return (isRight, nil) }
             let reward = result["reward"]
             guard let isRight = result["right"]?.bool, reward == nil || reward?.double?.isFinite == true else {
-                throw program.failure(
-                    "gave \(Self.excerpt(Array(result.serialized().utf8))) as result \(index + 1); give true, false, or "
-                        + "{\"right\": true, \"reward\": 0.3}")
+                throw program.error(
+                    "returned \(Self.excerpt(Array(result.serialized().utf8))) as result \(index + 1); it must be true, "
+                        + "false, or {\"right\": true, \"reward\": 0.3}")
             }
             return (isRight, reward?.double)
         }

@@ -1,39 +1,22 @@
-/// How a response came out.
-public enum Outcome: String, Sendable, CaseIterable {
+/// The result of grading a response.
+package enum Outcome: String, Sendable, CaseIterable {
     case right, wrong
-    /// Not of the form a response must have, or without an answer.
+    /// The response has a defect of form or no answer.
     case malformed
-    /// Ended by the limit of length; counts as wrong.
+    /// The response hit the length limit; it counts as wrong.
     case truncated
 }
 
-/// One response, as a reward sees it.
-public struct RewardQuery: Sendable {
-    public var problem: Problem
-    public var form: ResponseForm
-    /// The text of `form.answer`.
-    public var answerText: String
-    /// The text of the whole response, control tokens readable.
-    public var responseText: String
+/// Outcome and reward of one response.
+package struct Verdict: Sendable, Equatable {
+    package var outcome: Outcome
+    /// nil if the form has no defect.
+    package var defect: FormDefect?
+    /// The answer that the answer rule found.
+    package var answer: String?
+    package var reward: Double
 
-    public init(problem: Problem, form: ResponseForm, answerText: String, responseText: String = "") {
-        self.problem = problem
-        self.form = form
-        self.answerText = answerText
-        self.responseText = responseText
-    }
-}
-
-/// What a reward says about one response.
-public struct Verdict: Sendable, Equatable {
-    public var outcome: Outcome
-    /// nil where the form is without defect.
-    public var defect: FormDefect?
-    /// The answer found by the answer rule.
-    public var answer: String?
-    public var reward: Double
-
-    public init(outcome: Outcome, defect: FormDefect? = nil, answer: String? = nil, reward: Double) {
+    package init(outcome: Outcome, defect: FormDefect? = nil, answer: String? = nil, reward: Double) {
         self.outcome = outcome
         self.defect = defect
         self.answer = answer
@@ -42,52 +25,21 @@ public struct Verdict: Sendable, Equatable {
 }
 
 /// Scores responses.
-public protocol Reward: Sendable {
-    /// One verdict a query, in order.
+package protocol Reward: Sendable {
+    /// Returns one verdict per query, in order.
     ///
-    /// - Throws: where a query cannot be scored at all, such as a problem without ground truth.
+    /// - Throws: if a query cannot be scored at all, for example without ground truth.
     func score(_ queries: [RewardQuery]) throws -> [Verdict]
 }
 
-/// Decides whether an answer is the right one.
-public protocol AnswerGrader: Sendable {
-    /// Whether each answer is equivalent to the ground truth it comes with, in order.
-    ///
-    /// - Throws: where grading itself fails; a wrong or senseless answer is `false`.
-    func areRight(_ answers: [GradedAnswer]) throws -> [Bool]
-}
-
-/// An answer and what it is graded against.
-public struct GradedAnswer: Sendable, Equatable {
-    public var problem: String
-    public var answer: String
-    public var truth: String
-
-    public init(problem: String, answer: String, truth: String) {
-        self.problem = problem
-        self.answer = answer
-        self.truth = truth
-    }
-}
-
-/// Right if the bytes are the same.
-public struct ExactGrader: AnswerGrader {
-    public init() {}
-
-    public func areRight(_ answers: [GradedAnswer]) -> [Bool] {
-        answers.map { $0.answer.utf8.elementsEqual($0.truth.trimmed.utf8) }
-    }
-}
-
 /// Why a reward could not be computed.
-public enum RewardError: Error, Equatable, CustomStringConvertible {
+package enum RewardError: Error, Equatable, CustomStringConvertible {
     case missingAnswer(problem: String)
-    /// A reward program and what it did wrong.
-    case program(String, String)
+    case program(command: String, failure: String)
 
-    public var description: String {
+    package var description: String {
         switch self {
-        case .program(let command, let what): "the reward program `\(command)` \(what)"
+        case .program(let command, let failure): "the reward program `\(command)` \(failure)"
         case .missingAnswer(let problem): "problem \"\(problem)\" has no answer to grade against"
         }
     }

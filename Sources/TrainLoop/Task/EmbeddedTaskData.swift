@@ -1,84 +1,89 @@
 import OrderedJSON
 import Parallel
 
-/// How much of the embedded task to make.
-public struct EmbeddedTaskSizes: Sendable, Equatable {
-    /// Pairs for the warm-up, all levels together.
-    public var trainPairs = 57_600
-    /// Problems for reinforcement learning, all levels together.
-    public var trainProblems = 8_000
-    /// Problems a level.
-    public var dev = 200
-    /// Problems a level.
-    public var test = 1_000
-    /// Problems a level.
-    public var probe = 10
-    /// Shares of levels in `trainPairs` that differ from the task's own.
-    public var pairWeights: [String: Double] = [:]
-    /// Shares of levels in `trainProblems` that differ from the task's own.
-    public var problemWeights: [String: Double] = [:]
+/// The sizes of the splits of the embedded task.
+package struct EmbeddedTaskSizes: Sendable, Equatable {
+    /// Pairs for the warm-up, over all levels.
+    package var trainPairs = 57_600
+    /// Problems for reinforcement learning, over all levels.
+    package var trainProblems = 8_000
+    /// Problems per level.
+    package var dev = 200
+    /// Problems per level.
+    package var test = 1_000
+    /// Problems per level.
+    package var probe = 10
+    /// Relative shares in `trainPairs` that replace those of the levels.
+    package var pairWeights: [String: Double] = [:]
+    /// Relative shares in `trainProblems` that replace those of the levels.
+    package var problemWeights: [String: Double] = [:]
 
-    public init() {}
+    package init() {}
 }
 
-/// Why an embedded task cannot be made.
-public enum EmbeddedTaskError: Error, Equatable, CustomStringConvertible {
+/// Why an embedded task cannot be generated.
+package enum EmbeddedTaskError: Error, Equatable, CustomStringConvertible {
     case unknownLevel(String, known: [String])
     case badWeight(String)
-    case negativeCount
+    case countOutOfRange
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .unknownLevel(let name, let known):
             "the embedded task has no level \"\(name)\"; its levels are \(known.joined(separator: ", "))"
-        case .badWeight(let name): "the weight of level \"\(name)\" must be a finite number of at least 0, not all 0"
-        case .negativeCount: "counts of problems must be between 0 and 10000000"
+        case .badWeight(let name):
+            "the weight of level \"\(name)\" must be a finite number of at least 0, and some weight must be above 0"
+        case .countOutOfRange: "counts of problems must be between 0 and 10000000"
         }
     }
 }
 
-/// The splits of the embedded task. Test, dev and probe have no problem in common with each other or with training;
-/// training repeats problems of levels that have few.
-public struct EmbeddedTaskData: Sendable, Equatable {
-    public var task: EmbeddedTask
-    public var seed: UInt64
-    public var trainPairs: [Pair] = []
-    public var trainProblems: [Problem] = []
-    public var dev: [Pair] = []
-    public var test: [Pair] = []
-    public var probe: [Problem] = []
-    public var levels: [LevelReport] = []
+/// The splits of the embedded task.
+///
+/// Test, dev and probe share no problem with each other or with training. Training repeats problems of levels that have
+/// few.
+package struct EmbeddedTaskData: Sendable, Equatable {
+    package var task: EmbeddedTask
+    package var seed: UInt64
+    package var trainPairs: [Pair] = []
+    package var trainProblems: [Problem] = []
+    package var dev: [Pair] = []
+    package var test: [Pair] = []
+    package var probe: [Problem] = []
+    package var levels: [LevelReport] = []
 
-    /// What one level came to.
-    public struct LevelReport: Sendable, Equatable {
-        public var name: String
-        /// Different problems there are.
-        public var problemCount: Int
-        /// Test problems made.
-        public var test: Int
-        /// True if the level is so small that its test is smaller than asked for.
-        public var isSmallerThanTest: Bool
-        /// Different problems among `trainPairs`.
-        public var distinctTrainProblems: Int
+    /// The problem counts of one level.
+    package struct LevelReport: Sendable, Equatable {
+        package var name: String
+        /// All different problems of the level.
+        package var problemCount: Int
+        /// Generated test problems.
+        package var test: Int
+        /// Whether the level has too few problems for the requested test size.
+        package var isSmallerThanTest: Bool
+        /// Different problems in `trainPairs`.
+        package var distinctTrainProblems: Int
     }
 
-    /// Three quarters of a level's problems at most are held out, so that training keeps the rest; where that is less
-    /// than asked for, test, dev and probe shrink alike.
+    /// Generates the splits.
+    ///
+    /// At most three quarters of the problems of a level are held out, so that training keeps the rest. If more are
+    /// requested, test, dev and probe shrink by the same factor.
     ///
     /// - Throws: `EmbeddedTaskError`.
-    public init(_ task: EmbeddedTask = EmbeddedTask(), sizes: EmbeddedTaskSizes, seed: UInt64) throws {
+    package init(_ task: EmbeddedTask = EmbeddedTask(), sizes: EmbeddedTaskSizes, seed: UInt64) throws {
         self.task = task
         self.seed = seed
         let counts = [sizes.trainPairs, sizes.trainProblems, sizes.dev, sizes.test, sizes.probe]
-        guard counts.allSatisfy((0...10_000_000).contains) else { throw EmbeddedTaskError.negativeCount }
+        guard counts.allSatisfy((0...10_000_000).contains) else { throw EmbeddedTaskError.countOutOfRange }
         let pairCounts = try Self.shares(of: sizes.trainPairs, task, \.warmUpWeight, sizes.pairWeights)
         let problemCounts = try Self.shares(of: sizes.trainProblems, task, \.learningWeight, sizes.problemWeights)
 
         var heldOut: Set<String> = []
-        // A level's problems depend on the seed and on the level alone, not on how many others were made.
+        // The problems of a level depend on the seed and the level only, not on the size of other levels.
         var generators = task.levels.indices.map { SplitMix64(seed: seed &* 0x1_0000 &+ UInt64($0)) }
         var testCounts: [Int] = []
-        // Everything that is held out comes first: a problem of one level can be one of another level too.
+        // All held-out problems come first, because two levels may share a problem.
         for (index, level) in task.levels.enumerated() {
             let space = task.problemCount(level)
             let room = space / 4 * 3
@@ -114,13 +119,13 @@ public struct EmbeddedTaskData: Sendable, Equatable {
                     isSmallerThanTest: testCounts[index] < sizes.test,
                     distinctTrainProblems: Set(pairs.map(\.problem)).count))
         }
-        // Levels mixed, so that the first rows of a file are a fair sample of it.
+        // Mixed levels, so that the first rows of a file are a fair sample.
         var generator = SplitMix64(seed: seed &* 0x1_0000 &+ 0xFFFF)
         trainPairs.shuffle(using: &generator)
         trainProblems.shuffle(using: &generator)
     }
 
-    /// How many of `total` fall to each level, by the largest remainders.
+    /// Splits `total` among the levels by the largest-remainder method.
     private static func shares(
         of total: Int, _ task: EmbeddedTask, _ own: (EmbeddedTask.Level) -> Double, _ weights: [String: Double]
     ) throws -> [Int] {
@@ -143,22 +148,17 @@ public struct EmbeddedTaskData: Sendable, Equatable {
     }
 }
 
-extension Pair {
-    /// The problem alone.
-    public var asProblem: Problem { Problem(id: id, problem: problem, answer: answer, level: level) }
-}
-
 extension EmbeddedTaskData {
-    /// The names of the files that `write` makes, in order.
-    public static let fileNames = [
+    /// The files written by `write`, in order.
+    package static let fileNames = [
         "train.jsonl", "rl.jsonl", "dev-pairs.jsonl", "dev.jsonl", "test.jsonl", "probe.jsonl",
         "task.json",
     ]
 
-    /// Writes the splits and `task.json` into a folder that exists.
+    /// Writes the splits and `task.json` to an existing folder.
     ///
     /// - Throws: `DataFileError`.
-    public func write(to folder: String, overwrite: Bool) throws {
+    package func write(to folder: String, overwrite: Bool) throws {
         let prefix = folder + "/"
         try PairFile.write(trainPairs, to: prefix + "train.jsonl", overwrite: overwrite)
         try ProblemFile.write(trainProblems, to: prefix + "rl.jsonl", overwrite: overwrite)
@@ -169,8 +169,8 @@ extension EmbeddedTaskData {
         try DataFile.write(report.serialized(indent: 2) + "\n", to: prefix + "task.json", overwrite: overwrite)
     }
 
-    /// What was made, and from which parameters.
-    public var report: JSON {
+    /// The parameters and the generated counts.
+    package var report: JSON {
         [
             "seed": .number(String(seed)), "modulus": .integer(task.modulus), "ending": .string(task.ending),
             "alphabet": .string(EmbeddedTask.alphabet), "answer": "bare",

@@ -1,11 +1,11 @@
 import Transformer
 
-/// How fast a model trains here, by a trial.
+/// The training speed of a model on this machine, measured by a trial.
 struct TrainingSpeed {
     let tokensPerSecond: Double
     let secondsPerOptimizerUpdate: Double
 
-    /// Trains on one micro-batch of the sequences and keeps nothing of it: `gradients` is clear afterwards.
+    /// Measures one micro-batch and one optimizer update, without changing the model; clears `gradients`.
     init(_ model: Model, _ sequences: [TrainingSequence], microBatchTokens: Int, gradients: ModelParameters) {
         let indices =
             PackedSequences.microBatches(
@@ -13,7 +13,7 @@ struct TrainingSpeed {
             ).first ?? []
         let packed = PackedSequences(sequences, indices: indices)
         var seconds = 0.0
-        // The first pass gets its memory from the system; where it is quick, that is most of it.
+        // The first pass allocates memory, which dominates the time of a short pass, so a second one is measured.
         for pass in 0..<2 where pass == 0 || seconds < 3 {
             seconds = Self.seconds {
                 model.accumulateGradients(packed.batch, packed.positions, into: gradients) { range, _ in
@@ -24,10 +24,10 @@ struct TrainingSpeed {
         gradients.clear()
         tokensPerSecond = Double(packed.batch.tokens.count) / max(seconds, 1e-9)
 
-        // On parameters and moments of its own, so that the run's stay as they are.
+        // Separate parameters and moments, so that those of the run do not change.
         var optimizer = AdamW(gradients.configuration)
         let scratch = ModelParameters(gradients.configuration)
-        // Likewise: the first update touches its moments for the first time.
+        // Here too, the first update allocates memory.
         for _ in 0..<2 {
             seconds = Self.seconds { optimizer.update(scratch, gradients: gradients, learningRate: 0) }
         }

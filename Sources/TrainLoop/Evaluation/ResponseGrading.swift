@@ -1,15 +1,15 @@
 import OrderedJSON
 
-/// Grades recorded responses and adds up how they did.
-public struct ResponseGrading: Sendable {
-    /// A response with its verdict by the rule asked for.
-    public struct Item: Sendable {
-        public var response: RecordedResponse
-        public var form: ResponseForm
-        public var verdict: Verdict
+/// The grades of recorded responses, with summaries.
+package struct ResponseGrading: Sendable {
+    /// A response with its verdict.
+    package struct Item: Sendable {
+        package var response: RecordedResponse
+        package var form: ResponseForm
+        package var verdict: Verdict
 
-        /// The row of the file with the verdict added as `grade`.
-        public var json: JSON {
+        /// The row of the file with the verdict under `grade`.
+        package var json: JSON {
             var row = response.row
             row["grade"] = [
                 "mode": form.mode.map { .string($0.rawValue) } ?? .null, "outcome": .string(verdict.outcome.rawValue),
@@ -20,19 +20,19 @@ public struct ResponseGrading: Sendable {
             return row
         }
 
-        /// nil where the response has no mode by which it could be paid.
-        public var reward: Double? { form.mode == nil ? nil : verdict.reward }
+        /// nil if the response has no mode, on which the reward depends.
+        package var reward: Double? { form.mode == nil ? nil : verdict.reward }
     }
 
-    /// How a set of responses did.
-    public struct Tally: Sendable, Equatable {
-        public var outcomes: [Outcome: Int] = [:]
-        /// The share of right responses, with its error clustered by problem.
-        public var accuracy: ClusteredMean
-        /// Over the responses that have a reward.
-        public var reward: ClusteredMean
+    /// The summary of a set of responses.
+    package struct Tally: Sendable, Equatable {
+        package private(set) var outcomes: [Outcome: Int] = [:]
+        /// The share of right responses, clustered by problem.
+        package let accuracy: ClusteredMean
+        /// The mean over responses with a reward, clustered by problem.
+        package let reward: ClusteredMean
 
-        public var count: Int { accuracy.count }
+        package var count: Int { accuracy.count }
 
         init(_ items: [Item]) {
             for item in items { outcomes[item.verdict.outcome, default: 0] += 1 }
@@ -54,19 +54,21 @@ public struct ResponseGrading: Sendable {
         }
     }
 
-    public var items: [Item] = []
-    public var all = Tally([])
-    /// "think", "short", "none"
-    public var byMode: [(name: String, tally: Tally)] = []
-    public var byLevel: [(name: String, tally: Tally)] = []
-    /// What the accuracy would be by every answer rule; empty where a program judges, which has its own.
-    public var accuracyByRule: [(rule: AnswerRule, accuracy: Double)] = []
+    package let items: [Item]
+    package let all: Tally
+    /// The modes are named "think", "short" and "none".
+    package let byMode: [(name: String, tally: Tally)]
+    package let byLevel: [(name: String, tally: Tally)]
+    /// The accuracy by each answer rule; empty for a reward program, which has its own rule.
+    package private(set) var accuracyByRule: [(rule: AnswerRule, accuracy: Double)] = []
 
-    /// Responses that a reward is asked about at once.
+    /// The number of responses per call of the reward.
     private static let batch = 256
 
-    /// - Throws: what the reward throws.
-    public init(_ responses: [RecordedResponse], reward: any Reward) throws {
+    /// Grades responses.
+    ///
+    /// - Throws: errors of the reward.
+    package init(_ responses: [RecordedResponse], reward: any Reward) throws {
         let forms = responses.map { ResponseForm.ofText($0.response, isTruncated: $0.isTruncated) }
         let queries = zip(responses, forms).map {
             RewardQuery(problem: $0.problem, form: $1.form, answerText: $1.answer, responseText: $0.response)
@@ -98,7 +100,7 @@ public struct ResponseGrading: Sendable {
     }
 
     /// The summary; see `schemas/grade.schema.json`.
-    public var json: JSON {
+    package var json: JSON {
         func object(_ tallies: [(name: String, tally: Tally)]) -> JSON {
             .object(JSONObject(tallies.map { ($0.name, $0.tally.json) }))
         }
@@ -108,10 +110,10 @@ public struct ResponseGrading: Sendable {
         ]
     }
 
-    /// Writes every row with its verdict, whole or not at all.
+    /// Writes every row with its verdict, atomically.
     ///
     /// - Throws: `DataFileError`.
-    public func write(to path: String, overwrite: Bool) throws {
+    package func write(to path: String, overwrite: Bool) throws {
         try DataFile.write(items.lazy.map(\.json), to: path, overwrite: overwrite)
     }
 }

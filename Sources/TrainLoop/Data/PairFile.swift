@@ -1,51 +1,8 @@
 import OrderedJSON
 
-/// One problem with a long and a short response.
-public struct Pair: Sendable, Equatable {
-    /// The two parts of a think response, without the control tokens around them.
-    public struct ThinkResponse: Sendable, Equatable {
-        /// Between `<think>` and `</think>`.
-        public var working: String
-        /// After `</think>`.
-        public var answer: String
-
-        public init(working: String, answer: String) {
-            self.working = working
-            self.answer = answer
-        }
-
-        /// As it stands in a pair file.
-        public var text: String { working + "</think>" + answer }
-    }
-
-    public var id: String
-    /// The user's message.
-    public var problem: String
-    /// nil where the file has only the other half.
-    public var think: ThinkResponse?
-    /// The short response without its control token; nil where the file has only the other half.
-    public var short: String?
-    /// The ground truth, where known.
-    public var answer: String?
-    public var level: String?
-
-    public init(
-        id: String, problem: String, think: ThinkResponse?, short: String?, answer: String? = nil,
-        level: String? = nil
-    ) {
-        self.id = id
-        self.problem = problem
-        self.think = think
-        self.short = short
-        self.answer = answer
-        self.level = level
-    }
-
-    /// True with both halves.
-    public var isComplete: Bool { think != nil && short != nil }
-
+extension Pair {
     /// The row of a pair file.
-    public var json: JSON {
+    package var json: JSON {
         var members = JSONObject([("id", .string(id)), ("problem", .string(problem))])
         for (key, value) in [("think", think?.text), ("short", short), ("answer", answer), ("level", level)] {
             if let value { members[key] = .string(value) }
@@ -54,18 +11,22 @@ public struct Pair: Sendable, Equatable {
     }
 }
 
-/// Reads and writes files of pairs.
+/// Reads and writes pair files.
 ///
-/// Read as they are: our own rows, whose `think` holds working, `</think>` and answer; Thinkless's `instruction` and
-/// `output`; TRL's `prompt` and `completion` (texts or messages) and `messages`. The last three hold one response a
-/// row, which begins with `<think>` or `<short>`; rows of the same problem are put together into pairs, wherever in
-/// the file they stand. In every form a line feed right after the control token is dropped: the encoder writes it.
+/// Supported rows: our own, with `think` (working, `</think>`, answer) and `short`; Thinkless's `instruction` and
+/// `output`; TRL's `prompt` and `completion` (texts or messages), and `messages`. The last three have one response per
+/// row, starting with `<think>` or `<short>`; responses to the same problem are combined into pairs, wherever they
+/// stand in the file. A line feed right after the control token is dropped, because the encoder adds it again.
 public enum PairFile {
-    /// - Throws: `DataFileError` naming file and line, also for a file without rows.
+    /// Reads all pairs of a file.
+    ///
+    /// - Parameter path: a JSONL file or a JSON array of objects.
+    /// - Returns: the pairs, in the order in which the file first names their problems.
+    /// - Throws: `DataFileError` with the path and the line or element, also if the file has no rows.
     public static func read(path: String) throws -> [Pair] {
         var pairs: [Pair] = []
-        // Pairs that still miss a half, by problem; the oldest is filled first.
-        var waiting: [String: [Int]] = [:]
+        // Indices of incomplete pairs by problem, oldest first.
+        var incomplete: [String: [Int]] = [:]
         try DataFile.forEachRow(path: path) { row in
             if row["think"] != nil || row["short"] != nil {
                 pairs.append(try ownPair(row))
@@ -74,28 +35,34 @@ public enum PairFile {
             let (problem, response) = try exchange(row)
             guard problem.contains(where: { !$0.isWhitespace }) else { throw row.error("the problem is empty") }
             let half = try half(response, row)
-            if let place = waiting[problem]?.firstIndex(where: { half.fits(pairs[$0]) }) {
-                half.fill(&pairs[waiting[problem]!.remove(at: place)])
+            if let place = incomplete[problem]?.firstIndex(where: { half.fits(pairs[$0]) }),
+                let index = incomplete[problem]?.remove(at: place)
+            {
+                half.fill(&pairs[index])
                 return
             }
             var pair = Pair(
                 id: try row.text("id") ?? String(row.number), problem: problem, think: nil, short: nil,
                 answer: try row.text("answer"), level: try row.text("level"))
             half.fill(&pair)
-            waiting[problem, default: []].append(pairs.count)
+            incomplete[problem, default: []].append(pairs.count)
             pairs.append(pair)
         }
         return pairs
     }
 
-    /// Writes our own rows, whole or not at all.
+    /// Writes pairs as JSONL, atomically.
     ///
-    /// - Throws: `DataFileError`.
+    /// - Parameters:
+    ///   - pairs: one row each.
+    ///   - path: the file to create.
+    ///   - overwrite: replaces an existing file.
+    /// - Throws: `DataFileError` if the file exists or cannot be written.
     public static func write(_ pairs: [Pair], to path: String, overwrite: Bool) throws {
         try DataFile.write(pairs.lazy.map(\.json), to: path, overwrite: overwrite)
     }
 
-    private enum Half {
+    private enum PairHalf {
         case think(Pair.ThinkResponse)
         case short(String)
 
@@ -145,17 +112,17 @@ public enum PairFile {
         return (problem, response)
     }
 
-    private static func half(_ response: String, _ row: DataRow) throws -> Half {
+    private static func half(_ response: String, _ row: DataRow) throws -> PairHalf {
         if response.utf8.starts(with: "<think>".utf8) {
             return .think(try think(dropping("<think>", from: response), row))
         }
         if response.utf8.starts(with: "<short>".utf8) {
             return .short(try short(dropping("<short>", from: response), row))
         }
-        throw row.error("the response begins with neither <think> nor <short>")
+        throw row.error("the response starts with neither <think> nor <short>")
     }
 
-    /// A text without the control token and the line feed that follows it.
+    /// Removes a leading control token and the line feed after it.
     private static func dropping(_ control: String, from text: String) -> String {
         var rest = text.utf8[...]
         if rest.starts(with: control.utf8) { rest = rest.dropFirst(control.utf8.count) }
@@ -181,7 +148,7 @@ public enum PairFile {
 
     private static func refuseControlTokens(_ text: String, _ row: DataRow) throws {
         for control in ["<think>", "<short>"] where text.containsBytes(of: control) {
-            throw row.error("the response contains \(control) after its beginning")
+            throw row.error("the response contains \(control) after its start")
         }
     }
 }

@@ -1,32 +1,8 @@
 import OrderedJSON
 
-/// One problem, with the answer that counts as right where it is known.
-public struct Problem: Sendable, Equatable {
-    public var id: String
-    /// The user's message.
-    public var problem: String
-    /// The ground truth; nil where the data has none.
-    public var answer: String?
-    /// A name of the difficulty, by which results are broken down.
-    public var level: String?
-    public var source: String?
-    /// A worked solution, where the data has one.
-    public var solution: String?
-
-    public init(
-        id: String, problem: String, answer: String? = nil, level: String? = nil, source: String? = nil,
-        solution: String? = nil
-    ) {
-        self.id = id
-        self.problem = problem
-        self.answer = answer
-        self.level = level
-        self.source = source
-        self.solution = solution
-    }
-
+extension Problem {
     /// The row of a problem file.
-    public var json: JSON {
+    package var json: JSON {
         var members = JSONObject([("id", .string(id)), ("problem", .string(problem))])
         for (key, value) in [("answer", answer), ("level", level), ("source", source), ("solution", solution)] {
             if let value { members[key] = .string(value) }
@@ -35,14 +11,19 @@ public struct Problem: Sendable, Equatable {
     }
 }
 
-/// Reads and writes files of problems.
+/// Reads and writes problem files.
 ///
-/// Read as they are: our own rows, GSM8K (`question`, `answer` with `####`), MATH, AIME and DeepScaleR (`problem`,
-/// `answer`, `solution`; capitalised keys too), verl and Thinkless rows (`prompt`, `reward_model.ground_truth`), as
-/// JSONL or as one JSON array.
+/// Supported rows: our own, GSM8K (`question`, `answer` with `####`), MATH, AIME and DeepScaleR (`problem`, `answer`,
+/// `solution`, also with capitalised keys), verl and Thinkless (`prompt`, `reward_model.ground_truth`). A file is JSONL
+/// or one JSON array.
 public enum ProblemFile {
-    /// - Parameter requiresAnswer: a row without ground truth is an error.
-    /// - Throws: `DataFileError` naming file and line, also for a file without rows.
+    /// Reads all problems of a file.
+    ///
+    /// - Parameters:
+    ///   - path: a JSONL file or a JSON array of objects.
+    ///   - requiresAnswer: treats a row without ground truth as an error.
+    /// - Returns: the problems in the order of the file.
+    /// - Throws: `DataFileError` with the path and the line or element, also if the file has no rows.
     public static func read(path: String, requiresAnswer: Bool = false) throws -> [Problem] {
         try DataFile.rows(path: path).map { row in
             let problem = try problem(row)
@@ -53,9 +34,13 @@ public enum ProblemFile {
         }
     }
 
-    /// Writes our own rows, whole or not at all.
+    /// Writes problems as JSONL, atomically.
     ///
-    /// - Throws: `DataFileError`.
+    /// - Parameters:
+    ///   - problems: one row each.
+    ///   - path: the file to create.
+    ///   - overwrite: replaces an existing file.
+    /// - Throws: `DataFileError` if the file exists or cannot be written.
     public static func write(_ problems: [Problem], to path: String, overwrite: Bool) throws {
         try DataFile.write(problems.lazy.map(\.json), to: path, overwrite: overwrite)
     }
@@ -83,7 +68,7 @@ public enum ProblemFile {
         case .array(let messages): return try ChatRecord.userText(messages, of: row)
         default: break
         }
-        // Dialogues that were recorded: the question is what the user said.
+        // Recorded dialogues: the problem is the user's message.
         guard let turns = row["conversations"]?.array ?? row["messages"]?.array else {
             throw row.error("no problem found; give \"problem\", \"question\" or \"prompt\"")
         }

@@ -1,10 +1,12 @@
 import CSystem
 import Foundation
 
-/// Search in text byte by byte: linear, and blind to combining characters, which would hide a tag from Swift's own
-/// comparison of characters but not from a tokenizer.
+/// Linear-time search by bytes.
+///
+/// Swift compares characters: a combining mark after a tag hides the tag from Swift's own search, but not from a
+/// tokenizer.
 extension String {
-    /// Offsets in bytes of every occurrence that does not overlap the one before.
+    /// Byte offsets of all occurrences that do not overlap.
     func byteOffsets(of pattern: String, limit: Int = .max) -> [Int] {
         var text = self
         var pattern = pattern
@@ -26,9 +28,12 @@ extension String {
         }
     }
 
-    /// Offset in bytes of the last occurrence.
+    /// The byte offset of the last occurrence.
     ///
-    /// - Parameter ignoringCase: letters of ASCII count as equal in either case; the pattern is in lower case.
+    /// - Parameters:
+    ///   - pattern: in lower case if case is ignored.
+    ///   - ignoringCase: ASCII letters match in either case.
+    /// - Returns: nil if the pattern is empty or does not occur.
     func lastByteOffset(of pattern: String, ignoringCase: Bool = false) -> Int? {
         var text = self
         var pattern = pattern
@@ -36,7 +41,8 @@ extension String {
             pattern.withUTF8 { pattern in
                 let count = pattern.count
                 guard count > 0, text.count >= count, let bytes = text.baseAddress else { return nil }
-                // Sets the bit in which the cases of a letter differ; what agrees so is looked at in full.
+                // Upper and lower case differ in this bit. Candidates that match by their last byte are compared in
+                // full.
                 let mask: UInt8 = ignoringCase ? 0x20 : 0
                 let last = pattern[count - 1] | mask
                 func folded(_ byte: UInt8) -> UInt8 { ignoringCase && byte &- 65 < 26 ? byte | 0x20 : byte }
@@ -54,14 +60,43 @@ extension String {
         }
     }
 
-    /// True if the bytes of the pattern occur.
     func containsBytes(of pattern: String) -> Bool { !byteOffsets(of: pattern, limit: 1).isEmpty }
 
-    /// The text between two offsets in bytes that lie at the edges of ASCII characters.
+    /// The text between two byte offsets, both at the edge of an ASCII character.
     func bytes(_ range: Range<Int>) -> String {
         String(
             self[
                 utf8.index(startIndex, offsetBy: range.lowerBound)..<utf8.index(startIndex, offsetBy: range.upperBound)]
         )
     }
+
+    /// The text without ASCII white space at both ends.
+    var trimmed: String {
+        var text = self
+        let range = text.withUTF8 { bytes in
+            var (start, end) = (0, bytes.count)
+            while start < end, bytes[start].isASCIISpace { start += 1 }
+            while end > start, bytes[end - 1].isASCIISpace { end -= 1 }
+            return start..<end
+        }
+        return range.count == utf8.count ? self : bytes(range)
+    }
+
+    /// The text before the first line feed.
+    var firstLine: String {
+        var text = self
+        let end = text.withUTF8 { bytes -> Int? in
+            guard let start = bytes.baseAddress, let found = memchr(start, Int32(UInt8(ascii: "\n")), bytes.count)
+            else {
+                return nil
+            }
+            return UnsafeRawPointer(start).distance(to: found)
+        }
+        return end.map { bytes(0..<$0) } ?? self
+    }
+}
+
+extension UInt8 {
+    /// A space, or one of the control characters from tab to carriage return.
+    var isASCIISpace: Bool { self == 0x20 || (0x09...0x0D).contains(self) }
 }

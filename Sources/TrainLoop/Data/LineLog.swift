@@ -1,0 +1,65 @@
+import Foundation
+
+/// A file of lines that one process appends to, so that an interrupted run can resume from it.
+///
+/// The file is locked while this object lives.
+final class LineLog {
+    let path: String
+    private let descriptor: Int32
+
+    /// Opens or creates the file and removes an incomplete last line, which a killed process may have left.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - replacing: discards the content of an existing file.
+    /// - Throws: `DataFileError` if the file cannot be used or another process is writing to it.
+    init(path: String, replacing: Bool) throws {
+        self.path = path
+        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw DataFileError.cannotWrite(path) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            throw DataFileError(path: path, reason: "another process is writing to it; give another file")
+        }
+        guard ftruncate(descriptor, replacing ? 0 : try endOfLastLine()) == 0 else {
+            throw DataFileError.cannotWrite(path)
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    var isEmpty: Bool { lseek(descriptor, 0, SEEK_END) == 0 }
+
+    private func endOfLastLine() throws -> off_t {
+        var end = lseek(descriptor, 0, SEEK_END)
+        var piece = [UInt8](repeating: 0, count: 1 << 16)
+        while end > 0 {
+            let start = max(0, end - off_t(piece.count))
+            guard pread(descriptor, &piece, Int(end - start), start) == Int(end - start) else {
+                throw DataFileError(path: path, reason: "cannot read: \(DataFileError.reason(errno))")
+            }
+            if let last = piece[..<Int(end - start)].lastIndex(of: UInt8(ascii: "\n")) {
+                return start + off_t(last) + 1
+            }
+            end = start
+        }
+        return 0
+    }
+
+    /// Appends whole lines in one write, so that a kill leaves at most one incomplete line.
+    ///
+    /// - Throws: `DataFileError`.
+    func append(_ lines: String) throws { try Self.append(lines, to: descriptor, path: path) }
+
+    /// Appends text to an open file.
+    ///
+    /// - Throws: `DataFileError` if it cannot be written completely.
+    static func append(_ text: String, to descriptor: Int32, path: String) throws {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw DataFileError.cannotWrite(path) }
+            rest = rest.dropFirst(count)
+        }
+    }
+}
