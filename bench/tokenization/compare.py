@@ -1,7 +1,7 @@
 """Prints how fast ckpt, `tokenizers` and `tiktoken` encode the same texts with the same tokenizer, one core each.
 
     swift build -c release --product tokenization-bench
-    python bench/tokenization/compare.py .build/release/tokenization-bench TOKENIZER.json [TEXT_FILE...]
+    python compare.py .build/release/tokenization-bench TOKENIZER.json [TEXT_FILE...]
 
 Without files it makes 4 MB each of English-like prose, code and mixed scripts. Needs the two peers.
 """
@@ -26,7 +26,7 @@ state = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
 
 
 def made():
-    """Prose mostly of words from the vocabulary, as in English, with some others."""
+    """Prose that is mostly words of the vocabulary, as English is, with some that are not."""
     rng = random.Random(3)
     words = [t[1:] for t in state["model"]["vocab"] if t.startswith("Ġ") and t[1:].isascii() and t[1:].isalpha()]
     common = [w for w in words if len(w) < 7][:1500]
