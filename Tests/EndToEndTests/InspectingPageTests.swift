@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The commands of docs/inspecting.md that need Debian's HDF5 tools only, run as they are printed. The page's Python is
-/// run by scripts/check/inspecting.py.
+/// run by scripts/check-inspecting.py.
 @Suite struct InspectingPageTests {
     private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
