@@ -92,7 +92,7 @@ let package = Package(
             name: "foreign-bench", dependencies: ["CheckpointIO"], path: "bench/foreign",
             swiftSettings: warningsAreErrors),
 
-        // What the readers are fuzzed with; built with libFuzzer by scripts/fuzz.
+        // What the readers are fuzzed with; built with libFuzzer by scripts/check/fuzz.
         .target(
             name: "FuzzTargets", dependencies: ["OrderedJSON", "Jinja", "CheckpointIO", "Tokenization", "Transformer"],
             path: "Tests/FuzzTargets", swiftSettings: warningsAreErrors),

@@ -34,18 +34,25 @@ package enum ParallelWork {
     package static func both<First: Sendable, Second: Sendable>(
         _ first: @Sendable () throws -> First, _ second: @Sendable () throws -> Second
     ) throws -> (First, Second) {
-        let results = Mutex<(Result<First, any Error>?, Result<Second, any Error>?)>((nil, nil))
+        let results = Mutex<(first: First?, second: Second?)>((nil, nil))
+        let secondFailure = Mutex<(any Error)?>(nil)
         try forEach(2, threadCount: 2) { index in
             if index == 0 {
-                let result = Result { try first() }
-                results.withLock { $0.0 = result }
+                let result = try first()
+                results.withLock { $0.first = result }
             } else {
-                let result = Result { try second() }
-                results.withLock { $0.1 = result }
+                // Held back, so that an error of `first` comes before it.
+                do {
+                    let result = try second()
+                    results.withLock { $0.second = result }
+                } catch {
+                    secondFailure.withLock { $0 = error }
+                }
             }
         }
-        let (firstResult, secondResult) = results.withLock { $0 }
-        return (try firstResult!.get(), try secondResult!.get())
+        if let error = secondFailure.withLock({ $0 }) { throw error }
+        guard case (let first?, let second?) = results.withLock({ $0 }) else { throw CancellationError() }
+        return (first, second)
     }
 }
 

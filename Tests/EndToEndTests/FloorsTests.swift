@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The script that holds the order of folders is itself seen to fail.
@@ -9,7 +10,7 @@ struct FloorsTests {
 
     /// Writes a module `Shop` with folders `Base` and `Top` and runs the script on it.
     private func check(_ files: [String: String], floors: String = "Shop\n    Base\n    Top\n") throws -> CommandResult {
-        let folder = try Folder()
+        let folder = try TemporaryFolder()
         let sources = folder.url.appendingPathComponent("Sources")
         for (path, text) in files.merging(["floors.txt": floors], uniquingKeysWith: { $1 }) {
             let url = sources.appendingPathComponent(path)

@@ -9,7 +9,7 @@ hdf5plugin. modeldelta, which computes the singular values of every matrix, read
 as Hugging Face folders. --model names a checkpoint with a tokenizer, which is compared with its add-tokens result. Bytes are
 the logical bytes of both models. Each command runs once before it is timed, so files are read from the page cache.
 
-Needs h5py, hdf5plugin, numpy and modeldelta (tested with 3.16.0, 7.1.0, 2.4.6, 0.4.4).
+Needs h5py, hdf5plugin, numpy, and modeldelta (seen with 3.16.0, 7.1.0, 2.4.6, 0.4.4).
 """
 
 import argparse

@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
-"""Measures one step of reinforcement learning in ckpt train-rl and in TRL's GRPOTrainer: same model and prompts, fp32.
+"""One step of reinforcement learning by ckpt train-rl and by TRL's GRPOTrainer: same model, same prompts, fp32.
 
     swift build -c release --product ckpt
     python3 bench/rl/compare.py MODEL.h5 [--data problems.jsonl] [--prompts 8] [--samples 8] [--new-tokens 128]
 
 MODEL.h5 is an imported model without control tokens, such as SmolLM2-135M-Instruct (scripts/real-model imports it). The
-data are problems with answers, such as GSM8K rows; by default scripts/research/word-problems.py makes some. Both
-programs take two steps, of which the second is measured: sampling, rewards and one update, without KL, saving, probe, or
-the norm of the control tokens' gradient, which TRL does not have. ckpt forces half of each group into each mode and
-rewards the modes differently; TRL gets rewards of alternating sign. So every sample of both has an advantage and is
-trained on.
+data are problems with answers, GSM8K rows for instance; without any, scripts/research/word-problems.py makes some. Both sides
+take two steps; the second is measured: sampling, rewards and one update, without KL, saving, probe, and the norm of the
+control tokens' gradient, which TRL does not have. ckpt forces half of each group into each mode and pays the modes
+differently; TRL gets rewards of alternating sign. So every sample of both has an advantage and is trained on.
 
-TRL runs in the Python that runs this script if it has trl, else in .build/bench-rl/venv, which is created once (some
-gigabytes of torch, transformers and trl from PyPI). Prints seconds, tokens, the ratio, and ckpt's time by phase. Exit
+TRL runs in the Python that runs this script if it has trl, else in .build/bench-rl/venv, which is made (torch,
+transformers and trl from PyPI: some gigabytes, once). Prints seconds, tokens, the ratio, and ckpt's time by phase; exit
 status 1 if the phases do not add up to the step within 5 %.
 """
 
@@ -83,7 +82,7 @@ def measure_ckpt(options):
 
 
 def prompt_tokens(problems):
-    """Tokens of the prompts, counted once per sample as TRL does."""
+    """Tokens of the prompts, each counted for each of its samples, as TRL counts them."""
     counts = {}
     for problem in problems:
         if problem not in counts:
@@ -122,7 +121,7 @@ def measure_trl(options, prompts):
 
 
 def trl_child(path):
-    """Runs in the Python that has trl; the last line of its output is the measurement."""
+    """Runs in the Python that has trl; the last line of its output is what was measured."""
     import datasets
     import torch
     import transformers

@@ -1,20 +1,17 @@
 #!/usr/bin/env python3
-"""Compares the warm-up's loss in ckpt train-sft and in TRL's SFTTrainer.
-
-Both have the same model, the same batches in the same order, fp32, and the same AdamW. Prints both losses at every step,
-their largest relative difference, and tokens a second.
+"""The loss of the warm-up by ckpt train-sft and by TRL's SFTTrainer: same model, same batches in the same order, fp32, same
+AdamW. Prints both losses at every step, their largest relative difference, and tokens a second.
 
     swift build -c release --product ckpt
     python3 bench/sft/compare.py MODEL.h5 [--data gsm8k-train.jsonl] [--steps 50] [--pairs 2] [--max-length 128]
 
 MODEL.h5 is an imported model without control tokens, such as SmolLM2-135M-Instruct (scripts/real-model imports it). The
-data are GSM8K rows, from which scripts/research/gsm8k-pairs.py makes pairs; by default scripts/research/word-problems.py
-makes rows. Both programs get the same ids: this script encodes prompts and responses with transformers, and checks the
-first pair against `ckpt check-data`. The loss covers control token, response and end token, as the mean over the tokens
-of the update.
+data are GSM8K rows, of which pairs are made by scripts/gsm8k-pairs.py; without any, scripts/word-problems.py makes some.
+Both sides get the same ids: this script encodes prompts and responses with transformers, and checks the first pair
+against `ckpt check-data`. Loss on control token, response and end token, mean over the tokens of the update.
 
-TRL runs in the Python that runs this script if it has trl, else in .build/bench-sft/venv, which is created once (some
-gigabytes of torch, transformers and trl from PyPI). Exit status 1 if the losses differ by more than 1 %.
+TRL runs in the Python that runs this script if it has trl, else in .build/bench-sft/venv, which is made (torch,
+transformers and trl from PyPI: some gigabytes, once). Exit status 1 if the losses differ by more than 1 %.
 """
 
 import argparse
@@ -41,12 +38,12 @@ def run(*command, quiet=True):
 
 
 def rows_of(text):
-    """Lines of JSON; splitlines() would also split at line separators inside a text."""
+    """Lines of JSON; splitlines() would also cut at the line separators that may stand in a text."""
     return text.rstrip("\n").split("\n")
 
 
 def prepare(options):
-    """As many fitting pairs as the steps take, and one problem for the probe."""
+    """Pairs that fit, as many as the steps take, and one problem for the probe."""
     WORK.mkdir(parents=True, exist_ok=True)
     run(CKPT, "add-tokens", options.model, "--init", "auto", "-o", WORK / "tokens.h5", "--force")
     run(CKPT, "export", WORK / "tokens.h5", "-o", WORK / "hf", "--force")
@@ -57,7 +54,7 @@ def prepare(options):
         lines = rows_of(run(sys.executable, ROOT / "scripts" / "research" / "word-problems.py", wanted + 1, 1))
     (WORK / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     pairs = rows_of(run(sys.executable, ROOT / "scripts" / "research" / "gsm8k-pairs.py", WORK / "rows.jsonl"))
-    # Short ones, so that fifty steps take minutes; a token has about four characters.
+    # Short ones, so that fifty steps take minutes: about four characters a token.
     limit = 3 * (options.max_length - 40)
     pairs = [line for line in pairs if len(json.loads(line)["problem"] + json.loads(line)["think"]) < limit]
     if len(pairs) <= wanted:
@@ -102,7 +99,7 @@ def train_trl(options):
 
 def encoded(tokenizer, pair):
     """Ids of a pair's halves: prompt, and response with control token and end token."""
-    # As in ckpt, text of the data never becomes a control token, and the response is encoded separately from the prompt.
+    # As ckpt has it, text of the data never becomes a token, and the response is encoded apart from the prompt.
     def plain(text):
         return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
@@ -120,7 +117,7 @@ def encoded(tokenizer, pair):
 
 
 def trl_child(request):
-    """Runs in the Python that has trl; the last line of its output is the measurement."""
+    """Runs in the Python that has trl; the last line of its output is what was measured."""
     import time
 
     import datasets
@@ -179,7 +176,7 @@ def trl_child(request):
 
 
 def check_ids(first):
-    """Checks the ids of the first pair against those that ckpt trains on."""
+    """The first pair's ids as ckpt trains them."""
     text = run(CKPT, "check-data", WORK / "pairs.jsonl", "--model", WORK / "tokens.h5")
     shown = [re.sub("[»«]", "", line) for line in text.splitlines() if re.fullmatch(r"[\d »«]+", line)]
     found = [[int(number) for number in line.split()] for line in shown]

@@ -1,7 +1,7 @@
 """Compares the speed of ckpt, `tokenizers` and `tiktoken` on the same texts with the same tokenizer, on one core each.
 
     swift build -c release --product tokenization-bench
-    python bench/tokenization/compare.py .build/release/tokenization-bench TOKENIZER.json [TEXT_FILE...]
+    python compare.py .build/release/tokenization-bench TOKENIZER.json [TEXT_FILE...]
 
 Without files, it generates 4 MB each of English-like prose, code and mixed scripts. Needs tokenizers and tiktoken.
 """
