@@ -3,16 +3,25 @@ import PackageDescription
 
 let warningsAreErrors: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
-func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: warningsAreErrors)
+func library(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, swiftSettings: warningsAreErrors)
 }
 
-/// - Parameter fixtures: whether the tests have a folder `Fixtures`, which they read where it stands.
+/// The tests of a library; `fixtures` says whether they have a folder `Fixtures`, which they read in place.
 func tests(of name: String, _ dependencies: [Target.Dependency] = [], fixtures: Bool = false) -> Target {
     .testTarget(
         name: name + "Tests",
         dependencies: [.byName(name: name), "TestSupport"] + dependencies,
         exclude: fixtures ? ["Fixtures"] : [],
+        swiftSettings: warningsAreErrors)
+}
+
+/// A program that `bench/FOLDER/compare.py` or a person runs to measure.
+func benchmark(
+    _ name: String, in folder: String, _ dependencies: [Target.Dependency], scripts: [String] = []
+) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: "bench/\(folder)", exclude: scripts, sources: ["main.swift"],
         swiftSettings: warningsAreErrors)
 }
 
@@ -44,7 +53,7 @@ let package = Package(
         systemLibrary("CPCRE2", pkgConfig: "libpcre2-8", apt: "libpcre2-dev"),
         systemLibrary("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
         .systemLibrary(name: "CSystem", path: "Sources/CLibraries/CSystem"),
-        // For instructions that are found at run time; see docs/engine.md and docs/benchmarks.md.
+        // Compiled for instructions that are detected at run time; see docs/engine.md and docs/benchmarks.md.
         .target(name: "CKernels"),
         .target(name: "SHA256Blocks"),
 
@@ -65,61 +74,40 @@ let package = Package(
             path: "Sources/tools",
             swiftSettings: warningsAreErrors),
 
-        // Saves, loads and copies for bench/io and for the tests of crashes and faults.
-        .executableTarget(
-            name: "io-bench", dependencies: ["CheckpointIO", "Parallel"], path: "bench/io", exclude: ["compare.py"],
-            sources: ["main.swift"], swiftSettings: warningsAreErrors),
-
-        // Damages a checkpoint bit by bit and cut by cut, and sees what verifying says.
-        .executableTarget(
-            name: "damage-bench", dependencies: ["CheckpointIO"], path: "bench/damage",
-            swiftSettings: warningsAreErrors),
-
-        // Measures the engine; see docs/engine.md.
-        .executableTarget(
-            name: "engine-bench", dependencies: ["Transformer", "Parallel", "CheckpointIO", "COpenBLAS"], path: "bench/engine",
-            exclude: ["compare.py", "rounding.py"], sources: ["main.swift"], swiftSettings: warningsAreErrors),
-
-        // Compares with other tokenizers and measures; see bench/tokenization.
-        .executableTarget(
-            name: "tokenization-bench", dependencies: ["OrderedJSON", "CheckpointIO", "Tokenization"],
-            path: "bench/tokenization",
-            exclude: ["compare.py"],
-            swiftSettings: warningsAreErrors),
-
-        // Moves models between formats and measures; see bench/foreign.
-        .executableTarget(
-            name: "foreign-bench", dependencies: ["CheckpointIO"], path: "bench/foreign",
-            swiftSettings: warningsAreErrors),
-
-        // What the readers are fuzzed with; built with libFuzzer by scripts/check/fuzz.
-        .target(
-            name: "FuzzTargets", dependencies: ["OrderedJSON", "Jinja", "CheckpointIO", "Tokenization", "Transformer"],
-            path: "Tests/FuzzTargets", swiftSettings: warningsAreErrors),
-        tests(of: "FuzzTargets", fixtures: true),
+        // Also run by the tests of crashes and faults.
+        benchmark("io-bench", in: "io", ["CheckpointIO", "Parallel"], scripts: ["compare.py"]),
+        benchmark("damage-bench", in: "damage", ["CheckpointIO"]),
+        benchmark("foreign-bench", in: "foreign", ["CheckpointIO"]),
+        benchmark(
+            "engine-bench", in: "engine", ["Transformer", "Parallel", "CheckpointIO", "COpenBLAS"],
+            scripts: ["compare.py", "rounding.py"]),
+        benchmark(
+            "tokenization-bench", in: "tokenization", ["OrderedJSON", "CheckpointIO", "Tokenization"],
+            scripts: ["compare.py"]),
+        benchmark("grading-bench", in: "grading", ["TrainLoop", "HostileAnswers"], scripts: ["compare.py"]),
 
         // Temporary folders, running commands, and what else the test targets share.
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: warningsAreErrors),
-
-        tests(of: "OrderedJSON"),
-        // The library that stock tools read HDF5 with; the program itself does without it.
+        library("TestSupport", [], path: "Tests/TestSupport"),
+        // Answers that take long to grade, for the tests and grading-bench.
+        library("HostileAnswers", [], path: "Tests/HostileAnswers"),
+        // The readers that scripts/check/fuzz builds with libFuzzer.
+        library(
+            "FuzzTargets", ["OrderedJSON", "Jinja", "CheckpointIO", "Tokenization", "Transformer"],
+            path: "Tests/FuzzTargets"),
+        // libhdf5 checks in a test what the program writes without it.
         systemLibrary("CHDF5", in: "Tests", pkgConfig: "hdf5", apt: "libhdf5-dev"),
+
+        tests(of: "FuzzTargets", fixtures: true),
+        tests(of: "OrderedJSON"),
         tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
         tests(of: "Jinja", ["OrderedJSON"], fixtures: true),
         tests(of: "Tokenization", ["OrderedJSON", "CheckpointIO"], fixtures: true),
         tests(of: "Transformer", ["OrderedJSON", "Parallel", "CheckpointIO"], fixtures: true),
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         tests(
-            of: "TrainLoop", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "HostileAnswers"],
+            of: "TrainLoop",
+            ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "HostileAnswers"],
             fixtures: true),
-        // Answers made to cost time; tests and grading-bench share them.
-        .target(name: "HostileAnswers", path: "Tests/HostileAnswers", swiftSettings: warningsAreErrors),
-
-        // Measures what hostile answers cost the grader; compare.py compares with math-verify.
-        .executableTarget(
-            name: "grading-bench", dependencies: ["TrainLoop", "HostileAnswers"], path: "bench/grading",
-            exclude: ["compare.py"], sources: ["main.swift"], swiftSettings: warningsAreErrors),
-
         .testTarget(
             name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO", "TestSupport"], exclude: ["Fixtures"],
             swiftSettings: warningsAreErrors),

@@ -9,7 +9,8 @@ struct FloorsTests {
         .appendingPathComponent("../../scripts/check/floors").standardizedFileURL.path
 
     /// Writes a module `Shop` with folders `Base` and `Top` and runs the script on it.
-    private func check(_ files: [String: String], floors: String = "Shop\n    Base\n    Top\n") throws -> CommandResult {
+    private func check(_ files: [String: String], floors: String = "Shop\n    Base\n    Top\n") throws -> CommandResult
+    {
         let folder = try TemporaryFolder()
         let sources = folder.url.appendingPathComponent("Sources")
         for (path, text) in files.merging(["floors.txt": floors], uniquingKeysWith: { $1 }) {
