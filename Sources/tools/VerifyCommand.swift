@@ -15,8 +15,8 @@ struct VerifyCommand: ParsableCommand {
             chunk and file offset. --structure checks only structure, metadata and the list of tensors, which takes \
             milliseconds.
 
-            Exit status: 0 all files are intact, 1 damage found, 2 a file cannot be read or is not a checkpoint. A file \
-            that has ckpt's signature but not its structure counts as damaged.
+            Exit status: 0 all files are intact, 1 damage found, 2 a file cannot be read or is not a checkpoint. A \
+            file that has ckpt's signature but not its structure counts as damaged.
             """)
 
     @Argument(
@@ -87,23 +87,17 @@ private struct VerifyReport {
     }
 
     var json: JSON {
-        var members = JSONObject()
-        members["path"] = .string(path)
-        members["depth"] = .string(isDeep ? "bytes" : "structure")
-        members["whole"] = .bool(damages.isEmpty)
-        members["digest"] = digest.map(JSON.string) ?? .null
-        members["tensors"] = .integer(tensorCount)
-        members["bytes"] = .integer(byteCount)
-        members["damages"] = .array(
-            damages.map { damage in
-                var members = JSONObject()
-                members["place"] = .string(damage.place)
-                members["tensor"] = damage.tensor.map(JSON.string) ?? .null
-                members["chunk"] = damage.chunk.map(JSON.integer) ?? .null
-                members["offset"] = damage.fileOffset.map(JSON.integer) ?? .null
-                members["problem"] = .string(damage.problem)
-                return .object(members)
-            })
-        return .object(members)
+        [
+            "path": .string(path), "depth": .string(isDeep ? "bytes" : "structure"), "whole": .bool(damages.isEmpty),
+            "digest": digest.map(JSON.string) ?? .null, "tensors": .integer(tensorCount), "bytes": .integer(byteCount),
+            "damages": .array(
+                damages.map { damage in
+                    [
+                        "place": .string(damage.place), "tensor": damage.tensor.map(JSON.string) ?? .null,
+                        "chunk": damage.chunk.map(JSON.integer) ?? .null,
+                        "offset": damage.fileOffset.map(JSON.integer) ?? .null, "problem": .string(damage.problem),
+                    ]
+                }),
+        ]
     }
 }

@@ -58,32 +58,26 @@ struct CheckpointSummary {
 
     var json: JSON {
         let metadata = file.metadata
-        var members = JSONObject()
-        members["path"] = .string(file.path)
-        members["kind"] = .string(metadata.kind.rawValue)
-        members["step"] = .integer(metadata.step)
-        members["created_by"] = .string(metadata.createdBy)
-        members["digest"] = .string(file.digest)
-        members["weights_digest"] = .string(file.weightsDigest)
-        members["file_bytes"] = .integer(file.fileByteCount)
-        members["config"] = configuration
-        members["weights"] = weights.json
-        members["optimizer"] = metadata.optimizer == nil ? .null : optimizer.json
-        members["tied"] = .object(
-            JSONObject(metadata.tiedTensors.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
-        members["tokenizer"] = metadata.tokenizer.map(Self.json) ?? .null
-        members["lineage"] = .array(metadata.lineage.map { (try? JSON.parse($0)) ?? .string($0) })
-        members["training"] = metadata.trainingState.map { (try? JSON.parse($0)) ?? .string($0) } ?? .null
-        members["history"] = .object(
-            JSONObject(metadata.history.sorted { $0.key < $1.key }.map { ($0.key, Self.lastRow(of: $0.value)) }))
-        members["mode_preference"] =
-            modePreference.map {
+        func parsed(_ text: String) -> JSON { (try? JSON.parse(text)) ?? .string(text) }
+        func object(_ members: [(String, JSON)]) -> JSON { .object(JSONObject(members.sorted { $0.0 < $1.0 })) }
+        return [
+            "path": .string(file.path), "kind": .string(metadata.kind.rawValue), "step": .integer(metadata.step),
+            "created_by": .string(metadata.createdBy), "digest": .string(file.digest),
+            "weights_digest": .string(file.weightsDigest), "file_bytes": .integer(file.fileByteCount),
+            "config": configuration, "weights": weights.json,
+            "optimizer": metadata.optimizer == nil ? .null : optimizer.json,
+            "tied": object(metadata.tiedTensors.map { ($0.key, .string($0.value)) }),
+            "tokenizer": metadata.tokenizer.map(Self.json) ?? .null,
+            "lineage": .array(metadata.lineage.map(parsed)),
+            "training": metadata.trainingState.map(parsed) ?? .null,
+            "history": object(metadata.history.map { ($0.key, Self.lastRow(of: $0.value)) }),
+            "mode_preference": modePreference.map {
                 [
                     "step": .integer($0.step), "prompts": .integer($0.promptCount), "p_think": .double($0.think),
                     "p_short": .double($0.short),
                 ]
-            } ?? .null
-        return .object(members)
+            } ?? .null,
+        ]
     }
 
     private static func json(_ tokenizer: TokenizerRecord) -> JSON {

@@ -45,25 +45,18 @@ struct TensorTable {
     var json: JSON {
         .array(
             rows.map { tensor, values in
-                var members = JSONObject()
-                members["name"] = .string(tensor.description.name)
-                members["path"] = .string(tensor.path)
-                members["dtype"] = .string(tensor.description.elementType.rawValue)
-                members["shape"] = .array(tensor.description.shape.map(JSON.integer))
-                members["sha256"] = .string(tensor.sha256)
-                members["bytes"] = .integer(tensor.description.byteCount)
-                members["stored_bytes"] = .integer(tensor.storedByteCount)
-                members["chunks"] = .integer(tensor.chunkCount)
-                members["chunk_shape"] = tensor.chunkShape.map { .array($0.map(JSON.integer)) } ?? .null
-                members["mean"] = .double(values.mean)
-                members["std"] = .double(values.standardDeviation)
-                members["min"] = .double(values.minimum)
-                members["max"] = .double(values.maximum)
-                members["norm"] = .double(values.norm)
-                members["nan"] = .integer(values.nanCount)
-                members["infinite"] = .integer(values.infiniteCount)
-                members["zero_share"] = .double(values.zeroShare)
-                return .object(members)
+                [
+                    "name": .string(tensor.description.name), "path": .string(tensor.path),
+                    "dtype": .string(tensor.description.elementType.rawValue),
+                    "shape": .array(tensor.description.shape.map(JSON.integer)), "sha256": .string(tensor.sha256),
+                    "bytes": .integer(tensor.description.byteCount), "stored_bytes": .integer(tensor.storedByteCount),
+                    "chunks": .integer(tensor.chunkCount),
+                    "chunk_shape": tensor.chunkShape.map { .array($0.map(JSON.integer)) } ?? .null,
+                    "mean": .double(values.mean), "std": .double(values.standardDeviation),
+                    "min": .double(values.minimum), "max": .double(values.maximum), "norm": .double(values.norm),
+                    "nan": .integer(values.nanCount), "infinite": .integer(values.infiniteCount),
+                    "zero_share": .double(values.zeroShare),
+                ]
             })
     }
 }
