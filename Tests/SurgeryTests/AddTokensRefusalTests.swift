@@ -17,7 +17,7 @@ import Testing
         let output = folder.file("out.h5")
         defer { #expect(!FileManager.default.fileExists(atPath: output)) }
         do {
-            _ = try AddTokens.run(input, options, to: output, overwrite: false)
+            _ = try AddTokens.run(input, options, to: .init(output))
             return "no error"
         } catch {
             return "\(error)"

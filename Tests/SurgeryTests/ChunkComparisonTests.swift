@@ -141,7 +141,7 @@ import Testing
             to: folder.file("plain.h5"))
         var options = AddTokensOptions()
         options.measuresDivergence = false
-        _ = try AddTokens.run(a, options, to: folder.file("a.h5"), overwrite: true)
+        _ = try AddTokens.run(a, options, to: folder.destination("a.h5"))
         let tokens = try CheckpointFile(path: folder.file("a.h5"))
         let name = "model.embed_tokens.weight"
         var values = try tokens.values(name)

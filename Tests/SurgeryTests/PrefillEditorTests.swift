@@ -20,7 +20,7 @@ import Tokenization
         var options = AddTokensOptions()
         options.fixesTemplate = fixes
         options.measuresDivergence = false
-        let report = try AddTokens.run(input, options, to: folder.file("out.h5"), overwrite: true)
+        let report = try AddTokens.run(input, options, to: folder.destination("out.h5"))
         return (try CheckpointFile(path: folder.file("out.h5")), report)
     }
 

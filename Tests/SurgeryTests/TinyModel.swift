@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import Surgery
 import Tokenization
 
 /// A tiny decoder: two layers of width 16 with a byte-level tokenizer.
@@ -142,6 +143,8 @@ final class TemporaryFolder {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
     func file(_ name: String) -> String { path + "/" + name }
+
+    func destination(_ name: String) -> SurgeryDestination { SurgeryDestination(file(name), overwrite: true) }
 }
 
 extension CheckpointFile {
