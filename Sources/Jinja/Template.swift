@@ -2,9 +2,9 @@ import OrderedJSON
 
 /// A Jinja template in the dialect of transformers' chat templates.
 ///
-/// Parsing checks the whole template: an unsupported tag, filter or test is rejected with its line and column. Templates
-/// are untrusted input, so rendering is bounded in time, memory, depth and output, and reads only its arguments and the
-/// clock (`strftime_now`).
+/// Parsing checks the whole template: an unsupported tag, filter or test is rejected with its line and column.
+/// Templates are untrusted input, so rendering is bounded in time, memory, depth and output, and reads only its
+/// arguments and the clock (`strftime_now`).
 public struct Template: Sendable {
     private let source: [Unicode.Scalar]
     private let statements: [TemplateStatement]
@@ -31,6 +31,7 @@ public struct Template: Sendable {
     /// Renders the template.
     ///
     /// - Parameter variables: the values that the template can use; any other name is undefined.
+    /// - Returns: the rendered text.
     /// - Throws: `TemplateError`, including when the template calls `raise_exception`.
     public func render(_ variables: [String: JSON]) throws -> String {
         do {

@@ -72,11 +72,8 @@ enum TemplateFilters {
         _ evaluator: inout TemplateEvaluator
     ) throws -> TemplateValue {
         try evaluator.budget.spend(text.utf8.count * 4)
+        if let recased = TemplateText.recased(text, by: name) { return .string(recased) }
         switch name {
-        case "upper": return .string(text.uppercased())
-        case "lower": return .string(text.lowercased())
-        case "capitalize": return .string(TemplateText.capitalized(text))
-        case "title": return .string(TemplateText.titled(text))
         case "wordcount": return .int(TemplateText.splitAtSpace(text, limit: .max).count)
         case "replace":
             let old = try arguments.string("s_old", of: name)

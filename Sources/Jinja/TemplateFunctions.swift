@@ -71,7 +71,9 @@ enum TemplateFunctions {
     /// The current local time in a `strftime` format.
     private static func date(_ arguments: inout TemplateCallArguments) throws -> String {
         let format = try arguments.string("format", of: "strftime_now")
-        guard format.utf8.count <= 256 else { throw TemplateFault("the date format is longer than 256 bytes", kind: .limit) }
+        guard format.utf8.count <= 256 else {
+            throw TemplateFault("the date format is longer than 256 bytes", kind: .limit)
+        }
         var now = time(nil)
         var parts = tm()
         localtime_r(&now, &parts)

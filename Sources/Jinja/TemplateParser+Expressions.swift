@@ -198,7 +198,9 @@ extension TemplateParser {
                 return result
             }
             count += 1
-            guard count <= Self.maximumPostfixes else { throw fault("too many attributes, calls and filters on one value") }
+            guard count <= Self.maximumPostfixes else {
+                throw fault("too many attributes, calls and filters on one value")
+            }
         }
     }
 

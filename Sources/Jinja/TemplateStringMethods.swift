@@ -15,11 +15,8 @@ enum TemplateStringMethods {
     ) throws -> TemplateValue {
         // Every method reads the text, and most produce one of similar size.
         try evaluator.budget.spend(text.utf8.count * 4)
+        if let recased = TemplateText.recased(text, by: name) { return .string(recased) }
         switch name {
-        case "upper": return .string(text.uppercased())
-        case "lower": return .string(text.lowercased())
-        case "capitalize": return .string(TemplateText.capitalized(text))
-        case "title": return .string(TemplateText.titled(text))
         case "splitlines": return .list(TemplateText.lines(text).map { .string($0) })
         case "strip", "lstrip", "rstrip":
             let characters = try optionalString("characters", name, &arguments)

@@ -192,15 +192,26 @@ enum TemplateText {
         return result
     }
 
+    /// The result of `upper`, `lower`, `capitalize` or `title`; nil for another name.
+    static func recased(_ text: String, by name: String) -> String? {
+        switch name {
+        case "upper": text.uppercased()
+        case "lower": text.lowercased()
+        case "capitalize": capitalized(text)
+        case "title": titled(text)
+        default: nil
+        }
+    }
+
     /// `str.capitalize`.
-    static func capitalized(_ text: String) -> String {
+    private static func capitalized(_ text: String) -> String {
         guard let first = text.unicodeScalars.first else { return "" }
         return first.properties.titlecaseMapping
             + String(String.UnicodeScalarView(text.unicodeScalars.dropFirst())).lowercased()
     }
 
     /// `str.title`.
-    static func titled(_ text: String) -> String {
+    private static func titled(_ text: String) -> String {
         var result = ""
         var previousIsCased = false
         for scalar in text.unicodeScalars {

@@ -19,6 +19,7 @@ extension JSON {
     /// - Parameters:
     ///   - bytes: the text.
     ///   - maximumDepth: the deepest accepted nesting, which bounds the stack.
+    /// - Returns: the value.
     /// - Throws: `JSONError` with the place.
     public static func parse(_ bytes: [UInt8], maximumDepth: Int = 128) throws(JSONError) -> JSON {
         try bytes.withUnsafeBufferPointer { buffer throws(JSONError) in
@@ -31,6 +32,7 @@ extension JSON {
     /// - Parameters:
     ///   - text: the text.
     ///   - maximumDepth: the deepest accepted nesting, which bounds the stack.
+    /// - Returns: the value.
     /// - Throws: `JSONError` with the place.
     public static func parse(_ text: String, maximumDepth: Int = 128) throws(JSONError) -> JSON {
         try parse(Array(text.utf8), maximumDepth: maximumDepth)
@@ -114,9 +116,7 @@ struct Parser {
         return members
     }
 
-    /// Parses members and the closing brace; the opening one has been consumed.
-    ///
-    /// - Parameter body: gets the key and its offset, and must consume the value.
+    /// Parses members and the closing brace; `body` gets each key and its offset and must consume the value.
     mutating func forEachMember(
         _ body: (inout Parser, String, Int) throws(JSONError) -> Void
     ) throws(JSONError) {

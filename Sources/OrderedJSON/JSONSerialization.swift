@@ -2,6 +2,7 @@ extension JSON {
     /// Serializes the value with keys in order and numbers as written.
     ///
     /// - Parameter indent: spaces per level; nil for one line without spaces between tokens.
+    /// - Returns: the JSON text.
     public func serialized(indent: Int? = nil) -> String {
         var output: [UInt8] = []
         write(to: &output, indent: indent, level: 0)

@@ -4,6 +4,7 @@ extension String {
     /// Line breaks, control characters and invisible characters become escapes such as `\u{1b}`.
     ///
     /// - Parameter limit: the maximum number of Unicode scalars; longer text ends in "…".
+    /// - Returns: the escaped text.
     package func onOneLine(limit: Int = 1000) -> String {
         var text = ""
         var count = 0

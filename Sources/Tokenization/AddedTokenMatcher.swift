@@ -43,11 +43,7 @@ struct AddedTokenMatcher: Sendable {
 
     var isEmpty: Bool { tokens.isEmpty }
 
-    /// Splits `range` of a text into added tokens and the text between them.
-    ///
-    /// - Parameters:
-    ///   - bytes: valid UTF-8.
-    ///   - range: the bytes to search.
+    /// Splits `range` of valid UTF-8 into added tokens and the text between them.
     func segments(of bytes: UnsafeBufferPointer<UInt8>, in range: Range<Int>) -> [AddedTokenSegment] {
         guard !isEmpty else { return range.isEmpty ? [] : [.text(range)] }
         var segments: [AddedTokenSegment] = []

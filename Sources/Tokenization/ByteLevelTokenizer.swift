@@ -8,6 +8,7 @@ package enum ByteLevelTokenizer {
     ///   - specialTokens: receive the ids after the bytes, in order; duplicates and empty ones are skipped.
     ///   - alphabet: limits the vocabulary to the bytes of these characters and the newline, in byte order; encoding
     ///     drops all other bytes. nil keeps all 256 bytes.
+    /// - Returns: the file's bytes.
     package static func makeJSON(specialTokens: [String], alphabet: String?) -> [UInt8] {
         var isUsed = [Bool](repeating: alphabet == nil, count: 256)
         for byte in (alphabet ?? "").utf8 { isUsed[Int(byte)] = true }

@@ -33,6 +33,7 @@ public struct ChatTemplate: Sendable {
     ///   - addGenerationPrompt: whether to append the header of the assistant's turn.
     ///   - variables: further variables, such as `bos_token`, `tools` or `enable_thinking`. `tools` and `documents`
     ///     default to none; all others are undefined if missing.
+    /// - Returns: the prompt.
     /// - Throws: `TemplateError`, including when the template calls `raise_exception`.
     public func render(
         _ messages: [ChatMessage], addGenerationPrompt: Bool, variables: [String: JSON] = [:]
@@ -49,6 +50,7 @@ public struct ChatTemplate: Sendable {
     ///   - messages: the conversation, oldest first; one JSON object per message.
     ///   - addGenerationPrompt: whether to append the header of the assistant's turn.
     ///   - variables: further variables; see `render(_:addGenerationPrompt:variables:)`.
+    /// - Returns: the prompt.
     /// - Throws: `TemplateError`, including when the template calls `raise_exception`.
     public func render(
         records messages: [JSON], addGenerationPrompt: Bool, variables: [String: JSON] = [:]

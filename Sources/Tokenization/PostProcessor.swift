@@ -36,7 +36,7 @@ struct PostProcessor: Sendable {
             let place = "\(reader.place).single[\(index)]"
             if let sequence = piece["Sequence"] {
                 guard sequence["id"]?.string == "A", !sequenceSeen else {
-                    throw TokenizerError.unsupported(place: place, what: "a template that is not exactly one sequence A")
+                    throw TokenizerError.unsupported(place: place, what: "a template with sequences other than one A")
                 }
                 sequenceSeen = true
             } else if let name = piece["SpecialToken"]?["id"]?.string {

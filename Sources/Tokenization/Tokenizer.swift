@@ -33,6 +33,7 @@ public struct Tokenizer: Sendable {
     ///   - addSpecialTokens: whether the post-processor adds its tokens around the text.
     ///   - parsingAddedTokens: false for untrusted text: the text of an added token is then encoded as ordinary
     ///     characters, and no added token's id is produced, except that of a one-character token of the vocabulary.
+    /// - Returns: the ids.
     /// - Complexity: O(n log n) in the length of the text.
     public func encode(_ text: String, addSpecialTokens: Bool = false, parsingAddedTokens: Bool = true) -> [Int] {
         storage.encode(Array(text.utf8), addSpecialTokens: addSpecialTokens, parsingAddedTokens: parsingAddedTokens)
@@ -44,6 +45,7 @@ public struct Tokenizer: Sendable {
     ///   - bytes: the text to encode.
     ///   - addSpecialTokens: whether the post-processor adds its tokens around the text.
     ///   - parsingAddedTokens: see `encode(_:addSpecialTokens:parsingAddedTokens:)`.
+    /// - Returns: the ids.
     public func encode(utf8 bytes: [UInt8], addSpecialTokens: Bool = false, parsingAddedTokens: Bool = true) -> [Int] {
         let isValid = String(validating: bytes, as: UTF8.self) != nil
         return storage.encode(

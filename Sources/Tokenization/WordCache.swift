@@ -2,8 +2,8 @@ import Synchronization
 
 /// Caches for each token whether merging its own text yields that token again.
 ///
-/// Computing this for a whole vocabulary takes longer than most uses of a tokenizer, so an entry is filled when its text
-/// first occurs. Threads that race on an entry compute the same value.
+/// Computing this for a whole vocabulary takes longer than most uses of a tokenizer, so an entry is filled when its
+/// text first occurs. Threads that race on an entry compute the same value.
 final class WordCache: @unchecked Sendable {
     // Sendable because the states are atomic and their memory does not move.
     private let states: UnsafeMutablePointer<Atomic<UInt8>>

@@ -75,13 +75,11 @@ struct AddTokensCommand: ParsableCommand {
             throw SurgeryError.badOption(name: "--report", reason: "\(report) is not full or fast")
         }
         options.measuresDivergence = report == "full"
-        options.tool = Tool.name
         try output.check()
         let file = try CheckpointFile(path: input)
         let total = file.allTensors.reduce(0) { $0 + $1.description.byteCount }
         let bar = ProgressBar("writing", total: total, unit: .bytes)
-        let report = try AddTokens.run(
-            file, options, to: output.output, overwrite: output.force, progress: { bar.update($0) })
+        let report = try AddTokens.run(file, options, to: output.destination { bar.update($0) })
         bar.finish()
         if json {
             print(report.json.serialized(indent: 2))

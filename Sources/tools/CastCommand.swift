@@ -34,10 +34,8 @@ struct CastCommand: ParsableCommand {
                 reason: "\(self.type) is not a floating-point type; give float32, float16 or bfloat16")
         }
         let file = try options.open(input)
-        try options.run([file]) { tool, progress in
-            try Cast.run(
-                file, to: type, matching: NamePattern(pattern), output: options.output.output,
-                overwrite: options.output.force, tool: tool, progress: progress)
+        try options.run([file]) { destination in
+            try Cast.run(file, as: type, matching: NamePattern(pattern), to: destination)
         }
     }
 }

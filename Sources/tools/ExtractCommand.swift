@@ -25,10 +25,8 @@ struct ExtractCommand: ParsableCommand {
 
     mutating func run() throws {
         let file = try options.open(input)
-        try options.run([file]) { tool, progress in
-            try Graft.extract(
-                file, matching: patterns.map(NamePattern.init), to: options.output.output,
-                overwrite: options.output.force, tool: tool, progress: progress)
+        try options.run([file]) { destination in
+            try Graft.extract(file, matching: patterns.map(NamePattern.init), to: destination)
         }
     }
 }

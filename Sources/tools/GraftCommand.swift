@@ -29,10 +29,8 @@ struct GraftCommand: ParsableCommand {
     mutating func run() throws {
         let file = try options.open(input)
         let donor = try CheckpointFile(path: donor)
-        try options.run([file]) { tool, progress in
-            try Graft.run(
-                file, from: donor, matching: patterns.map(NamePattern.init), to: options.output.output,
-                overwrite: options.output.force, tool: tool, progress: progress)
+        try options.run([file]) { destination in
+            try Graft.run(file, from: donor, matching: patterns.map(NamePattern.init), to: destination)
         }
     }
 }

@@ -41,10 +41,8 @@ struct MergeCommand: ParsableCommand {
         try options.output.check()
         let files = try inputs.map { try CheckpointFile(path: $0) }
         let base = try base.map { try CheckpointFile(path: $0) }
-        try options.run(files) { tool, progress in
-            try Merge.run(
-                files, method: method, weights: weights, base: base, to: options.output.output,
-                overwrite: options.output.force, tool: tool, progress: progress)
+        try options.run(files) { destination in
+            try Merge.run(files, method: method, weights: weights, base: base, to: destination)
         }
     }
 

@@ -30,9 +30,8 @@ struct RenameCommand: ParsableCommand {
             return try Rename.Rule(parts[0], parts[1])
         }
         let file = try options.open(input)
-        try options.run([file]) { tool, progress in
-            try Rename.run(
-                file, rules, to: options.output.output, overwrite: options.output.force, tool: tool, progress: progress)
+        try options.run([file]) { destination in
+            try Rename.run(file, rules, to: destination)
         }
     }
 }

@@ -24,10 +24,8 @@ struct ResizeVocabCommand: ParsableCommand {
 
     mutating func run() throws {
         let file = try options.open(input)
-        try options.run([file]) { tool, progress in
-            try ResizeVocabulary.run(
-                file, toMultipleOf: padToMultipleOf, output: options.output.output, overwrite: options.output.force,
-                tool: tool, progress: progress)
+        try options.run([file]) { destination in
+            try ResizeVocabulary.run(file, toMultipleOf: padToMultipleOf, to: destination)
         }
     }
 }

@@ -20,9 +20,8 @@ struct StripCommand: ParsableCommand {
 
     mutating func run() throws {
         let file = try options.open(input)
-        try options.run([file]) { tool, progress in
-            try Strip.run(
-                file, to: options.output.output, overwrite: options.output.force, tool: tool, progress: progress)
+        try options.run([file]) { destination in
+            try Strip.run(file, to: destination)
         }
     }
 }

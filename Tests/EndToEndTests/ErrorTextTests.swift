@@ -33,7 +33,10 @@ import Testing
             "--pad-to-multiple-of: 0 must lie between 1 and 514, twice the number of rows"
         ),
         ("cast missing.h5 --dtype bfloat16 -o o.h5", "missing.h5: " + noFile),
-        ("cast base.h5 --dtype int3 -o o.h5", "--dtype: int3 is not a floating-point type; give float32, float16 or bfloat16"),
+        (
+            "cast base.h5 --dtype int3 -o o.h5",
+            "--dtype: int3 is not a floating-point type; give float32, float16 or bfloat16"
+        ),
         ("rename missing.h5 a=b -o o.h5", "missing.h5: " + noFile),
         ("rename base.h5 nothing=b -o o.h5", "rename: no tensor of base.h5 matches; `ckpt inspect` lists the names"),
         ("rename base.h5 nothing -o o.h5", "rename: nothing is not a valid rule; give OLD=NEW"),

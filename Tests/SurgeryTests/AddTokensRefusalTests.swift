@@ -18,7 +18,7 @@ import Testing
         let output = folder.path("out.h5")
         defer { #expect(!FileManager.default.fileExists(atPath: output)) }
         do {
-            _ = try AddTokens.run(input, options, to: output, overwrite: false)
+            _ = try AddTokens.run(input, options, to: .init(output))
             return "no error"
         } catch {
             return "\(error)"

@@ -16,7 +16,7 @@ import Tokenization
         let before = try model.write(to: folder.path("before.h5"))
         var options = AddTokensOptions()
         change(&options)
-        let report = try AddTokens.run(before, options, to: folder.path("after.h5"), overwrite: true)
+        let report = try AddTokens.run(before, options, to: folder.destination("after.h5"))
         return (before, try CheckpointFile(path: folder.path("after.h5")), report)
     }
 
@@ -90,7 +90,7 @@ import Tokenization
         let first = try add(TinyModel())
         var options = AddTokensOptions()
         options.tokens = ["<think>", "<extra>"]
-        let report = try AddTokens.run(first.after, options, to: folder.path("again.h5"), overwrite: false)
+        let report = try AddTokens.run(first.after, options, to: folder.destination("again.h5"))
         #expect(report.tokens.map(\.origin) == [.present, .newRow])
         #expect(report.tokens.map(\.id) == [259, 262])
         let again = try CheckpointFile(path: folder.path("again.h5"))
@@ -100,7 +100,7 @@ import Tokenization
 
     @Test func addingExistingTokensCopiesAllTensors() throws {
         let first = try add(TinyModel())
-        let report = try AddTokens.run(first.after, AddTokensOptions(), to: folder.path("same.h5"), overwrite: false)
+        let report = try AddTokens.run(first.after, AddTokensOptions(), to: folder.destination("same.h5"))
         #expect(report.writtenTensorCount == 0)
         #expect(report.digest == first.after.digest)
         #expect(

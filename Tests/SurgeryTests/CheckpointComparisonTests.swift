@@ -45,7 +45,7 @@ import Testing
         let a = try TinyModel().write(to: folder.path("a.h5"))
         var options = AddTokensOptions()
         options.measuresDivergence = false
-        _ = try AddTokens.run(a, options, to: folder.path("b.h5"), overwrite: false)
+        _ = try AddTokens.run(a, options, to: folder.destination("b.h5"))
         let b = try CheckpointFile(path: folder.path("b.h5"))
         let report = try CheckpointComparison.compare(a, b)
         #expect(report.relation == .ancestor(operations: ["add-tokens"]))

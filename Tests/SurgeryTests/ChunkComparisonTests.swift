@@ -142,7 +142,7 @@ import Testing
             to: folder.path("plain.h5"))
         var options = AddTokensOptions()
         options.measuresDivergence = false
-        _ = try AddTokens.run(a, options, to: folder.path("a.h5"), overwrite: true)
+        _ = try AddTokens.run(a, options, to: folder.destination("a.h5"))
         let tokens = try CheckpointFile(path: folder.path("a.h5"))
         let name = "model.embed_tokens.weight"
         var values = try tokens.values(name)

@@ -36,8 +36,7 @@ import Testing
         }
         let base = try entry["base"].map { try write(floats($0), "base.h5") }
         _ = try Merge.run(
-            models, method: method, weights: MergeWeights(weights), base: base, to: folder.path("merged.h5"),
-            overwrite: false, tool: "test")
+            models, method: method, weights: MergeWeights(weights), base: base, to: folder.destination("merged.h5"))
         let found = try CheckpointFile(path: folder.path("merged.h5")).values("w")
         let wanted = floats(entry["result"])
         try #require(found.count == wanted.count)

@@ -12,9 +12,7 @@ import Testing
     func merge(
         _ models: [CheckpointFile], _ method: MergeMethod, _ weights: MergeWeights, base: CheckpointFile? = nil
     ) throws -> CheckpointFile {
-        _ = try Merge.run(
-            models, method: method, weights: weights, base: base, to: folder.path("merged.h5"), overwrite: true,
-            tool: "test")
+        _ = try Merge.run(models, method: method, weights: weights, base: base, to: folder.destination("merged.h5"))
         return try CheckpointFile(path: folder.path("merged.h5"))
     }
 
@@ -76,11 +74,13 @@ import Testing
 
     @Test func rejectsMismatchedModelsAndWeights() throws {
         let parts = try models([[:], [:]])
-        #expect(throws: SurgeryError.badOption(name: "--weight", reason: "expected one weight for each of 2 models, found 1")) {
-            try merge(parts, .linear, MergeWeights([1]))
-        }
-        #expect(throws: SurgeryError.badOption(name: "--weight", reason: "the weights sum to 0; linear needs another sum")) {
-            try merge(parts, .linear, MergeWeights([1, -1]))
+        for (weights, reason) in [
+            ([1.0], "expected one weight for each of 2 models, found 1"),
+            ([1.0, -1.0], "the weights sum to 0; linear needs another sum"),
+        ] {
+            #expect(throws: SurgeryError.badOption(name: "--weight", reason: reason)) {
+                try merge(parts, .linear, MergeWeights(weights))
+            }
         }
         #expect(throws: SurgeryError.self) { try merge(parts, .slerp, MergeWeights([0, 2])) }
         #expect(throws: SurgeryError.self) { try merge(parts, .taskArithmetic, MergeWeights([1, 1])) }

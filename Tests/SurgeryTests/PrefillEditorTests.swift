@@ -21,7 +21,7 @@ import Tokenization
         var options = AddTokensOptions()
         options.fixesTemplate = fixes
         options.measuresDivergence = false
-        let report = try AddTokens.run(input, options, to: folder.path("out.h5"), overwrite: true)
+        let report = try AddTokens.run(input, options, to: folder.destination("out.h5"))
         return (try CheckpointFile(path: folder.path("out.h5")), report)
     }
 

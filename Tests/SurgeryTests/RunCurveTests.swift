@@ -65,10 +65,9 @@ import Testing
     }
 
     @Test func errorsNameWhatIsMissing() throws {
-        #expect(throws: SurgeryError.notComparable(path: folder.path, reason: "has no .h5 file; give the folder of a run"))
-        {
-            try RunCurve(folder: folder.path)
-        }
+        #expect(
+            throws: SurgeryError.notComparable(path: folder.path, reason: "has no .h5 file; give the folder of a run")
+        ) { try RunCurve(folder: folder.path) }
         _ = try TinyModel().write(to: folder.path("a.h5"))
         #expect(throws: SurgeryError.self) { try RunCurve(folder: folder.path) }
         #expect(throws: SurgeryError.self) { try RunCurve(folder: folder.path("nothing")) }

@@ -16,7 +16,7 @@ import Tokenization
         var model = TinyModel(hasOptimizer: true)
         model.history = ["sft": CheckpointComparisonTests.history(3)]
         let before = try model.write(to: folder.path("a.h5"))
-        let result = try Strip.run(before, to: folder.path("b.h5"), overwrite: false, tool: "test")
+        let result = try Strip.run(before, to: folder.destination("b.h5"))
         let after = try open("b.h5")
         #expect(after.metadata.kind == .model)
         #expect(after.metadata.optimizer == nil)
@@ -33,7 +33,7 @@ import Tokenization
     @Test func renameMovesWeightsMomentsAndTies() throws {
         let before = try TinyModel(hasOptimizer: true).write(to: folder.path("a.h5"))
         let rules = [try Rename.Rule("model.layers.*.mlp.*", "model.layers.*.feed.*")]
-        _ = try Rename.run(before, rules, to: folder.path("b.h5"), overwrite: false, tool: "test")
+        _ = try Rename.run(before, rules, to: folder.destination("b.h5"))
         let after = try open("b.h5")
         #expect(
             after.tensor("model.layers.1.feed.up_proj.weight")?.sha256
@@ -42,22 +42,20 @@ import Tokenization
         #expect(after.tensor("model.layers.1.mlp.up_proj.weight") == nil)
         #expect(after.tensors().count == before.tensors().count)
         let back = [try Rename.Rule("*.feed.*", "*.mlp.*")]
-        _ = try Rename.run(after, back, to: folder.path("c.h5"), overwrite: false, tool: "test")
+        _ = try Rename.run(after, back, to: folder.destination("c.h5"))
         #expect(try open("c.h5").digest == before.digest)
         let tied = [try Rename.Rule("model.embed_tokens.weight", "embedding")]
-        _ = try Rename.run(before, tied, to: folder.path("d.h5"), overwrite: false, tool: "test")
+        _ = try Rename.run(before, tied, to: folder.destination("d.h5"))
         #expect(try open("d.h5").metadata.tiedTensors == ["lm_head.weight": "embedding"])
     }
 
     @Test func renameRejectsCollisionsAndUnmatchedRules() throws {
         let before = try TinyModel().write(to: folder.path("a.h5"))
         #expect(throws: SurgeryError.self) {
-            try Rename.run(
-                before, [Rename.Rule("*.q_proj.weight", "q")], to: folder.path("b.h5"), overwrite: false, tool: "test")
+            try Rename.run(before, [Rename.Rule("*.q_proj.weight", "q")], to: folder.destination("b.h5"))
         }
         #expect(throws: SurgeryError.self) {
-            try Rename.run(
-                before, [Rename.Rule("nothing.*", "x.*")], to: folder.path("b.h5"), overwrite: false, tool: "test")
+            try Rename.run(before, [Rename.Rule("nothing.*", "x.*")], to: folder.destination("b.h5"))
         }
         #expect(
             throws: SurgeryError.badOption(
@@ -69,11 +67,10 @@ import Tokenization
         let a = try TinyModel().write(to: folder.path("a.h5"))
         let b = try TinyModel(shifts: ["q_proj": 1, "k_proj": 1]).write(to: folder.path("b.h5"))
         let pattern = [NamePattern("*.q_proj.weight")]
-        _ = try Graft.extract(b, matching: pattern, to: folder.path("part.h5"), overwrite: false, tool: "test")
+        _ = try Graft.extract(b, matching: pattern, to: folder.destination("part.h5"))
         let part = try open("part.h5")
         #expect(part.tensors().count == 2)
-        let result = try Graft.run(
-            a, from: part, matching: pattern, to: folder.path("c.h5"), overwrite: false, tool: "test")
+        let result = try Graft.run(a, from: part, matching: pattern, to: folder.destination("c.h5"))
         #expect(result.writtenTensorCount == 0)
         let c = try open("c.h5")
         let changed = try CheckpointComparison.compare(a, c).changed.map(\.name)
@@ -83,16 +80,13 @@ import Tokenization
             c.tensor("model.layers.0.self_attn.q_proj.weight")?.sha256
                 == b.tensor("model.layers.0.self_attn.q_proj.weight")?.sha256)
         #expect(throws: SurgeryError.self) {
-            try Graft.extract(
-                b, matching: [NamePattern("*.z_proj")], to: folder.path("d.h5"), overwrite: false, tool: "test")
+            try Graft.extract(b, matching: [NamePattern("*.z_proj")], to: folder.destination("d.h5"))
         }
     }
 
     @Test func castConvertsWeightsAndUpdatesTheConfig() throws {
         let before = try TinyModel(elementType: .float32, hasOptimizer: true).write(to: folder.path("a.h5"))
-        let result = try Cast.run(
-            before, to: .bfloat16, matching: NamePattern("*"), output: folder.path("b.h5"), overwrite: false,
-            tool: "test")
+        let result = try Cast.run(before, as: .bfloat16, matching: NamePattern("*"), to: folder.destination("b.h5"))
         let after = try open("b.h5")
         #expect(result.writtenTensorCount == before.tensors().count)
         for tensor in after.tensors() {
@@ -103,9 +97,7 @@ import Tokenization
         }
         #expect(
             after.tensors(in: .optimizerM).map(\.sha256) == before.tensors(in: .optimizerM).map(\.sha256))
-        _ = try Cast.run(
-            after, to: .float32, matching: NamePattern("*norm*"), output: folder.path("c.h5"), overwrite: false,
-            tool: "test")
+        _ = try Cast.run(after, as: .float32, matching: NamePattern("*norm*"), to: folder.destination("c.h5"))
         let mixed = try open("c.h5")
         #expect(mixed.tensor("model.norm.weight")?.description.elementType == .float32)
         #expect(mixed.tensor("model.layers.0.mlp.up_proj.weight")?.description.elementType == .bfloat16)
@@ -114,21 +106,16 @@ import Tokenization
     @Test func castRejectsOverflowsAndIntegerTypes() throws {
         let before = try TinyModel(elementType: .float32, shifts: ["up_proj": 70000]).write(to: folder.path("a.h5"))
         #expect(throws: (any Error).self) {
-            try Cast.run(
-                before, to: .float16, matching: NamePattern("*"), output: folder.path("b.h5"), overwrite: false,
-                tool: "test")
+            try Cast.run(before, as: .float16, matching: NamePattern("*"), to: folder.destination("b.h5"))
         }
         #expect(throws: SurgeryError.self) {
-            try Cast.run(
-                before, to: .int8, matching: NamePattern("*"), output: folder.path("b.h5"), overwrite: false,
-                tool: "test")
+            try Cast.run(before, as: .int8, matching: NamePattern("*"), to: folder.destination("b.h5"))
         }
     }
 
     @Test func resizePadsAndNeverShrinks() throws {
         let before = try TinyModel(tied: false, hasOptimizer: true).write(to: folder.path("a.h5"))
-        _ = try ResizeVocabulary.run(
-            before, toMultipleOf: 64, output: folder.path("b.h5"), overwrite: false, tool: "test")
+        _ = try ResizeVocabulary.run(before, toMultipleOf: 64, to: folder.destination("b.h5"))
         let after = try open("b.h5")
         for name in ["model.embed_tokens.weight", "lm_head.weight"] {
             #expect(after.tensor(name)?.description.shape == [320, 16])
@@ -142,13 +129,11 @@ import Tokenization
             #expect(try after.values(name, in: .optimizerM).suffix(16).allSatisfy { $0 == 0 })
         }
         #expect(try JSON.parse(after.metadata.config)["vocab_size"]?.int == 320)
-        let same = try ResizeVocabulary.run(
-            after, toMultipleOf: 32, output: folder.path("c.h5"), overwrite: false, tool: "test")
+        let same = try ResizeVocabulary.run(after, toMultipleOf: 32, to: folder.destination("c.h5"))
         #expect(same.writtenTensorCount == 0)
         #expect(same.digest == after.digest)
         #expect(throws: SurgeryError.self) {
-            try ResizeVocabulary.run(
-                before, toMultipleOf: 0, output: folder.path("d.h5"), overwrite: false, tool: "test")
+            try ResizeVocabulary.run(before, toMultipleOf: 0, to: folder.destination("d.h5"))
         }
     }
 }

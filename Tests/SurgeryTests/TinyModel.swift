@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import Surgery
 import Tokenization
 
 /// A tiny decoder: two layers of width 16 with a byte-level tokenizer.
@@ -144,4 +145,9 @@ extension CheckpointFile {
         try values.withUnsafeMutableBufferPointer { try readFloat32(name, in: group, into: $0) }
         return values
     }
+}
+
+extension TemporaryFolder {
+    /// A destination in the folder that may be overwritten.
+    func destination(_ name: String) -> SurgeryDestination { SurgeryDestination(path(name), overwrite: true) }
 }

@@ -3,9 +3,9 @@ import OrderedJSON
 
 extension AddTokensEdit {
     /// The metadata of the new file.
-    func metadata(report: AddTokensReport) throws -> CheckpointMetadata {
+    func metadata(report: AddTokensReport, tool: String) -> CheckpointMetadata {
         var metadata = input.metadata
-        metadata.createdBy = options.tool
+        metadata.createdBy = tool
         if config["vocab_size"]?.int != plan.rowsAfter {
             var config = config
             config["vocab_size"] = .integer(plan.rowsAfter)
@@ -22,7 +22,7 @@ extension AddTokensEdit {
                     "init": .string(options.initialization.argument), "seed": .number(String(options.seed)),
                     "rescale": .bool(options.rescalesMean), "fix_template": .bool(options.fixesTemplate),
                 ],
-                parent: input.digest, tool: options.tool, report: report.json
+                parent: input.digest, tool: tool, report: report.json
             ).text)
         return metadata
     }

@@ -123,6 +123,8 @@ struct AddTokensEdit {
     /// - Parameters:
     ///   - stored: the tensors that have a vocabulary dimension.
     ///   - copyCount: the number of all other tensors.
+    /// - Returns: the report, without the new file's digest and size.
+    /// - Throws: an error of reading or of the chat template.
     func report(on stored: [StoredTensor], copyCount: Int) throws -> AddTokensReport {
         var report = AddTokensReport(
             tokens: try zip(plan.tokens, roundTripProblems).map { token, problem in

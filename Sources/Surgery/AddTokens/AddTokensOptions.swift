@@ -17,8 +17,6 @@ public struct AddTokensOptions: Sendable {
     public var fixesTemplate = false
     /// Whether to measure how far the answers move; this loads the model as float32 for a forward pass.
     public var measuresDivergence = true
-    /// The program's name and version, for `created_by` and the lineage.
-    public var tool = "ckpt"
 
     /// Creates options with the default values.
     public init() {}

@@ -58,7 +58,8 @@ struct FirstAnswerToken {
             !special.contains(id) && !excluded.contains(id) && tokenizer.token(of: id) != nil
         }
         guard let best = candidates.max(by: { mean[$0] < mean[$1] }), mean[best].isFinite else {
-            throw SurgeryError.unknownSource(token: "auto", reason: "the model's probabilities are not finite; give a token")
+            throw SurgeryError.unknownSource(
+                token: "auto", reason: "the model's probabilities are not finite; give a token")
         }
         id = best
         text = tokenizer.decode([best])

@@ -3,7 +3,7 @@ import Tokenization
 
 /// Finds and removes a control token that a chat template prefills at the start of the answer.
 ///
-/// The templates of some reasoning models end the generation prompt with `<think>`, so the model cannot choose the mode.
+/// The templates of some reasoning models end the generation prompt with `<think>`, so the model cannot choose a mode.
 struct PrefillEditor {
     let source: String
     /// Template variables such as `bos_token`.

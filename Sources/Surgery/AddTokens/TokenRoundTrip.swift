@@ -18,7 +18,7 @@ enum TokenRoundTrip {
         for (text, count) in contexts(of: token) {
             let ids = tokenizer.encode(text)
             let found = ids.count { $0 == id }
-            guard found == count else { return (text, "id \(id) occurs \(found) \(found == 1 ? "time" : "times") instead of \(count)") }
+            guard found == count else { return (text, "contains id \(id) \(found)× instead of \(count)×") }
             // If the tokenizer does not even round-trip the text without the token, the token is not at fault.
             let plain = text.replacing(token, with: "")
             guard tokenizer.decode(tokenizer.encode(plain)) == plain else { continue }

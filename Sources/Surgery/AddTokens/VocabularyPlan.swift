@@ -79,9 +79,7 @@ struct VocabularyPlan: Sendable {
             }
             let existing = current.id(of: content)
             let id = existing ?? editor.nextID
-            let token = AddedToken(
-                id: id, content: content, singleWord: false, lstrip: false, rstrip: false, normalized: false,
-                special: false)
+            let token = AddedToken(id: id, content: content, special: false)
             try editor.add(token)
             Self.add(token, to: &config)
             let origin: TokenOrigin = existing != nil ? .vocabularyPiece : id < rows ? .reservedRow : .newRow

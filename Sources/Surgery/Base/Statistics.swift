@@ -8,4 +8,3 @@ func average(_ values: [Double]) -> Double {
 func euclideanNorm(_ row: [Float]) -> Float {
     Float(row.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot())
 }
-

@@ -1,6 +1,28 @@
 import CheckpointIO
 import OrderedJSON
 
+/// Where an operation writes its result.
+public struct SurgeryDestination: Sendable {
+    /// The path of the new checkpoint.
+    public var path: String
+    /// Whether an existing file may be replaced.
+    public var overwrite: Bool
+    /// Name and version of the program, for `created_by` and the lineage.
+    public var tool: String
+    /// Receives the logical bytes written so far.
+    public var progress: (@Sendable (Int) -> Void)?
+
+    /// Creates a destination.
+    public init(
+        _ path: String, overwrite: Bool = false, tool: String = "ckpt", progress: (@Sendable (Int) -> Void)? = nil
+    ) {
+        self.path = path
+        self.overwrite = overwrite
+        self.tool = tool
+        self.progress = progress
+    }
+}
+
 /// What an operation on tensors did.
 public struct SurgeryResult: Sendable {
     /// The digest of the new checkpoint.
@@ -30,19 +52,22 @@ struct SurgeryOutput {
     let arguments: JSON
     /// The checkpoint that the result is derived from.
     let parent: CheckpointFile
-    let tool: String
+    let destination: SurgeryDestination
     var metadata: CheckpointMetadata
     var tensors: [TensorToWrite] = []
     var report: JSON
 
-    init(_ operation: String, arguments: JSON, of parent: CheckpointFile, tool: String, report: JSON = [:]) {
+    init(
+        _ operation: String, arguments: JSON, of parent: CheckpointFile, to destination: SurgeryDestination,
+        report: JSON = [:]
+    ) {
         self.operation = operation
         self.arguments = arguments
         self.parent = parent
-        self.tool = tool
+        self.destination = destination
         self.report = report
         metadata = parent.metadata
-        metadata.createdBy = tool
+        metadata.createdBy = destination.tool
     }
 
     /// Adds a tensor as compressed chunks, optionally under another name.
@@ -57,16 +82,16 @@ struct SurgeryOutput {
         metadata.trainingState = nil
     }
 
-    func write(
-        to path: String, overwrite: Bool, progress: (@Sendable (Int) -> Void)?
-    ) throws -> SurgeryResult {
+    func write() throws -> SurgeryResult {
         var metadata = metadata
         metadata.lineage.append(
             LineageEntry(
-                operation: operation, arguments: arguments, parent: parent.digest, tool: tool, report: report
+                operation: operation, arguments: arguments, parent: parent.digest, tool: destination.tool,
+                report: report
             ).text)
         let written = try CheckpointWriter.write(
-            metadata, tensors: tensors, to: path, overwrite: overwrite, progress: progress)
+            metadata, tensors: tensors, to: destination.path, overwrite: destination.overwrite,
+            progress: destination.progress)
         let copied = tensors.count {
             if case .copy = $0.content { true } else { false }
         }

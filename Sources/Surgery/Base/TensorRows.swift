@@ -36,28 +36,31 @@ struct TensorRows: Sendable {
         try file.read(tensor, range: range, into: target)
     }
 
-    /// Reads rows `range` and passes their bytes to `body`.
-    func withRowBytes<Result>(_ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
-        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: max(range.count * rowByteCount, 1), alignment: 64)
-        defer { bytes.deallocate() }
-        let slice = UnsafeMutableRawBufferPointer(rebasing: bytes[..<(range.count * rowByteCount)])
-        try readBytes(range.lowerBound * rowByteCount..<range.upperBound * rowByteCount, into: slice)
-        return try body(UnsafeRawBufferPointer(slice))
-    }
-
-    /// Reads rows `range` as float32, `[rows, columns]`.
-    func readRows(_ range: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
-        try withRowBytes(range) { try ElementConversion.toFloat32($0, description.elementType, into: values) }
-    }
-
-    /// Reads elements `range` as float32.
-    func readElements(_ range: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
+    /// Reads elements `range` and passes their bytes to `body`.
+    private func withBytes<Result>(
+        of range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) throws -> Result {
         let size = description.elementType.byteCount
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: max(range.count * size, 1), alignment: 64)
         defer { bytes.deallocate() }
         let slice = UnsafeMutableRawBufferPointer(rebasing: bytes[..<(range.count * size)])
         try readBytes(range.lowerBound * size..<range.upperBound * size, into: slice)
-        try ElementConversion.toFloat32(UnsafeRawBufferPointer(slice), description.elementType, into: values)
+        return try body(UnsafeRawBufferPointer(slice))
+    }
+
+    /// Reads rows `range` and passes their bytes to `body`.
+    func withRowBytes<Result>(_ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+        try withBytes(of: range.lowerBound * columns..<range.upperBound * columns, body)
+    }
+
+    /// Reads elements `range` as float32.
+    func readElements(_ range: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
+        try withBytes(of: range) { try ElementConversion.toFloat32($0, description.elementType, into: values) }
+    }
+
+    /// Reads rows `range` as float32, `[rows, columns]`.
+    func readRows(_ range: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
+        try readElements(range.lowerBound * columns..<range.upperBound * columns, into: values)
     }
 
     /// Reads one row as float32.
@@ -69,9 +72,7 @@ struct TensorRows: Sendable {
 }
 
 extension TensorToWrite {
-    /// A tensor whose elements are computed as float32 and then rounded to its type.
-    ///
-    /// - Parameter fill: computes the elements of a range.
+    /// A tensor whose elements `fill` computes as float32 and which are then rounded to its type.
     init(
         group: TensorGroup, description: TensorDescription,
         fill: @escaping @Sendable (Range<Int>, UnsafeMutableBufferPointer<Float>) throws -> Void

@@ -15,8 +15,8 @@ public struct ComparisonOptions: Sendable {
 
 /// Compares two checkpoints chunk by chunk on all cores.
 ///
-/// Tensors with equal digests are not read, and chunks with equal stored bytes are not decoded. Each core holds one pair
-/// of decoded chunks.
+/// Tensors with equal digests are not read, and chunks with equal stored bytes are not decoded. Each core holds one
+/// pair of decoded chunks.
 public enum CheckpointComparison {
     /// Compares two checkpoints.
     ///
@@ -25,6 +25,7 @@ public enum CheckpointComparison {
     ///   - b: the second checkpoint.
     ///   - options: what to compare.
     ///   - progress: receives the logical bytes of both files compared so far.
+    /// - Returns: the differences.
     /// - Throws: an error of reading, including damage in a tensor that must be decoded.
     public static func compare(
         _ a: CheckpointFile, _ b: CheckpointFile, options: ComparisonOptions = ComparisonOptions(),

@@ -9,7 +9,7 @@ package struct KeyDifference: Sendable, Equatable {
     /// nil if B has no such member.
     package let b: JSON?
 
-    /// The members that differ: first in A's order, then those only in B. Arrays are compared as a whole.
+    /// The members that differ, in A's order and then those only in B; arrays are compared as a whole.
     static func between(_ a: JSON, _ b: JSON, path: String = "") -> [KeyDifference] {
         if a == b { return [] }
         guard let left = a.object, let right = b.object else { return [KeyDifference(path: path, a: a, b: b)] }

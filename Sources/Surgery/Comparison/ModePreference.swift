@@ -39,7 +39,7 @@ package struct ModePreferenceChange: Sendable {
     /// Sorted by name, numerically if possible.
     package let levels: [Level]
 
-    /// Compares the newest snapshots of the newest probe table with the same prompts on both sides; nil if there is none.
+    /// Compares the newest snapshots of the newest probe table with equal prompts on both sides; nil if there is none.
     init?(_ a: CheckpointMetadata, _ b: CheckpointMetadata) {
         for right in b.probes.reversed() {
             guard let left = a.probes.last(where: { $0.prompts == right.prompts }) else { continue }

@@ -16,6 +16,7 @@ package struct RowNeighbor: Sendable, Equatable {
     ///   - summedRows: the number of leading rows whose squares are summed.
     ///   - count: the number of neighbours per target.
     /// - Returns: the neighbours of each target, and the sum of squares, nil if there are no targets.
+    /// - Throws: an error of reading.
     static func nearest(
         to targets: [Int], in matrix: TensorRows, summedRows: Int, count: Int = 5
     ) throws -> (neighbors: [Int: [RowNeighbor]], squares: Double?) {

@@ -9,8 +9,8 @@ extension RunCurve {
 
     /// The step at which the share of thinking peaked or bottomed out.
     ///
-    /// This is the extremum of the smoothed share, if both ends of the curve lie at least five percentage points below a
-    /// peak or above a low.
+    /// This is the extremum of the smoothed share, if both ends of the curve lie at least five percentage points below
+    /// a peak or above a low.
     package var turn: (step: Int, share: Double, isPeak: Bool)? {
         let shares = Self.smoothed(thinkShare)
         guard shares.count >= 5, let first = shares.first, let last = shares.last else { return nil }

@@ -86,8 +86,8 @@ package struct RunCurve: Sendable {
 
     /// Reads the curve of several checkpoints of one run.
     ///
-    /// A checkpoint has the whole history up to its step, so the newest one is used; older ones only add snapshots of the
-    /// probe.
+    /// A checkpoint has the whole history up to its step, so the newest one is used; older ones only add snapshots of
+    /// the probe.
     ///
     /// - Throws: `SurgeryError.notComparable` if none has a history or a probe.
     package init(files: [CheckpointFile], path: String) throws {

@@ -43,6 +43,7 @@ package struct TensorComparison: Sendable {
     ///   - pairings: the tensors to compare.
     ///   - rowsOfInterest: rows to return with their neighbours, for pairings that keep row changes.
     ///   - progress: receives the logical bytes of both files compared so far; called from several threads.
+    /// - Returns: one comparison per pairing, in order.
     /// - Throws: an error of reading, including damage in a tensor that must be decoded.
     static func measure(
         _ pairings: [TensorPairing], rowsOfInterest: Set<Int> = [], progress: (@Sendable (Int) -> Void)? = nil

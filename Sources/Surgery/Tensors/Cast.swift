@@ -11,14 +11,11 @@ public enum Cast {
     ///   - input: the checkpoint to convert.
     ///   - type: a floating-point type.
     ///   - pattern: selects the tensors to convert by name.
-    ///   - output: the path of the new checkpoint.
-    ///   - overwrite: whether `output` may exist.
-    ///   - tool: name and version of the program, for the lineage.
-    ///   - progress: receives the logical bytes written so far.
+    ///   - destination: where to write the result.
+    /// - Returns: what was done.
     /// - Throws: `SurgeryError` if `type` is not a floating-point type or a value exceeds its range.
     public static func run(
-        _ input: CheckpointFile, to type: ElementType, matching pattern: NamePattern, output: String, overwrite: Bool,
-        tool: String, progress: (@Sendable (Int) -> Void)? = nil
+        _ input: CheckpointFile, as type: ElementType, matching pattern: NamePattern, to destination: SurgeryDestination
     ) throws -> SurgeryResult {
         guard floatTypes.contains(type) else {
             throw SurgeryError.badOption(
@@ -27,7 +24,7 @@ public enum Cast {
         }
         var result = SurgeryOutput(
             "cast", arguments: ["dtype": .string(type.rawValue), "tensors": .string(pattern.text)], of: input,
-            tool: tool)
+            to: destination)
         var castCount = 0
         for tensor in input.allTensors {
             let old = tensor.description
@@ -58,7 +55,7 @@ public enum Cast {
                 result.metadata.config = config.serialized(indent: 2)
             }
         }
-        return try result.write(to: output, overwrite: overwrite, progress: progress)
+        return try result.write()
     }
 
     /// Whether rounding to `type` makes a finite value infinite.

@@ -8,25 +8,22 @@ public enum Graft {
     /// - Parameters:
     ///   - input: the checkpoint to take tensors from.
     ///   - patterns: select tensors by name; each must match one.
-    ///   - output: the path of the new checkpoint.
-    ///   - overwrite: whether `output` may exist.
-    ///   - tool: name and version of the program, for the lineage.
-    ///   - progress: receives the logical bytes written so far.
+    ///   - destination: where to write the result.
+    /// - Returns: what was done.
     /// - Throws: `SurgeryError.badOption` if a pattern matches nothing.
     public static func extract(
-        _ input: CheckpointFile, matching patterns: [NamePattern], to output: String, overwrite: Bool, tool: String,
-        progress: (@Sendable (Int) -> Void)? = nil
+        _ input: CheckpointFile, matching patterns: [NamePattern], to destination: SurgeryDestination
     ) throws -> SurgeryResult {
         let kept = input.tensors().filter { tensor in patterns.contains { $0.matches(tensor.description.name) } }
         try check(kept, patterns, input)
         var result = SurgeryOutput(
-            "extract", arguments: ["tensors": .array(patterns.map { .string($0.text) })], of: input, tool: tool,
+            "extract", arguments: ["tensors": .array(patterns.map { .string($0.text) })], of: input, to: destination,
             report: ["kept": .integer(kept.count), "left_out": .integer(input.tensors().count - kept.count)])
         result.dropTrainingState()
         let names = Set(kept.map(\.description.name))
         result.metadata.tiedTensors = input.metadata.tiedTensors.filter { names.contains($0.value) }
         for tensor in kept { result.copy(tensor, from: input) }
-        return try result.write(to: output, overwrite: overwrite, progress: progress)
+        return try result.write()
     }
 
     /// Writes a copy of `base` in which matching weights are replaced with those of `donor`.
@@ -37,14 +34,12 @@ public enum Graft {
     ///   - base: the checkpoint to change.
     ///   - donor: the checkpoint to take tensors from.
     ///   - patterns: select the donor's tensors by name; each must match one.
-    ///   - output: the path of the new checkpoint.
-    ///   - overwrite: whether `output` may exist.
-    ///   - tool: name and version of the program, for the lineage.
-    ///   - progress: receives the logical bytes written so far.
+    ///   - destination: where to write the result.
+    /// - Returns: what was done.
     /// - Throws: `SurgeryError` if a pattern matches nothing, `base` lacks a tensor, or shapes differ.
     public static func run(
-        _ base: CheckpointFile, from donor: CheckpointFile, matching patterns: [NamePattern], to output: String,
-        overwrite: Bool, tool: String, progress: (@Sendable (Int) -> Void)? = nil
+        _ base: CheckpointFile, from donor: CheckpointFile, matching patterns: [NamePattern],
+        to destination: SurgeryDestination
     ) throws -> SurgeryResult {
         let grafts = donor.tensors().filter { tensor in patterns.contains { $0.matches(tensor.description.name) } }
         try check(grafts, patterns, donor)
@@ -64,7 +59,7 @@ public enum Graft {
             "graft",
             arguments: [
                 "tensors": .array(patterns.map { .string($0.text) }), "donor": .string(donor.digest),
-            ], of: base, tool: tool,
+            ], of: base, to: destination,
             report: ["grafted": .array(grafts.map { .string($0.description.name) })])
         for tensor in base.allTensors {
             if tensor.group == .weights, let graft = byName[tensor.description.name] {
@@ -73,7 +68,7 @@ public enum Graft {
                 result.copy(tensor, from: base)
             }
         }
-        return try result.write(to: output, overwrite: overwrite, progress: progress)
+        return try result.write()
     }
 
     private static func check(_ found: [StoredTensor], _ patterns: [NamePattern], _ file: CheckpointFile) throws {

@@ -39,14 +39,12 @@ public enum Merge {
     ///   - method: how tensors are combined.
     ///   - weights: one per model.
     ///   - base: the model that the others were trained from; only for `taskArithmetic`.
-    ///   - output: the path of the new checkpoint.
-    ///   - overwrite: whether `output` may exist.
-    ///   - tool: name and version of the program, for the lineage.
-    ///   - progress: receives the logical bytes written so far.
+    ///   - destination: where to write the result.
+    /// - Returns: what was done.
     /// - Throws: `SurgeryError` if tensors, shapes or weights do not match.
     public static func run(
         _ models: [CheckpointFile], method: MergeMethod, weights: MergeWeights, base: CheckpointFile?,
-        to output: String, overwrite: Bool, tool: String, progress: (@Sendable (Int) -> Void)? = nil
+        to destination: SurgeryDestination
     ) throws -> SurgeryResult {
         guard let first = models.first else {
             throw SurgeryError.badOption(name: "merge", reason: "no model to merge")
@@ -62,7 +60,7 @@ public enum Merge {
                         ["tensors": .string($0.pattern.text), "weights": .array($0.weights.map { .double($0) })]
                     }),
                 "base": base.map { .string($0.digest) } ?? .null,
-            ], of: first, tool: tool)
+            ], of: first, to: destination)
         result.dropTrainingState()
         // The parents' curves and probes do not describe the merged model.
         result.metadata.history = [:]
@@ -87,7 +85,7 @@ public enum Merge {
                 })
         }
         result.report = ["merged_tensors": .integer(result.tensors.count - equal), "equal_tensors": .integer(equal)]
-        return try result.write(to: output, overwrite: overwrite, progress: progress)
+        return try result.write()
     }
 
     private static func check(
@@ -108,7 +106,8 @@ public enum Merge {
         for set in [weights.general] + weights.byPattern.map(\.weights) {
             guard set.count == models.count, set.allSatisfy(\.isFinite) else {
                 throw SurgeryError.badOption(
-                    name: "--weight", reason: "expected one weight for each of \(models.count) models, found \(set.count)")
+                    name: "--weight",
+                    reason: "expected one weight for each of \(models.count) models, found \(set.count)")
             }
             guard method != .linear || set.reduce(0, +) != 0 else {
                 throw SurgeryError.badOption(name: "--weight", reason: "the weights sum to 0; linear needs another sum")

@@ -37,14 +37,11 @@ public enum Rename {
     /// - Parameters:
     ///   - input: the checkpoint to change.
     ///   - rules: the first rule that matches a name applies.
-    ///   - output: the path of the new checkpoint.
-    ///   - overwrite: whether `output` may exist.
-    ///   - tool: name and version of the program, for the lineage.
-    ///   - progress: receives the logical bytes written so far.
+    ///   - destination: where to write the result.
+    /// - Returns: what was done.
     /// - Throws: `SurgeryError.badOption` if no rule matches or two tensors would have the same name.
     public static func run(
-        _ input: CheckpointFile, _ rules: [Rule], to output: String, overwrite: Bool, tool: String,
-        progress: (@Sendable (Int) -> Void)? = nil
+        _ input: CheckpointFile, _ rules: [Rule], to destination: SurgeryDestination
     ) throws -> SurgeryResult {
         func renamed(_ name: String) -> String {
             for rule in rules {
@@ -61,7 +58,7 @@ public enum Rename {
             "rename",
             arguments: [
                 "rules": .array(rules.map { .string("\($0.pattern.text)=\($0.replacement)") })
-            ], of: input, tool: tool,
+            ], of: input, to: destination,
             report: [
                 "renamed": .array(changes.map { ["from": .string($0), "to": .string(renamed($0))] })
             ])
@@ -77,6 +74,6 @@ public enum Rename {
         result.metadata.tiedTensors = Dictionary(
             input.metadata.tiedTensors.map { (renamed($0.key), renamed($0.value)) },
             uniquingKeysWith: { first, _ in first })
-        return try result.write(to: output, overwrite: overwrite, progress: progress)
+        return try result.write()
     }
 }

@@ -4,20 +4,19 @@ import CheckpointIO
 public enum Strip {
     /// Writes a copy of a checkpoint without the data that only further training needs.
     ///
-    /// - Throws: an error of reading or writing; `output` is then unchanged.
+    /// - Throws: an error of reading or writing; no output exists then.
     public static func run(
-        _ input: CheckpointFile, to output: String, overwrite: Bool, tool: String,
-        progress: (@Sendable (Int) -> Void)? = nil
+        _ input: CheckpointFile, to destination: SurgeryDestination
     ) throws -> SurgeryResult {
         let dropped = input.allTensors.filter { $0.group != .weights }
         var result = SurgeryOutput(
-            "strip", arguments: [:], of: input, tool: tool,
+            "strip", arguments: [:], of: input, to: destination,
             report: [
                 "dropped_tensors": .integer(dropped.count),
                 "dropped_bytes": .integer(dropped.reduce(0) { $0 + $1.storedByteCount }),
             ])
         result.dropTrainingState()
         for tensor in input.tensors() { result.copy(tensor, from: input) }
-        return try result.write(to: output, overwrite: overwrite, progress: progress)
+        return try result.write()
     }
 }

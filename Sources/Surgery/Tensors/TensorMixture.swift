@@ -54,7 +54,7 @@ final class TensorMixture: Sendable {
         }
     }
 
-    /// The coefficients of the two tensors; nearly parallel ones are interpolated linearly, as their plane is undefined.
+    /// The coefficients of the two tensors; nearly parallel ones, whose plane is undefined, are interpolated linearly.
     private func coefficients() throws -> (Float, Float) {
         try arc.withLock { arc in
             if let arc { return arc }

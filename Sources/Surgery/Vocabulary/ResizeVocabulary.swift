@@ -12,14 +12,11 @@ public enum ResizeVocabulary {
     /// - Parameters:
     ///   - input: the checkpoint to change.
     ///   - multiple: the new number of rows is a multiple of this.
-    ///   - output: the path of the new checkpoint.
-    ///   - overwrite: whether `output` may exist.
-    ///   - tool: name and version of the program, for the lineage.
-    ///   - progress: receives the logical bytes written so far.
+    ///   - destination: where to write the result.
+    /// - Returns: what was done.
     /// - Throws: `SurgeryError.badOption` if `multiple` is below 1 or more than twice the number of rows.
     public static func run(
-        _ input: CheckpointFile, toMultipleOf multiple: Int, output: String, overwrite: Bool, tool: String,
-        progress: (@Sendable (Int) -> Void)? = nil
+        _ input: CheckpointFile, toMultipleOf multiple: Int, to destination: SurgeryDestination
     ) throws -> SurgeryResult {
         let tensors = try VocabularyTensors(input)
         let tokenizer = try input.metadata.tokenizer.map { try Tokenizer(json: $0.json) }
@@ -32,7 +29,7 @@ public enum ResizeVocabulary {
         let rows = (wanted + multiple - 1) / multiple * multiple
         let used = min(tokenizer?.vocabularySize ?? tensors.rows, tensors.rows)
         var result = SurgeryOutput(
-            "resize-vocab", arguments: ["pad_to_multiple_of": .integer(multiple)], of: input, tool: tool,
+            "resize-vocab", arguments: ["pad_to_multiple_of": .integer(multiple)], of: input, to: destination,
             report: ["rows_before": .integer(tensors.rows), "rows_after": .integer(rows)])
         for tensor in input.allTensors {
             guard rows > tensors.rows,
@@ -54,6 +51,6 @@ public enum ResizeVocabulary {
             config["vocab_size"] = .integer(rows)
             result.metadata.config = config.serialized(indent: 2)
         }
-        return try result.write(to: output, overwrite: overwrite, progress: progress)
+        return try result.write()
     }
 }

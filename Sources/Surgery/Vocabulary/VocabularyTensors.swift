@@ -6,7 +6,7 @@ struct VocabularyTensors: Sendable {
     static let headName = "lm_head.weight"
     static let headBiasName = "lm_head.bias"
 
-    /// `[vocabulary, hidden]`
+    /// `[vocabulary, hidden]`.
     let embedding: StoredTensor
     /// `[vocabulary, hidden]`; nil if the head is tied to the embedding.
     let head: StoredTensor?
