@@ -27,7 +27,7 @@ enum ModelFixtures {
         }
     }
 
-    /// A tensor read in uneven pieces, so that no reader gets away with whole blocks and rows only.
+    /// Reads a tensor in uneven pieces, which do not coincide with blocks and rows.
     static func bytes(_ source: any TensorSource, _ tensor: TensorDescription) throws -> [UInt8] {
         var result = [UInt8](repeating: 0, count: tensor.byteCount)
         var start = 0
@@ -52,7 +52,7 @@ enum ModelFixtures {
         return ~value
     }
 
-    /// The description of what `body` throws; nil where it throws nothing.
+    /// The description of the error that `body` throws, or nil.
     static func message(_ body: () throws -> some Any) -> String? {
         do {
             _ = try body()
@@ -62,9 +62,9 @@ enum ModelFixtures {
         }
     }
 
-    /// A new folder that `body` may fill; it is removed afterwards.
+    /// Calls `body` with a new folder, which is removed afterwards.
     static func withTemporaryFolder<Value>(_ body: (URL) throws -> Value) throws -> Value {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("ckpt-foreign-\(UUID().uuidString)")
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("ckpt-models-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         return try body(folder)

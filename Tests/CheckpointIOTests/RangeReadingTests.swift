@@ -2,7 +2,7 @@ import CheckpointIO
 import Foundation
 import Testing
 
-/// Reading a tensor piece by piece gives the bytes that reading it whole gives.
+/// Reading ranges of a tensor gives the same bytes as reading all of it.
 @Suite struct RangeReadingTests {
     func write(_ shape: [Int]) throws -> (path: String, bytes: [UInt8]) {
         let count = shape.reduce(1, *)
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test func refusesWhatIsNotThere() throws {
+    @Test func refusesRangesAndBuffersThatDoNotFit() throws {
         let (path, bytes) = try write([4, 4])
         defer { try? FileManager.default.removeItem(atPath: path) }
         let file = try CheckpointFile(path: path)

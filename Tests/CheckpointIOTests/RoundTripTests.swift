@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 @Suite struct RoundTripTests {
-    @Test func everythingComesBack() throws {
+    @Test func metadataAndTensorsRoundTrip() throws {
         try Samples.withFolder { folder in
             let file = try CheckpointFile(path: Samples.write(to: folder))
             #expect(file.metadata == Samples.metadata())

@@ -2,13 +2,13 @@ import CheckpointIO
 import Foundation
 import Testing
 
-/// What Debian's hdf5-tools make of our files, and what we make of files that h5py wrote.
+/// Stock HDF5 tools read our files, and we read h5py's files.
 @Suite struct StockToolTests {
     @Test(arguments: ["plain", "zstd", "shuffle-zstd", "odd-chunks"]) func h5pyFilesOpen(name: String) throws {
         let file = try CheckpointFile(path: "\(HostileFileTests.fixtures)/h5py-\(name).h5")
         #expect(file.metadata.config == #"{"model_type": "llama"}"#)
         #expect(try file.verify().isEmpty)
-        // The same numbers as in Fixtures/make_fixtures.py, exact in every type.
+        // The values in Fixtures/make_fixtures.py, which every type represents exactly.
         func expected(_ count: Int) -> [Float] { (0..<count).map { Float($0 % 251 - 125) / 64 } }
         func read(_ name: String) throws -> [Float] {
             let count = try #require(file.tensor(name)).description.elementCount
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test func h5diffSeesAChangedNumber() throws {
+    @Test func h5diffFindsAChangedNumber() throws {
         try Samples.withFolder { folder in
             let path = try Samples.write(to: folder)
             var (tensor, bytes) = Samples.tensors()[0]
@@ -91,7 +91,7 @@ import Testing
         }
     }
 
-    @Test func pluginLinksZstdOnly() throws {
+    @Test func pluginLinksOnlyZstd() throws {
         try Samples.withFolder { folder in
             let plugin = try Tool.plugin(in: folder) + "/libh5zstd.so"
             let libraries = try Tool.run("ldd", [plugin]).output
@@ -102,7 +102,7 @@ import Testing
     }
 }
 
-/// Runs programs that the tests need: hdf5-tools, the C compiler.
+/// Runs external programs: hdf5-tools and the C compiler.
 enum Tool {
     static func run(
         _ name: String, _ arguments: [String], _ environment: [String: String] = [:]
@@ -120,7 +120,7 @@ enum Tool {
         return (process.terminationStatus, String(decoding: output, as: UTF8.self))
     }
 
-    /// Builds the filter plugin by the script that users run, and returns the folder it is in.
+    /// Builds the filter plugin with the script for users, and returns its folder.
     static func plugin(in folder: String) throws -> String {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../..")
         let script = root.appending(path: "scripts/install-filter").path

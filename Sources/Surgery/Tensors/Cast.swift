@@ -7,7 +7,7 @@ public enum Cast {
 
     /// - Parameter pattern: only tensors whose name it matches.
     /// - Throws: `SurgeryError.badOption` for a type that is no float type.
-    public static func run(
+    package static func run(
         _ input: CheckpointFile, to type: ElementType, matching pattern: NamePattern, output: String, overwrite: Bool,
         tool: String, progress: (@Sendable (Int) -> Void)? = nil
     ) throws -> SurgeryResult {

@@ -6,7 +6,7 @@ public enum Graft {
     /// A file with only the tensors that match; the rest of the record stays, so that it can be grafted elsewhere.
     ///
     /// - Throws: `SurgeryError.badOption` where nothing matches.
-    public static func extract(
+    package static func extract(
         _ input: CheckpointFile, matching patterns: [NamePattern], to output: String, overwrite: Bool, tool: String,
         progress: (@Sendable (Int) -> Void)? = nil
     ) throws -> SurgeryResult {
@@ -28,7 +28,7 @@ public enum Graft {
     ///
     /// - Throws: `SurgeryError` where nothing matches, the base lacks a tensor, or shapes differ. Another storage type
     ///   is taken over as it is.
-    public static func run(
+    package static func run(
         _ base: CheckpointFile, from donor: CheckpointFile, matching patterns: [NamePattern], to output: String,
         overwrite: Bool, tool: String, progress: (@Sendable (Int) -> Void)? = nil
     ) throws -> SurgeryResult {

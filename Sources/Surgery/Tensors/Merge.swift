@@ -15,9 +15,9 @@ public enum MergeMethod: String, Sendable, CaseIterable {
 /// Weights of the models in a merge: one set for all tensors, others for the tensors a pattern matches.
 public struct MergeWeights: Sendable {
     public let general: [Double]
-    public let byPattern: [(pattern: NamePattern, weights: [Double])]
+    package let byPattern: [(pattern: NamePattern, weights: [Double])]
 
-    public init(_ general: [Double], byPattern: [(pattern: NamePattern, weights: [Double])] = []) {
+    package init(_ general: [Double], byPattern: [(pattern: NamePattern, weights: [Double])] = []) {
         self.general = general
         self.byPattern = byPattern
     }
