@@ -1,14 +1,14 @@
-"""Compares saving, loading and copying by ckpt with other formats, on one machine in one run.
+"""Compares saving, loading and copying in ckpt with other formats, on one machine in one run.
 
     swift build -c release --product io-bench
     python bench/io/compare.py CHECKPOINT.h5 [--pairs 5] [--folder FOLDER]
 
-Needs h5py, hdf5plugin, safetensors, torch and zipnn (where it is missing, its lines are left out). Each measurement
-alternates ckpt and the peer; the table has the median of the ratios and their range. CHECKPOINT is any checkpoint of
-ckpt; its tensors must be of one floating-point type. The digests are included in ckpt's times.
+Needs h5py, hdf5plugin, safetensors, torch and, optionally, zipnn. Each measurement alternates between ckpt and the other
+format; the table has the median and the range of the ratios. CHECKPOINT is a checkpoint whose tensors have a single
+floating-point type. ckpt's times include digests.
 
-Everybody loads in a process of its own, whose memory is then fresh: the first load is "fresh", and the second, into the
-tensors of the first, is "reused". Memory is as the system gives it; ckpt's also in the huge pages that its engine asks for.
+Each load runs in a new process with fresh memory: the first load is "fresh", and the second one, into the tensors of the
+first, is "reused". ckpt is also measured with huge pages, which its engine uses.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def ckpt(*arguments):
 
 
 def tensors_of(path):
-    """Name -> words of the tensor's bits: what the peers are given, without any conversion."""
+    """The bits of all tensors by name, as unconverted words, for the other formats."""
     tensors = {}
 
     def visit(name, item):
@@ -92,7 +92,7 @@ def save_h5py(tensors, path, chunked=False):
 
 
 def load_h5py(path, tensors=None):
-    """Into the arrays given, or into new ones."""
+    """Loads into the given arrays, or into new ones."""
     loaded = {}
 
     def visit(name, item):
@@ -111,7 +111,7 @@ def load_h5py(path, tensors=None):
 
 
 def load_safetensors(path, tensors=None):
-    """Copied out of the map, which is all that loading does otherwise."""
+    """Loads and copies the tensors; load_file alone only maps the file."""
     if tensors is None:
         return {name: tensor.clone() for name, tensor in load_file(path).items()}
     for name, tensor in load_file(path).items():
@@ -119,7 +119,7 @@ def load_safetensors(path, tensors=None):
 
 
 def unpack_zipnn(path):
-    """Fresh where all results are kept; reused where each one's memory is given back before the next."""
+    """Keeps all results for "fresh"; frees each result before the next for "reused"."""
     with open(path, "rb") as file:
         parts = pickle.load(file)
 
