@@ -1,6 +1,6 @@
 import Foundation
 
-/// Random numbers as a pure function of a key. There is no state, so they do not depend on the order of work.
+/// Random numbers as a pure function of a key: without state, they do not depend on the order of work.
 package enum CounterRandom {
     /// The SplitMix64 output for the state `value`.
     @inline(__always)

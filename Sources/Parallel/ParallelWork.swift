@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// Runs work on all cores with threads of its own: compressing data and waiting for a disk must not starve a shared pool.
+/// Runs work on all cores with its own threads: compressing data and waiting for a disk must not starve a shared pool.
 package enum ParallelWork {
     /// Number of cores that are online.
     package static let coreCount = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
@@ -34,6 +34,7 @@ package enum ParallelWork {
     package static func both<First: Sendable, Second: Sendable>(
         _ first: @Sendable () throws -> First, _ second: @Sendable () throws -> Second
     ) throws -> (First, Second) {
+        // Both results are set when `forEach` returns.
         let results = Mutex<(Result<First, any Error>?, Result<Second, any Error>?)>((nil, nil))
         try forEach(2, threadCount: 2) { index in
             if index == 0 {
@@ -45,6 +46,7 @@ package enum ParallelWork {
             }
         }
         let (firstResult, secondResult) = results.withLock { $0 }
+        // swift-format-ignore: NeverForceUnwrap
         return (try firstResult!.get(), try secondResult!.get())
     }
 }

@@ -13,8 +13,10 @@ package struct ThreadTeam: Sendable {
     /// Every thread of the pool.
     package static var everyone: ThreadTeam { ThreadTeam(size: WorkerPool.shared.threadCount) }
 
-    /// Calls `body(item, worker)` for every item. Items may run at the same time and in any order, so each must write to
-    /// memory of its own. `worker` is below `size` and belongs to one thread at a time.
+    /// Calls `body(item, worker)` for every item.
+    ///
+    /// Items may run at the same time and in any order, so they must not write to the same memory. `worker` is below
+    /// `size` and belongs to one thread at a time.
     @inline(__always)
     package func forEach(_ count: Int, _ body: (_ item: Int, _ worker: Int) -> Void) {
         if size == 1 || count <= 1 {

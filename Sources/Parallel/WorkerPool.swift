@@ -23,7 +23,7 @@ package final class WorkerPool: @unchecked Sendable {
     private var body: ((Int, Int) -> Void)?
     private var sleepers = 0
 
-    /// Sets the number of threads of `shared`. It has no effect once the pool has been used.
+    /// Sets the number of threads of `shared`; it has no effect once the pool has been used.
     package static func configure(threadCount: Int) {
         requestedCount.withLock { $0 = max(1, min(threadCount, 256)) }
     }
@@ -44,7 +44,7 @@ package final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Runs `body` for every item on all threads. If another caller holds the pool, the calling thread runs them all.
+    /// Runs `body` for every item on all threads, or on the calling thread alone if another caller holds the pool.
     package func run(_ count: Int, _ body: (Int, Int) -> Void) {
         guard callers.try() else {
             for item in 0..<count { body(item, 0) }

@@ -18,6 +18,7 @@ package struct WorkerThread {
     /// - Parameters:
     ///   - stackByteCount: the size of the stack; the system's default if nil.
     ///   - name: shown by debuggers and `top -H`; the kernel keeps 15 bytes.
+    ///   - body: the work of the thread.
     /// - Throws: `ThreadError` if the system refuses.
     package init(
         stackByteCount: Int? = nil, name: String? = nil, _ body: @escaping @Sendable () -> Void
@@ -31,6 +32,8 @@ package struct WorkerThread {
         let code = pthread_create(
             &thread, &attributes,
             { argument in
+                // The argument is the body passed below.
+                // swift-format-ignore: NeverForceUnwrap
                 Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
                 return nil
             }, argument.toOpaque())
@@ -51,7 +54,7 @@ package struct WorkerThread {
         pthread_detach(try Self(stackByteCount: stackByteCount, name: name, body).thread)
     }
 
-    /// Waits until the body has returned. Call it exactly once.
+    /// Waits until the body has returned; call it exactly once.
     package func join() { pthread_join(thread, nil) }
 
     private final class Body: Sendable {

@@ -141,7 +141,8 @@ import Testing
         Case("no embedding", #"no matrix "token_embd.weight"; ckpt reads whole decoders"#) { $0.tensors.removeFirst() },
         Case(
             "tensor of another model",
-            #"tensor "blk.0.ssm_a.weight" of architecture "llama" is not supported; ckpt reads plain llama, qwen2 and qwen3 decoders"#
+            #"tensor "blk.0.ssm_a.weight" of architecture "llama" is not supported; "#
+                + "ckpt reads plain llama, qwen2 and qwen3 decoders"
         ) {
             $0.tensors[1].0 = "blk.0.ssm_a.weight"
         },
@@ -167,14 +168,16 @@ import Testing
         },
         Case(
             "offset beyond the file",
-            #"tensor "output_norm.weight": the file ends too early (32 bytes needed, 0 there); download or copy it again"#
+            #"tensor "output_norm.weight": the file ends too early (32 bytes needed, 0 there); "#
+                + "download or copy it again"
         ) {
             $0.tensors[1].3 = 1 << 62
         },
         Case("overlap", #"tensor "output_norm.weight": overlaps tensor "token_embd.weight""#) { $0.tensors[1].3 = 96 },
         Case(
             "cut",
-            #"tensor "output_norm.weight": the file ends too early (32 bytes needed, 31 there); download or copy it again"#
+            #"tensor "output_norm.weight": the file ends too early (32 bytes needed, 31 there); "#
+                + "download or copy it again"
         ) {
             $0.dataByteCount = 159
         },

@@ -90,7 +90,9 @@ import Testing
         Case(
             "data cut", "{\(tensorA)}", data: 7,
             #"tensor "a": the file ends too early (8 bytes needed, 7 there); download or copy it again"#),
-        Case("metadata that is not an object", #"{"__metadata__":[],\#(tensorA)}"#, "__metadata__: is an array, not an object"),
+        Case(
+            "metadata that is not an object", #"{"__metadata__":[],\#(tensorA)}"#,
+            "__metadata__: is an array, not an object"),
         Case(
             "metadata value that is not a string", #"{"__metadata__":{"step":3},\#(tensorA)}"#,
             #"__metadata__ "step": is a number, not a string"#),
@@ -161,7 +163,8 @@ import Testing
         ("config.json", "{\"a\": 1, \"a\": 2}", "/config.json: JSON: duplicate key \"a\" at line 1, column 10"),
         (
             "config.json", #"{"tie_word_embeddings": true, "quantization_config": {"quant_method": "gptq"}}"#,
-            "/config.json: a quantised model (\"gptq\") is not supported; import the model's bfloat16 or float16 version"
+            "/config.json: a quantised model (\"gptq\") is not supported; "
+                + "import the model's bfloat16 or float16 version"
         ),
         (
             "config.json", "{}",
@@ -264,7 +267,8 @@ import Testing
     @Test func shardWithATensorMissingFromTheIndexIsRefused() throws {
         try ModelFixtures.withTemporaryFolder { folder in
             let header =
-                #"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"x":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#
+                #"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"#
+                + #""x":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#
             var shard = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Data($0) }
             shard.append(Data(header.utf8) + Data(count: 2))
             let file = folder.appendingPathComponent("one.safetensors")
@@ -273,8 +277,8 @@ import Testing
             try Data(#"{"weight_map": {"w": "one.safetensors"}}"#.utf8).write(to: index)
             #expect(
                 ModelFixtures.message { try ModelImport.open(path: folder.path) }
-                    == "\(file.path): tensor \"x\": the index model.safetensors.index.json does not place it in this shard"
-            )
+                    == "\(file.path): tensor \"x\": "
+                    + "the index model.safetensors.index.json does not place it in this shard")
             #expect(
                 ModelFixtures.message { try ModelImport.open(path: file.path) }
                     == "\(file.path): one shard of a model alone is not supported; give the folder, or its index")

@@ -90,7 +90,7 @@ import Testing
         #expect(broken?.description.hasPrefix(#"/no\u{a}where/a.h5: cannot open it"#) == true)
     }
 
-    /// Writes hard links to one dataset. No other test calls libhdf5, which is not thread-safe.
+    /// Writes hard links to one dataset; no other test calls libhdf5, which is not thread-safe.
     private static func writeManyLinks(_ path: String, count: Int) throws {
         let file = H5Fcreate(path, 0x2, 0, 0)
         let space = H5Screate(H5S_SCALAR)

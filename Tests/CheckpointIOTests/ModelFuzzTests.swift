@@ -20,7 +20,8 @@ import Testing
     static let targets = [
         Target(testDescription: "llama-tied-bf16/model.safetensors", opened: "llama-tied-bf16", reach: 2500),
         Target(
-            testDescription: "qwen2-sharded-f32/model.safetensors.index.json", opened: "qwen2-sharded-f32", reach: .max),
+            testDescription: "qwen2-sharded-f32/model.safetensors.index.json", opened: "qwen2-sharded-f32",
+            reach: .max),
         Target(testDescription: "llama-tied-bf16/config.json", opened: "llama-tied-bf16", reach: .max),
         Target(testDescription: "llama-tied-bf16/tokenizer.json", opened: "llama-tied-bf16", reach: .max),
         Target(testDescription: "llama-tied-bf16/tokenizer_config.json", opened: "llama-tied-bf16", reach: .max),

@@ -2,10 +2,10 @@
 //
 //     damage-bench FILE FLIPS CUTS [SEED]
 //
-// Half of the flips are in structure and metadata, half in stored tensors. A flip is detected when the file is opened or
-// when the tensor that contains it is verified, or it does not affect what is read: then metadata, digest, names, types,
-// shapes and recorded hashes are the same, and the tensor's bytes match their hash. A crash or a hang ends the program.
-// Prints a table; the exit status is 1 if a flip or truncation is missed.
+// Half of the flips are in structure and metadata, half in stored tensors. A flip is detected when the file is opened
+// or when the tensor that contains it is verified, or it does not affect what is read: then metadata, digest, names,
+// types, shapes and recorded hashes are the same, and the tensor's bytes match their hash. A crash or a hang ends the
+// program. Prints a table; the exit status is 1 if a flip or truncation is missed.
 
 import CheckpointIO
 import Foundation
@@ -44,8 +44,8 @@ final class Trial {
         try write(byte ^ (1 << bit), at: offset)
         defer { try? write(byte, at: offset) }
         return outcome { file in
-            // Structure and metadata were checked on opening. Only the tensor that contains the byte can have changed, or
-            // one whose recorded position has changed.
+            // Structure and metadata were checked on opening. Only the tensor that contains the byte can have changed,
+            // or one whose recorded position has changed.
             for group in TensorGroup.allCases {
                 let before = original.tensors(in: group).map(\.storedRanges)
                 for (index, tensor) in file.tensors(in: group).enumerated() {

@@ -3,12 +3,12 @@
     swift build -c release --product io-bench
     python bench/io/compare.py CHECKPOINT.h5 [--pairs 5] [--folder FOLDER]
 
-Needs h5py, hdf5plugin, safetensors, torch and, optionally, zipnn. Each measurement alternates between ckpt and the other
-format; the table has the median and the range of the ratios. CHECKPOINT is a checkpoint whose tensors have a single
-floating-point type. ckpt's times include digests.
+Needs h5py, hdf5plugin, safetensors, torch and, optionally, zipnn. Each measurement alternates between ckpt and the
+other format; the table has the median and the range of the ratios. CHECKPOINT is a checkpoint whose tensors have a
+single floating-point type. ckpt's times include digests.
 
-Each load runs in a new process with fresh memory: the first load is "fresh", and the second one, into the tensors of the
-first, is "reused". ckpt is also measured with huge pages, which its engine uses.
+Each load runs in a new process with fresh memory: the first load is "fresh", and the second one, into the tensors of
+the first, is "reused". ckpt is also measured with huge pages, which its engine uses.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-// Saves, loads and copies checkpoints and prints the time, for bench/io/compare.py and for the tests of crashes and faults.
+// Saves, loads and copies checkpoints and prints the time; used by bench/io/compare.py and by the tests of faults.
 //
 //     io-bench save IN.h5 OUT.h5        load IN, then save it
-//     io-bench load FILE.h5 [huge]      load all tensors into fresh memory, then into the same memory again; with `huge`
-//                                       in huge pages, which the engine uses
+//     io-bench load FILE.h5 [huge]      load all tensors into fresh memory, then into the same memory again; with
+//                                       `huge` in huge pages, which the engine uses
 //     io-bench copy IN.h5 OUT.h5        copy with one byte of the first tensor changed, which is decoded and compressed
 //     io-bench random OUT.h5 MEGABYTES SEED    save random bf16 tensors of one megabyte each
 //     io-bench model OUT.h5 SEED        save random bf16 weights with the shapes of DeepSeek-R1-Distill-Qwen-1.5B

@@ -1,7 +1,7 @@
 // Preloaded into a program that saves a checkpoint, to make one system call on the file being written fail.
 //
-// FAIL_CALL is write, truncate, fsync or rename; FAIL_AT is the number of the call, from 1; FAIL_WITH is the errno, or 0
-// for a write of only half the bytes, or -1 to kill the process. Only calls on files whose name ends in .partial, and
+// FAIL_CALL is write, truncate, fsync or rename; FAIL_AT is the number of the call, from 1; FAIL_WITH is the errno, or
+// 0 for a write of only half the bytes, or -1 to kill the process. Only calls on files whose name ends in .partial, and
 // fsync of folders, count.
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -4,8 +4,8 @@
 #
 #     make_version_1.sh CKPT FOLDER
 #
-# CKPT is the program to run, FOLDER an empty folder for intermediate files. The committed files were made by ckpt 0.1.0.
-# Do not replace them: CommittedCheckpointTests checks that later versions read what that version wrote.
+# CKPT is the program to run, FOLDER an empty folder for intermediate files. The committed files were made by ckpt
+# 0.1.0. Do not replace them: CommittedCheckpointTests checks that later versions read what that version wrote.
 set -euo pipefail
 ckpt=$(realpath "$1")
 here=$(realpath "$(dirname "$0")")

@@ -26,10 +26,9 @@ struct GGUFExportPlan {
             }
             guard source.elementType.isFloatingPoint, (1...2).contains(source.shape.count), !source.shape.contains(0)
             else {
+                let type = "type \(source.elementType.rawValue) and shape \(source.shape)"
                 throw ModelFormatError.unsupported(
-                    path: "GGUF",
-                    what:
-                        "tensor \(quoted(source.name)) of type \(source.elementType.rawValue) and shape \(source.shape)",
+                    path: "GGUF", what: "tensor \(quoted(source.name)) of \(type)",
                     remedy: "export it as a Hugging Face folder")
             }
             var type = source.shape.count == 1 ? GGUFTensorType.f32 : precision.tensorType
