@@ -1,8 +1,8 @@
-// HDF5 filter plugin for zstd, registered number 32015.
+// HDF5 filter plugin for zstd, registered identifier 32015.
 //
-// With it h5dump, h5ls, h5diff and h5py read the tensors of a checkpoint. Unlike the usual plugin it checks what zstd
-// returns: a chunk must be exactly one frame whose declared content size is right, so that damage is reported instead
-// of being read as numbers. It needs libzstd only; scripts/install-filter builds it.
+// With this plugin, h5dump, h5ls, h5diff and h5py read the tensors of a checkpoint. Unlike the usual plugin, it checks
+// zstd's results: a chunk must be exactly one frame with the correct content size, so that damage is reported rather
+// than read as numbers. It needs only libzstd; scripts/install-filter builds it.
 //
 // Parameter 0, optional, is the compression level for writing; reading ignores it.
 
@@ -12,10 +12,10 @@
 
 #define ZSTD_FILTER_ID 32015
 
-// A chunk of HDF5 1.x stays below 4 GiB; what claims more is damaged.
+// Chunks of HDF5 1.x are smaller than 4 GiB; a larger size is damage.
 #define MAXIMUM_CHUNK_BYTES 0xffffffffULL
 
-// The library allocates and frees chunk buffers with malloc and free; a filter must do the same.
+// HDF5 allocates and frees chunk buffers with malloc and free, and a filter must do the same.
 static size_t replace_buffer(void **buffer, size_t *buffer_size, void *new_buffer, size_t new_size, size_t used)
 {
     free(*buffer);
@@ -34,7 +34,7 @@ static size_t decompress(size_t byte_count, size_t *buffer_size, void **buffer)
     size_t frame_size = ZSTD_findFrameCompressedSize(*buffer, byte_count);
     if (ZSTD_isError(frame_size) || frame_size != byte_count)
         return 0;
-    // A block of 128 KiB takes at least four bytes; a larger claim would only make the library allocate.
+    // A block of 128 KiB takes at least four bytes; a larger content size would only cause a large allocation.
     if (content_size / 32768 > byte_count)
         return 0;
     void *output = malloc((size_t)content_size);
@@ -69,7 +69,7 @@ static size_t compress(int level, size_t byte_count, size_t *buffer_size, void *
     return replace_buffer(buffer, buffer_size, output, bound, written);
 }
 
-// The filter proper: 0 means failure.
+// The filter function; 0 means failure.
 static size_t zstd_filter(unsigned flags, size_t parameter_count, const unsigned parameters[], size_t byte_count,
                           size_t *buffer_size, void **buffer)
 {

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// Runs work on all cores with threads of its own: compressing data and waiting for a disk must not starve a shared pool.
+/// Runs work on all cores with its own threads: compressing data and waiting for a disk must not starve a shared pool.
 package enum ParallelWork {
     /// Number of cores that are online.
     package static let coreCount = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))

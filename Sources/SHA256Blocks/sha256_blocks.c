@@ -5,7 +5,7 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
-// Everything is inlined into the two functions at the end, where `count` is a constant.
+// Everything is inlined into the two functions at the end, in which `count` is a constant.
 #define SHA __attribute__((target("sha,sse4.1")))
 #define PART static inline __attribute__((always_inline)) SHA
 
@@ -25,7 +25,9 @@ static const uint32_t constants[64] __attribute__((aligned(16))) = {
     0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
     0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-/// The instructions want the eight words of a state as ABEF and CDGH, the first in the highest place.
+/// Hashes blocks of `count` messages at the same time.
+///
+/// The instructions take the eight words of a state as ABEF and CDGH, with the first word in the highest position.
 PART void blocks_of(int count, uint32_t *const states[], const char *bytes[], long blocks) {
     const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
     __m128i abef[2], cdgh[2];
@@ -52,7 +54,7 @@ PART void blocks_of(int count, uint32_t *const states[], const char *bytes[], lo
                 cdgh[i] = _mm_sha256rnds2_epu32(cdgh[i], abef[i], round);
                 abef[i] = _mm_sha256rnds2_epu32(abef[i], cdgh[i], _mm_shuffle_epi32(round, 0x0e));
                 if (group >= 12) continue;
-                // The words of the round four groups on.
+                // The message words of the group after the next three.
                 __m128i next = _mm_sha256msg1_epu32(w[group & 3], w[group + 1 & 3]);
                 next = _mm_add_epi32(next, _mm_alignr_epi8(w[group + 3 & 3], w[group + 2 & 3], 4));
                 w[group & 3] = _mm_sha256msg2_epu32(next, w[group + 3 & 3]);

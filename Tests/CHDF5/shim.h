@@ -1,4 +1,4 @@
-// What Swift cannot import of HDF5: macros that expand to mutable globals.
+// Swift cannot import HDF5's macros that expand to mutable globals.
 #pragma once
 #include <hdf5.h>
 

@@ -3,9 +3,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What a broken or foreign GGUF file is refused with.
+/// The errors for broken and unsupported GGUF files.
 @Suite struct BrokenGGUFTests {
-    /// A GGUF file put together by hand, right unless told otherwise.
+    /// The parts of a GGUF file; counts are correct unless set.
     struct File: Sendable {
         var version: UInt32 = 3
         var tensorCount: UInt64?
@@ -44,7 +44,7 @@ import Testing
             return Data(bytes) + Data(count: dataByteCount)
         }
 
-        /// A decoder without layers, all zeros.
+        /// A valid decoder without layers, all zeros.
         static var good: File {
             var file = File()
             file.values = [
@@ -115,7 +115,7 @@ import Testing
         Case("not UTF-8", #"key "x": is not UTF-8 text"#) {
             $0.values.insert(("x", 8, File.bytes(UInt64(2)) + [0xC3, 0x28]), at: 0)
         },
-        Case("alignment of zero", #"key "general.alignment": is no power of two up to 1048576"#) {
+        Case("alignment of zero", #"key "general.alignment": is not a power of two up to 1048576"#) {
             $0.set("general.alignment", 4, File.bytes(UInt32(0)))
         },
         Case("no architecture", #"no key "general.architecture"; the file does not hold a model"#) {
@@ -142,12 +142,13 @@ import Testing
         Case("no embedding", #"no matrix "token_embd.weight"; ckpt reads whole decoders"#) { $0.tensors.removeFirst() },
         Case(
             "tensor of another model",
-            #"tensor "blk.0.ssm_a.weight" of architecture "llama" is not supported; ckpt reads plain llama, qwen2 and qwen3 decoders"#
+            #"tensor "blk.0.ssm_a.weight" of architecture "llama" is not supported; "#
+                + "ckpt reads plain llama, qwen2 and qwen3 decoders"
         ) {
             $0.tensors[1].0 = "blk.0.ssm_a.weight"
         },
         Case("tensor twice", #"tensor "token_embd.weight": occurs twice"#) { $0.tensors[1].0 = "token_embd.weight" },
-        Case("no dimensions", #"tensor "token_embd.weight": has 0 dimensions; 1 to 4 are possible"#) {
+        Case("no dimensions", #"tensor "token_embd.weight": has 0 dimensions; 1 to 4 are allowed"#) {
             $0.tensors[0].1 = []
         },
         Case("dimension of zero", #"tensor "token_embd.weight": has a dimension of 0"#) { $0.tensors[0].1 = [8, 0] },
@@ -160,22 +161,24 @@ import Testing
             #"tensor "token_embd.weight": type IQ2_XXS is not supported; use a file quantised as "#
                 + "F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, BF16"
         ) { $0.tensors[0].2 = 16 },
-        Case("rows that are no whole blocks", #"tensor "token_embd.weight": rows of 8 are no multiple of Q8_0's 32"#) {
+        Case("partial blocks", #"tensor "token_embd.weight": rows of 8 are not a multiple of Q8_0's 32"#) {
             $0.tensors[0].2 = 8
         },
-        Case("offset not aligned", #"tensor "output_norm.weight": offset 100 is no multiple of 32"#) {
+        Case("offset not aligned", #"tensor "output_norm.weight": offset 100 is not a multiple of 32"#) {
             $0.tensors[1].3 = 100
         },
         Case(
             "offset beyond the file",
-            #"tensor "output_norm.weight": the file ends too early (32 bytes needed, 0 there); download or copy it again"#
+            #"tensor "output_norm.weight": the file ends too early (32 bytes needed, 0 there); "#
+                + "download or copy it again"
         ) {
             $0.tensors[1].3 = 1 << 62
         },
         Case("overlap", #"tensor "output_norm.weight": overlaps tensor "token_embd.weight""#) { $0.tensors[1].3 = 96 },
         Case(
             "cut",
-            #"tensor "output_norm.weight": the file ends too early (32 bytes needed, 31 there); download or copy it again"#
+            #"tensor "output_norm.weight": the file ends too early (32 bytes needed, 31 there); "#
+                + "download or copy it again"
         ) {
             $0.dataByteCount = 159
         },
@@ -191,10 +194,10 @@ import Testing
         Case("token twice", #"tokenizer.ggml.tokens[1]: token "a" occurs twice"#) {
             $0.set("tokenizer.ggml.tokens", 9, File.list(["a", "a", "ab", "<end>"]))
         },
-        Case("kinds that do not fit", #"key "tokenizer.ggml.token_type": has 1 entries for 4 tokens"#) {
+        Case("too few token types", #"key "tokenizer.ggml.token_type": has 1 entry for 4 tokens"#) {
             $0.set("tokenizer.ggml.token_type", 9, File.bytes(UInt32(5)) + File.bytes(UInt64(1)) + File.bytes(Int32(1)))
         },
-        Case("merge of nothing known", #"tokenizer.ggml.merges[0]: "a c" does not join two tokens into a third"#) {
+        Case("merge of unknown tokens", #"tokenizer.ggml.merges[0]: "a c" does not join two tokens into a third"#) {
             $0.set("tokenizer.ggml.merges", 9, File.list(["a c"]))
         },
         Case("end token out of range", #"key "tokenizer.ggml.eos_token_id": 4 is not one of the 4 tokens"#) {
@@ -205,7 +208,7 @@ import Testing
         },
     ]
 
-    @Test func theFileBeforeAnyChangeIsRight() throws {
+    @Test func unchangedFileOpens() throws {
         try withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("good.gguf")
             try File.good.content.write(to: url)
@@ -225,7 +228,7 @@ import Testing
         }
     }
 
-    /// Whatever is cut off the end, the answer is an error, and never a crash.
+    /// Every truncation gives an error rather than a crash.
     @Test func everyTruncationIsRefused() throws {
         let content = File.good.content
         try withTemporaryFolder { folder in

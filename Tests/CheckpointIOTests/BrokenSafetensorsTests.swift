@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What a broken safetensors file is refused with; most of these pass the reference implementation.
+/// The errors for broken safetensors files; the reference implementation accepts most of these files.
 @Suite struct BrokenSafetensorsTests {
     struct Case: CustomTestStringConvertible, Sendable {
         var testDescription: String
@@ -22,9 +22,9 @@ import Testing
     private static let tensorA = #""a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#
 
     static let cases: [Case] = [
-        Case("nothing in it", "", data: 0, "header: does not start with '{'"),
+        Case("empty header", "", data: 0, "header: does not start with '{'"),
         Case("leading space", " {\(tensorA)}", "header: does not start with '{'"),
-        Case("no object", #"["a"]"#, "header: does not start with '{'"),
+        Case("array", #"["a"]"#, "header: does not start with '{'"),
         Case("cut JSON", #"{"a":{"dtype":"F32""#, "header: expected ',' or '}' in an object at line 1, column 20"),
         Case(
             "text after the object", "{\(tensorA)}x",
@@ -38,7 +38,7 @@ import Testing
         Case(
             "empty name", #"{"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#,
             "header: a tensor has an empty name"),
-        Case("entry no object", #"{"a":1}"#, #"tensor "a": is a number, not an object"#),
+        Case("entry that is not an object", #"{"a":1}"#, #"tensor "a": is a number, not an object"#),
         Case(
             "unknown field", #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"strides":[1]}}"#,
             #"tensor "a": unknown field "strides""#),
@@ -47,7 +47,7 @@ import Testing
             "unknown dtype", #"{"a":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}}"#,
             #"tensor "a": unknown dtype "F31""#),
         Case(
-            "dtype of no use", #"{"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}"#,
+            "unsupported dtype", #"{"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}"#,
             #"tensor "a": dtype F8_E4M3 is not supported; convert the model to bfloat16, float16 or float32 first"#),
         Case("no shape", #"{"a":{"dtype":"F32","data_offsets":[0,8]}}"#, #"tensor "a": no shape"#),
         Case(
@@ -60,7 +60,7 @@ import Testing
             "shape bomb", #"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#,
             #"tensor "a": the shape is too large"#),
         Case(
-            "zero that would hide a bomb",
+            "zero that hides a shape bomb",
             #"{"a":{"dtype":"F32","shape":[4294967296,4294967296,0],"data_offsets":[0,0]}}"#,
             data: 0,
             #"tensor "a": the shape is too large"#),
@@ -68,32 +68,34 @@ import Testing
             "bytes that do not fit the shape", #"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#,
             #"tensor "a": 8 bytes do not hold F32 of shape [3], which takes 12"#),
         Case(
-            "offsets backwards", #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#,
+            "reversed offsets", #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#,
             #"tensor "a": data_offsets are not [begin, end]"#),
         Case(
             "three offsets", #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}}"#,
             #"tensor "a": data_offsets are not [begin, end]"#),
         Case(
-            "hole at the start", #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
+            "gap at the start", #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
             #"tensor "a": 4 unused bytes lie between the start of the data and this tensor"#),
         Case(
-            "hole between",
+            "gap between tensors",
             #"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"#
                 + #""b":{"dtype":"U8","shape":[5],"data_offsets":[3,8]}}"#,
-            #"tensor "b": 1 unused bytes lie between tensor "a" and this tensor"#),
+            #"tensor "b": 1 unused byte lies between tensor "a" and this tensor"#),
         Case(
             "overlap",
             #"{"a":{"dtype":"U8","shape":[5],"data_offsets":[0,5]},"#
                 + #""b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#,
             #"tensor "b": overlaps tensor "a""#),
         Case(
-            "bytes behind the last tensor", "{\(tensorA)}", data: 9, "end of the data: 1 bytes follow the last tensor"),
+            "bytes after the last tensor", "{\(tensorA)}", data: 9, "end of the data: 1 byte follows the last tensor"),
         Case(
             "data cut", "{\(tensorA)}", data: 7,
             #"tensor "a": the file ends too early (8 bytes needed, 7 there); download or copy it again"#),
-        Case("metadata no object", #"{"__metadata__":[],\#(tensorA)}"#, "__metadata__: is an array, not an object"),
         Case(
-            "metadata value no string", #"{"__metadata__":{"step":3},\#(tensorA)}"#,
+            "metadata that is not an object", #"{"__metadata__":[],\#(tensorA)}"#,
+            "__metadata__: is an array, not an object"),
+        Case(
+            "metadata value that is not a string", #"{"__metadata__":{"step":3},\#(tensorA)}"#,
             #"__metadata__ "step": is a number, not a string"#),
         Case(
             "control characters in a name", #"{"\u001b[2J":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}}"#,
@@ -114,14 +116,14 @@ import Testing
         }
     }
 
-    /// Fine as safetensors, but no names for a checkpoint; the file is named all the same.
+    /// Valid safetensors names that a checkpoint cannot have; the error names the file.
     @Test(arguments: [
         ("../x", "tensor '../x': a tensor name must not contain '/'"),
         ("a..b", "tensor 'a..b': a tensor name must not have an empty part between dots"),
         ("a\\u0000", "tensor 'a\\u{0}': a tensor name must not contain a NUL character"),
         ("a\\u202e", "tensor 'a\\u{202e}': a tensor name must not contain invisible characters"),
     ])
-    func nameThatNoCheckpointHasIsRefused(name: String, message: String) throws {
+    func nameInvalidInACheckpointIsRefused(name: String, message: String) throws {
         try withTemporaryFolder { folder in
             let header = "{\"\(name)\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}"
             var file = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Data($0) }
@@ -147,7 +149,7 @@ import Testing
             "header: the file ends too early (100000000 bytes needed, 1 there); download or copy it again"
         ),
     ])
-    func lengthThatCannotBeIsRefused(content: Data, message: String) throws {
+    func impossibleHeaderLengthIsRefused(content: Data, message: String) throws {
         try withTemporaryFolder { folder in
             let url = folder.appendingPathComponent("model.safetensors")
             try content.write(to: url)
@@ -155,14 +157,15 @@ import Testing
         }
     }
 
-    /// The small good fixture with one change to its folder, and what that is answered with.
+    /// A valid folder with one file changed or removed, and the error.
     @Test(arguments: [
         ("config.json", nil, "/: no config.json; put the model's config.json beside its weights"),
         ("config.json", "[1]", "/config.json: JSON: is an array, not an object"),
         ("config.json", "{\"a\": 1, \"a\": 2}", "/config.json: JSON: duplicate key \"a\" at line 1, column 10"),
         (
             "config.json", #"{"tie_word_embeddings": true, "quantization_config": {"quant_method": "gptq"}}"#,
-            "/config.json: a quantised model (\"gptq\") is not supported; import the model's bfloat16 or float16 version"
+            "/config.json: a quantised model (\"gptq\") is not supported; "
+                + "import the model's bfloat16 or float16 version"
         ),
         (
             "config.json", "{}",
@@ -173,7 +176,7 @@ import Testing
             "generation_config.json", "nonsense",
             "/generation_config.json: JSON: unexpected word in JSON at line 1, column 1"
         ),
-        ("tokenizer.json", "{}", "/tokenizer.json: model: is missing or no object"),
+        ("tokenizer.json", "{}", "/tokenizer.json: model: is missing or not an object"),
         (
             "tokenizer.json", #"{"model": {}, "added_tokens": [{"id": -1, "content": "x"}]}"#,
             "/tokenizer.json: added_tokens[0]: has no id in range or no content"
@@ -183,7 +186,7 @@ import Testing
             ": tokenizer: has token ids up to 293, but model.embed_tokens.weight has 293 rows"
         ),
     ])
-    func folderWithABrokenTextIsRefused(name: String, content: String?, message: String) throws {
+    func folderWithABrokenTextFileIsRefused(name: String, content: String?, message: String) throws {
         try withTemporaryFolder { parent in
             let folder = parent.appendingPathComponent("model")
             try FileManager.default.copyItem(
@@ -211,7 +214,7 @@ import Testing
         }
     }
 
-    @Test func whatIsNoModelIsSaidToBeNone() throws {
+    @Test func inputsThatAreNotModelsAreRefused() throws {
         try withTemporaryFolder { folder in
             let file = folder.appendingPathComponent("notes.txt")
             try Data("just text".utf8).write(to: file)
@@ -236,15 +239,15 @@ import Testing
     @Test(arguments: [
         (
             #"{"weight_map": {"a": "../x.safetensors"}}"#,
-            #"weight_map "a": "../x.safetensors" is not the name of a file beside the index"#
+            #"weight_map "a": "../x.safetensors" is not the name of a file in the index's folder"#
         ),
         (
             #"{"weight_map": {"a": "one\nsafetensors"}}"#,
-            #"weight_map "a": "one\u{a}safetensors" is not the name of a file beside the index"#
+            #"weight_map "a": "one\u{a}safetensors" is not the name of a file in the index's folder"#
         ),
         (#"{"weight_map": {"a": 1}}"#, #"weight_map "a": is a number, not a file name"#),
         (#"{"weight_map": {}}"#, "weight_map: lists no tensors"),
-        (#"{}"#, "weight_map: is missing or no object"),
+        (#"{}"#, "weight_map: is missing or not an object"),
         (
             #"{"weight_map": {"w": "one.safetensors", "v": "one.safetensors"}}"#,
             #"weight_map: the shards do not hold "v""#
@@ -262,10 +265,11 @@ import Testing
         }
     }
 
-    @Test func shardWithATensorThatTheIndexLacksIsRefused() throws {
+    @Test func shardWithATensorMissingFromTheIndexIsRefused() throws {
         try withTemporaryFolder { folder in
             let header =
-                #"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"x":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#
+                #"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"#
+                + #""x":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#
             var shard = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Data($0) }
             shard.append(Data(header.utf8) + Data(count: 2))
             let file = folder.appendingPathComponent("one.safetensors")
@@ -274,8 +278,8 @@ import Testing
             try Data(#"{"weight_map": {"w": "one.safetensors"}}"#.utf8).write(to: index)
             #expect(
                 ModelFixtures.message { try ModelImport.open(path: folder.path) }
-                    == "\(file.path): tensor \"x\": the index model.safetensors.index.json does not place it in this shard"
-            )
+                    == "\(file.path): tensor \"x\": "
+                    + "the index model.safetensors.index.json does not place it in this shard")
             #expect(
                 ModelFixtures.message { try ModelImport.open(path: file.path) }
                     == "\(file.path): one shard of a model alone is not supported; give the folder, or its index")

@@ -3,9 +3,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Every changed bit and every cut is found, or changes nothing that is read; nothing crashes or hangs.
+/// Every flipped bit and every truncation is detected, or does not affect what is read; nothing crashes or hangs.
 ///
-/// `CKPT_DAMAGE_TRIALS` sets how many flips are tried (a fifth as many cuts); every run tries other places.
+/// `CKPT_DAMAGE_TRIALS` sets the number of flips; there are a fifth as many truncations. Both are at random places.
 @Suite struct DamageTests {
     static let trials = ProcessInfo.processInfo.environment["CKPT_DAMAGE_TRIALS"].flatMap(Int.init) ?? 1500
 
@@ -14,7 +14,7 @@ import Testing
             let path = try Samples.write(to: folder, tensors: Samples.smallTensors())
             let original = try CheckpointFile(path: path)
             let handle = try #require(FileHandle(forUpdatingAtPath: path))
-            // Records and structure come behind the tensors.
+            // Records and structure follow the tensors.
             let end = original.fileByteCount
             let tensors = TensorGroup.allCases.flatMap { original.tensors(in: $0) }
             let metadata = (tensors.flatMap(\.storedRanges).map(\.upperBound).max() ?? 0)..<end
@@ -32,12 +32,12 @@ import Testing
                 }
                 try write(byte, at: offset, handle)
             }
-            // The rest hit room that HDF5's nodes have for more, or fields that only writers need.
+            // The others hit unused entries of HDF5's nodes, or fields that only writers use.
             #expect(found > Self.trials / 5)
         }
     }
 
-    @Test func cutFilesAreRefused() throws {
+    @Test func truncatedFilesAreRefused() throws {
         try withTemporaryPath { folder in
             let path = try Samples.write(to: folder, tensors: Samples.smallTensors())
             let bytes = try Data(contentsOf: URL(fileURLWithPath: path))

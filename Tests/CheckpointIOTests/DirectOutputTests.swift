@@ -3,9 +3,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Writing the same state gives the same file, whatever the cores were doing, and files without direct writes are equal.
+/// Writing the same state always gives the same bytes, with and without direct writes.
 @Suite struct DirectOutputTests {
-    /// Tensors of many sizes: small ones, ones just over a chunk, and one of many chunks.
+    /// Tensors of many sizes: small, slightly larger than a chunk, and of many chunks.
     private static let tensors: [TensorToWrite] = [1, 100, 20_000, 300_000, 600_000, 3_000_000].enumerated().map {
         index, count in
         var state = UInt64(index + 1)
@@ -30,9 +30,9 @@ import Testing
         }
     }
 
-    /// /dev/shm is a tmpfs, which older kernels give no direct writes.
+    /// /dev/shm is a tmpfs, which has no direct writes on older kernels.
     @Test(.enabled(if: FileManager.default.isWritableFile(atPath: "/dev/shm")))
-    func aFileInMemoryHasTheSameBytes() throws {
+    func fileInMemoryHasTheSameBytes() throws {
         let inMemory = "/dev/shm/ckpt-test-\(getpid()).h5"
         defer { unlink(inMemory) }
         try withTemporaryPath { folder in
@@ -56,7 +56,7 @@ import Testing
                     try CheckpointWriter.write(
                         CheckpointMetadata(config: "{}"), tensors: [tensor], to: folder + "/a.h5", overwrite: false)
                 }
-                #expect(error?.description == "a: has 16 bytes, its memory 12")
+                #expect(error?.description == "a: has 16 bytes, but its memory has 12")
             }
         }
     }

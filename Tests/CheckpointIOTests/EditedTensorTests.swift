@@ -3,14 +3,14 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A tensor of which a part changes keeps the stored form of its other chunks, and is what it would be if written anew.
+/// An edited tensor equals one written from scratch, and keeps the stored form of unchanged chunks.
 @Suite struct EditedTensorTests {
     private static let name = "model.embed_tokens.weight"
     private static let width = 576 * 2
 
-    /// Rows of the sample replaced, and rows added behind it.
+    /// Replaced rows of the sample, and the number of appended rows.
     @Test(arguments: [([0], 0), ([3000], 0), ([1234, 17], 0), ([], 5), ([2999], 700), ([], 0)])
-    func equalsWritingAnew(replaced: [Int], added: Int) throws {
+    func equalsTensorWrittenFromScratch(replaced: [Int], added: Int) throws {
         try withTemporaryPath { folder in
             let source = try CheckpointFile(path: Samples.write(to: folder))
             let stored = try #require(source.tensor(Self.name))
@@ -24,10 +24,10 @@ import Testing
             var description = stored.description
             description.shape[0] += added
 
-            let anew = Samples.tensor(Self.name, .bfloat16, description.shape, bytes)
+            let complete = Samples.tensor(Self.name, .bfloat16, description.shape, bytes)
             let edited = try write(stored, source, description, replaced, bytes, to: folder + "/edited.h5")
             let fresh = try CheckpointWriter.write(
-                CheckpointMetadata(config: "{}"), tensors: [anew], to: folder + "/fresh.h5", overwrite: false)
+                CheckpointMetadata(config: "{}"), tensors: [complete], to: folder + "/fresh.h5", overwrite: false)
             #expect(edited.digest == fresh.digest)
             let file = try CheckpointFile(path: folder + "/edited.h5")
             #expect(try file.verify().isEmpty)
@@ -36,7 +36,7 @@ import Testing
             try read.withUnsafeMutableBytes { try file.read(result, into: $0) }
             #expect(read == bytes)
 
-            // The cut stays, and so do the stored bytes of the chunks that were not touched.
+            // The chunk shape is the same, and so are the stored bytes of unchanged chunks.
             #expect(result.chunkShape == stored.chunkShape)
             let rowsPerChunk = try #require(stored.chunkShape)[0]
             let before = try Data(contentsOf: URL(filePath: source.path))
@@ -51,8 +51,8 @@ import Testing
         }
     }
 
-    /// A change that is not announced is not written: the file would then not be what its sha256 says.
-    @Test func unannouncedChangesAreFoundByVerify() throws {
+    /// A change that is not declared is not written, so that the tensor's sha256 does not match.
+    @Test func verifyFindsUndeclaredChanges() throws {
         try withTemporaryPath { folder in
             let source = try CheckpointFile(path: Samples.write(to: folder))
             let stored = try #require(source.tensor(Self.name))

@@ -3,9 +3,9 @@ import CheckpointIO
 import Foundation
 import Testing
 
-/// Frames with Huffman's coding alone, decoded by libzstd.
+/// Frames made by `EntropyFrame`, decoded by libzstd.
 @Suite struct EntropyFrameTests {
-    /// Shares of 256 bytes, each reached in another way of telling or limiting the code.
+    /// Frequencies of the 256 bytes that cover all ways of describing and limiting a code.
     private static let distributions: [(name: String, shares: [Double])] = [
         ("one byte", shares { $0 == 7 ? 1 : 0 }),
         ("the first and the last", shares { $0 == 0 || $0 == 255 ? 1 : 0 }),
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    /// What libzstd makes of a frame; nil where it refuses it.
+    /// A frame's content as decoded by libzstd; nil if libzstd refuses it.
     private func decompress(_ frame: [UInt8], _ count: Int) -> [UInt8]? {
         var written = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: count + 1) { buffer, initialized in
@@ -84,7 +84,7 @@ import Testing
         }
     }
 
-    /// No larger than what libzstd's Huffman stage makes; a byte takes a bit at least, where libzstd may find repetition.
+    /// Frames are not larger than those of libzstd's Huffman stage, except that every byte takes at least one bit.
     @Test func framesAreSmall() {
         for (name, shares) in Self.distributions {
             var generator = Generator(state: 5)
@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    /// What libzstd's Huffman stage makes of bytes.
+    /// The size of bytes compressed by libzstd's Huffman stage.
     private func huffmanSize(_ bytes: [UInt8]) -> Int {
         let context = ZSTD_createCCtx()
         defer { ZSTD_freeCCtx(context) }
@@ -105,8 +105,8 @@ import Testing
         return ZSTD_compress2(context, &target, target.count, bytes, bytes.count)
     }
 
-    /// A block may use the code of the one before, and must not where that has no code for one of its bytes.
-    @Test func blocksOfManyKindsFollowOneAnother() {
+    /// A block may reuse the previous block's code only if that code covers all of its bytes.
+    @Test func blocksOfDifferentDistributions() {
         let kinds = Self.distributions.map(\.shares)
         for seed in 0..<6 {
             var generator = Generator(state: UInt64(seed))
@@ -119,17 +119,17 @@ import Testing
         }
     }
 
-    /// A sample does not show a single byte, of which the code before knows nothing.
+    /// A byte that occurs once is missed by the sample, and the previous block's code does not cover it.
     @Test(arguments: [0, 1, 63, 64, 5001, 32_767, 32_768, 77_777, 131_071])
-    func aByteThatOccursOnceInALaterBlock(position: Int) {
+    func byteThatOccursOnceInALaterBlock(position: Int) {
         var generator = Generator(state: 11)
         var bytes = generator.bytes(3 * 131_072, Self.distributions[12].shares)
         for block in 1...2 { bytes[block * 131_072 + position] = UInt8(0x20 + block) }
         #expect(decompress(compress(bytes, elementSize: 1), bytes.count) == bytes)
     }
 
-    /// A block that is coded like the one before is hardly larger than with a code of its own.
-    @Test func codingLikeTheBlockBeforeCostsLittle() {
+    /// A block coded with the previous block's code is hardly larger than with its own code.
+    @Test func reusingACodeCostsLittle() {
         for (name, shares) in Self.distributions {
             var generator = Generator(state: 5)
             let blocks = (0..<4).map { _ in generator.bytes(131_072, shares) }
@@ -138,7 +138,7 @@ import Testing
         }
     }
 
-    /// Planes that are random go into the frame without a detour, others do not; both decode to planes.
+    /// Random planes are written directly to the frame, others are shuffled first; both decode to planes.
     @Test(arguments: [1, 2, 4, 8], [1, 100, 1023, 8192, 131_072, 131_073, 300_000])
     func elementsBecomePlanes(elementSize: Int, count: Int) {
         var generator = Generator(state: UInt64(count))
@@ -154,13 +154,13 @@ import Testing
             }
             let frame = compress(bytes, elementSize: elementSize)
             #expect(decompress(frame, bytes.count) == planes(bytes, elementSize))
-            // Random bytes are kept, of others six bits of eight, of exponents about 2.7.
+            // Random bytes take 8 bits, others 6 bits, and exponents about 2.7 bits.
             let bitsOfLeading = (isRandom ? 8.0 : 6.0) * Double(elementSize - 1)
             if count >= 8192 { #expect(Double(8 * frame.count) < Double(count) * (bitsOfLeading + 3.1)) }
         }
     }
 
-    @Test func aDamagedFrameIsNoticed() {
+    @Test func damagedFrameIsRefused() {
         var generator = Generator(state: 3)
         let bytes = generator.bytes(40_000, Self.distributions[12].shares)
         let frame = compress(bytes, elementSize: 2)

@@ -3,9 +3,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A save that fails or is killed at any of its system calls leaves the old file, complete, or the new one.
+/// A save that fails or is killed at any of its system calls leaves the complete old file or the complete new one.
 ///
-/// `CKPT_KILL_TRIALS` sets how many saves are killed at a random moment.
+/// `CKPT_KILL_TRIALS` sets the number of saves that are killed at a random moment.
 @Suite(.serialized) struct FaultTests {
     private static let killTrials = ProcessInfo.processInfo.environment["CKPT_KILL_TRIALS"].flatMap(Int.init) ?? 20
     private static let megabytes = "4"
@@ -13,7 +13,7 @@ import Testing
     /// The program of bench/io, built beside the tests.
     private static let saver = Command.product("io-bench")
 
-    /// Saves over `path` with a fault. A number of calls that are never reached is how the caller learns to stop.
+    /// Saves over `path` with a fault at one system call; the status is 0 if the save makes fewer such calls.
     private func save(_ path: String, seed: Int, library: String, _ call: String, at: Int, with: Int) throws -> Int32 {
         let environment = [
             "LD_PRELOAD": library, "FAIL_CALL": call, "FAIL_AT": String(at), "FAIL_WITH": String(with),
@@ -45,12 +45,11 @@ import Testing
                 if status == 0 { break }
                 #expect(status == 2)
                 failures += 1
-                // The folder's fsync comes after the rename: the new file is in place, its durability unknown.
+                // The folder's fsync follows the rename: the new file is in place, but perhaps not durable.
                 let file = try CheckpointFile(path: path)
                 #expect(file.digest == old || (call == "fsync" && at == 2))
                 #expect(try file.verify().isEmpty)
                 #expect(try FileManager.default.contentsOfDirectory(atPath: target) == ["model.h5"])
-                // Writes are many and alike; the first and some later ones will do.
                 if file.digest != old { break }
             }
             #expect(failures > 0 || call == "truncate")
@@ -85,7 +84,7 @@ import Testing
                     #expect(try CheckpointFile(path: path).digest == old)
                 }
             }
-            // After the rename, at the folder's fsync, the new state stands.
+            // After the rename, at the folder's fsync, the new file is in place.
             _ = try save(path, seed: 2, library: library, "fsync", at: 2, with: -1)
             #expect(try CheckpointFile(path: path).verify().isEmpty)
             #expect(try CheckpointFile(path: path).digest != old)

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// SHA-256 of one message, and of two at a time as the writer of checkpoints takes it.
+/// SHA-256 of one message, and of two at a time as in `TensorEncoder`.
 @Suite struct HashTests {
     private func digest(_ bytes: [UInt8], in folder: String) throws -> String {
         let path = folder + "/bytes"
@@ -11,7 +11,7 @@ import Testing
         return try FileDigest.sha256(path: path)
     }
 
-    /// The examples that NIST gives for FIPS 180-4, and lengths about the ends of blocks by another implementation.
+    /// NIST's examples for FIPS 180-4, and lengths near block boundaries hashed by another implementation.
     @Test(arguments: [
         ([UInt8](), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
         (Array("abc".utf8), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
@@ -33,8 +33,8 @@ import Testing
         #expect(found == expected)
     }
 
-    /// Tensors of unequal lengths, whose chunks are hashed by twos: each has the digest that it has alone.
-    @Test func tensorsThatAreHashedTogether() throws {
+    /// Tensors of different lengths, whose chunks are hashed in pairs, have the same digests as when hashed alone.
+    @Test func tensorsHashedInPairs() throws {
         let counts = [1, 3, 20_001, 40_000, 300_007, 600_000, 1_300_001, 2_000_000]
         let contents = counts.enumerated().map { index, count in
             (0..<count).map { UInt8(truncatingIfNeeded: ($0 &* (2 * index + 3)) >> 3 ^ $0 >> 11) }

@@ -4,12 +4,12 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Files made to mislead a reader. Each is refused at once, with a line that says what is wrong.
+/// Files that are made to attack a reader: each is refused quickly, with a one-line error.
 @Suite struct HostileFileTests {
     static let fixtures = fixturesFolder().path
 
-    /// File (made by Fixtures/make_fixtures.py) and what the error says.
-    static let table: [(file: String, says: String)] = [
+    /// Files made by Fixtures/make_fixtures.py, and a part of each error.
+    static let table: [(file: String, error: String)] = [
         ("big-endian", "a floating-point type other than"),
         ("chunk-bomb", "chunks of more than 64 MiB"),
         ("compound", "a datatype of class compound"),
@@ -37,7 +37,7 @@ import Testing
         ("shape-bomb", "calls for more chunks than the file can hold"),
         ("soft-link", "soft link"),
         ("tensor-of-text", "a tensor of texts"),
-        ("text", "no HDF5 file"),
+        ("text", "is not an HDF5 file"),
         ("twice-linked", "linked 2 times"),
         ("unknown-attribute", "has an attribute extra"),
         ("unknown-object", "/extra"),
@@ -46,14 +46,14 @@ import Testing
     ]
 
     @Test(arguments: table.map(\.file)) func isRefused(name: String) throws {
-        let says = try #require(Self.table.first { $0.file == name }).says
+        let expected = try #require(Self.table.first { $0.file == name }).error
         let start = ContinuousClock.now
         let error = #expect(throws: CheckpointError.self) {
             try CheckpointFile(path: "\(Self.fixtures)/hostile/\(name).h5")
         }
         #expect(ContinuousClock.now - start < .seconds(1))
         let description = try #require(error).description
-        #expect(description.contains(says), "\(description)")
+        #expect(description.contains(expected), "\(description)")
         #expect(!description.contains("\n"))
     }
 
@@ -62,10 +62,10 @@ import Testing
         #expect(files.map { String($0.dropLast(3)) }.sorted() == Self.table.map(\.file).sorted())
     }
 
-    /// A cycle whose reference counts are forged, so that only the account of ranges sees it.
+    /// A cycle with forged reference counts, which only the check of overlapping ranges detects.
     @Test func forgedCycleIsRefused() throws {
         var bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: Self.fixtures + "/hostile/cycle.h5")))
-        // The root's object header follows the superblock; its reference count is four bytes in.
+        // The root's object header follows the superblock; the reference count is at offset 4.
         #expect(bytes[100] == 2)
         bytes[100] = 1
         try refuse(bytes, saying: "overlap")
@@ -91,7 +91,7 @@ import Testing
         #expect(broken?.description.hasPrefix(#"/no\u{a}where/a.h5: cannot open it"#) == true)
     }
 
-    /// Hard links to one dataset. The only test that calls libhdf5, which is not made for several threads.
+    /// Writes hard links to one dataset; no other test calls libhdf5, which is not thread-safe.
     private static func writeManyLinks(_ path: String, count: Int) throws {
         let file = H5Fcreate(path, 0x2, 0, 0)
         let space = H5Screate(H5S_SCALAR)

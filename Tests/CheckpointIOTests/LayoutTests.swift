@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite struct LayoutTests {
-    /// Every object that h5dump lists is in schemas/checkpoint-layout.json, and every one listed there is written.
+    /// h5dump lists exactly the objects in schemas/checkpoint-layout.json.
     @Test func schemaListsEveryObject() throws {
         let text = try String(
             contentsOf: repositoryRoot.appending(path: "schemas/checkpoint-layout.json"), encoding: .utf8)
@@ -29,9 +29,9 @@ import Testing
         }
     }
 
-    /// Compares a pattern of the schema with what `h5dump -n 1` calls an object: attributes after their object and a slash.
+    /// Matches a pattern of the schema with a line of `h5dump -n 1`, which lists attributes below their objects.
     private func fits(_ pattern: String, kind: String, _ listedKind: String, _ path: String) -> Bool {
-        // The groups on the way to a tensor stand for it.
+        // A group on the path of a tensor matches too.
         let isGroupOfTensor = listedKind == "group" && kind == "dataset" && pattern.hasSuffix("{tensor}")
         guard kind == listedKind || isGroupOfTensor else { return false }
         var expression = pattern.replacing("/@", with: "/").replacing("@", with: "/")

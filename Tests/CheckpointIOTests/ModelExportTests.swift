@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite struct ModelExportTests {
-    /// A foreign model written to a checkpoint and opened again.
+    /// An imported model, written to a checkpoint and opened again.
     private func checkpoint(_ name: String, in folder: URL) throws -> CheckpointFile {
         let model = try ModelImport.open(path: ModelFixtures.path(name))
         let path = folder.appendingPathComponent("model.h5").path
@@ -20,7 +20,7 @@ import Testing
     }
 
     @Test(arguments: ["llama-tied-bf16", "qwen2-sharded-f32", "qwen3-f16"], [5_000_000_000, 60_000])
-    func folderComesBackAsItWas(name: String, shardByteCount: Int) throws {
+    func folderRoundTrips(name: String, shardByteCount: Int) throws {
         try withTemporaryFolder { folder in
             let file = try checkpoint(name, in: folder)
             let output = folder.appendingPathComponent("out").path
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test func textsSayItInTheWordsOfBothVersions() throws {
+    @Test func textsHaveTheKeysOfBothTransformersVersions() throws {
         try withTemporaryFolder { folder in
             let file = try checkpoint("llama-tied-bf16", in: folder)
             let output = folder.appendingPathComponent("out")
@@ -60,13 +60,13 @@ import Testing
     }
 
     @Test(arguments: ["llama-quantised.gguf", "qwen2-f16.gguf", "qwen3-bf16.gguf"])
-    func ggufComesBackAsItWas(name: String) throws {
+    func ggufRoundTrips(name: String) throws {
         try withTemporaryFolder { folder in
             let file = try checkpoint(name, in: folder)
             let output = folder.appendingPathComponent("out.gguf").path
             try GGUFExport.write(file.metadata, CheckpointTensors(file), to: output, overwrite: false)
             let back = try ModelImport.open(path: output)
-            // Vectors and, where most of the model is of one type, matrices keep their types.
+            // Vectors keep their type, and so do matrices if they have the most frequent type.
             try ModelFixtures.expect(
                 back.source, equals: try ModelFixtures.json(name.replacing(".gguf", with: ".expected.json")))
             #expect(back.metadata.tokenizer == file.metadata.tokenizer)
@@ -76,8 +76,8 @@ import Testing
         }
     }
 
-    @Test func eightBitBlocksAreThoseOfTheGGUFPackage() throws {
-        // The fixture's blocks hold the values; encoding those again gives bytes that decode to the same values.
+    @Test func eightBitBlocksEqualThoseOfTheGGUFPackage() throws {
+        // The fixture has float32 values, followed by the blocks that the package encodes them to.
         let data = try [UInt8](Data(contentsOf: URL(fileURLWithPath: ModelFixtures.path("encode-Q8_0.bin"))))
         let count = 64 * 32
         let values = data.withUnsafeBytes { bytes in
@@ -92,7 +92,7 @@ import Testing
     }
 
     @Test(arguments: [Float.nan, .infinity, -.infinity])
-    func valuesThatAreNotFiniteHaveNoBlocks(value: Float) {
+    func nonFiniteValuesAreNotEncoded(value: Float) {
         var values = [Float](repeating: 1, count: 32)
         values[17] = value
         var encoded = [UInt8](repeating: 0, count: 34)
@@ -122,7 +122,7 @@ import Testing
         #expect(try ModelFixtures.bytes(converted, tensor) == wanted)
     }
 
-    @Test func outputIsReplacedOnlyOnRequestAndOnlyIfItIsAnExport() throws {
+    @Test func onlyExportedModelsAreReplacedAndOnlyOnRequest() throws {
         try withTemporaryFolder { folder in
             let file = try checkpoint("qwen3-f16", in: folder)
             let source = CheckpointTensors(file)
@@ -142,13 +142,13 @@ import Testing
             try FileManager.default.removeItem(atPath: output + "/config.json")
             #expect(
                 export(overwrite: true)
-                    == "\(output): already exists; it holds no exported model, so it is not replaced; choose another name"
+                    == "\(output): already exists; it is not an exported model and is not replaced; choose another name"
             )
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["model.h5", "out"])
         }
     }
 
-    /// A source that breaks half-way leaves nothing behind.
+    /// A source that fails halfway leaves no files.
     @Test func failureLeavesNothing() throws {
         struct Broken: TensorSource {
             let base: CheckpointTensors

@@ -27,7 +27,7 @@ enum ModelFixtures {
         }
     }
 
-    /// A tensor read in uneven pieces, so that no reader gets away with whole blocks and rows only.
+    /// Reads a tensor in uneven pieces, which do not coincide with blocks and rows.
     static func bytes(_ source: any TensorSource, _ tensor: TensorDescription) throws -> [UInt8] {
         var result = [UInt8](repeating: 0, count: tensor.byteCount)
         var start = 0
@@ -52,7 +52,7 @@ enum ModelFixtures {
         return ~value
     }
 
-    /// The description of what `body` throws; nil where it throws nothing.
+    /// The description of the error that `body` throws, or nil.
     static func message(_ body: () throws -> some Any) -> String? {
         do {
             _ = try body()

@@ -4,24 +4,25 @@ import Parallel
 import TestSupport
 import Testing
 
-/// Readers of foreign files against damaged input: whatever comes, an error or a model, never a crash.
+/// Damaged models give an error or a model, never a crash.
 ///
-/// A second's worth runs with the other tests, always the same; CKPT_FUZZ_SECONDS=600 runs on with new seeds. A crash
+/// By default, this runs for a second with fixed seeds; with CKPT_FUZZ_SECONDS=600 it goes on with random ones. A crash
 /// leaves its input in the folder that is printed at the start.
 @Suite struct ModelFuzzTests {
     struct Target: CustomTestStringConvertible, Sendable {
-        /// What is changed, in the folder of seeds.
+        /// The file that is damaged, in the folder of fixtures.
         var testDescription: String
-        /// What is opened, in the same folder.
+        /// The model that is opened, in the same folder.
         var opened: String
-        /// Changes fall into this many bytes from the start, where the structure is.
+        /// The number of bytes at the start of the file that are damaged.
         var reach: Int
     }
 
     static let targets = [
         Target(testDescription: "llama-tied-bf16/model.safetensors", opened: "llama-tied-bf16", reach: 2500),
         Target(
-            testDescription: "qwen2-sharded-f32/model.safetensors.index.json", opened: "qwen2-sharded-f32", reach: .max),
+            testDescription: "qwen2-sharded-f32/model.safetensors.index.json", opened: "qwen2-sharded-f32",
+            reach: .max),
         Target(testDescription: "llama-tied-bf16/config.json", opened: "llama-tied-bf16", reach: .max),
         Target(testDescription: "llama-tied-bf16/tokenizer.json", opened: "llama-tied-bf16", reach: .max),
         Target(testDescription: "llama-tied-bf16/tokenizer_config.json", opened: "llama-tied-bf16", reach: .max),
@@ -41,7 +42,7 @@ import Testing
                 to: folder.appendingPathComponent(String(name)))
             let changed = folder.appendingPathComponent(target.testDescription)
             let original = try [UInt8](Data(contentsOf: changed))
-            var random = Generator(state: seconds == nil ? 1 : UInt64.random(in: 0...UInt64.max))
+            var random = SplitMix64(seed: seconds == nil ? 1 : UInt64.random(in: 0...UInt64.max))
             var refused = 0
             var count = 0
             while count < 150 || ContinuousClock.now < deadline {
@@ -54,7 +55,7 @@ import Testing
                     try Self.export(model, to: folder)
                 } catch {
                     refused += 1
-                    // One line, and bounded, whatever names the file holds.
+                    // A single line of bounded length, regardless of names in the file.
                     let text = "\(error)"
                     #expect(!text.contains("\n") && text.count < 2000)
                 }
@@ -72,15 +73,15 @@ import Testing
         }
     }
 
-    /// The texts of a model that opened go through the exporters too.
+    /// Exports a model that opened, so that its texts pass through the exporters too.
     private static func export(_ model: ImportedModel, to folder: URL) throws {
         let output = folder.appendingPathComponent("out").path
         try HuggingFaceExport.write(model.metadata, model.source, to: output, overwrite: true)
         try GGUFExport.write(model.metadata, model.source, to: output + ".gguf", overwrite: true)
     }
 
-    /// One to four changes: bits, numbers at the edges, pieces cut out, doubled, moved or cut off.
-    private static func damaged(_ original: [UInt8], reach: Int, _ random: inout Generator) -> [UInt8] {
+    /// Makes one to four changes: flipped bits, extreme numbers, removed, duplicated or replaced parts, and truncation.
+    private static func damaged(_ original: [UInt8], reach: Int, _ random: inout SplitMix64) -> [UInt8] {
         var bytes = original
         for _ in 0..<Int.random(in: 1...4, using: &random) {
             guard bytes.count > 16 else { break }
@@ -93,27 +94,14 @@ import Testing
             case 3: bytes.removeSubrange(at..<at + length)
             case 4: bytes.insert(contentsOf: bytes[at..<at + length], at: at)
             case 5:
-                let edge = [0, 1, 0x7F, 0x80, 0xFF].randomElement(using: &random)!
-                for index in at..<min(at + 8, bytes.count) { bytes[index] = UInt8(edge) }
+                let edge = UInt8([0, 1, 0x7F, 0x80, 0xFF].randomElement(using: &random) ?? 0)
+                for index in at..<min(at + 8, bytes.count) { bytes[index] = edge }
             case 6:
                 let words = ["-1", "9223372036854775807", "1e999", "null", "\"\"", "{}", "[[[[", "\u{0}", "0"]
-                bytes.replaceSubrange(at..<at + length, with: words.randomElement(using: &random)!.utf8)
+                bytes.replaceSubrange(at..<at + length, with: (words.randomElement(using: &random) ?? "").utf8)
             default: bytes.removeSubrange((bytes.count - min(length, bytes.count))...)
             }
         }
         return bytes
-    }
-
-    /// SplitMix64.
-    private struct Generator: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var value = state
-            value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-            value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-            return value ^ value >> 31
-        }
     }
 }

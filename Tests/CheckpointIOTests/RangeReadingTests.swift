@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Reading a tensor piece by piece gives the bytes that reading it whole gives.
+/// Reading ranges of a tensor gives the same bytes as reading all of it.
 @Suite struct RangeReadingTests {
     let folder: TemporaryFolder
 
@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    @Test func refusesWhatIsNotThere() throws {
+    @Test func refusesRangesAndBuffersThatDoNotFit() throws {
         let (path, bytes) = try write([4, 4])
         let file = try CheckpointFile(path: path)
         let tensor = try #require(file.tensor("w"))

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite struct RoundTripTests {
-    @Test func everythingComesBack() throws {
+    @Test func metadataAndTensorsRoundTrip() throws {
         try withTemporaryPath { folder in
             let file = try CheckpointFile(path: Samples.write(to: folder))
             #expect(file.metadata == Samples.metadata())

@@ -42,7 +42,7 @@ enum Samples {
         }
     }
 
-    /// Bytes of a tensor that looks like weights: elements near zero.
+    /// Elements near zero with the distribution of weights.
     static func weights(_ type: ElementType, _ count: Int, seed: UInt64) -> [UInt8] {
         let noise = bytes(count * 4, seed: seed)
         var values = [Float](repeating: 0, count: count)
@@ -67,7 +67,7 @@ enum Samples {
             })
     }
 
-    /// Tensors of every kind of storage: several chunks with padding, one chunk, as they are, empty, scalar.
+    /// Tensors with every kind of storage: several chunks with padding, one chunk, contiguous, empty, scalar.
     static func tensors() -> [(TensorToWrite, bytes: [UInt8])] {
         func make(
             _ name: String, _ type: ElementType, _ shape: [Int], _ bytes: [UInt8], _ group: TensorGroup = .weights
@@ -91,7 +91,7 @@ enum Samples {
         ]
     }
 
-    /// Few and small tensors of both storages, for tests that open the file very often.
+    /// A few small tensors, contiguous and chunked, for tests that open the file very often.
     static func smallTensors() -> [TensorToWrite] {
         [
             tensor("model.embed_tokens.weight", .bfloat16, [200, 100], weights(.bfloat16, 20_000, seed: 21)),

@@ -3,13 +3,13 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What Debian's hdf5-tools make of our files, and what we make of files that h5py wrote.
+/// Stock HDF5 tools read our files, and we read h5py's files.
 @Suite struct StockToolTests {
     @Test(arguments: ["plain", "zstd", "shuffle-zstd", "odd-chunks"]) func h5pyFilesOpen(name: String) throws {
         let file = try CheckpointFile(path: "\(HostileFileTests.fixtures)/h5py-\(name).h5")
         #expect(file.metadata.config == #"{"model_type": "llama"}"#)
         #expect(try file.verify().isEmpty)
-        // The same numbers as in Fixtures/make_fixtures.py, exact in every type.
+        // The values in Fixtures/make_fixtures.py, which every type represents exactly.
         func expected(_ count: Int) -> [Float] { (0..<count).map { Float($0 % 251 - 125) / 64 } }
         func read(_ name: String) throws -> [Float] {
             let count = try #require(file.tensor(name)).description.elementCount
@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test func h5diffSeesAChangedNumber() throws {
+    @Test func h5diffFindsAChangedNumber() throws {
         try withTemporaryPath { folder in
             let path = try Samples.write(to: folder)
             var (tensor, bytes) = Samples.tensors()[0]
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func pluginLinksZstdOnly() throws {
+    @Test func pluginLinksOnlyZstd() throws {
         try withTemporaryPath { folder in
             let plugin = try Tool.plugin(in: folder) + "/libh5zstd.so"
             let libraries = try Command.run("ldd", [plugin]).output

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The structure of our files as libhdf5 sees it, through Debian's hdf5-tools.
+/// libhdf5 reads the structure of our files, tested with hdf5-tools.
 @Suite struct StructureTests {
     private func write(_ tensors: [TensorToWrite], to folder: String) throws -> String {
         let path = folder + "/tensors.h5"
@@ -11,7 +11,7 @@ import Testing
         return path
     }
 
-    /// libhdf5 reads every object and writes it anew, uncompressed; what we read then is the same.
+    /// A file that libhdf5 has rewritten without compression has the same content.
     @Test func h5repackKeepsEverything() throws {
         try withTemporaryPath { folder in
             let path = try Samples.write(to: folder)
@@ -27,9 +27,9 @@ import Testing
         }
     }
 
-    /// Copied tensors keep their chunks and filters, or the lack of them, in a structure that is written anew.
+    /// Tensors copied from files of other programs keep their chunks and filters.
     @Test(arguments: ["plain", "zstd", "shuffle-zstd", "odd-chunks", "unfiltered"])
-    func copiesOfForeignStorageOpen(kind: String) throws {
+    func copiesFromOtherProgramsOpen(kind: String) throws {
         try withTemporaryPath { folder in
             let environment = ["HDF5_PLUGIN_PATH": try Tool.plugin(in: folder)]
             var source = "\(HostileFileTests.fixtures)/h5py-\(kind).h5"
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    /// More members than a symbol table node has room for, and than its B-tree node; a name of every length around eight.
+    /// More members than fit in a symbol table node and in a B-tree node, with names of all lengths near eight.
     @Test(arguments: [0, 1, 8, 9, 256, 257, 700]) func groupsOfAnySize(count: Int) throws {
         try withTemporaryPath { folder in
             let names = (0..<count).map { "layers.\($0)" + String(repeating: "x", count: $0 % 17) }
@@ -64,7 +64,7 @@ import Testing
             let file = try CheckpointFile(path: path)
             #expect(Set(file.tensors().map(\.description.name)) == Set(names))
             #expect(try file.verify().isEmpty)
-            // The listing goes through the B-tree in order, `-d` finds a member by searching it.
+            // h5ls traverses the B-tree in order; `h5dump -d` searches it.
             let listed = try Command.run("h5ls", ["-r", path + "/weights"]).output
                 .split(separator: "\n").filter { $0.contains("Dataset") }
             let paths = names.map { "/" + $0.replacingOccurrences(of: ".", with: "/") }.sorted()
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    /// An index of three levels: a node has 64 children. The chunks are of half a megabyte each, one a row.
+    /// An index of three levels: nodes have 64 children, and each row is a chunk of half a megabyte.
     @Test func manyChunks() throws {
         try withTemporaryPath { folder in
             let (rows, columns) = (64 * 64 + 3, (1 << 19) + 8)
@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    /// Types as h5dump names them: those it knows by name, and ours by their fields.
+    /// h5dump's names of all types; float16 and bfloat16 are described by their fields.
     @Test func typesHaveTheirNames() throws {
         let types: [(ElementType, String)] = [
             (.float32, "H5T_IEEE_F32LE"), (.float64, "H5T_IEEE_F64LE"), (.int8, "H5T_STD_I8LE"),

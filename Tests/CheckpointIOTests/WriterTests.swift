@@ -25,7 +25,7 @@ import Testing
 
     @Test func conflictingNamesAreRefused() throws {
         let prefix = try error([scalar("a.b.c"), scalar("a.b")])
-        #expect(prefix == "tensor 'a.b': is a tensor, so a.b.c cannot be one beside it; rename one")
+        #expect(prefix == "tensor 'a.b': is a prefix of the tensor a.b.c; rename one of them")
         #expect(try error([scalar("a"), scalar("a")]) == "tensor 'a': occurs twice among the tensors of weights")
     }
 
@@ -36,7 +36,7 @@ import Testing
             try error([scalar("head"), scalar("embed")], missing) == "head: is tied to embed and stored as well")
     }
 
-    @Test func metadataThatCannotBeStoredAreRefused() throws {
+    @Test func metadataThatCannotBeStoredIsRefused() throws {
         #expect(try error([], CheckpointMetadata(config: "a\0b")).contains("/config: a text in a checkpoint"))
         var history = MetricHistory()
         history.append([("a/b", 1)])
@@ -44,14 +44,14 @@ import Testing
         let probe = ProbeTable(prompts: ["a"], levels: [], steps: [1])
         #expect(
             try error([], CheckpointMetadata(config: "", probes: [probe]))
-                == "probe table 1: its columns do not have one length")
+                == "probe table 1: its columns differ in length")
     }
 
     @Test func impossibleShapesAreRefused() throws {
         let negative = Samples.tensor("a", .int8, [-1], [])
-        #expect(try error([negative]).contains("is not one a tensor can have"))
+        #expect(try error([negative]).contains("is not a valid shape"))
         let huge = Samples.tensor("a", .int64, [Int.max / 2, 3], [])
-        #expect(try error([huge]).contains("is not one a tensor can have"))
+        #expect(try error([huge]).contains("is not a valid shape"))
     }
 
     @Test func failingContentLeavesNothing() throws {
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    @Test func copiesWhileTheRestIsWorkedOut() throws {
+    @Test func copiesWhileTheRestIsComputed() throws {
         try withTemporaryPath { folder in
             let source = try CheckpointFile(path: Samples.write(to: folder))
             let stored = TensorGroup.allCases.flatMap { source.tensors(in: $0) }
@@ -93,7 +93,7 @@ import Testing
             #expect(done.withLock { $0 } == written.logicalByteCount)
             #expect(try CheckpointFile(path: path).verify().isEmpty)
 
-            // What goes wrong beside the copying leaves nothing, and is what the caller gets.
+            // An error in the rest is thrown, and leaves no file.
             let before = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
             for rest in [[Samples.tensor("a", .int8, [-1], [])], [copies[0]]] {
                 #expect(throws: CheckpointError.self) {
@@ -154,7 +154,7 @@ import Testing
         }
     }
 
-    @Test func digestNamesTheState() throws {
+    @Test func digestIdentifiesTheTensors() throws {
         try withTemporaryPath { folder in
             func digest(_ tensors: [TensorToWrite], _ metadata: CheckpointMetadata, _ name: String) throws -> String {
                 try CheckpointWriter.write(metadata, tensors: tensors, to: "\(folder)/\(name)", overwrite: false).digest

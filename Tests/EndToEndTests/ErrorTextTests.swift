@@ -115,7 +115,7 @@ import Testing
         ("verify missing.h5", "missing.h5: " + noFile),
         (
             "verify text.h5",
-            "text.h5: the file: is too short for an HDF5 file; this is no checkpoint that ckpt can read"
+            "text.h5: the file: is too short for an HDF5 file; this is not a checkpoint that ckpt can read"
         ),
         ("nonsense", "unexpected argument 'nonsense'; see ckpt help"),
     ]

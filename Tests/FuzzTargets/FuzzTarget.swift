@@ -1,12 +1,12 @@
 import CheckpointIO
 import Foundation
 
-/// A reader of untrusted bytes. Each takes whatever it is given and either refuses it with a line or makes sense of it;
-/// a crash, a hang, an allocation that the input does not justify or a `FuzzFinding` is a bug.
+/// A reader of untrusted bytes, which accepts its input or refuses it with a one-line error.
 ///
-/// `scripts/check/fuzz` runs these under libFuzzer, FuzzTargetsTests replays the corpus.
+/// A crash, a hang, an allocation out of proportion to the input, or a `FuzzFinding` is a bug. `scripts/check/fuzz` runs the
+/// targets under libFuzzer; FuzzTargetsTests replays the corpus.
 public enum FuzzTarget: String, CaseIterable, Sendable {
-    /// The HDF5 container and what a checkpoint keeps in it.
+    /// A checkpoint in its HDF5 container.
     case checkpoint
     /// A safetensors file.
     case safetensors
@@ -22,11 +22,13 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     /// A chat template.
     case template
 
-    /// Reads `bytes` as this target's kind of file and does with it what commands do.
+    /// Reads `bytes` as this target's kind of file and uses it like the commands do.
     ///
-    /// - Parameter folder: where this target may write; nobody else does at the time.
-    /// - Returns: whether the bytes were accepted.
-    /// - Throws: `FuzzFinding` where something is wrong with the program. What is wrong with the input is no error.
+    /// - Parameters:
+    ///   - bytes: The input.
+    ///   - folder: A folder to write to, which nothing else uses meanwhile.
+    /// - Returns: Whether the input was accepted.
+    /// - Throws: `FuzzFinding` for a bug in the program; invalid input does not throw.
     public func run(_ bytes: [UInt8], in folder: FuzzFolder) throws -> Bool {
         do {
             switch self {
@@ -51,48 +53,48 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         } catch {
             let line = "\(error)"
             guard !line.contains("\n"), line.utf8.count < 4000 else {
-                throw FuzzFinding("an error that is no line: \(line.prefix(200))")
+                throw FuzzFinding("an error that is not a short line: \(line.prefix(200))")
             }
             return false
         }
     }
 }
 
-/// Something wrong with the program, not with its input.
+/// A bug in the program, as opposed to invalid input.
 public struct FuzzFinding: Error, CustomStringConvertible {
     public let description: String
 
     init(_ description: String) { self.description = description }
 }
 
-/// A folder with the other files of a small model, in which one file is the input.
+/// A folder for the files of a small model, one of which is the input.
 public final class FuzzFolder: Sendable {
     let path: String
-    /// Whether what was read is written out in every format too, which takes much longer than reading it.
+    /// Whether accepted inputs are also exported to every format, which takes much longer than reading them.
     let exports: Bool
     private let companions: [String: Data]
 
-    /// - Parameter companions: files of the model by name, put in place before every run.
+    /// Uses the folder at `path`; `companions` are the other files of the model by name.
     public init(path: String, companions: [String: Data], exports: Bool) {
         self.path = path
         self.companions = companions
         self.exports = exports
     }
 
-    /// The path of a file with these bytes.
+    /// Writes a file and returns its path.
     func file(_ bytes: [UInt8], _ name: String) throws -> String {
         let path = self.path + "/" + name
         try Data(bytes).write(to: URL(fileURLWithPath: path))
         return path
     }
 
-    /// A model's folder in which the file of that name has these bytes; the input's folder is made anew.
+    /// Makes a new model folder in which the file `name` has these bytes, and returns its path.
     func holding(_ bytes: [UInt8], as name: String) throws -> String {
         let folder = path + "/model"
         try? FileManager.default.removeItem(atPath: folder)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         for (companion, content) in companions where companion != name {
-            // An index takes the place of the single file.
+            // An index replaces the single file.
             let other = name == "model.safetensors.index.json" ? "model." : "shard-"
             guard !companion.hasPrefix(other) else { continue }
             try content.write(to: URL(fileURLWithPath: folder + "/" + companion))

@@ -23,11 +23,11 @@ private let session: (target: FuzzTarget, reading: FuzzFolder, exporting: FuzzFo
     }
 }()
 
-/// What libFuzzer calls; of no use to anybody else.
+/// The entry point that libFuzzer calls.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzOneInput(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let bytes = Array(UnsafeBufferPointer(start: data, count: count))
-    // One in eight, always the same ones.
+    // One input in eight, always the same ones.
     let isExported = bytes.reduce(0, &+) % 8 == 0
     do {
         _ = try session.target.run(bytes, in: isExported ? session.exporting : session.reading)

@@ -4,19 +4,19 @@ import OrderedJSON
 import Tokenization
 import Transformer
 
-/// What is done with the input of each target.
+/// The work of each target.
 extension FuzzTarget {
-    /// Tensors of more bytes in all are not read: an honest header of a few bytes may announce them.
+    /// Maximum total size of tensors that are read: a valid header of a few bytes may declare very large ones.
     private static let readLimit = 4 << 20
 
     static func checkpoint(_ bytes: [UInt8], _ folder: FuzzFolder) throws {
         var bytes = bytes
-        // The end of the file as the superblock records it, so that inputs of any length get past that check.
+        // Corrects the end of the file in the superblock, so that inputs of any length pass that check.
         if bytes.count >= 48 {
             withUnsafeBytes(of: UInt64(bytes.count).littleEndian) { bytes.replaceSubrange(40..<48, with: $0) }
         }
         let path = try folder.file(bytes, "input.h5")
-        // The checks that stand in front must hold as well.
+        // Also test opening with all checks.
         _ = try? CheckpointFile(path: path)
         let file = try CheckpointFile(path: path, checkingDigests: false)
         let tensors = TensorGroup.allCases.flatMap { file.tensors(in: $0) }
@@ -31,7 +31,7 @@ extension FuzzTarget {
         try expectReadable(output, file.metadata)
     }
 
-    /// The whole tensor and a part across chunks; damage is no finding.
+    /// Reads the whole tensor and a part across chunks; damage is not a finding.
     private static func read(_ tensor: StoredTensor, of file: CheckpointFile) throws {
         let count = tensor.description.byteCount
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
@@ -42,7 +42,7 @@ extension FuzzTarget {
         _ = try? file.statistics(of: tensor)
     }
 
-    /// Opens a foreign model, reads its tensors, and takes it into every format there is.
+    /// Opens a model, reads its tensors, and writes it in every format.
     static func model(_ path: String, _ folder: FuzzFolder) throws {
         let model = try ModelImport.open(path: path)
         let byteCount = model.source.tensors.reduce(0) { $0 + min($1.byteCount, readLimit + 1) }
@@ -93,7 +93,7 @@ extension FuzzTarget {
         _ = tokenizer.decode([-1, Int.max, tokenizer.vocabularySize, 0])
         let texts = try TokenTextTable(try JSONMembers(bytes[...]))
         guard texts.vocabularySize == tokenizer.vocabularySize, texts.addedTokens == tokenizer.addedTokens else {
-            throw FuzzFinding("the vocabulary is another one where merges are not read")
+            throw FuzzFinding("the vocabulary differs if merges are not read")
         }
         _ = texts.text(of: 0)
         var editor = try TokenizerEditor(json: bytes)
@@ -106,7 +106,7 @@ extension FuzzTarget {
                 throw FuzzFinding("a token that was added is not found")
             }
         } catch let error as TokenizerError {
-            throw FuzzFinding("a tokenizer with a token more is refused: \(error)")
+            throw FuzzFinding("a tokenizer with an added token is refused: \(error)")
         }
     }
 
@@ -127,7 +127,7 @@ extension FuzzTarget {
             messages, addGenerationPrompt: true, variables: ["bos_token": "<s>", "eos_token": "</s>"])
     }
 
-    /// Nil where `work` refuses its input.
+    /// Nil if `work` refuses its input.
     @discardableResult
     private static func tolerating(_ work: () throws -> Void) throws -> Void? {
         do {
@@ -141,14 +141,14 @@ extension FuzzTarget {
         do {
             let file = try CheckpointFile(path: path)
             guard file.metadata == metadata || lines(file.metadata) == lines(metadata) else {
-                throw FuzzFinding("metadata change on the way through a file")
+                throw FuzzFinding("metadata changes when written and read")
             }
         } catch let error as CheckpointError {
-            throw FuzzFinding("what was written is refused: \(error)")
+            throw FuzzFinding("a written checkpoint is refused: \(error)")
         }
     }
 
-    /// All values as texts, in which what is not a number is equal to itself; sorted, as dictionaries have no order.
+    /// All values as sorted texts: NaN equals NaN as a text, and dictionaries have no order.
     private static func lines(_ metadata: CheckpointMetadata) -> [String] {
         var text = ""
         dump(metadata, to: &text)
@@ -160,10 +160,10 @@ extension FuzzTarget {
         do {
             again = try ModelImport.open(path: path)
         } catch ModelFormatError.unsupported {
-            // GGUF can say what no checkpoint keeps, such as RoPE divisors that are not known to be llama3's.
+            // A GGUF file can have features that import does not support, such as RoPE divisors that are not llama3's.
             return
         } catch {
-            throw FuzzFinding("what was exported is refused: \(error)")
+            throw FuzzFinding("an exported model is refused: \(error)")
         }
         guard let model else { return }
         guard

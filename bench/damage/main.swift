@@ -1,27 +1,28 @@
-// Damages a copy of a checkpoint, one bit or one cut at a time, and sees that it is found.
+// Damages a copy of a checkpoint, one flipped bit or one truncation at a time, and checks that the damage is detected.
 //
 //     damage-bench FILE FLIPS CUTS [SEED]
 //
-// Half of the flips fall into structure and metadata, half into stored tensors. Each is found when the file is opened,
-// when the tensor that it falls into is verified, or it changes nothing that is read: then the file opens to the same
-// metadata, digest, names, types, shapes and recorded sha256, and the bytes of the tensor still have theirs. A crash or a
-// hang ends the program. Prints a table; exit status 1 where a flip or cut is missed.
+// Half of the flips are in structure and metadata, half in stored tensors. A flip is detected when the file is opened
+// or when the tensor that contains it is verified, or it does not affect what is read: then metadata, digest, names,
+// types, shapes and recorded hashes are the same, and the tensor's bytes match their hash. A crash or a hang ends the
+// program. Prints a table; the exit status is 1 if a flip or truncation is missed.
 
 import CheckpointIO
 import Foundation
+import Parallel
 import Synchronization
 
 enum Outcome: String, CaseIterable {
     case damaged = "damage, found on opening (exit 1)"
-    case unlike = "found on opening, by its marks still a checkpoint (exit 1)"
-    case foreign = "found on opening, no longer a checkpoint (exit 2)"
+    case unsupported = "found on opening, recognised as a checkpoint by its signature (exit 1)"
+    case unrecognised = "found on opening, no longer recognised as a checkpoint (exit 2)"
     case newer = "found on opening, of a newer format_version (exit 2)"
     case located = "damage, found by verifying, with tensor and offset (exit 1)"
-    case unread = "changes nothing that is read"
+    case unread = "does not affect what is read"
     case missed = "MISSED"
 }
 
-/// A copy of the file that one thread changes, and what the unchanged file holds.
+/// A copy of the file that one thread damages, compared with the original.
 final class Trial {
     let path: String
     private let handle: FileHandle
@@ -43,8 +44,8 @@ final class Trial {
         try write(byte ^ (1 << bit), at: offset)
         defer { try? write(byte, at: offset) }
         return outcome { file in
-            // Only the tensor that holds the byte can have changed, or one that is now said to lie elsewhere; structure
-            // and metadata were read as a whole.
+            // Structure and metadata were checked on opening. Only the tensor that contains the byte can have changed,
+            // or one whose recorded position has changed.
             for group in TensorGroup.allCases {
                 let before = original.tensors(in: group).map(\.storedRanges)
                 for (index, tensor) in file.tensors(in: group).enumerated() {
@@ -88,7 +89,7 @@ final class Trial {
         } catch CheckpointError.damaged {
             return .damaged
         } catch CheckpointError.unsupported {
-            return CheckpointSignature.isFound(in: path) ? .unlike : .foreign
+            return CheckpointSignature.isFound(in: path) ? .unsupported : .unrecognised
         } catch CheckpointError.newerVersion {
             return .newer
         } catch {
@@ -111,7 +112,7 @@ final class Trial {
     }
 }
 
-/// What falls where: positions in structure and metadata, and in stored tensors.
+/// The ranges of the file with stored tensors, and those with structure and metadata.
 struct Strata {
     var data: [Range<Int>] = []
     var rest: [Range<Int>] = []
@@ -127,7 +128,7 @@ struct Strata {
         if end < file.fileByteCount { rest.append(end..<file.fileByteCount) }
     }
 
-    static func pick(_ ranges: [Range<Int>], _ random: inout Generator) -> Int {
+    static func pick(_ ranges: [Range<Int>], _ random: inout SplitMix64) -> Int {
         var place = Int.random(in: 0..<ranges.reduce(0) { $0 + $1.count }, using: &random)
         for range in ranges {
             if place < range.count { return range.lowerBound + place }
@@ -137,19 +138,7 @@ struct Strata {
     }
 }
 
-struct Generator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
-
-/// What the threads add up.
+/// The outcomes of all threads.
 final class Tally: Sendable {
     private let counts = Mutex<[String: [Outcome: Int]]>([:])
     let slowest = Mutex<Double>(0)
@@ -164,8 +153,8 @@ final class Tally: Sendable {
         let counts = counts.withLock { $0 }
         for (kind, outcomes) in counts.sorted(by: { $0.key < $1.key }) {
             print("\(kind): \(outcomes.values.reduce(0, +))")
-            for outcome in Outcome.allCases where outcomes[outcome] != nil {
-                print("    \(outcomes[outcome]!)  \(outcome.rawValue)")
+            for outcome in Outcome.allCases {
+                if let count = outcomes[outcome] { print("    \(count)  \(outcome.rawValue)") }
             }
         }
         print(String(format: "slowest: %.3f s of processor time", slowest.withLock { $0 }))
@@ -173,7 +162,7 @@ final class Tally: Sendable {
     }
 }
 
-/// Processor time of this thread; the time on the clock depends on what else the machine does.
+/// Processor time of this thread; elapsed time depends on other load.
 func threadSeconds() -> Double {
     var time = timespec()
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
@@ -183,7 +172,8 @@ func threadSeconds() -> Double {
 func run() throws -> Bool {
     let arguments = CommandLine.arguments
     guard arguments.count >= 4, let flips = Int(arguments[2]), let cuts = Int(arguments[3]) else {
-        throw CheckpointError.invalid(name: "damage-bench", problem: "give a file, a number of flips and one of cuts")
+        throw CheckpointError.invalid(
+            name: "damage-bench", problem: "give a file, a number of flips and a number of truncations")
     }
     let seed = arguments.count > 4 ? UInt64(arguments[4]) ?? 1 : 1
     let original = try CheckpointFile(path: arguments[1])
@@ -204,7 +194,7 @@ func run() throws -> Bool {
         do {
             let trial = try Trial(original, folder: folder, number: thread)
             for number in stride(from: thread, to: flips + cuts, by: threads) {
-                var random = Generator(state: seed &* 1_000_003 &+ UInt64(number))
+                var random = SplitMix64(seed: seed &* 1_000_003 &+ UInt64(number))
                 let start = threadSeconds()
                 if number < flips {
                     let inData = number % 2 == 1 && !strata.data.isEmpty
@@ -216,10 +206,10 @@ func run() throws -> Bool {
                         threadSeconds() - start, "bit \(bit) of byte \(offset)")
                 } else {
                     let count = Int.random(in: 0..<original.fileByteCount, using: &random)
-                    // Every fifth cut takes only a few bytes.
+                    // Every fifth truncation removes only a few bytes.
                     let kept = number % 5 == 0 ? original.fileByteCount - 1 - count % 64 : count
                     let outcome = try trial.cut(to: kept)
-                    tally.add("cuts", outcome, threadSeconds() - start, "cut to \(kept) bytes")
+                    tally.add("truncations", outcome, threadSeconds() - start, "truncated to \(kept) bytes")
                 }
             }
         } catch {

@@ -1,9 +1,9 @@
-// Moves models between formats with CheckpointIO alone, and says how long that took and how much memory it needed.
+// Converts models between formats with CheckpointIO alone, and prints time and peak memory.
 //
-//     foreign-bench import PATH base.h5 [type]       any foreign format to a checkpoint
+//     foreign-bench import PATH base.h5 [type]       a model in any supported format to a checkpoint
 //     foreign-bench hf base.h5 FOLDER [type]         a checkpoint to a Hugging Face folder
 //     foreign-bench gguf base.h5 FILE [type]         a checkpoint to GGUF
-//     foreign-bench raw PATH FOLDER                  every tensor's bytes as a file, to be compared with peers
+//     foreign-bench raw PATH FOLDER                  every tensor's bytes as a file, to compare with other programs
 
 import CheckpointIO
 import Foundation

@@ -1,4 +1,4 @@
-"""Compares saving, loading and copying by ckpt with other formats, on one machine in one run.
+"""Compares saving, loading and copying in ckpt with other formats, on one machine in one run.
 
     swift build -c release --product io-bench
     python bench/io/compare.py CHECKPOINT.h5 [--pairs 5] [--folder FOLDER]

@@ -1,14 +1,13 @@
-// Saves, loads and copies checkpoints, and says how long that took: the ckpt side of bench/io/compare.py, and what the
-// tests of crashes and faults run.
+// Saves, loads and copies checkpoints and prints the time; used by bench/io/compare.py and by the tests of faults.
 //
-//     io-bench save IN.h5 OUT.h5        decode IN into memory, then save it anew
-//     io-bench load FILE.h5 [huge]      read all tensors into fresh, then into the same memory; as the system gives it,
-//                                       or in huge pages, which the engine asks for
-//     io-bench copy IN.h5 OUT.h5        copy, a number of the first tensor changed, which is decoded and compressed anew
-//     io-bench random OUT.h5 MEGABYTES SEED    save random bf16 tensors of a megabyte each
-//     io-bench model OUT.h5 SEED        save random bf16 weights in the shapes of DeepSeek-R1-Distill-Qwen-1.5B
+//     io-bench save IN.h5 OUT.h5        load IN, then save it
+//     io-bench load FILE.h5 [huge]      load all tensors into fresh memory, then into the same memory again; with
+//                                       `huge` in huge pages, which the engine uses
+//     io-bench copy IN.h5 OUT.h5        copy with one byte of the first tensor changed, which is decoded and compressed
+//     io-bench random OUT.h5 MEGABYTES SEED    save random bf16 tensors of one megabyte each
+//     io-bench model OUT.h5 SEED        save random bf16 weights with the shapes of DeepSeek-R1-Distill-Qwen-1.5B
 //
-// One line of JSON on stdout: seconds, and bytes of the tensors before compression.
+// Prints one line of JSON: seconds, bytes of the tensors before compression, and other figures.
 
 import CheckpointIO
 import Glibc
@@ -27,7 +26,7 @@ func processorSeconds() -> Double {
     return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + micro / 1e6
 }
 
-/// Of this program alone; getrusage would count the memory of the process that started it.
+/// Peak memory of this program; getrusage would include that of the process that started it.
 func peakResidentBytes() -> Int {
     var text = [UInt8](repeating: 0, count: 8192)
     let descriptor = open("/proc/self/status", O_RDONLY)
@@ -40,7 +39,7 @@ func peakResidentBytes() -> Int {
     return 0
 }
 
-/// Memory for tensors, in one block.
+/// One block of memory for tensors.
 final class Memory: @unchecked Sendable {
     // Sendable because it is filled before it is shared.
     let buffer: UnsafeMutableRawBufferPointer
@@ -58,7 +57,7 @@ final class Memory: @unchecked Sendable {
     }
 }
 
-/// Where each tensor lies in one block of memory.
+/// The range of each tensor in one block of memory.
 func places(_ tensors: [StoredTensor]) -> (ranges: [Range<Int>], byteCount: Int) {
     var end = 0
     let ranges = tensors.map { tensor in
@@ -83,7 +82,7 @@ func load(_ file: CheckpointFile, inHugePages: Bool = false) throws -> Memory {
     return memory
 }
 
-/// bf16 bits of numbers near zero.
+/// Random bf16 numbers near zero.
 func randomWeights(_ count: Int, seed: UInt64) -> Memory {
     let bytes = Memory(2 * count)
     var state = seed &* 0x9e37_79b9_7f4a_7c15 | 1
@@ -98,7 +97,7 @@ func randomWeights(_ count: Int, seed: UInt64) -> Memory {
     return bytes
 }
 
-/// Names and shapes of DeepSeek-R1-Distill-Qwen-1.5B, by its config.json.
+/// Names and shapes of the tensors of DeepSeek-R1-Distill-Qwen-1.5B.
 let largeModel: [(name: String, shape: [Int])] = {
     let (hidden, intermediate, keyValue, vocabulary) = (1536, 8960, 256, 151_936)
     var tensors: [(name: String, shape: [Int])] = [
@@ -160,12 +159,14 @@ func main() throws {
     case ("load", 3), ("load", 4):
         let isHuge = arguments.last == "huge"
         guard isHuge || arguments.count == 3 else {
-            throw CheckpointError.invalid(name: "io-bench load", problem: "'huge' is all that may follow the file")
+            throw CheckpointError.invalid(name: "io-bench load", problem: "only 'huge' may follow the file")
         }
-        var memory: Memory?
-        let fresh = try seconds { memory = try load(CheckpointFile(path: arguments[2]), inHugePages: isHuge) }
-        let reused = try seconds { try load(CheckpointFile(path: arguments[2]), into: memory!) }
-        let count = memory!.buffer.count
+        let clock = ContinuousClock()
+        let start = clock.now
+        let memory = try load(CheckpointFile(path: arguments[2]), inHugePages: isHuge)
+        let fresh = (clock.now - start) / .seconds(1)
+        let reused = try seconds { try load(CheckpointFile(path: arguments[2]), into: memory) }
+        let count = memory.buffer.count
         report([("fresh_seconds", "\(fresh)"), ("reused_seconds", "\(reused)"), ("bytes", "\(count)")])
     case ("copy", 4):
         let file = try CheckpointFile(path: arguments[2])
@@ -198,7 +199,7 @@ func main() throws {
         guard let seed = UInt64(arguments[3]) else {
             throw CheckpointError.invalid(name: "io-bench model", problem: "give a seed")
         }
-        // Drawn once and used for all tensors, from places of their own: what matters here is their distribution.
+        // All tensors use the same random numbers at different offsets; only their distribution matters.
         let pool = randomWeights(1 << 26, seed: seed)
         let tensors = largeModel.enumerated().map { number, tensor in
             TensorToWrite(
@@ -208,8 +209,8 @@ func main() throws {
                     while done < target.count {
                         let start = (number * 7919 * 4096 + range.lowerBound + done) % pool.buffer.count
                         let count = min(target.count - done, pool.buffer.count - start)
-                        (target.baseAddress! + done).copyMemory(
-                            from: pool.buffer.baseAddress! + start, byteCount: count)
+                        UnsafeMutableRawBufferPointer(rebasing: target[done..<done + count])
+                            .copyMemory(from: UnsafeRawBufferPointer(rebasing: pool.buffer[start..<start + count]))
                         done += count
                     }
                 })

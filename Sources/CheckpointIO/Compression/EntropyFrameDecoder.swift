@@ -12,8 +12,8 @@ enum EntropyFrameDecoder {
 
     /// Decodes a frame to elements, and returns whether this succeeded.
     ///
-    /// Parts of `stored` are overwritten while this runs and restored afterwards; `planes` is a scratch buffer. The
-    /// result is false if the frame has another structure, or is damaged; then the content of `destination` is undefined.
+    /// Parts of `stored` are overwritten while this runs and restored afterwards; `planes` is a scratch buffer. If the
+    /// frame has another structure or is damaged, the result is false and the content of `destination` is undefined.
     static func decode(
         _ stored: UnsafeMutableRawBufferPointer, elementSize: Int, planes: ScratchBuffer,
         _ decompressor: ZstdDecompressor, into destination: UnsafeMutableRawBufferPointer

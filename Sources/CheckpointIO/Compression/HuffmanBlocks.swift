@@ -234,8 +234,8 @@ final class HuffmanBlocks {
         return Self.writeEnd(at: ends[3]) - target
     }
 
-    /// Gives neighbours of rare symbols a count of 1, so that later blocks can reuse the code for values slightly out of
-    /// this block's range.
+    /// Gives neighbours of rare symbols a count of 1, so that a later block can reuse the code for values slightly out
+    /// of this block's range.
     ///
     /// Neighbours of frequent symbols are left out because they would make the codes of frequent symbols longer.
     private static func addNeighbours(_ counts: UnsafeMutablePointer<UInt32>, _ byteCount: Int) {

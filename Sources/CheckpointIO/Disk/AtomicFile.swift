@@ -70,7 +70,8 @@ struct AtomicFile {
         .system(path: path, operation: operation, code: errno)
     }
 
-    private static func synchronize(_ path: String, flags: Int32, reportedAs name: String) throws {
+    /// Flushes a file or folder to the disk; `name` is the path in errors.
+    static func synchronize(_ path: String, flags: Int32, reportedAs name: String) throws {
         let descriptor = open(path, flags | O_CLOEXEC)
         guard descriptor >= 0 else { throw CheckpointError.system(path: name, operation: "open it", code: errno) }
         defer { close(descriptor) }

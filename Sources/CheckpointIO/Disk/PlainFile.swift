@@ -1,6 +1,6 @@
 import Glibc
 
-/// A new file that is written at given offsets through the page cache, and closed with the object.
+/// A new file that threads write at given offsets through the page cache, and that is closed with the object.
 final class PlainFile: Sendable {
     private let name: String
     private let descriptor: Int32
@@ -25,6 +25,17 @@ final class PlainFile: Sendable {
             guard count > 0 else { throw failure("write the file", count < 0 ? errno : ENOSPC) }
             done += count
         }
+    }
+
+    /// Allocates disk space if the file system supports it, so that a full disk is detected before any work.
+    func allocate(byteCount: Int) throws {
+        let code = byteCount == 0 ? 0 : posix_fallocate(descriptor, 0, off_t(byteCount))
+        if code == ENOSPC || code == EDQUOT || code == EFBIG { throw failure("write the file", code) }
+    }
+
+    /// Flushes the file to the disk.
+    func synchronize() throws {
+        guard fsync(descriptor) == 0 else { throw failure("flush the file to the disk", errno) }
     }
 
     func truncate(to byteCount: Int) throws {

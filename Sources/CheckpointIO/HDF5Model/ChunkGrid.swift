@@ -84,7 +84,7 @@ struct ChunkGrid: Sendable, Equatable {
         return start..<start + extent
     }
 
-    /// Copies the part of a decoded chunk that lies inside the dataset to its place in `destination`, the whole dataset.
+    /// Copies the part of a decoded chunk that is inside the dataset to its place in `destination`, the whole dataset.
     func scatter(
         chunk number: Int, from source: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer
     ) {

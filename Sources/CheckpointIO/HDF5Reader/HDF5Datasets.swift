@@ -2,7 +2,6 @@
 enum HDF5Datasets {
     /// Maximum size of a chunk.
     private static let maximumChunkBytes = 64 << 20
-    private static let maximumLevels = 8
 
     static func read(
         _ header: HDF5ObjectHeader, _ attributes: [(name: String, value: HDF5Value)], _ source: HDF5Source
@@ -126,17 +125,8 @@ enum HDF5Datasets {
             let keyBytes = 8 + 8 * (rank + 1)
             let nodeBytes = HDF5Format.treeNodeSize(k: HDF5Format.chunkTreeK, keySize: keyBytes)
             var cursor = HDF5Cursor(try source.claim(address, nodeBytes, "a chunk index node"))
-            try cursor.signature("TREE", of: "a chunk index node")
-            guard try cursor.uint8() == 1 else { throw HDF5Problem.damaged("a chunk index node has a wrong type") }
-            let level = try cursor.uint8()
-            guard level < maximumLevels, expected == nil || level == expected else {
-                throw HDF5Problem.damaged("a chunk index node has level \(level)")
-            }
-            let count = try cursor.uint16()
-            guard count <= 2 * HDF5Format.chunkTreeK else {
-                throw HDF5Problem.damaged("a chunk index node has \(count) children")
-            }
-            try cursor.skip(16)
+            let (level, count) = try cursor.treeNode(
+                type: 1, k: HDF5Format.chunkTreeK, level: expected, of: "a chunk index node")
             for _ in 0..<count {
                 let byteCount = try cursor.uint32()
                 let mask = try cursor.integer(UInt32.self)

@@ -3,7 +3,6 @@ import OrderedJSON
 /// Reads the members of a group: a version 1 B-tree of symbol table nodes, and a local heap with the names.
 enum HDF5Groups {
     private static let maximumHeapBytes = 32 << 20
-    private static let maximumLevels = 8
     private static let treeNodeBytes = HDF5Format.treeNodeSize(k: HDF5Format.groupTreeK, keySize: 8)
     private static let symbolNodeBytes = 8 + 2 * HDF5Format.symbolNodeK * HDF5Format.symbolEntrySize
 
@@ -48,17 +47,8 @@ enum HDF5Groups {
 
         mutating func treeNode(at address: UInt64, level expected: Int?) throws {
             var cursor = HDF5Cursor(try source.claim(address, treeNodeBytes, "a group's B-tree node"))
-            try cursor.signature("TREE", of: "a group's B-tree node")
-            guard try cursor.uint8() == 0 else { throw HDF5Problem.damaged("a group's B-tree node has a wrong type") }
-            let level = try cursor.uint8()
-            guard level < maximumLevels, expected == nil || level == expected else {
-                throw HDF5Problem.damaged("a group's B-tree node has level \(level)")
-            }
-            let count = try cursor.uint16()
-            guard count <= 2 * HDF5Format.groupTreeK else {
-                throw HDF5Problem.damaged("a group's B-tree node has \(count) children")
-            }
-            try cursor.skip(16)
+            let (level, count) = try cursor.treeNode(
+                type: 0, k: HDF5Format.groupTreeK, level: expected, of: "a group's B-tree node")
             for _ in 0..<count {
                 try cursor.skip(8)
                 guard let child = try cursor.address() else {

@@ -1,11 +1,11 @@
 import OrderedJSON
 
 /// Why a model in another program's format cannot be read or written; `description` is one line.
+///
+/// If the operating system refuses to write, exports throw `CheckpointError.system`.
 public enum ModelFormatError: Error, Equatable, CustomStringConvertible {
     /// The operating system refused to open, read or list a file or folder.
     case cannotRead(path: String, reason: String)
-    /// The operating system refused to write a file or folder.
-    case cannotWrite(path: String, reason: String)
     /// The input is neither a folder with weights, nor a safetensors file, nor a GGUF file.
     case unrecognised(path: String)
     /// The input consists of PyTorch's pickled weights, which can run code when loaded.
@@ -28,7 +28,6 @@ public enum ModelFormatError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .cannotRead(let path, let reason):
             "\(path): cannot read: \(reason)" + (reason == "no such file or directory" ? "; check the path" : "")
-        case .cannotWrite(let path, let reason): "\(path): cannot write: \(reason)"
         case .unrecognised(let path):
             "\(path): not a model that ckpt reads; give a Hugging Face folder, a .safetensors file or a .gguf file"
         case .pickle(let path):

@@ -12,7 +12,7 @@ struct OutputFolder {
 
     /// Creates the temporary folder.
     ///
-    /// - Throws: `ModelFormatError`, for example if `path` exists and may not be replaced.
+    /// - Throws: `CheckpointError`, or `ModelFormatError` if `path` exists and may not be replaced.
     init(_ path: String, overwrite: Bool) throws {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
@@ -37,9 +37,7 @@ struct OutputFolder {
             replaces = false
         }
         temporaryPath = AtomicFile.temporaryPath(beside: path)
-        guard mkdir(temporaryPath, 0o777) == 0 else {
-            throw ModelFormatError.cannotWrite(path: path, reason: systemError())
-        }
+        guard mkdir(temporaryPath, 0o777) == 0 else { throw failure("create the folder") }
     }
 
     /// The temporary path of a file in the folder.
@@ -48,37 +46,30 @@ struct OutputFolder {
     /// Writes a small file and flushes it to the disk.
     func write(_ bytes: some Collection<UInt8>, as name: String) throws {
         let content = Array(bytes)
-        let output = try OutputFile(file(name), byteCount: content.count, reportedAs: path + "/" + name)
+        let output = try PlainFile(creating: file(name), reportedAs: path + "/" + name)
         try content.withUnsafeBytes { try output.write($0, at: 0) }
-        try output.finish()
+        try output.synchronize()
     }
 
     /// Gives the folder its name.
     func commit() throws {
-        try Self.synchronize(temporaryPath, reportedAs: path)
+        try AtomicFile.synchronize(temporaryPath, flags: O_RDONLY | O_DIRECTORY, reportedAs: path)
         if replaces {
             // An atomic exchange: the name always refers to a complete model.
             guard renameat2(AT_FDCWD, temporaryPath, AT_FDCWD, path, ckpt_rename_exchange) == 0 else {
-                throw ModelFormatError.cannotWrite(path: path, reason: systemError())
+                throw failure("replace the folder")
             }
             try? FileManager.default.removeItem(atPath: temporaryPath)
         } else {
-            guard rename(temporaryPath, path) == 0 else {
-                throw ModelFormatError.cannotWrite(path: path, reason: systemError())
-            }
+            guard rename(temporaryPath, path) == 0 else { throw failure("rename the finished folder") }
         }
-        try Self.synchronize(AtomicFile.folder(of: path), reportedAs: path)
+        try AtomicFile.synchronize(AtomicFile.folder(of: path), flags: O_RDONLY | O_DIRECTORY, reportedAs: path)
     }
 
     /// Removes the temporary folder after a failure.
     func discard() { try? FileManager.default.removeItem(atPath: temporaryPath) }
 
-    private static func synchronize(_ path: String, reportedAs name: String) throws {
-        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw ModelFormatError.cannotWrite(path: name, reason: systemError()) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else {
-            throw ModelFormatError.cannotWrite(path: name, reason: systemError())
-        }
+    private func failure(_ operation: String) -> CheckpointError {
+        .system(path: path, operation: operation, code: errno)
     }
 }

@@ -21,7 +21,7 @@ struct TensorPiece: Sendable {
 
     /// Copies pieces on all cores; `fill` provides the bytes of a piece, `progress` gets the bytes done so far.
     static func copy(
-        _ pieces: [TensorPiece], to file: OutputFile, progress: (@Sendable (Int) -> Void)?,
+        _ pieces: [TensorPiece], to file: PlainFile, progress: (@Sendable (Int) -> Void)?,
         fill: @escaping @Sendable (TensorPiece, UnsafeMutableRawBufferPointer) throws -> Void
     ) throws {
         let done = ProgressCount(progress)

@@ -3,8 +3,8 @@ import OrderedJSON
 extension TokenizerRecord {
     /// Makes the record of a `tokenizer.json`; `path` is for errors.
     ///
-    /// The control tokens are recognised only if `<think>`, `</think>` and `<short>` are all added tokens, as in a model
-    /// exported after `add-tokens`. Other reasoning models have `<think>` only, and get their control tokens from
+    /// The control tokens are recognised only if `<think>`, `</think>` and `<short>` are all added tokens, as in a
+    /// model exported after `add-tokens`. Other reasoning models have no `<short>`, and get their control tokens from
     /// `add-tokens`.
     ///
     /// - Throws: `ModelFormatError.malformed` if the text is not a tokenizer.

@@ -26,8 +26,8 @@ extension CheckpointFile {
 
     /// Reads a non-empty range of a tensor, and returns whether all chunks read have a checksum.
     ///
-    /// The result is nil, and nothing is read, if the tensor is stored contiguously (then it is small) or in chunks that
-    /// are not contiguous ranges (which ckpt never writes).
+    /// The result is nil, and nothing is read, if the tensor is stored contiguously (then it is small) or in chunks
+    /// that are not contiguous ranges (which ckpt never writes).
     func readChunks(
         of tensor: StoredTensor, _ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer
     ) throws -> Bool? {

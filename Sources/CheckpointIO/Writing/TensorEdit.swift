@@ -19,7 +19,7 @@ public struct TensorEdit: Sendable {
         self.fill = fill
     }
 
-    /// The grid with which unchanged chunks can be kept; nil if `stored` has other filters or other rows than the result.
+    /// The grid with which unchanged chunks can be kept; nil if filters or rows of `stored` and the result differ.
     func grid(for description: TensorDescription) -> ChunkGrid? {
         guard case .chunked(let grid, let filters) = stored.storage, grid.isContiguous,
             description.elementType == stored.description.elementType,

@@ -1,5 +1,5 @@
-// SHA-256's compression function by the processor's own instructions, for two messages at a time: each instruction waits
-// for the one before, so that a second message costs next to nothing.
+// SHA-256's compression function with x86 SHA instructions, for one or two messages at a time. Each instruction depends
+// on the previous one, so interleaving a second message costs almost nothing.
 #pragma once
 
 #include <stdint.h>
@@ -7,7 +7,7 @@
 /// Whether the functions below may be called.
 int ckpt_has_sha_extensions(void);
 
-/// Takes blocks of 64 bytes into a state (FIPS 180-4, section 6.2.2).
+/// Updates a state with blocks of 64 bytes (FIPS 180-4, section 6.2.2).
 void ckpt_sha256_blocks(uint32_t state[8], const void *bytes, long blocks);
 
 /// The same for two messages.

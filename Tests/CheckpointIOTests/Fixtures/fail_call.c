@@ -1,8 +1,8 @@
-// Preloaded into a program that saves a checkpoint: makes one chosen system call on the file being written fail.
+// Preloaded into a program that saves a checkpoint, to make one system call on the file being written fail.
 //
-// FAIL_CALL: write, truncate, fsync or rename; FAIL_AT: which of those calls, from 1; FAIL_WITH: the errno, or 0 for a
-// write that stores only half of its bytes, or -1 to kill the process there. Only calls on files whose name
-// ends in .partial, or on their folder (fsync), count.
+// FAIL_CALL is write, truncate, fsync or rename; FAIL_AT is the number of the call, from 1; FAIL_WITH is the errno, or
+// 0 for a write of only half the bytes, or -1 to kill the process. Only calls on files whose name ends in .partial, and
+// fsync of folders, count.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -41,7 +41,7 @@ static int is_watched(int descriptor, int folders_too)
     return is_partial(path);
 }
 
-// Whether this call is the chosen one; sets errno, or ends the process.
+// Returns whether this is the call to fail, after setting errno or killing the process.
 static int fails(const char *name)
 {
     const char *call = getenv("FAIL_CALL"), *at = getenv("FAIL_AT"), *with = getenv("FAIL_WITH");

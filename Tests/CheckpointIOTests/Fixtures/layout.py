@@ -1,6 +1,6 @@
-"""Writes checkpoints of format version 1 with h5py, as docs/checkpoint-format.md describes them.
+"""Writes checkpoints of format version 1 with h5py, following docs/checkpoint-format.md.
 
-Not by the code under test, so that what both agree on is the description. Run by make_fixtures.py.
+This is independent of the code under test, so that both are checked against the description. Used by make_fixtures.py.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def text(value):
 
 
 def record(value):
-    """Type name, shape and canonical bytes of a value that is no tensor."""
+    """Type name, shape and canonical bytes of a value that is not a tensor."""
     value = np.asarray(value)
     if value.dtype.kind == "S":
         return "string", value.shape, b"".join(element + b"\0" for element in value.ravel().tolist())
@@ -42,7 +42,7 @@ def record(value):
 
 
 class Writer:
-    """Collects the lines of both digests while datasets and attributes are written."""
+    """Writes datasets and attributes, and collects the lines of both digests."""
 
     def __init__(self, path):
         self.file = h5py.File(path, "w")
@@ -59,7 +59,7 @@ class Writer:
         self.records[path] = line(path, *record(value))
 
     def tensor(self, name, values, dtype=None, **options):
-        """`values`: an array; bfloat16 as uint16 bits with dtype="bfloat16"."""
+        """Writes an array; for bfloat16, `values` has the bits as uint16, and dtype="bfloat16"."""
         path = "/weights/" + name.replace(".", "/")
         if dtype == "bfloat16":
             space = h5py.h5s.create_simple(values.shape)

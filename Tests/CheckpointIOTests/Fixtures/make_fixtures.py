@@ -1,8 +1,8 @@
-"""Makes the HDF5 fixtures of CheckpointIOTests: files that h5py writes, and hostile ones.
+"""Makes the HDF5 fixtures of CheckpointIOTests: valid files written by h5py, and hostile files.
 
     python make_fixtures.py
 
-Made with h5py 3.16.0 (HDF5 2.0.0), hdf5plugin 7.1.0, numpy 2.4.6. Each file records the versions in `created_by`.
+Made with h5py 3.16.0 (HDF5 2.0.0), hdf5plugin 7.1.0 and numpy 2.4.6; each file records the versions in `created_by`.
 """
 
 import os
@@ -22,7 +22,7 @@ def bfloat16_bits(values):
 
 
 def values(count):
-    """Numbers that the Swift test computes too."""
+    """The numbers that StockToolTests expects."""
     return (np.arange(count) % 251 - 125).astype("f4") / 64
 
 
@@ -40,7 +40,7 @@ def friendly(name, **options):
 
 
 def hostile(name, change):
-    """A file that is a checkpoint but for what `change(writer)` does."""
+    """Writes a valid checkpoint after `change(writer)` has modified it."""
     writer = Writer(os.path.join(HERE, "hostile", name))
     writer.root()
     writer.tensor("model.weight", values(64).reshape(8, 8))
@@ -49,13 +49,13 @@ def hostile(name, change):
 
 
 def frame(content_size, blocks):
-    """A zstd frame header that declares `content_size`, then raw block bytes; no checksum."""
+    """A zstd frame without checksum: a header with `content_size`, then the bytes of the blocks."""
     return b"\x28\xb5\x2f\xfd" + bytes([0b1110_0000]) + struct.pack("<Q", content_size) + blocks
 
 
 def claims_terabyte(writer):
     dataset = writer.file.create_dataset("tokenizer/json", (4096,), "u1", chunks=(4096,), **hdf5plugin.Zstd())
-    # One RLE block that is the last.
+    # One RLE block, the last of the frame.
     dataset.id.write_direct_chunk((0,), frame(1 << 40, struct.pack("<I", 1 | 1 << 1 | 4096 << 3)[:3] + b"A"))
 
 
@@ -137,7 +137,7 @@ def main():
     with open(os.path.join(HERE, "hostile", "text.h5"), "w") as file:
         file.write("This is not an HDF5 file, but it is longer than a superblock, so that the signature is looked at.\n" * 2)
 
-    # A name that no library writes.
+    # A name with a control character, which no library writes.
     with open(os.path.join(HERE, "hostile", "no-sha256.h5"), "rb") as file:
         content = file.read()
     with open(os.path.join(HERE, "hostile", "control-character.h5"), "wb") as file:

@@ -1,9 +1,9 @@
-"""Makes the fixtures of the foreign formats: tiny models as transformers saves them, the same as GGUF files, and blocks of
-every quantised type with the values the gguf package gives them.
+"""Makes the fixtures of the model formats: tiny models saved by transformers, the same models as GGUF files, and blocks
+of every quantised type with the values that the gguf package decodes.
 
-    python make_models.py            writes into ./models, with the versions of the peers in versions.json
+    python make_models.py            writes to ./models, with the versions of the packages in versions.json
 
-Everything is random from a fixed seed; nothing is downloaded.
+The models are random with a fixed seed; nothing is downloaded.
 """
 
 import json
@@ -79,7 +79,7 @@ def model(family, rows, hidden, dtype, tied):
     result = cls(config)
     with torch.no_grad():
         for name, parameter in result.named_parameters():
-            # Norms and biases start out constant; values of their own show a mix-up.
+            # Norms and biases are initialised to constants; distinct values reveal a mix-up.
             parameter.add_(torch.randn_like(parameter) * (0.1 if parameter.ndim == 1 else 0.02))
     return result.to(dtype)
 
@@ -108,7 +108,7 @@ def save_folder(name, family, kind, dtype, tied, shard="5GB"):
 
 
 def interleave(weights, heads):
-    """Hugging Face's order of a head's rows to llama.cpp's."""
+    """Permutes the rows of each head from Hugging Face's order to llama.cpp's."""
     return weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:]).swapaxes(1, 2).reshape(weights.shape)
 
 
@@ -198,7 +198,7 @@ def save_gguf(name, family, made, tok, pre, types, **extra):
 
 
 def save_blocks():
-    """Eight blocks of random bytes a type, scales finite, and the gguf package's values for them."""
+    """Eight blocks per type of random bytes with finite scales, and the values that the gguf package decodes."""
     rng = np.random.default_rng(11)
     scales = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
     for name, places in scales.items():
@@ -206,19 +206,19 @@ def save_blocks():
         blocks = rng.integers(0, 256, (count, size), dtype=np.uint8)
         for place in places:
             values = rng.standard_normal(count).astype(np.float16)
-            # The smallest subnormal, zero, and a large one among them.
+            # Include the smallest subnormal, zero, and a large value.
             values[:3] = [np.float16(6e-8), np.float16(-0.0), np.float16(60000)]
             blocks[:, place : place + 2] = values.view(np.uint8).reshape(count, 2)
         (ROOT / f"blocks-{name}.bin").write_bytes(blocks.tobytes() + gguf.dequantize(blocks, Q[name]).astype("<f4").tobytes())
 
 
 def save_encoded():
-    """64 rows of float32 values of all sizes, then the Q8_0 blocks that the gguf package makes of them."""
+    """64 rows of float32 values of all magnitudes, then their Q8_0 blocks as encoded by the gguf package."""
     rng = np.random.default_rng(13)
     values = rng.standard_normal((64, 32)).astype(np.float32) * np.float32(10.0) ** rng.integers(-6, 4, (64, 1))
     values = values.astype(np.float32)
     values[0] = 0
-    # Halves, which go away from zero.
+    # Halves, which round away from zero.
     values[1] = np.arange(32, dtype=np.float32) - 15.5
     values[1, 31] = 127
     (ROOT / "encode-Q8_0.bin").write_bytes(values.tobytes() + gguf.quantize(values, Q.Q8_0).tobytes())

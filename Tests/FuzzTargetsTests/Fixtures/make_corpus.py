@@ -1,9 +1,9 @@
-"""Makes the seeds of the fuzz targets: small valid files of every kind, from which mutations start.
+"""Makes the seeds of the fuzz targets: small valid files of every kind, which the fuzzer mutates.
 
     python make_corpus.py
 
-Writes corpus/TARGET/seed-* and companions/, the other files of the model in which a mutated file stands; leaves cases
-that fuzzing found (corpus/TARGET/found-*) alone. Made with h5py 3.16.0, hdf5plugin 7.1.0, gguf 0.19.0, numpy 2.4.6.
+Writes corpus/TARGET/seed-*, and companions/ with the other files of a mutated file's model. Cases found by fuzzing
+(corpus/TARGET/found-*) are not changed. Made with h5py 3.16.0, hdf5plugin 7.1.0, gguf 0.19.0 and numpy 2.4.6.
 """
 
 import hashlib
@@ -139,7 +139,7 @@ def values(shape, number):
 
 
 def safetensors(tensors):
-    """`tensors`: name, dtype, shape, bytes."""
+    """A safetensors file with tensors given as (name, dtype, shape, bytes)."""
     header, data = {"__metadata__": {"format": "pt"}}, b""
     for name, dtype, shape, content in tensors:
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [len(data), len(data) + len(content)]}
@@ -201,7 +201,7 @@ def gguf_file(name, family, kind, path):
 
 
 class SeedWriter(Writer):
-    """Every part of the layout, as small as it goes."""
+    """Writes minimal versions of all parts of the layout."""
 
     def group(self, path, **attributes):
         self.file.require_group(path)

@@ -37,7 +37,8 @@ public enum GGUFExport {
     ///   - overwrite: Whether an existing file is replaced.
     ///   - precision: The type of matrices; nil for the most frequent type of the model.
     ///   - progress: Called with the tensor bytes read so far, from several threads.
-    /// - Throws: `ModelFormatError`, for example if the format cannot express the model, or an error of `source`.
+    /// - Throws: `ModelFormatError`, for example if the format cannot express the model, `CheckpointError`, or an error
+    ///   of `source`.
     public static func write(
         _ metadata: CheckpointMetadata, _ source: any TensorSource, to path: String, overwrite: Bool,
         precision: Precision? = nil, progress: (@Sendable (Int) -> Void)? = nil

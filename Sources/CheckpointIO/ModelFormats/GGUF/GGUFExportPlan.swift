@@ -26,10 +26,9 @@ struct GGUFExportPlan {
             }
             guard source.elementType.isFloatingPoint, (1...2).contains(source.shape.count), !source.shape.contains(0)
             else {
+                let type = "type \(source.elementType.rawValue) and shape \(source.shape)"
                 throw ModelFormatError.unsupported(
-                    path: "GGUF",
-                    what:
-                        "tensor \(quoted(source.name)) of type \(source.elementType.rawValue) and shape \(source.shape)",
+                    path: "GGUF", what: "tensor \(quoted(source.name)) of \(type)",
                     remedy: "export it as a Hugging Face folder")
             }
             var type = source.shape.count == 1 ? GGUFTensorType.f32 : precision.tensorType
@@ -58,7 +57,8 @@ struct GGUFExportPlan {
         _ header: [UInt8], from source: any TensorSource, to path: String, reportedAs name: String,
         _ progress: (@Sendable (Int) -> Void)?
     ) throws {
-        let file = try OutputFile(path, byteCount: header.count + dataByteCount, reportedAs: name)
+        let file = try PlainFile(creating: path, reportedAs: name)
+        try file.allocate(byteCount: header.count + dataByteCount)
         try header.withUnsafeBytes { try file.write($0, at: 0) }
         if !divisors.isEmpty {
             try divisors.withUnsafeBytes { try file.write($0, at: header.count + divisorsOffset) }
@@ -73,7 +73,7 @@ struct GGUFExportPlan {
             done.add(piece.sourceRange.count)
         }
         // The padding after the last tensor is part of the file and zero.
-        try file.setByteCount(header.count + dataByteCount)
+        try file.truncate(to: header.count + dataByteCount)
     }
 }
 
@@ -109,7 +109,7 @@ struct GGUFPiece: Sendable {
         return rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount
     }
 
-    func encode(from source: any TensorSource, to file: OutputFile) throws {
+    func encode(from source: any TensorSource, to file: PlainFile) throws {
         let stored = UnsafeMutableRawBufferPointer.allocate(byteCount: sourceRange.count, alignment: 64)
         defer { stored.deallocate() }
         try source.read(tensor.source.name, range: sourceRange, into: stored)

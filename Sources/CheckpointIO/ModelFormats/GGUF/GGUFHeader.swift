@@ -27,7 +27,7 @@ enum GGUFValue: Sendable, Equatable {
 
 /// An entry in the tensor list of a GGUF file.
 struct GGUFTensorInfo: Sendable, Equatable {
-    /// llama.cpp's name, e.g. `blk.0.attn_q.weight`.
+    /// llama.cpp's name, for example `blk.0.attn_q.weight`.
     var name: String
     /// Row-major dimensions, the reverse of the order in the file.
     var shape: [Int]
@@ -206,10 +206,10 @@ struct GGUFHeader: Sendable {
             }
             throw cursor.malformed(place, "has unknown type \(typeNumber)")
         }
-        guard shape[shape.count - 1] % type.blockElementCount == 0 else {
+        let columns = shape[shape.count - 1]
+        guard columns % type.blockElementCount == 0 else {
             throw cursor.malformed(
-                place, "rows of \(shape[shape.count - 1]) are not a multiple of \(type.name)'s \(type.blockElementCount)"
-            )
+                place, "rows of \(columns) are not a multiple of \(type.name)'s \(type.blockElementCount)")
         }
         let offset = try cursor.integer(place, as: UInt64.self)
         let byteCount = elementCount / type.blockElementCount * type.blockByteCount

@@ -64,7 +64,8 @@ enum GGUFModel {
         guard let tensor = header.tensors.first(where: { $0.name == "rope_freqs.weight" }) else { return nil }
         guard tensor.type == .f32, tensor.shape.count == 1, tensor.shape[0] <= 4096 else {
             throw ModelFormatError.malformed(
-                path: file.path, place: "tensor \"rope_freqs.weight\"", reason: "is not a vector of F32 with at most 4096 elements")
+                path: file.path, place: "tensor \"rope_freqs.weight\"",
+                reason: "is not a vector of F32 with at most 4096 elements")
         }
         return try file.bytes(at: tensor.offset, count: tensor.byteCount, place: "tensor \"rope_freqs.weight\"")
             .withUnsafeBytes { bytes in

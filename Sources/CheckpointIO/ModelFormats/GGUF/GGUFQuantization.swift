@@ -2,8 +2,8 @@
 package enum GGUFQuantization {
     /// Encodes values as Q8_0; returns false if a value is not finite.
     ///
-    /// A block has 32 signed bytes and the scale that makes its largest magnitude 127. The result is bit for bit that of
-    /// ggml's reference code and the `gguf` package.
+    /// A block has 32 signed bytes and the scale that makes its largest magnitude 127. The result has the same bits as
+    /// that of ggml's reference code and the `gguf` package.
     package static func encodeQ8(
         _ values: UnsafeBufferPointer<Float>, into destination: UnsafeMutableRawBufferPointer
     ) -> Bool {

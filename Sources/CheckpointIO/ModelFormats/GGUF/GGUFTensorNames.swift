@@ -65,10 +65,4 @@ package struct HeadRowOrder: Sendable, Equatable {
         let half = headDimension / 2
         return head * headDimension + (inner < half ? 2 * inner : 2 * (inner - half) + 1)
     }
-
-    /// Converts a row number from the order of a GGUF file to Hugging Face's.
-    package func huggingFaceRow(_ row: Int) -> Int {
-        let (head, inner) = row.quotientAndRemainder(dividingBy: headDimension)
-        return head * headDimension + inner / 2 + (inner % 2 == 0 ? 0 : headDimension / 2)
-    }
 }

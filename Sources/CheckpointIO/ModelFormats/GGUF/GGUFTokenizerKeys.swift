@@ -45,7 +45,8 @@ struct GGUFTokenizerKeys {
         merges = try (model["merges"]?.array ?? []).enumerated().map { index, merge in
             if let text = merge.string { return text }
             guard let pair = merge.array?.compactMap(\.string), pair.count == 2, !pair.joined().contains(" ") else {
-                throw ModelFormatError.malformed(path: path, place: "merges[\(index)]", reason: "is not a pair of tokens")
+                throw ModelFormatError.malformed(
+                    path: path, place: "merges[\(index)]", reason: "is not a pair of tokens")
             }
             return pair.joined(separator: " ")
         }

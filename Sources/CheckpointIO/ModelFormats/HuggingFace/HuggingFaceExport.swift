@@ -13,7 +13,7 @@ public enum HuggingFaceExport {
     ///   - overwrite: Whether an exported model at `folder` is replaced.
     ///   - maximumShardBytes: The maximum size of a shard, unless a single tensor is larger.
     ///   - progress: Called with the tensor bytes written so far, from several threads.
-    /// - Throws: `ModelFormatError`, or an error of `source`; partial output is removed.
+    /// - Throws: `ModelFormatError`, `CheckpointError`, or an error of `source`; partial output is removed.
     public static func write(
         _ metadata: CheckpointMetadata, _ source: any TensorSource, to folder: String, overwrite: Bool,
         maximumShardBytes: Int = 5_000_000_000, progress: (@Sendable (Int) -> Void)? = nil

@@ -58,7 +58,8 @@ struct HuggingFaceFolder {
         if access(single, F_OK) == 0 {
             if hasIndex {
                 notes.append(
-                    "the folder has both model.safetensors and an index; like transformers, ckpt reads model.safetensors")
+                    "the folder has both model.safetensors and an index; "
+                        + "like transformers, ckpt reads model.safetensors")
             }
             return try SafetensorsFile(path: single)
         }
@@ -114,7 +115,8 @@ struct HuggingFaceFolder {
             if let text = entry["template"]?.string { return text }
         }
         throw ModelFormatError.malformed(
-            path: configPath, place: "chat_template", reason: "is neither a text nor a list with a template \"default\"")
+            path: configPath, place: "chat_template",
+            reason: "is neither a text nor a list with a template named default")
     }
 }
 

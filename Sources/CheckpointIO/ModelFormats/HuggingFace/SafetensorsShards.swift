@@ -16,7 +16,9 @@ final class SafetensorsShards: TensorSource {
             .malformed(path: path, place: place, reason: reason)
         }
         let index = try TextFile.json(path, maximumByteCount: TextFile.maximumIndexByteCount)
-        guard let map = index["weight_map"]?.object else { throw malformed("weight_map", "is missing or not an object") }
+        guard let map = index["weight_map"]?.object else {
+            throw malformed("weight_map", "is missing or not an object")
+        }
         guard !map.isEmpty else { throw malformed("weight_map", "lists no tensors") }
 
         var fileNames: [String] = []

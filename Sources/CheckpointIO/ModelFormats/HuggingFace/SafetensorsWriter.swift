@@ -40,12 +40,13 @@ enum SafetensorsWriter {
         progress: (@Sendable (Int) -> Void)?
     ) throws {
         let (header, placed, byteCount) = layout(tensors)
-        let file = try OutputFile(path, byteCount: byteCount, reportedAs: name)
+        let file = try PlainFile(creating: path, reportedAs: name)
+        try file.allocate(byteCount: byteCount)
         try header.withUnsafeBytes { try file.write($0, at: 0) }
         let pieces = placed.flatMap { TensorPiece.cut($0.description, offset: $0.offset) }
         try TensorPiece.copy(pieces, to: file, progress: progress) { piece, buffer in
             try source.read(piece.name, range: piece.range, into: buffer)
         }
-        try file.finish()
+        try file.synchronize()
     }
 }
