@@ -89,10 +89,10 @@ struct GenerateCommand: ParsableCommand {
         let file = try CheckpointFile(path: input)
         let reader = try FileError.naming(input) { try PromptReader(file.metadata) }
         if mode != .auto, reader.control == nil {
-            try FileError.naming(input) { throw PromptEncoder.Failure.noControlTokens }
+            try FileError.naming(input) { throw ControlTokenError.noControlTokens }
         }
         if budget != nil, reader.control == nil {
-            try FileError.naming(input) { throw PromptEncoder.Failure.noControlTokens }
+            try FileError.naming(input) { throw ControlTokenError.noControlTokens }
         }
         let ids = try FileError.naming(input) { try reader.prompt(for: prompt) }
         let generator = try generator(file)

@@ -2,9 +2,9 @@ import Foundation
 import OrderedJSON
 import TrainLoop
 
-/// One way to write each kind of number, for all commands.
+/// How all commands write numbers and cut texts.
 enum Format {
-    /// Decimal units: 1.5 GB is 1,500,000,000 bytes.
+    /// A size in decimal units: 1.5 GB is 1,500,000,000 bytes.
     static func bytes(_ count: Int) -> String {
         let units = ["bytes", "kB", "MB", "GB", "TB"]
         var value = Double(count)
@@ -16,7 +16,7 @@ enum Format {
         return unit == 0 ? "\(count) bytes" : "\(number(value)) \(units[unit])"
     }
 
-    /// Three significant digits, no exponent in the range a person reads at a glance.
+    /// A number with about three significant digits, and with an exponent only below 0.001 and from 10 million on.
     static func number(_ value: Double) -> String {
         guard value.isFinite else { return value.isNaN ? "–" : (value < 0 ? "-∞" : "∞") }
         let magnitude = abs(value)
@@ -27,9 +27,10 @@ enum Format {
         return String(format: "%.\(decimals)f", value)
     }
 
-    /// With exactly so many decimals, as columns of a printed table have them.
+    /// A number with exactly `count` decimals, for the columns of a table.
     static func decimals(_ value: Double, _ count: Int) -> String { String(format: "%.\(count)f", value) }
 
+    /// A number with commas between groups of three digits.
     static func grouped(_ value: Int) -> String {
         var digits = String(value.magnitude)
         var groups: [String] = []
@@ -40,12 +41,23 @@ enum Format {
         return (value < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
     }
 
-    /// A share as a percentage; "–" where there is none.
+    /// A count and its noun: "1 pair", "2 pairs", "3 entries".
+    ///
+    /// - Parameters:
+    ///   - count: the number, which is written with commas between groups of three digits.
+    ///   - singular: the noun for one.
+    ///   - plural: the noun for any other number, if it is not the singular with an "s".
+    /// - Returns: the number, a space and the noun.
+    static func counted(_ count: Int, _ singular: String, plural: String? = nil) -> String {
+        "\(grouped(count)) \(count == 1 ? singular : plural ?? singular + "s")"
+    }
+
+    /// A share as a percentage; "–" if it is not finite.
     static func percent(_ fraction: Double, decimals: Int = 0) -> String {
         fraction.isFinite ? String(format: "%.\(decimals)f %%", fraction * 100) : "–"
     }
 
-    /// A share with its standard error, in percent; the mean alone where there is no error to tell.
+    /// A share with its standard error, in percent; without the error if that is not finite.
     static func withError(_ share: ClusteredMean) -> String {
         guard share.mean.isFinite else { return "–" }
         let error = share.standardError.isFinite ? String(format: " ± %.1f", share.standardError * 100) : ""
@@ -60,10 +72,12 @@ enum Format {
         return "\(whole / 3600) h \(whole % 3600 / 60) min"
     }
 
-    /// The first digits of a digest, enough to tell states apart.
+    /// The first 12 digits of a digest, enough to tell states apart.
     static func shortDigest(_ digest: String) -> String { String(digest.prefix(12)) }
 
-    /// Cuts to `width` characters, with an ellipsis, and pads to it. What comes out of a file cannot move the terminal.
+    /// Cuts a text to `width` characters with an ellipsis, or pads it to that width.
+    ///
+    /// Control characters are replaced, so that a text from a file cannot control the terminal.
     static func column(_ text: String, _ width: Int, alignRight: Bool = false) -> String {
         let oneLine = text.replacing("\n", with: "⏎").onOneLine()
         let cut = oneLine.count > width ? oneLine.prefix(max(width - 1, 0)) + "…" : oneLine[...]
