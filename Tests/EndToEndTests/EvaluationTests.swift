@@ -136,8 +136,8 @@ import Testing
         }
     }
 
-    /// After the answer file is cut at any place, and after a real kill, the same command gives the same file and report,
-    /// and samples no stored answer again.
+    /// After the answer file is cut at any place, and after a real kill, the same command gives the same file and
+    /// report, and samples no stored answer again.
     @Test func interruptedEvaluationIsResumed() throws {
         let folder = try TinyRun.made.get().folder
         let name = unique("answers") + ".jsonl"

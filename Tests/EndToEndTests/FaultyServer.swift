@@ -37,7 +37,9 @@ final class FaultyServer: Sendable {
     private let log = Mutex<[Request]>([])
     private let isOver = Atomic<Bool>(false)
 
-    /// - Parameter delay: seconds before each answer.
+    /// Starts the server; `delay` is the number of seconds before each reply.
+    ///
+    /// - Throws: `POSIXError` if no port is free.
     init(delay: Double = 0, script: @escaping Script) throws {
         self.script = script
         self.delay = delay

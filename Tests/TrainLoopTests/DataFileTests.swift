@@ -100,7 +100,8 @@ private func failure(_ body: () throws -> Void) -> String {
             failure { _ = try ProblemFile.read(path: "/no/such.jsonl") }
                 == "/no/such.jsonl: no such file or directory; check the path")
         #expect(failure { _ = try ProblemFile.read(path: "/") } == "/: is a directory")
-        #expect(failure { _ = try ProblemFile.read(path: "/dev/zero") }.hasPrefix("/dev/zero, line 1: the line is over 64"))
+        #expect(
+            failure { _ = try ProblemFile.read(path: "/dev/zero") }.hasPrefix("/dev/zero, line 1: the line is over 64"))
     }
 
     /// Lines longer than the reader's buffer.

@@ -6,7 +6,7 @@ import TrainLoop
 @Suite struct PairAssemblyTests {
     private let problem = Problem(id: "7", problem: "6*7?", answer: "42", level: "L1")
 
-    /// - Parameter isTruncated: applies to the short answer, or to the long one if there is no short answer.
+    /// Assembles a pair; `isTruncated` applies to the short answer, or to the long one if there is no short answer.
     private func pair(
         _ think: String, reasoning: String? = nil, short: String? = nil, isTruncated: Bool = false,
         _ change: (inout PairAssembly) -> Void = { _ in }

@@ -72,7 +72,7 @@ import TrainLoop
         for pair in data.test where pair.level!.hasPrefix("L") { #expect(!pair.problem.contains("*0")) }
     }
 
-    /// M4 multiplies by 0 once, at any place. It shares problems with D4, but no two splits may share one.
+    /// M4 multiplies by 0 once, at any place, and shares problems with D4, but no two splits may share one.
     @Test func mixedLevelMultipliesBy0Anywhere() throws {
         let data = try EmbeddedTaskData(EmbeddedTask(.graded), sizes: Self.sizes, seed: 2)
         let mixed = data.test.filter { $0.level == "M4" }.map(\.problem)

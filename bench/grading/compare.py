@@ -106,7 +106,8 @@ def unequal_forms(answer, generator):
     match = re.fullmatch(r"(-?)\\frac\{(\d+)\}\{(\d+)\}", answer)
     if match and match[2] != match[3]:
         yield "inverted", rf"{match[1]}\frac{{{match[3]}}}{{{match[2]}}}"
-        yield "rounded", f"{match[1]}{int(match[2]) / int(match[3]):.3f}" if int(match[2]) * 1000 % int(match[3]) else None
+        top, bottom = int(match[2]), int(match[3])
+        yield "rounded", f"{match[1]}{top / bottom:.3f}" if top * 1000 % bottom else None
     match = re.fullmatch(r"\((-?[^,()]+),\s*(-?[^,()]+)\)", answer)
     if match and match[1].strip() != match[2].strip():
         yield "point turned", f"({match[2]}, {match[1]})"
@@ -115,7 +116,10 @@ def unequal_forms(answer, generator):
     ):
         yield "other bracket", ("[" if answer[0] == "(" else "(") + answer[1:]
     if re.search(r"[a-z]\s*[-+]\s*\d", answer) and "\\" not in answer and "_" not in answer:
-        yield "one sign", re.sub(r"([a-z]\s*)([-+])(\s*\d)", lambda m: m[1] + ("-" if m[2] == "+" else "+") + m[3], answer, count=1)
+        def flipped(found):
+            return found[1] + ("-" if found[2] == "+" else "+") + found[3]
+
+        yield "one sign", re.sub(r"([a-z]\s*)([-+])(\s*\d)", flipped, answer, count=1)
     match = re.fullmatch(r"(-?\d+)\^\\circ", answer)
     if match:
         yield "other angle", rf"{int(match[1]) + 10}^\circ"

@@ -7,7 +7,7 @@ Prints both losses at every step, their largest relative difference, and tokens 
     python3 bench/sft/compare.py MODEL.h5 [--data gsm8k-train.jsonl] [--steps 50] [--pairs 2] [--max-length 128]
 
 MODEL.h5 is an imported model without control tokens, such as SmolLM2-135M-Instruct (scripts/real-model imports it). The
-data are GSM8K rows, of which pairs are made by scripts/gsm8k-pairs.py; without any, scripts/word-problems.py makes some.
+data are GSM8K rows, of which scripts/gsm8k-pairs.py makes pairs; without any, scripts/word-problems.py makes some.
 Both sides get the same ids: this script encodes prompts and responses with transformers, and checks the first pair
 against `ckpt check-data`. Loss on control token, response and end token, mean over the tokens of the update.
 
@@ -73,7 +73,8 @@ def train_ckpt(options):
     rows = [json.loads(line) for line in rows_of((WORK / "run" / "metrics.jsonl").read_text())]
     return {
         "loss": [row["loss"] for row in rows], "grad_norm": [row["grad_norm"] for row in rows],
-        "tokens_per_second": sum(row["tokens"] for row in rows) / sum(row["tokens"] / row["tokens_per_second"] for row in rows),
+        "tokens_per_second": sum(row["tokens"] for row in rows)
+        / sum(row["tokens"] / row["tokens_per_second"] for row in rows),
     }
 
 
@@ -206,7 +207,9 @@ def main():
         print(
             f"{step + 1:4}  {a:9.5f}  {b:8.5f}  {100 * (a - b) / b:+9.4f} %  {ours['grad_norm'][step]:9.4f} "
             f"{theirs['grad_norm'][step]:9.4f}")
-    print(f"tokens per second: ckpt {ours['tokens_per_second']:.0f}, TRL {theirs['tokens_per_second']:.0f} (prompts counted twice)")
+    print(
+        f"tokens per second: ckpt {ours['tokens_per_second']:.0f}, TRL {theirs['tokens_per_second']:.0f} "
+        "(prompts counted twice)")
     print(f"largest difference {100 * worst:.4f} % over {len(ours['loss'])} steps")
     sys.exit(1 if worst > TOLERANCE else 0)
 

@@ -110,8 +110,8 @@ package enum PromptError: Error, CustomStringConvertible {
         switch self {
         case .noTokenizer: "the checkpoint has no tokenizer; import the model together with its tokenizer.json"
         case .tokenBeyondModel(let id, let rows):
-            "the tokenizer has token \(id), but the model has only \(rows) rows; run ckpt resize-vocab, or import model "
-                + "and tokenizer again"
+            "the tokenizer has token \(id), but the model has only \(rows) rows; run ckpt resize-vocab, or import both "
+                + "again"
         case .emptyPrompt(let text):
             "the prompt \"\(text.prefix(60))\" has no tokens, because the tokenizer knows none of its characters"
         case .textRewritten(let token):

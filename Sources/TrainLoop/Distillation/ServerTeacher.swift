@@ -6,8 +6,8 @@ import Synchronization
 
 /// A server with OpenAI's chat completions API (vLLM, SGLang, llama-server and others).
 ///
-/// Failures that may be temporary (no connection, time-out, 408, 409, 425, 429, 5xx, an invalid reply) are retried after
-/// a delay. If the server sets the delay, all requests to it wait.
+/// Failures that may be temporary (no connection, time-out, 408, 409, 425, 429, 5xx, an invalid reply) are retried
+/// after a delay. If the server sets the delay, all requests to it wait.
 package final class ServerTeacher: Teacher {
     /// The address of a server, and its key.
     package struct Address: Sendable, Equatable {
@@ -242,8 +242,8 @@ package final class ServerTeacher: Teacher {
                 problem = "status \(reply.status), \(excerpt(reply.body))"
                 guard RetryPolicy.isTransient(status: reply.status) else {
                     throw TeacherError.useless(
-                        "\(place)/models: \(problem); check the address (it ends in /v1), the key (--think-key-env) and "
-                            + "the model's name (--think-model)")
+                        "\(place)/models: \(problem); check the address (it ends in /v1), the key (--think-key-env) "
+                            + "and the model's name (--think-model)")
                 }
             } catch let error as HTTPError { problem = "\(error)" }
             guard attempt < min(retry.retries, 3) else { throw TeacherError.useless("\(place): \(problem)") }

@@ -53,7 +53,7 @@ extension Evaluation {
     ///   - encoder: of the model's checkpoint.
     ///   - model: in the precision of the options.
     ///   - options: how answers are sampled and graded.
-    ///   - reward: grades the answers by the rule of the options; nil grades by mathematical equivalence with every rule.
+    ///   - reward: grades the answers by the rule of the options; nil grades by mathematical equivalence with all rules.
     ///   - kept: answers of an interrupted evaluation with the same options, which are not sampled again.
     ///   - hooks: callbacks.
     /// - Throws: `EvaluationError`, and errors of the prompt, the reward and the hooks.

@@ -69,8 +69,8 @@ package struct ProgramReward: Reward {
             let reward = result["reward"]
             guard let isRight = result["right"]?.bool, reward == nil || reward?.double?.isFinite == true else {
                 throw program.error(
-                    "returned \(Self.excerpt(Array(result.serialized().utf8))) as result \(index + 1); it must be true, "
-                        + "false, or {\"right\": true, \"reward\": 0.3}")
+                    "returned \(Self.excerpt(Array(result.serialized().utf8))) as result \(index + 1); it must be "
+                        + "true, false, or {\"right\": true, \"reward\": 0.3}")
             }
             return (isRight, reward?.double)
         }

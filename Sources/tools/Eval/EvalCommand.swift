@@ -82,7 +82,8 @@ struct EvalCommand: ParsableCommand {
         let subject = AnswerLog.Subject(checkpoint: model.path, weightsDigest: model.digest, data: set.name)
         let kept = try log?.answers(of: subject, to: set.problems) ?? []
         if !kept.isEmpty {
-            Terminal.writeError("\(model.path), \(set.name): resuming after \(Format.counted(kept.count, "stored answer"))")
+            Terminal.writeError(
+                "\(model.path), \(set.name): resuming after \(Format.counted(kept.count, "stored answer"))")
         }
         let title = asking.data.count > 1 ? "\(model.path), \(set.name)" : model.path
         let bar = ProgressBar(

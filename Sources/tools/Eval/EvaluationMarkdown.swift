@@ -21,7 +21,8 @@ extension EvaluationReport {
             "Pass@1 ± standard error (clustered by problem) / mean tokens of prompt and response (answers that think). "
                 + "Prompt `\(options.prompt.text.replacing("\n", with: "\\n"))`, temperature "
                 + "\(options.temperature), top-p \(options.topP), "
-                + "\(Format.counted(options.samplesPerProblem, "sample")) per problem, answer rule \(options.rule.rawValue).",
+                + "\(Format.counted(options.samplesPerProblem, "sample")) per problem, "
+                + "answer rule \(options.rule.rawValue).",
         ]
         lines += ["", "Differences from the evaluation of the method (Thinkless):", ""]
         lines += EvaluationProtocol(options).departures.map { "- " + $0 }

@@ -97,7 +97,8 @@ extension EvaluationReport {
                 for model in models {
                     let summary = model.evaluation.summary(condition, level: level)
                     line += right(
-                        "\(Format.percent(summary.accuracy, decimals: 1)) \(right(Format.number(summary.meanTokens), 7)) "
+                        Format.percent(summary.accuracy, decimals: 1) + " "
+                            + right(Format.number(summary.meanTokens), 7) + " "
                             + right(Format.percent(summary.thinkShare), 6), 26)
                 }
                 lines.append(line)
@@ -185,8 +186,8 @@ extension EvaluationReport {
         var notes: [String] = []
         if let worst = summaries.map(\.truncatedShare).filter(\.isFinite).max(), worst > 0 {
             notes.append(
-                "up to \(Format.percent(worst, decimals: 1)) of the answers of a row were truncated at --max-new-tokens "
-                    + "\(options.maximumNewTokens); they count as wrong")
+                "up to \(Format.percent(worst, decimals: 1)) of the answers of a row were truncated at "
+                    + "--max-new-tokens \(options.maximumNewTokens); they count as wrong")
         }
         if let worst = summaries.map(\.thinkingCutShare).filter(\.isFinite).max(), worst > 0 {
             notes.append(
