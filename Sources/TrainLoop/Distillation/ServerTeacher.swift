@@ -55,16 +55,10 @@ package final class ServerTeacher: Teacher {
     /// After this many refusals without any answer, the run ends.
     private static let maximumRefusals = 8
 
-    /// Connects to a server, and asks it for its only model if none is named.
+    /// Asks the server for its only model if none is named.
     ///
-    /// - Parameters:
-    ///   - address: the server.
-    ///   - model: the name of a model on the server.
-    ///   - sampling: how answers are sampled.
-    ///   - extra: additional members of the request body, which override ours.
-    ///   - retry: how failed requests are retried.
-    ///   - timeout: seconds for one request.
-    ///   - connections: the maximum number of connections.
+    /// The members of `extra` are added to the request body and override ours. `timeout` is in seconds per request.
+    ///
     /// - Throws: `TeacherError`.
     package init(
         _ address: Address, model: String?, sampling: TeacherSampling, extra: JSONObject, retry: RetryPolicy,

@@ -13,11 +13,9 @@ package struct ProgramReward: Reward {
 
     /// Starts the program and sends it an empty batch, so that a broken program fails before training starts.
     ///
-    /// - Parameters:
-    ///   - command: run by `/bin/sh`.
-    ///   - timeout: seconds for one batch.
-    ///   - values: the rewards by outcome and mode, for results without a reward.
-    ///   - rule: finds the answer that is sent as `found`.
+    /// `/bin/sh` runs the command; `timeout` is in seconds per batch. `values` are the rewards of results without one,
+    /// and `rule` finds the answer that is sent as `found`.
+    ///
     /// - Throws: `RewardError.program`.
     package init(command: String, timeout: Double, values: ModeReward.Values, rule: AnswerRule) throws {
         self.values = values
