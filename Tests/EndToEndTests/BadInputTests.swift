@@ -84,7 +84,7 @@ import Testing
         #expect(result.status == 2)
         #expect(
             result.errors
-                == "ckpt: error: small.h5: the prompt \"abc\" has no tokens, because the tokenizer knows none of its characters\n"
+                == "ckpt: error: small.h5: the prompt \"abc\" gives no tokens; the tokenizer knows none of its characters\n"
         )
     }
 

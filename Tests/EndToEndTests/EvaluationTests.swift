@@ -209,7 +209,7 @@ import Testing
 
     @Test func programsGradeToo() throws {
         let folder = try Folder()
-        // Gives 0.25 to every response that is sent, that is, neither malformed nor truncated.
+        // Pays 0.25 for everything that is not malformed or cut off.
         try folder.write(
             """
             while read -r line; do

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import TrainLoop
 
-/// A folder that is deleted after the test.
+/// A folder that goes away with the test.
 final class TemporaryFolder {
     let url = FileManager.default.temporaryDirectory.appending(path: "ckpt-trainloop-\(UUID().uuidString)")
 

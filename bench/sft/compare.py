@@ -55,7 +55,7 @@ def prepare(options):
         lines = rows_of(run(sys.executable, ROOT / "scripts" / "word-problems.py", wanted + 1, 1))
     (WORK / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     pairs = rows_of(run(sys.executable, ROOT / "scripts" / "gsm8k-pairs.py", WORK / "rows.jsonl"))
-    # Short pairs, at about four characters per token, so that fifty steps take minutes.
+    # Short ones, so that fifty steps take minutes: about four characters a token.
     limit = 3 * (options.max_length - 40)
     pairs = [line for line in pairs if len(json.loads(line)["problem"] + json.loads(line)["think"]) < limit]
     if len(pairs) <= wanted:

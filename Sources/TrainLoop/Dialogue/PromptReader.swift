@@ -113,7 +113,7 @@ package enum PromptError: Error, CustomStringConvertible {
             "the tokenizer has token \(id), but the model has only \(rows) rows; run ckpt resize-vocab, or import both "
                 + "again"
         case .emptyPrompt(let text):
-            "the prompt \"\(text.prefix(60))\" has no tokens, because the tokenizer knows none of its characters"
+            "the prompt \"\(text.prefix(60))\" gives no tokens; the tokenizer knows none of its characters"
         case .textRewritten(let token):
             "the chat template changes the user's text, so \"\(token)\" in the text would become a control token; "
                 + "remove it from the text"
