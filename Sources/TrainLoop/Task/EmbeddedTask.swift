@@ -47,9 +47,9 @@ package struct EmbeddedTask: Sendable, Equatable {
         package var start: ClosedRange<Int>
         package var zero: Zero
         /// The relative share in the warm-up.
-        package var warmUpWeight: Double
+        var warmUpWeight: Double
         /// The relative share in reinforcement learning.
-        package var learningWeight: Double
+        var learningWeight: Double
 
         package init(
             _ name: String, operationCount: Int, start: ClosedRange<Int> = 1...9, zero: Zero = .none,
@@ -71,7 +71,7 @@ package struct EmbeddedTask: Sendable, Equatable {
     package var factors = [3, 7, 9]
     /// The last character of a problem, which the working does not contain.
     package var ending = "?"
-    package var workingDetail = WorkingDetail.brief
+    var workingDetail = WorkingDetail.brief
     /// The levels with their default shares.
     ///
     /// The shares in reinforcement learning are balanced so that at the start the pressures towards and away from
