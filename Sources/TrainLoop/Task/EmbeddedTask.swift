@@ -31,7 +31,7 @@ package struct EmbeddedTask: Sendable, Equatable {
     }
 
     /// How a working writes its steps.
-    package enum WorkingDetail: Sendable {
+    enum WorkingDetail: Sendable {
         /// With the reduced result: `7+9=6,6*3=8`.
         case brief
         /// With the result before and after reduction, and first a step that reduces a start of several digits:
