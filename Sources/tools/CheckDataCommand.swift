@@ -7,31 +7,31 @@ import TrainLoop
 struct CheckDataCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check-data",
-        abstract: "Read pairs or problems as training would, and say what is in them.",
+        abstract: "Check pairs or problems before training.",
         discussion: """
             Examples:
               ckpt check-data pairs.jsonl
               ckpt check-data pairs.jsonl --model tokens.h5 --max-length 1024
 
-            Prints counts, lengths and levels, and what to look at before training: pairs that miss a half or are too \
-            long, answers that do not grade as right, problems that occur twice. With --model, lengths are tokens of \
-            its tokenizer, chat template included, and one pair is shown as it is trained, first as text, then as ids: \
-            the prompt faint, what the loss is on green. Without colour the loss is on what stands between » and «.
+            Prints counts, lengths and levels, and the problems of the data: pairs without one of their responses or \
+            over the maximum length, wrong answers, duplicates. With --model, lengths are in tokens of its tokenizer, \
+            chat template included, and one pair is shown as training sees it, first as text, then as ids. The prompt \
+            is faint, and the part that the loss covers is green; without colour, the latter is between » and «.
             """)
 
     @Argument(help: "Pairs or problems, JSON lines.", completion: .file(extensions: ["jsonl", "json"]))
     var input: String
 
-    @Option(help: "A checkpoint with control tokens, whose tokenizer and chat template are used.")
+    @Option(help: "A checkpoint with control tokens, for its tokenizer and chat template.")
     var model: String?
 
-    @Option(help: "Tokens of a prompt with its response at most. Default with --model: 2048, as train-sft has it.")
+    @Option(help: "Maximum length of prompt and response in tokens. Default with --model: 2048, as in train-sft.")
     var maxLength: Int?
 
-    @Option(help: "Show the pair of this id. Default: the first with both halves.")
+    @Option(help: "Show the pair with this id. Default: the first with both responses.")
     var show: String?
 
-    @Option(help: "Where the answer stands: boxed, bare (the whole text), any (box, ####, last number).")
+    @Option(help: "Answer rule: boxed, bare (the whole text), any (box, ####, \"answer is\", last number).")
     var answer = AnswerRule.boxed
 
     @Flag(help: "Print the report as JSON.")
@@ -40,7 +40,7 @@ struct CheckDataCommand: ParsableCommand {
     func validate() throws {
         guard maxLength ?? 1 >= 1 else { throw ValidationError("--max-length must be at least 1") }
         guard model != nil || (maxLength == nil && show == nil) else {
-            throw ValidationError("--max-length and --show need --model, whose tokenizer counts and shows tokens")
+            throw ValidationError("--max-length and --show need --model, because they count and show its tokens")
         }
     }
 
@@ -54,7 +54,7 @@ struct CheckDataCommand: ParsableCommand {
             example = try chosen(pairs)
             check = DataCheck(pairs: pairs, rule: answer, encoder: encoder, maximumLength: limit)
         } else {
-            if let show { throw ValidationError("--show \(show): \(input) holds problems, not pairs") }
+            if let show { throw ValidationError("--show \(show): \(input) has problems, not pairs") }
             let problems = try ProblemFile.read(path: input)
             check = DataCheck(problems: problems, encoder: encoder, maximumLength: limit)
         }
@@ -62,7 +62,7 @@ struct CheckDataCommand: ParsableCommand {
             print(check.json.serialized(indent: 2))
             return
         }
-        print("\(Format.grouped(check.count)) \(check.isPairs ? "pairs" : "problems")")
+        print(Format.counted(check.count, check.isPairs ? "pair" : "problem"))
         for (name, spread) in check.lengths {
             print(
                 "  \(Format.column(name, 8)) median \(Format.grouped(spread.median)), largest "
@@ -71,7 +71,7 @@ struct CheckDataCommand: ParsableCommand {
         if !check.levels.isEmpty {
             print("  levels   " + check.levels.map { "\($0.name) \(Format.grouped($0.count))" }.joined(separator: ", "))
         }
-        if check.findings.isEmpty { print("nothing to look at") }
+        if check.findings.isEmpty { print("no problems found") }
         for finding in check.findings {
             let share = Format.percent(Double(finding.count) / Double(max(1, check.count)), decimals: 1)
             let text = finding.text == DataCheck.overlong ? "\(finding.text) of \(limit ?? 0)" : finding.text
@@ -83,12 +83,12 @@ struct CheckDataCommand: ParsableCommand {
     private func chosen(_ pairs: [Pair]) throws -> Pair? {
         guard let show else { return pairs.first(where: \.isComplete) ?? pairs.first }
         guard let pair = pairs.first(where: { $0.id == show }) else {
-            throw ValidationError("--show \(show): \(input) has no pair of that id")
+            throw ValidationError("--show \(show): \(input) has no pair with this id")
         }
         return pair
     }
 
-    /// The halves of a pair as they are trained: text, then ids.
+    /// Prints the responses of a pair as training sees them: text, then ids.
     private func display(_ pair: Pair, _ encoder: PromptEncoder) throws {
         let prompt = try encoder.prompt(for: pair.problem)
         let responses = [

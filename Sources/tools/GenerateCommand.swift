@@ -90,7 +90,7 @@ struct GenerateCommand: ParsableCommand {
         let file = try CheckpointFile(path: input)
         let reader = try FileError.naming(input) { try PromptReader(file.metadata) }
         if mode != .auto || budget != nil, reader.control == nil {
-            try FileError.naming(input) { throw PromptEncoder.Failure.noControlTokens }
+            try FileError.naming(input) { throw ControlTokenError.noControlTokens }
         }
         let ids = try FileError.naming(input) { try reader.prompt(for: prompt) }
         try MemoryFit.check(weightsOf: file, weights)

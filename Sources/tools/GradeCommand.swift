@@ -6,16 +6,16 @@ import TrainLoop
 struct GradeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "grade",
-        abstract: "Grade recorded responses, and say which answer was found in each.",
+        abstract: "Grade recorded responses, and show the answer found in each.",
         discussion: """
             Examples:
               ckpt grade rl/rollouts/step-000005.jsonl
               ckpt grade samples_aime.jsonl --answer any -o graded.jsonl
               ckpt grade samples_aime.jsonl --reward command:./judge
 
-            Reads rows of answer and response (and problem), rollout logs, answers kept by eval, and lm-eval samples, \
-            as they are. The answer is looked for after </think>, or in the short response, never inside the \
-            thinking. The rewards are those of train-rl. -o writes every row with its verdict.
+            Reads rows with answer and response (and problem), rollout logs, answers stored by eval, and samples of \
+            lm-eval. The answer is searched after </think> or in the short response, never inside the thinking. The \
+            rewards are those of train-rl. -o writes every row with its verdict.
             """)
 
     @Argument(help: "Responses, JSON lines.", completion: .file(extensions: ["jsonl", "json"]))

@@ -6,7 +6,7 @@ import TrainLoop
 struct MakeTaskCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "make-task",
-        abstract: "Make the embedded task: chains of operations on which thinking pays at some levels only.",
+        abstract: "Generate the embedded task: chains of operations in which thinking helps at some levels only.",
         discussion: """
             Examples:
               ckpt make-task -o task
@@ -14,47 +14,48 @@ struct MakeTaskCommand: ParsableCommand {
               ckpt make-task -o graded --levels graded
 
             Writes train.jsonl (pairs for train-sft), rl.jsonl (problems for train-rl), dev-pairs.jsonl, dev.jsonl, \
-            test.jsonl, probe.jsonl and task.json. No problem of dev, test or probe is in another split. A problem is \
-            a chain modulo 10, worked from left to right: 7+9*3-8?. Levels L1, L2 and L6 have that many operations; \
-            D6 is as long as L6 but multiplies by 0 just before its end, so that a short answer can be right. With \
-            --levels graded the long ones have four operations, L1 is as long as L3, M4 multiplies by 0 at any place, so that \
-            a short answer is right on some of its problems, and workings are more detailed. The answer is the bare last digit: use --answer bare.
+            test.jsonl, probe.jsonl and task.json. Problems of dev, test and probe occur in no other split. A problem \
+            is a chain modulo 10, evaluated from left to right: 7+9*3-8?. Levels L1, L2 and L6 have that many \
+            operations; D6 is as long as L6 but multiplies by 0 in its second-to-last operation, so that a short \
+            answer can be right. With --levels graded, the long levels have four operations, L1 is as long as L3, M4 \
+            multiplies by 0 at a random place, so that a short answer is right on some of its problems, and workings \
+            are more detailed. The answer is the last digit without a box: use --answer bare.
             """)
 
-    @Option(name: [.short, .customLong("output")], help: "The folder to write into; it is made.")
+    @Option(name: [.short, .customLong("output")], help: "The folder for the files; created if missing.")
     var output: String
 
-    @Flag(help: "Replace files that are there.")
+    @Flag(help: "Replace existing files.")
     var force = false
 
     @Option(help: "basic: L1, L2, L6 and D6; graded: L1, L3, L4, D4 and M4.")
-    var levels = EmbeddedTask.Kind.basic
+    var levels = EmbeddedTask.LevelSet.basic
 
     @Option(help: "Seed of the problems.")
     var seed: UInt64 = 0
 
-    @Option(help: "Pairs for the warm-up, all levels together.")
+    @Option(help: "Number of pairs for the warm-up, over all levels.")
     var train = EmbeddedTaskSizes().trainPairs
 
-    @Option(help: "Problems for reinforcement learning, all levels together.")
+    @Option(help: "Number of problems for reinforcement learning, over all levels.")
     var rl = EmbeddedTaskSizes().trainProblems
 
-    @Option(help: "Development problems of each level.")
+    @Option(help: "Number of development problems per level.")
     var dev = EmbeddedTaskSizes().dev
 
-    @Option(help: "Test problems of each level.")
+    @Option(help: "Number of test problems per level.")
     var test = EmbeddedTaskSizes().test
 
-    @Option(help: "Probe prompts of each level.")
+    @Option(help: "Number of probe prompts per level.")
     var probe = EmbeddedTaskSizes().probe
 
-    @Option(help: "Shares of the levels in the warm-up, like L1=2,L6=1; other levels keep their own.")
+    @Option(help: "Relative shares of levels in the warm-up, like L1=2,L6=1; other levels keep their defaults.")
     var trainMix: LevelMix = LevelMix()
 
-    @Option(help: "Shares of the levels in reinforcement learning.")
+    @Option(help: "Relative shares of levels in reinforcement learning.")
     var rlMix: LevelMix = LevelMix()
 
-    @Flag(help: "Print what was made as JSON.")
+    @Flag(help: "Print the parameters and counts as JSON.")
     var json = false
 
     func run() throws {
@@ -74,9 +75,9 @@ struct MakeTaskCommand: ParsableCommand {
             print(data.report.serialized(indent: 2))
             return
         }
-        print("level  problems there are  test  distinct in train")
+        print("level  different problems  test  distinct in train")
         for level in data.levels {
-            let note = level.isSmallerThanTest ? "  fewer test problems than asked for: there are not enough" : ""
+            let note = level.isSmallerThanTest ? "  fewer test problems than requested: the level has too few" : ""
             print(
                 Format.column(level.name, 5)
                     + Format.column(
@@ -93,9 +94,9 @@ struct MakeTaskCommand: ParsableCommand {
     }
 }
 
-extension EmbeddedTask.Kind: ExpressibleByArgument {}
+extension EmbeddedTask.LevelSet: ExpressibleByArgument {}
 
-/// Shares of levels as they are written on the command line: `L1=2,L6=0.5`.
+/// Shares of levels on the command line: `L1=2,L6=0.5`.
 struct LevelMix: ExpressibleByArgument {
     var weights: [String: Double] = [:]
 
@@ -109,5 +110,5 @@ struct LevelMix: ExpressibleByArgument {
         }
     }
 
-    var defaultValueDescription: String { "the task's own" }
+    var defaultValueDescription: String { "the shares of the task" }
 }

@@ -148,7 +148,7 @@ private struct TokenizerSource {
             guard let metadata else {
                 return try Tokenizer(json: Array(try Data(contentsOf: URL(fileURLWithPath: path))))
             }
-            guard let record = metadata.tokenizer else { throw PromptReader.Failure.noTokenizer }
+            guard let record = metadata.tokenizer else { throw PromptError.noTokenizer }
             return try Tokenizer(json: record.json)
         }
     }

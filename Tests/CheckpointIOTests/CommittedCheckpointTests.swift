@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import TestSupport
 import Testing
 
 /// Files written by ckpt 0.1.0 (Fixtures/make_version_1.sh) open, verify and have the values that were written.
@@ -125,7 +126,7 @@ import Testing
                     tensor.description.name, tensor.description.elementType, tensor.description.shape, bytes, group)
             }
         }
-        try Samples.withFolder { folder in
+        try withTemporaryPath { folder in
             let path = folder + "/again.h5"
             _ = try CheckpointWriter.write(file.metadata, tensors: tensors, to: path, overwrite: false)
             let again = try CheckpointFile(path: path)

@@ -27,7 +27,7 @@ import Testing
         try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map { try JSON.parse(Array($0.utf8)) }
     }
 
-    @Test func serversThatFailInEveryWay() throws {
+    @Test func serverFailures() throws {
         let folder = try TemporaryFolder()
         try problems(16, in: folder)
         let server = try FaultyServer { teacher, problem, before in
@@ -65,8 +65,8 @@ import Testing
             ]
         let result = try ckpt(common + ["--json"], in: folder)
         #expect(result.status == 2, "\(result.errors)")
-        #expect(result.errors.contains("1 problems went without an answer"), "\(result.errors)")
-        #expect(result.errors.contains("status 503, \"told to fail\", after 4 tries"))
+        #expect(result.errors.contains("1 problem got no answer"), "\(result.errors)")
+        #expect(result.errors.contains("status 503, \"told to fail\", after 4 attempts"))
         let report = try JSON.parse(Array(result.output.utf8))
         #expect(report["kept"]?.int == 8)
         #expect(report["unanswered"]?.int == 1)
@@ -91,16 +91,16 @@ import Testing
             requests.filter { $0.teacher == "think" && $0.problem == problem }.map(\.seconds)
         }
         #expect(times("p1").count == 3 && times("p7").count == 1 && times("p11").count == 4)
-        // What the server asked for was waited.
+        // The client waited as long as the server asked.
         #expect(times("p2").count == 2 && times("p2")[1] - times("p2")[0] >= 1)
         #expect(requests.filter { $0.teacher == "think" }.allSatisfy { $0.key?.hasSuffix("Bearer secret") == true })
         #expect(requests.filter { $0.teacher == "short" }.allSatisfy { $0.key == nil && $0.model == "the-model" })
-        // Its short half was answered, so only the other is asked for again.
+        // The short answer of p11 is stored, so only the long one is requested again.
         let again = try ckpt(common + ["--resume"], in: folder)
         #expect(again.status == 2)
         #expect(Set(server.requests.dropFirst(requests.count).map(\.problem)) == ["p11"])
         #expect(server.requests.dropFirst(requests.count).allSatisfy { $0.teacher == "think" })
-        // Other ways to sort the answers ask nothing.
+        // Other options for stored answers send no requests.
         let count = server.requests.count
         let looser = try ckpt(
             common.map { $0 == "correct" ? "all" : $0 }
@@ -109,7 +109,7 @@ import Testing
         #expect(server.requests.count == count)
         #expect(try rows(folder.path("pairs.jsonl")).count == 8)
         #expect(try rows(folder.path("pairs.jsonl"))[0]["short"]?.string == "0")
-        // Answers to another way of asking are not mixed in.
+        // Answers with other settings are not mixed.
         let other = try ckpt(common + ["--resume", "--think-temperature", "0.7"], in: folder)
         #expect(other.status == 2)
         #expect(other.errors.contains("think temperature 0.6, not 0.7"), "\(other.errors)")
@@ -117,7 +117,7 @@ import Testing
         #expect(refused.errors.contains("--resume to go on") && refused.status == 2)
     }
 
-    @Test func killedAndGoneOnWithAsksNothingTwice() throws {
+    @Test func resumingAfterKillsAsksNothingTwice() throws {
         let folder = try TemporaryFolder()
         try problems(60, in: folder)
         let server = try FaultyServer(delay: 0.02) { teacher, problem, _ in
@@ -147,7 +147,7 @@ import Testing
             if process.isRunning { kills += 1 }
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
-            // What a kill in the middle of writing would leave.
+            // The result of a kill in the middle of a write.
             if attempt == 1 {
                 let file = try #require(FileHandle(forWritingAtPath: folder.path("killed.jsonl.answers")))
                 try file.seekToEnd()
@@ -160,7 +160,7 @@ import Testing
         #expect(
             try Data(contentsOf: URL(fileURLWithPath: folder.path("straight.jsonl")))
                 == Data(contentsOf: URL(fileURLWithPath: folder.path("killed.jsonl"))))
-        // Twice asked was only what was under way when a process was killed.
+        // Only the requests in progress at a kill were repeated.
         #expect(server.requests.count - before <= 120 + 4 * 2 * 4)
         let answers = try rows(folder.path("killed.jsonl.answers")).dropFirst()
         #expect(answers.count == 120)
@@ -184,7 +184,7 @@ import Testing
         #expect(pairs.map { $0["short"]?.string } == ["\\boxed{0}", "It is 1.\n\n\\boxed{1}"])
         #expect(single.output.contains("the think teacher has no answer, first id2 (no answer is recorded)"))
 
-        // A model of the embedded task answers both ways, with its mode forced; how it is batched changes nothing.
+        // A model of the embedded task answers with both modes forced; the batch size does not change the answers.
         try folder.write(
             "{\"problem\":\"12+3?\",\"answer\":\"5\"}\n{\"problem\":\"7*3-1?\",\"answer\":\"0\"}\n",
             to: "problems.jsonl")
@@ -210,15 +210,15 @@ import Testing
 
     @Test(arguments: [
         (["--think-teacher", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
-        (["--think-teacher", "http://"], "http:// is no address of a server"),
+        (["--think-teacher", "http://"], "http:// is not a server address"),
         (["--think-teacher", "http://127.0.0.1:9/v1", "--retries", "1", "--retry-delay", "0.01"], "127.0.0.1:9"),
         (["--think-teacher", "problems.jsonl"], "problems.jsonl, line 1: no recorded answer found"),
-        (["--think-teacher", "a.jsonl", "--think-model", "m"], "--think-model is for a server"),
+        (["--think-teacher", "a.jsonl", "--think-model", "m"], "--think-model is for servers only"),
         (["--think-teacher", "http://127.0.0.1:9/v1", "--think-key-env", "NO_SUCH_KEY"], "NO_SUCH_KEY is not set"),
         (["--think-teacher", "problems.jsonl", "--think-prompt", "hm"], "--think-prompt must contain {problem}"),
         (["--think-teacher", "problems.jsonl", "--resume"], "leave --resume out"),
     ])
-    func whatCannotWorkIsSaidInOneLine(arguments: [String], message: String) throws {
+    func mistakesGiveOneLine(arguments: [String], message: String) throws {
         let folder = try TemporaryFolder()
         try problems(2, in: folder)
         let result = try ckpt(["-o", "pairs.jsonl"] + arguments, in: folder)
@@ -228,8 +228,8 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: folder.path("pairs.jsonl")))
     }
 
-    @Test func aServerThatRefusesEverythingEndsTheRun() throws {
-        for (status, message) in [(401, "--think-key-env"), (404, "check the address"), (400, "refuses everything")] {
+    @Test func refusingServerEndsTheRun() throws {
+        for (status, message) in [(401, "--think-key-env"), (404, "check the address"), (400, "refuses all requests")] {
             let folder = try TemporaryFolder()
             try problems(40, in: folder)
             let server = try FaultyServer { _, _, _ in .status(status) }

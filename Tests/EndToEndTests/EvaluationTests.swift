@@ -3,7 +3,7 @@ import OrderedJSON
 import TestSupport
 import Testing
 
-/// `ckpt eval` and `ckpt grade` as a user meets them, on the tiny model.
+/// `ckpt eval` and `ckpt grade` on the tiny model.
 @Suite struct EvaluationTests {
     private static let sampling = ["--answer", "bare", "--temperature", "1", "--top-p", "1", "--max-new-tokens", "24"]
 
@@ -38,7 +38,7 @@ import Testing
             let whole = rows.filter { $0["level"]?.isNull == true && $0["mode"]?.isNull == true }
             #expect(whole.count == 3 && whole.allSatisfy { $0["answers"]?.int == problems })
             #expect(whole.allSatisfy { $0["gain_over_first"]?.isNull == (index % 3 == 0) })
-            // Levels part the answers, and so do modes, but for what has none.
+            // Levels partition the answers.
             for condition in whole {
                 let parts = rows.filter { $0["condition"] == condition["condition"] && $0["level"]?.isNull == false }
                 let byLevel = parts.filter { $0["mode"]?.isNull == true }.compactMap { $0["answers"]?.int }
@@ -55,7 +55,7 @@ import Testing
         let text = try eval(arguments, in: folder)
         for word in [
             "── test ──", "against first", "forced think", "clustered by problem",
-            "not as in the evaluation of the method",
+            "differences from the evaluation of the method",
         ] {
             #expect(text.output.contains(word), "\(word)")
         }
@@ -80,7 +80,7 @@ import Testing
             let row = rows.first { $0["condition"]?.string == condition }
             #expect(row?["pass_at_1"]?["bare"] == point?["pass_at_1"])
         }
-        // One threshold alone asks half as much and finds the same.
+        // Evaluating one threshold needs half the answers and gives the same point.
         let middle = try #require(curve[curve.count / 2]["threshold"]?.double)
         let fixed = try report(
             Array(arguments.prefix(3)) + ["--samples", "8", "--mode", "short", "--threshold", "\(middle)"], in: folder
@@ -90,7 +90,7 @@ import Testing
         #expect(row?["think_share"]?.double == curve[curve.count / 2]["think_share"]?.double)
         let text = try eval(arguments, in: folder)
         for word in [
-            "hybrid accuracy", "oracle bound", "T always think, S never, A the model's own draw",
+            "hybrid accuracy", "oracle bound", "T always think, S never, A the model's choices",
             "margin 0.0, ties count as short",
         ] {
             #expect(text.output.contains(word), "\(word)")
@@ -109,7 +109,7 @@ import Testing
         #expect(half["protocol"]?["weights"]?.string == "bf16" && whole["protocol"]?["weights"] == nil)
         let (before, after) = (try preference(whole), try preference(half))
         #expect(before != after && abs(before - after) < 0.02)
-        // Answers of one do not go on from those of the other.
+        // Answers of different precisions are not mixed.
         let mixed = try eval(arguments + [answers], in: folder)
         #expect(mixed.status == 2 && mixed.errors.contains("weights"), "\(mixed.errors)")
     }
@@ -128,7 +128,7 @@ import Testing
         let cut = rows.filter { $0["thinking_cut"]?.bool == true }
         #expect(!cut.isEmpty)
         for row in cut {
-            // Control token and two more, then the end of thinking.
+            // The control token and two more tokens, then the end of thinking.
             let text = try #require(row["completion"]?.string)
             #expect(text.hasPrefix("<think>") && text.contains("</think>"))
             // No token of this vocabulary has more than twelve characters.
@@ -137,9 +137,9 @@ import Testing
         }
     }
 
-    /// Cut anywhere, as a kill between or inside two writes would, and killed in earnest: the same command arrives at
-    /// the same file and the same report, and asks for nothing that is there.
-    @Test func interruptedEvaluationGoesOn() throws {
+    /// After the answer file is cut at any place, and after a real kill, the same command gives the same file and
+    /// report, and samples no stored answer again.
+    @Test func interruptedEvaluationIsResumed() throws {
         let folder = try TinyRun.made.get().folder
         let name = unique("answers") + ".jsonl"
         let common = ["rl/step-000004.h5", "--data", "task/test.jsonl", "--mode", "all", "--samples", "4"]
@@ -156,7 +156,7 @@ import Testing
             let keptLines = kept.count { $0 == UInt8(ascii: "\n") }
             let result = try eval(arguments, in: folder)
             #expect(result.output == straight.output)
-            #expect(keptLines == 0 || result.errors.contains("going on after \(keptLines) kept answers"))
+            #expect(keptLines == 0 || result.errors.contains("resuming after \(keptLines) stored answer"))
             #expect(try Data(contentsOf: folder.url.appendingPathComponent(name)) == whole, "\(share)")
         }
 
@@ -166,7 +166,7 @@ import Testing
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
-        // As soon as some answers are there.
+        // Waits for the first answers.
         for _ in 0..<20_000 where process.isRunning {
             let size = try? FileManager.default.attributesOfItem(atPath: folder.path(killed))[.size] as? Int
             if size ?? 0 > 0 { break }
@@ -181,7 +181,7 @@ import Testing
         #expect(try Data(contentsOf: folder.url.appendingPathComponent(killed)) == whole)
     }
 
-    @Test func instructionThatCannotBeSpelled() throws {
+    @Test func instructionThatCannotBeEncoded() throws {
         let folder = try TinyRun.made.get().folder
         let name = unique("few") + ".h5"
         let base = unique("digits") + ".h5"
@@ -193,10 +193,10 @@ import Testing
             try #require(made.status == 0, "\(made.errors)")
         }
         let result = try eval([name, "--data", "task/test.jsonl", "--prompt", "method"], in: folder)
-        #expect(result.status == 2 && result.errors.contains("\(name): the tokenizer cannot spell the instruction"))
+        #expect(result.status == 2 && result.errors.contains("\(name): the tokenizer cannot encode the instruction"))
     }
 
-    @Test func keptAnswersAreGraded() throws {
+    @Test func storedAnswersAreGraded() throws {
         let folder = try TinyRun.made.get().folder
         let name = unique("answers") + ".jsonl"
         let report = try report(
@@ -236,23 +236,23 @@ import Testing
         #expect(report["accuracy_by_rule"]?.object?.isEmpty == true)
         let rows = try lines("graded.jsonl", in: folder).map { try JSON.parse(Array($0.utf8))["grade"] }
         #expect(rows.map { $0?["reward"]?.double } == [0.25, 0.25, -1])
-        // Without a program the answer must be there.
+        // Without a program, the ground truth is required.
         let missing = try Command.ckpt("grade", "responses.jsonl", in: folder)
         #expect(missing.status == 2 && missing.errors.contains("responses.jsonl, line 1: no answer to grade against"))
         let dying = try Command.ckpt("grade", "responses.jsonl", "--reward", "command:exit 3", in: folder)
-        #expect(dying.status == 2 && dying.errors.contains("ended with status 3"))
+        #expect(dying.status == 2 && dying.errors.contains("exited with status 3"))
     }
 
     @Test(arguments: [
-        (["--threshold", "1.5"], "--threshold must lie between 0 and 1"),
-        (["--prompt", "nothing"], "give method, plain, or a text with {problem} in it"),
+        (["--threshold", "1.5"], "--threshold must be between 0 and 1"),
+        (["--prompt", "nothing"], "give method, plain, or a text with {problem} as placeholder"),
         (["--budget", "0"], "--budget must be at least 1"), (["--json", "--markdown"], "exclude each other"),
         (["--mode", "long"], "'long' is invalid for '--mode"), (["--samples", "0"], "--samples"),
-        (["--answers", "none/a.jsonl"], "none/a.jsonl: cannot write: No such file or directory"),
-        (["--answers", "task/test.jsonl"], "task/test.jsonl, line 1: is no answer kept by ckpt eval"),
+        (["--answers", "none/a.jsonl"], "none/a.jsonl: cannot write: no such file or directory"),
+        (["--answers", "task/test.jsonl"], "task/test.jsonl, line 1: the row is not an answer stored by ckpt eval"),
         (["--margin", "-1"], "--margin"),
     ])
-    func refusals(options: [String], message: String) throws {
+    func mistakesAreNamed(options: [String], message: String) throws {
         let folder = try TinyRun.made.get().folder
         let result = try eval(["sft/step-000006.h5", "--data", "task/test.jsonl"] + options, in: folder)
         #expect(result.status == 2 && result.errors.contains(message), "\(result.errors)")

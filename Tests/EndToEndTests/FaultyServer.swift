@@ -2,23 +2,23 @@ import Foundation
 import OrderedJSON
 import Synchronization
 
-/// A server of chat completions on loopback that fails as it is told to. It answers until it is let go of, for two
-/// minutes at most.
+/// A chat completions server on loopback that fails as the test tells it.
+///
+/// It runs until it is released, for two minutes at most.
 final class FaultyServer: Sendable {
-    /// What a request gets.
     enum Response {
         case completion(content: String, reasoning: String? = nil, finish: String = "stop")
         case status(Int, headers: [String] = [], body: String = "{\"error\":{\"message\":\"told to fail\"}}")
         /// Status 200 with this text.
         case text(String)
-        /// The connection is closed without a word.
+        /// The connection is closed without a reply.
         case hangUp
-        /// Nothing comes for this long, and then the connection is closed.
+        /// No reply for this long, then the connection is closed.
         case silence(seconds: Double)
     }
 
     struct Request: Sendable {
-        /// The path before `/v1`: which teacher was meant.
+        /// The path before `/v1`, which names the teacher.
         var teacher: String
         var problem: String
         var model: String
@@ -26,7 +26,7 @@ final class FaultyServer: Sendable {
         var seconds: Double
     }
 
-    /// - Parameters: teacher, problem, and how often it was asked before.
+    /// Chooses the response to a problem that was asked `before` times already.
     typealias Script = @Sendable (_ teacher: String, _ problem: String, _ before: Int) -> Response
 
     let port: Int
@@ -37,7 +37,9 @@ final class FaultyServer: Sendable {
     private let log = Mutex<[Request]>([])
     private let isOver = Atomic<Bool>(false)
 
-    /// - Parameter delay: seconds before each answer.
+    /// Starts the server; `delay` is the number of seconds before each reply.
+    ///
+    /// - Throws: `POSIXError` if no port is free.
     init(delay: Double = 0, script: @escaping Script) throws {
         self.script = script
         self.delay = delay
@@ -60,7 +62,7 @@ final class FaultyServer: Sendable {
 
     deinit { stop() }
 
-    /// For threads that must not keep the server.
+    /// A weak reference for threads, which must not keep the server alive.
     private final class Weak: @unchecked Sendable {
         weak var value: FaultyServer?
 
@@ -75,7 +77,7 @@ final class FaultyServer: Sendable {
         if !isOver.exchange(true, ordering: .relaxed) { shutdown(listener, Int32(SHUT_RDWR)) }
     }
 
-    /// - Parameter server: nil once it was let go of.
+    /// Accepts connections until the server is released.
     private static func accept(_ listener: Int32, _ server: @escaping @Sendable () -> FaultyServer?) {
         let end = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < end {
@@ -93,7 +95,7 @@ final class FaultyServer: Sendable {
         close(listener)
     }
 
-    /// - Returns: whether the connection stays open.
+    /// Answers one request; false if the connection must be closed.
     private func serve(_ connection: Int32) -> Bool {
         guard let (path, headers, body) = Self.receive(connection) else { return false }
         let teacher = path.split(separator: "/").first.map(String.init) ?? ""

@@ -182,10 +182,10 @@ import Testing
         let program = #"command:read x; echo '{"results": []}'; read x; exit 3"#
         let dying = try train(long + ["--reward", program], to: unique("dying"), in: folder)
         #expect(dying.status == 2)
-        #expect(dying.errors.contains("ended with status 3 instead of answering, at step 1; the last good state is"))
+        #expect(dying.errors.contains("exited with status 3 instead of answering, at step 1; the last good state is"))
         let missing = unique("missing")
         let early = try train(["--reward", "command:exit 7"], to: missing, in: folder)
-        #expect(early.status == 2 && early.errors.contains("ended with status 7"))
+        #expect(early.status == 2 && early.errors.contains("exited with status 7"))
         #expect(!FileManager.default.fileExists(atPath: folder.path(missing)))
     }
 

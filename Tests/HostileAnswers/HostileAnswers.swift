@@ -1,12 +1,13 @@
-/// Texts that are made to cost time, memory or stack where an answer is looked for or compared. The tests ask that the
-/// verdicts are right; `grading-bench` measures what each costs.
+/// Texts designed to cost time, memory or stack when an answer is extracted or compared.
+///
+/// The tests check the verdicts; `grading-bench` measures the time.
 public enum HostileAnswers {
     public struct Text: Sendable {
         public let name: String
         public let text: String
     }
 
-    /// What each is compared with.
+    /// The ground truths that each text is compared with.
     public static let truths = ["5", "x+1", "1,2", #"\sqrt{2}x"#, numbered(300, ",", "", "")]
 
     public static let all: [Text] = {

@@ -4,7 +4,7 @@ import Testing
 import TrainLoop
 
 @Suite struct ProblemFileTests {
-    @Test func everyPublishedForm() throws {
+    @Test func allRowFormats() throws {
         let folder = try TemporaryFolder()
         let path = try folder.write(
             #"""
@@ -40,7 +40,7 @@ import TrainLoop
                 == copy + ": the file exists; give --force to replace it")
     }
 
-    @Test func arraysAreReadToo() throws {
+    @Test func jsonArrays() throws {
         let folder = try TemporaryFolder()
         let path = try folder.write("\n[\n {\"problem\":\"x\",\"answer\":1},\n {\"problem\":\"y\"}\n]\n", to: "a.json")
         #expect(try ProblemFile.read(path: path).map(\.problem) == ["x", "y"])
@@ -63,7 +63,7 @@ import TrainLoop
         ("{\"problem\":true}", ", line 1: \"problem\" is a boolean; it must be a string or a number"),
         (
             "{\"prompt\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u\"}]}",
-            ", line 1: the prompt must be one user message; it has system, user"
+            ", line 1: the prompt must be one user message; the roles are system, user"
         ),
     ])
     func mistakesAreNamed(text: String, message: String) throws {
@@ -77,10 +77,11 @@ import TrainLoop
             failure { _ = try ProblemFile.read(path: "/no/such.jsonl") }
                 == "/no/such.jsonl: no such file or directory; check the path")
         #expect(failure { _ = try ProblemFile.read(path: "/") } == "/: is a directory")
-        #expect(failure { _ = try ProblemFile.read(path: "/dev/zero") }.hasPrefix("/dev/zero, line 1: a line over 64"))
+        #expect(
+            failure { _ = try ProblemFile.read(path: "/dev/zero") }.hasPrefix("/dev/zero, line 1: the line is over 64"))
     }
 
-    /// Lines that straddle the reader's buffer come out whole.
+    /// Lines longer than the reader's buffer.
     @Test func longLines() throws {
         let folder = try TemporaryFolder()
         let long = String(repeating: "é", count: 700_000)
@@ -91,7 +92,7 @@ import TrainLoop
 }
 
 @Suite struct PairFileTests {
-    @Test func everyForm() throws {
+    @Test func allRowFormats() throws {
         let folder = try TemporaryFolder()
         let path = try folder.write(
             #"""
@@ -123,18 +124,18 @@ import TrainLoop
         (#"{"problem":"x","think":"no end","short":"1"}"#, "the think response has no </think>"),
         (#"{"problem":"x","think":"a</think>b</think>c"}"#, "the think response has more than one </think>"),
         (#"{"problem":"x","short":"a</think>b"}"#, "the short response contains </think>"),
-        (#"{"problem":"x","think":"a<short></think>b"}"#, "the response contains <short> after its beginning"),
-        (#"{"problem":"x","short":"<short><think>"}"#, "the response contains <think> after its beginning"),
+        (#"{"problem":"x","think":"a<short></think>b"}"#, "the response contains <short> after its start"),
+        (#"{"problem":"x","short":"<short><think>"}"#, "the response contains <think> after its start"),
         (#"{"problem":"x","answer":"7"}"#, "no pair found; give "),
-        (#"{"prompt":"x","completion":"plain"}"#, "the response begins with neither <think> nor <short>"),
+        (#"{"prompt":"x","completion":"plain"}"#, "the response starts with neither <think> nor <short>"),
         (#"{"prompt":"x","completion":7}"#, "\"prompt\" and \"completion\" must be strings or lists of messages"),
         (#"{"output":"<short>1"}"#, "\"instruction\" is missing"),
         (#"{"instruction":"","output":"<short>1"}"#, "the problem is empty"),
         (
             #"{"messages":[{"role":"user","content":"u"}]}"#,
-            "the messages must be one of user and one of assistant; they are user"
+            "the messages must be one user and one assistant message; the roles are user"
         ),
-        (#"{"messages":[{"role":"user"}]}"#, "a message must have a \"role\" and a \"content\" that are strings"),
+        (#"{"messages":[{"role":"user"}]}"#, "a message needs \"role\" and \"content\" as strings"),
     ])
     func mistakesAreNamed(row: String, message: String) throws {
         let folder = try TemporaryFolder()
@@ -161,10 +162,10 @@ import TrainLoop
         #expect(check.lengths[2].spread.largest == 9 && check.lengths[1].spread.largest == 25)
         #expect(
             check.findings.map { "\($0.count) \($0.text), first \($0.example)" } == [
-                "1 whose two responses answer differently, first e", "1 with a problem that was there before, first d",
-                "1 with a short response whose answer is not the right one, first b",
-                "1 with a think response without an answer by the rule \"boxed\", first c",
-                "1 without a think response, first d",
+                "1 whose responses have different answers, first e",
+                "1 whose short response has a wrong answer, first b",
+                "1 whose think response has no answer by the rule \"boxed\", first c",
+                "1 with the problem of an earlier row, first d", "1 without a think response, first d",
             ])
         let tight = DataCheck(
             pairs: try PairFile.read(path: path), rule: .boxed, maximumLength: 20)

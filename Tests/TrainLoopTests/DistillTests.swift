@@ -7,28 +7,29 @@ import TrainLoop
 @Suite struct PairAssemblyTests {
     private let problem = Problem(id: "7", problem: "6*7?", answer: "42", level: "L1")
 
+    /// Assembles a pair; `isTruncated` applies to the short answer, or to the long one if there is no short answer.
     private func pair(
-        _ think: String, reasoning: String? = nil, short: String?? = .none, isCut: Bool = false,
+        _ think: String, reasoning: String? = nil, short: String? = nil, isTruncated: Bool = false,
         _ change: (inout PairAssembly) -> Void = { _ in }
-    ) -> PairAssembly.Outcome {
+    ) -> PairOutcome {
         var assembly = PairAssembly()
         change(&assembly)
-        let brief: TeacherAnswer?? = short.map { $0.map { TeacherAnswer(text: $0, isTruncated: isCut) } }
         return assembly.pair(
-            problem, think: TeacherAnswer(text: think, reasoning: reasoning, isTruncated: isCut && short == nil),
-            short: brief)
+            problem,
+            think: TeacherAnswer(text: think, reasoning: reasoning, isTruncated: isTruncated && short == nil),
+            short: short.map { .teacher(TeacherAnswer(text: $0, isTruncated: isTruncated)) } ?? .textAfterThinking)
     }
 
-    private func kept(_ outcome: PairAssembly.Outcome) -> [String]? {
+    private func kept(_ outcome: PairOutcome) -> [String]? {
         guard case .kept(let pair, _) = outcome else { return nil }
         return [pair.think?.working ?? "", pair.think?.answer ?? "", pair.short ?? ""]
     }
 
-    @Test func bothHalvesEndInTheSameForm() {
+    @Test func bothResponsesGetTheSameAnswerForm() {
         #expect(
             kept(pair("<think>\nw\n</think>\n\n\\boxed{42}", short: "6*7 is 42."))
                 == ["w\n", "\n\n\\boxed{42}", "6*7 is 42.\n\n\\boxed{42}"])
-        // The template opened the thinking, or the server took it apart.
+        // The template opened the thinking, or the server split it off.
         #expect(kept(pair("w</think>42", short: "42")) == ["w", "42\n\n\\boxed{42}", "42\n\n\\boxed{42}"])
         #expect(
             kept(pair("It is 42.", reasoning: "\nw", short: "#### 42")) == [
@@ -37,7 +38,7 @@ import TrainLoop
         #expect(
             kept(pair("w</think>\nIt is \\boxed{42}", short: "So 6*7 = 42") { $0.form = .bare }) == ["w", "42", "42"])
         #expect(kept(pair("w</think> 42 \n", short: "\n\n 42\n") { $0.form = .asIs }) == ["w", " 42", " 42"])
-        // A reasoning model that was told not to think.
+        // A reasoning model with thinking turned off.
         #expect(kept(pair("w</think>42", short: "<think>\n\n</think>\n\n\\boxed{42}"))?[2] == "\\boxed{42}")
     }
 
@@ -47,7 +48,7 @@ import TrainLoop
         #expect(pair("<think>no number</think>") == .dropped(.thinkWithoutResult))
     }
 
-    @Test func whatIsDropped() {
+    @Test func unfitAnswersAreDropped() {
         #expect(pair("6*7=42", short: "42") == .dropped(.noThinkEnd))
         #expect(
             kept(pair("6*7=42", short: "42") { $0.untagged = .working }) == [
@@ -60,20 +61,21 @@ import TrainLoop
         #expect(pair("a</think>42", short: "a</think>42") == .dropped(.strayTag))
         #expect(pair("a</think>42", short: " \n") == .dropped(.emptyShort))
         #expect(pair("a</think>42", short: "none") == .dropped(.shortWithoutResult))
-        #expect(pair("a</think>42", short: .some(nil)) == .dropped(.noShortAnswer))
-        #expect(PairAssembly().pair(problem, think: nil, short: nil) == .dropped(.noThinkAnswer))
+        let answer = TeacherAnswer(text: "a</think>42")
+        #expect(PairAssembly().pair(problem, think: answer, short: .missing) == .dropped(.noShortAnswer))
+        #expect(PairAssembly().pair(problem, think: nil, short: .textAfterThinking) == .dropped(.noThinkAnswer))
     }
 
-    @Test func whatWasCutOff() {
-        #expect(pair("<think>on and", isCut: true) == .dropped(.truncatedThink))
-        #expect(pair("<think>on and", isCut: true) { $0.truncated = .clip } == .dropped(.truncatedThink))
-        #expect(kept(pair("<think>w</think>42 and", isCut: true) { $0.truncated = .clip })?[0] == "w")
-        #expect(pair("w</think>42", short: "It is 42", isCut: true) == .dropped(.truncatedShort))
-        let clipped = pair("w</think>42", short: "It is 42", isCut: true) { $0.truncated = .clip }
+    @Test func truncatedAnswers() {
+        #expect(pair("<think>on and", isTruncated: true) == .dropped(.truncatedThink))
+        #expect(pair("<think>on and", isTruncated: true) { $0.truncated = .clip } == .dropped(.truncatedThink))
+        #expect(kept(pair("<think>w</think>42 and", isTruncated: true) { $0.truncated = .clip })?[0] == "w")
+        #expect(pair("w</think>42", short: "It is 42", isTruncated: true) == .dropped(.truncatedShort))
+        let clipped = pair("w</think>42", short: "It is 42", isTruncated: true) { $0.truncated = .clip }
         guard case .kept(_, clipped: true) = clipped else { return #expect(Bool(false), "\(clipped)") }
     }
 
-    @Test func keepingWhatIsRight() {
+    @Test func keepingRightAnswers() {
         let (right, wrong) = ("w</think>42", "w</think>41")
         #expect(pair(wrong, short: "42") { $0.keep = .correct } == .dropped(.wrongThink))
         #expect(pair(right, short: "41") { $0.keep = .correct } == .dropped(.wrongShort))
@@ -83,13 +85,14 @@ import TrainLoop
         #expect(kept(pair("w</think>\\boxed{42.0}", short: "42") { $0.keep = .correct }) != nil)
         var assembly = PairAssembly()
         assembly.keep = .correct
-        let asked = Problem(id: "1", problem: "?")
-        #expect(assembly.pair(asked, think: TeacherAnswer(text: right), short: nil) == .dropped(.noTruth))
+        let unknown = Problem(id: "1", problem: "?")
+        #expect(
+            assembly.pair(unknown, think: TeacherAnswer(text: right), short: .textAfterThinking) == .dropped(.noTruth))
     }
 }
 
 @Suite struct RetryPolicyTests {
-    @Test func pausesDoubleUpToABoundAndHeedTheServer() {
+    @Test func delaysDoubleUpToALimitAndFollowTheServer() {
         var policy = RetryPolicy()
         policy.firstDelay = 0.5
         #expect(
@@ -121,7 +124,7 @@ import TrainLoop
         return nil
     }
 
-    @Test func everyRecordedForm() async throws {
+    @Test func allRowFormats() async throws {
         #expect(try await answer(#"{"problem":"Q?","response":"<think>w</think>a"}"#)?.text == "<think>w</think>a")
         #expect(
             try await answer(#"{"prompt":"Q?","completion":"a","reasoning_content":"w","finish_reason":"length"}"#)
@@ -153,7 +156,7 @@ import TrainLoop
         #"{"problem":"Q?"}"#, #"{"problem":"Q?","generations":[]}"#, #"{"problem":"Q?","generations":[3]}"#,
         #"{"problem":"Q?","conversations":[{"from":"user","value":"Q?"}]}"#, #"{"response":"a"}"#,
     ])
-    func rowsWithoutAnAnswerAreRefused(row: String) async throws {
+    func rowsWithoutAnAnswerAreErrors(row: String) async throws {
         await #expect(throws: DataFileError.self) { _ = try await answer(row) }
     }
 }

@@ -12,7 +12,7 @@ import TrainLoop
         return sizes
     }()
 
-    /// Works a problem out from its text alone, unlike the generator.
+    /// Solves a problem from its text only, independently of the generator.
     private func solve(_ problem: String, detailed: Bool = false) throws -> (working: String, answer: String) {
         var rest = try #require(problem.hasSuffix("?") ? problem.dropLast()[...] : nil)
         func number() -> Int {
@@ -47,7 +47,7 @@ import TrainLoop
         }
     }
 
-    @Test func splitsHaveNothingInCommon() throws {
+    @Test func splitsAreDisjoint() throws {
         let data = try EmbeddedTaskData(sizes: Self.sizes, seed: 1)
         let test = data.test.map(\.problem)
         let dev = data.dev.map(\.problem)
@@ -60,7 +60,7 @@ import TrainLoop
         #expect(Set(data.trainPairs.map(\.id)).count == 600)
     }
 
-    @Test func decoysAreAsLongAndForgetTheStart() throws {
+    @Test func decoysMultiplyBy0AtTheLengthOfTheHardLevel() throws {
         let data = try EmbeddedTaskData(sizes: Self.sizes, seed: 2)
         func lengths(_ level: String) -> Set<Int> {
             Set(data.test.filter { $0.level == level }.map(\.problem.count))
@@ -73,8 +73,8 @@ import TrainLoop
         for pair in data.test where pair.level!.hasPrefix("L") { #expect(!pair.problem.contains("*0")) }
     }
 
-    /// M4 multiplies by 0 once, anywhere, and shares problems with D4, which no two splits may.
-    @Test func mixedLevelHasItsZeroAnywhere() throws {
+    /// M4 multiplies by 0 once, at any place, and shares problems with D4, but no two splits may share one.
+    @Test func mixedLevelMultipliesBy0Anywhere() throws {
         let data = try EmbeddedTaskData(EmbeddedTask(.graded), sizes: Self.sizes, seed: 2)
         let mixed = data.test.filter { $0.level == "M4" }.map(\.problem)
         #expect(mixed.count == 100 && Set(mixed.map(\.count)) == [10])
@@ -89,7 +89,7 @@ import TrainLoop
         let lengths = Dictionary(grouping: data.test, by: { $0.level! }).mapValues { Set($0.map(\.problem.count)) }
         #expect(lengths == ["L1": [8], "L3": [8], "L4": [10], "D4": [10], "M4": [10]])
 
-        // On a task so small that the two meet all the time.
+        // A task so small that both levels often give the same problem.
         var small = EmbeddedTask()
         small.addends = 1...2
         small.levels = [
@@ -103,7 +103,7 @@ import TrainLoop
         #expect(Set(heldOut).isDisjoint(with: tiny.trainPairs.map(\.problem)))
     }
 
-    @Test func levelsAreWeighedAndSeeded() throws {
+    @Test func weightsAndSeedsApply() throws {
         var sizes = Self.sizes
         sizes.trainProblems = 320
         func counts() throws -> [String: Int] {
@@ -116,7 +116,7 @@ import TrainLoop
         let data = try EmbeddedTaskData(sizes: sizes, seed: 3)
         #expect(try EmbeddedTaskData(sizes: sizes, seed: 3) == data)
         #expect(try EmbeddedTaskData(sizes: sizes, seed: 4).test != data.test)
-        // The test of a seed does not change with the size of its training data.
+        // The test split does not depend on the size of the training data.
         sizes.trainPairs = 10
         #expect(try EmbeddedTaskData(sizes: sizes, seed: 3).test == data.test)
 
@@ -128,7 +128,7 @@ import TrainLoop
         #expect(throws: EmbeddedTaskError.badWeight("L1")) { try EmbeddedTaskData(sizes: sizes, seed: 3) }
     }
 
-    /// A level with fewer problems than the test wants keeps some of them for training and says so.
+    /// A level with too few problems keeps some of them for training and is marked.
     @Test func smallLevelsAreMarked() throws {
         var task = EmbeddedTask()
         task.levels = [.init("tiny", operationCount: 1, start: 1...2)]
@@ -155,7 +155,7 @@ import TrainLoop
         }
     }
 
-    @Test func filesReadBack() throws {
+    @Test func filesAreReadBack() throws {
         let folder = try TemporaryFolder()
         let data = try EmbeddedTaskData(sizes: Self.sizes, seed: 1)
         try data.write(to: folder.url.path, overwrite: false)

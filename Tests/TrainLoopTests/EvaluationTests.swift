@@ -14,7 +14,7 @@ private func isClose(_ value: Double, _ expected: Double?) -> Bool {
     return abs(value - expected) <= 1e-12 * max(1, abs(expected))
 }
 
-/// Mean and error, as the scripts write them.
+/// Compares with the mean and error written by the Python scripts.
 private func isClose(_ value: ClusteredMean, _ expected: JSON?) -> Bool {
     isClose(value.mean, expected?.array?.first?.double) && isClose(value.standardError, expected?.array?.last?.double)
 }
@@ -33,8 +33,7 @@ private func isClose(_ value: ClusteredMean, _ expected: JSON?) -> Bool {
         }
     }
 
-    @Test func samplesOfOneProblemAddNothing() {
-        // Eight copies of each observation are no more knowledge than one.
+    @Test func copiesOfAnObservationAddNoInformation() {
         let values = [0.0, 1, 1, 0, 1]
         let once = ClusteredMean(values: values)
         let copied = ClusteredMean(values.map { (sum: 8 * $0, count: 8) })
@@ -42,7 +41,7 @@ private func isClose(_ value: ClusteredMean, _ expected: JSON?) -> Bool {
         #expect(abs(once.standardError - (0.3 / 5).squareRoot()) < 1e-15)
     }
 
-    @Test func tooLittleToSay() {
+    @Test func tooFewClusters() {
         let none = ClusteredMean(values: [])
         #expect(none.mean.isNaN && none.standardError.isNaN && none.count == 0)
         let one = ClusteredMean([(sum: 3, count: 4), (sum: 0, count: 0)])
@@ -50,7 +49,7 @@ private func isClose(_ value: ClusteredMean, _ expected: JSON?) -> Bool {
     }
 }
 
-/// Against numbers made from the definitions by `Fixtures/make_evaluation.py`.
+/// Compares with numbers computed from the definitions by `Fixtures/make_evaluation.py`.
 @Suite struct EvaluationAgreementTests {
     private let evaluation: Evaluation
     private let expected: JSON
@@ -98,7 +97,7 @@ private func isClose(_ value: ClusteredMean, _ expected: JSON?) -> Bool {
         let thinking = evaluation.summary(.auto, mode: .think)
         #expect(isClose(thinking.passAtOne[0].share, expected["pass_at_1_where_thinking"]))
         #expect(thinking.thinkShare == 1 && thinking.shortShare == 0)
-        // Levels and modes part the answers.
+        // Levels and modes partition the answers.
         let parts = ["easy", "hard"].flatMap { level in
             Mode.allCases.map { evaluation.summary(.auto, level: level, mode: $0).count }
         }
@@ -132,7 +131,7 @@ private func isClose(_ value: ClusteredMean, _ expected: JSON?) -> Bool {
             #expect(isClose(point.accuracy, item["accuracy"]))
             #expect(isClose(point.meanTokens, item["tokens"]?.double))
             #expect(isClose(point.promptAndResponse, item["prompt_and_response"]?.double))
-            // A single threshold is the same point.
+            // Evaluating a single threshold gives the same point.
             guard point.threshold.isFinite else { continue }
             let summary = evaluation.summary(.threshold(point.threshold))
             #expect(summary.passAtOne[0].share == point.accuracy && summary.thinkShare == point.thinkShare)
@@ -143,13 +142,13 @@ private func isClose(_ value: ClusteredMean, _ expected: JSON?) -> Bool {
     }
 
     @Test func gainIsPairedByProblem() {
-        // The model against itself: no difference, and no error, however unequal the problems.
+        // The gain of a model over itself has no error, however much the problems differ.
         let gain = evaluation.gain(over: evaluation, .auto)
         #expect(gain.mean == 0 && gain.standardError == 0 && gain.count == evaluation.problems.count)
         #expect(evaluation.summary(.auto).passAtOne[0].share.standardError > 0)
     }
 
-    @Test func fewSamplesSayNothingOfTheBetterMode() {
+    @Test func modeChoiceQualityNeedsEnoughForcedSamples() {
         var options = evaluation.options
         options.samplesPerProblem = 7
         let few = Evaluation(
@@ -166,18 +165,18 @@ private func isClose(_ value: ClusteredMean, _ expected: JSON?) -> Bool {
 }
 
 @Suite struct EvaluationProtocolTests {
-    @Test func theMethodsPromptIsTheDefault() {
+    @Test func thinklessPromptIsTheDefault() {
         let options = Evaluation.Options()
         #expect(
             options.prompt.text.hasSuffix("\\boxed{}.\n{problem}") && options.prompt.text.hasPrefix("Please reason"))
         #expect(EvaluationPrompt("plain") == .plain && EvaluationPrompt("Q: {problem}") == .template("Q: {problem}"))
         #expect(EvaluationPrompt("no place") == nil)
         let departures = EvaluationProtocol(options).departures
-        // Length, samples, and what the grader does otherwise on purpose.
+        // Length, samples, and two deliberate differences of the grader.
         #expect(departures.count == 4 && departures[0].contains("32768") && departures[1].contains("1 sample"))
     }
 
-    @Test func everyDepartureIsSaid() {
+    @Test func everyDepartureIsListed() {
         var options = Evaluation.Options()
         options.maximumNewTokens = 32768
         options.samplesPerProblem = 5

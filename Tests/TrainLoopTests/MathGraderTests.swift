@@ -74,7 +74,7 @@ import TrainLoop
         (#"\frac{0}{0}"#, "0"),
         ("5 6", "30"), ("12 or 13", "12"), ("12, 13", "12"), ("12 13 14", "13"), ("e", "2.718281828"),
         ("x", #"\frac{x^2+1}{x}"#),
-        // What still has to be worked out is no answer to a problem whose answer is a number.
+        // Unevaluated expressions do not equal a number.
         ("2+3", "5"), (#"2\cdot3"#, "6"), ("3^2", "9"), (#"\sqrt{4}"#, "2"), ("5!", "120"), (#"\binom{4}{2}"#, "6"),
         ("10-5", "5"),
         ("(2)(3)", "6"), ("2(3)", "6"), ("10^{2}+0", "100"), (#"\frac{2+3}{1}"#, "5"), ("|-5|", "5"),
@@ -85,13 +85,13 @@ import TrainLoop
     @Test(arguments: unequalPairs)
     func unequal(answer: String, truth: String) { #expect(!MathGrader.areEquivalent(answer, truth)) }
 
-    /// None is right, stops the program or goes on for long; grading-bench says for how long.
+    /// No hostile answer is right, crashes the program or takes long; grading-bench measures the time.
     @Test(arguments: HostileAnswers.all.map(\.name)) func hostileAnswersAreWrong(name: String) throws {
         let text = try #require(HostileAnswers.all.first { $0.name == name }).text
         for rule in AnswerRule.allCases {
             guard let found = AnswerExtraction.answer(in: text, rule: rule) else { continue }
             for truth in HostileAnswers.truths {
-                // A box that holds a five is one, however many follow each other; so is the last number.
+                // Repeated boxes and numbers may still give a right last answer.
                 let mayBeRight =
                     truth == found || (truth == "5" && found == "5") || (name == "a list of 300" && truth.count > 300)
                 #expect(MathGrader.areEquivalent(found, truth) == mayBeRight, "\(rule), \(truth.prefix(20))")
@@ -99,7 +99,7 @@ import TrainLoop
         }
     }
 
-    @Test func hostileAnswersAreEqualToThemselvesOnly() {
+    @Test func hostileAnswersEqualOnlyThemselves() {
         let long = String(repeating: "1+", count: 5000) + "1"
         #expect(MathGrader.areEquivalent(long, long))
         #expect(!MathGrader.areEquivalent(long, "5001"))
@@ -109,7 +109,7 @@ import TrainLoop
 }
 
 @Suite struct RecordedResponseTests {
-    @Test func everyFormIsGraded() throws {
+    @Test func allRowFormatsAreGraded() throws {
         let folder = try TemporaryFolder()
         let path = try folder.write(
             #"""
@@ -152,8 +152,8 @@ import TrainLoop
         #expect(rows[3].contains(#""reward":null"#))
     }
 
-    /// Samples of lm-evaluation-harness as it writes them: prompts that force a mode, worked solutions as targets.
-    @Test func samplesOfTheHarness() throws {
+    /// Samples in the format of lm-evaluation-harness, with prompts that force a mode and worked solutions as targets.
+    @Test func samplesOfLMEvaluationHarness() throws {
         let folder = try TemporaryFolder()
         let path = try folder.write(
             #"""
@@ -169,7 +169,7 @@ import TrainLoop
         #expect(grading.items.map(\.form.mode) == [.short, .think, .think, .think])
         #expect(grading.items.map(\.verdict.outcome) == [.right, .malformed, .right, .right])
         #expect(grading.items.map(\.reward) == [1, -1, 0.5, 0.5])
-        // Two repeats of one problem are one cluster.
+        // Both repeats of a problem form one cluster.
         #expect(grading.all.reward.count == 4 && grading.byLevel[0].tally.accuracy.standardError.isNaN)
     }
 

@@ -11,7 +11,6 @@ private func query(_ tokens: [Int], _ response: String = "r") -> RewardQuery {
         form: ResponseForm(tokens, control: control, stopTokens: [0]), answerText: "2", responseText: response)
 }
 
-/// Rewards from programs of the shell, which every system has.
 @Suite struct ProgramRewardTests {
     private let short = [3, 9, 0]
     private let think = [1, 9, 2, 9, 0]
@@ -20,7 +19,7 @@ private func query(_ tokens: [Int], _ response: String = "r") -> RewardQuery {
         try ProgramReward(command: command, timeout: timeout, values: .init(), rule: .bare)
     }
 
-    /// A loop that answers each line with what `answer` prints; `$n` is the number of responses asked about.
+    /// A loop that answers each line with the output of `answer`; `$n` is the number of responses in the batch.
     private func loop(_ answer: String) -> String {
         "while read -r line; do n=$(printf '%s' \"$line\" | grep -o '\"response\"' | wc -l); \(answer); done"
     }
@@ -37,12 +36,12 @@ private func query(_ tokens: [Int], _ response: String = "r") -> RewardQuery {
         #expect(verdicts.map(\.outcome) == [.right, .malformed, .wrong, .truncated, .right])
         #expect(verdicts.map(\.reward) == [1, -1, -1, -1, 0.25])
         #expect(verdicts[0].answer == "2")
-        // The process lives on, and is asked again.
+        // The same process answers the next batch.
         #expect(try reward.score([query(short), query(short), query(short)]).map(\.reward) == [1, -1, 0.25])
         #expect(try reward.score([query([3, 3, 0])]).map(\.reward) == [-1])
     }
 
-    /// Far more than a pipe holds, answered before all of it was read.
+    /// A batch far larger than a pipe's buffer, answered before all of it is read.
     @Test func largeBatches() throws {
         let reward = try reward(
             #"read -r line; echo '{"results": []}'; head -c 1 > /dev/null; printf '{"results": ['; i=0; "#
@@ -55,23 +54,23 @@ private func query(_ tokens: [Int], _ response: String = "r") -> RewardQuery {
     @Test func failuresAreNamed() throws {
         let asked = [query(short), query(think)]
         #expect(
-            failure { _ = try reward("no-such-program-of-anyone 2>/dev/null") }
-                == "the reward program `no-such-program-of-anyone 2>/dev/null` ended with status 127 instead of answering"
+            failure { _ = try reward("no-such-program 2>/dev/null") }
+                == "the reward program `no-such-program 2>/dev/null` exited with status 127 instead of answering"
         )
         let once = #"read -r line; echo '{"results": []}'; read -r line; "#
         let cases: [(String, String)] = [
-            ("exit 3", "ended with status 3 instead of answering"),
-            ("kill -9 $$", "was ended by signal 9 instead of answering"),
-            ("echo nonsense; cat", #"answered "nonsense", which is no line {"results": […]}"#),
-            (#"echo '{"results": [true]}'; cat"#, "gave 1 results for 2 responses"),
+            ("exit 3", "exited with status 3 instead of answering"),
+            ("kill -9 $$", "was killed by signal 9 instead of answering"),
+            ("echo nonsense; cat", #"answered "nonsense", which is not a line {"results": […]}"#),
+            (#"echo '{"results": [true]}'; cat"#, "returned 1 result for 2 responses"),
             (
                 #"echo '{"results": [true, 7]}'; cat"#,
-                #"gave 7 as result 2; give true, false, or {"right": true, "reward": 0.3}"#
+                #"returned 7 as result 2; it must be true, false, or {"right": true, "reward": 0.3}"#
             ),
             ("exec >&-; sleep 9", "closed its output instead of answering"),
         ]
-        for (what, expected) in cases {
-            let reward = try reward(once + what)
+        for (command, expected) in cases {
+            let reward = try reward(once + command)
             let found = failure { _ = try reward.score(asked) }
             #expect(found.hasSuffix("` " + expected), "\(found)")
         }
@@ -79,9 +78,9 @@ private func query(_ tokens: [Int], _ response: String = "r") -> RewardQuery {
         #expect(failure { _ = try slow.score(asked) }.hasSuffix("gave no answer within 0.2 s (--reward-timeout)"))
     }
 
-    @Test func linesTooManyAreNoticed() throws {
+    @Test func extraLinesAreErrors() throws {
         let reward = try reward(#"while read -r line; do printf '{"results": []}\n{"results": []}\n'; done"#)
-        // The start has asked about an empty batch already.
+        // The initializer has already sent an empty batch.
         let found = failure { _ = try reward.score([query(short)]) }
         #expect(found.hasSuffix("wrote more than one line for a batch"), "\(found)")
     }

@@ -2,7 +2,6 @@ import Testing
 import TrainLoop
 
 private let control = ControlTokens(think: 1, thinkEnd: 2, short: 3)
-/// The end token.
 private let end = 0
 
 private func form(_ tokens: [Int]) -> ResponseForm { ResponseForm(tokens, control: control, stopTokens: [end]) }
@@ -34,7 +33,7 @@ private func form(_ tokens: [Int]) -> ResponseForm { ResponseForm(tokens, contro
         #expect(form(tokens).isTruncated == isTruncated)
     }
 
-    @Test func truncatedIsNoDefect() {
+    @Test func truncationIsNotADefect() {
         #expect(form([1, 10, 11]).defect == nil && form([1, 10, 11]).isTruncated)
         #expect(form([1, 10, 2, 12]).answer == 3..<4)
         #expect(form([3]).answer.isEmpty && form([1]).working.isEmpty && form([1, end]).working.isEmpty)
@@ -48,7 +47,7 @@ private func form(_ tokens: [Int]) -> ResponseForm { ResponseForm(tokens, contro
         return try reward.score([RewardQuery(problem: problem, form: form(tokens), answerText: text)])[0]
     }
 
-    @Test func whatOutcomesPay() throws {
+    @Test func rewardsOfOutcomes() throws {
         let short = [3, 9, end]
         let think = [1, 9, 2, 9, end]
         #expect(try verdict(short, #"\boxed{2}"#) == Verdict(outcome: .right, answer: "2", reward: 1))
@@ -63,7 +62,7 @@ private func form(_ tokens: [Int]) -> ResponseForm { ResponseForm(tokens, contro
         #expect(second == Verdict(outcome: .malformed, defect: .secondControlToken, reward: -1))
     }
 
-    @Test func valuesAreOptions() throws {
+    @Test func customValues() throws {
         var reward = ModeReward(values: .init(gamma: 0.2), rule: .bare)
         #expect(reward.values.breakEven == 0.9)
         #expect(ModeReward.Values().breakEven == 0.75)
@@ -74,7 +73,7 @@ private func form(_ tokens: [Int]) -> ResponseForm { ResponseForm(tokens, contro
         #expect(try verdict([1, 9], "", reward: reward).reward == -0.5)
     }
 
-    @Test func groundTruthIsNeeded() {
+    @Test func groundTruthIsRequired() {
         let query = RewardQuery(problem: Problem(id: "q7", problem: "?"), form: form([3, end]), answerText: "")
         #expect(throws: RewardError.missingAnswer(problem: "q7")) { try ModeReward().score([query]) }
     }

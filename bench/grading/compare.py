@@ -2,9 +2,9 @@
 
     python compare.py CKPT math-train.json OUT [--limit N]
 
-Every answer is rewritten in ways that keep its value (equal) and perturbed in ways that change it (unequal); a pair
-counts as equal only if the rewriting could be checked by construction. Prints false accepts and false rejects of both
-graders by kind of pair, and writes every disagreement to OUT. Made with math-verify 0.9.0 and sympy 1.14.0.
+Every answer is rewritten in ways that keep its value by construction (equal), and changed in ways that alter it
+(unequal). Prints false accepts and false rejects of both graders by kind of pair, and writes every disagreement to OUT.
+Tested with math-verify 0.9.0 and sympy 1.14.0.
 """
 import argparse
 import collections
@@ -51,7 +51,7 @@ def equal_forms(answer):
     if match:
         yield from fraction_forms(match[1], int(match[2]), int(match[3]))
         return
-    # A comma inside a number is no place for a space.
+    # Spaces must not be inserted at a comma inside a number.
     if not re.search(r"\d,\d{3}|,\\|\{,\}|,$", answer):
         yield "spaces", re.sub(r"([+=,])", r" \1 ", answer)
     yield "displaystyle", answer.replace(r"\frac", r"\dfrac")
@@ -94,11 +94,11 @@ def unequal_forms(answer, generator):
     if spots:
         spot = generator.choice(spots)
         value = int(spot[0])
-        # In \frac\pi 2 the digits behind the first belong to no fraction, in \sqrt 31 the 1 to no root.
+        # Only single digits are arguments without braces: in \sqrt 31, the 1 is outside the root.
         if re.search(r"\\frac\\|\\frac\w|\\sqrt ?\w|\}\d", answer):
             return
         for kind, other in (("off by one", value + 1), ("digit appended", value * 10 + generator.randint(1, 9))):
-            # Roots and powers of 0 and 1 hide a change; two changes of a fraction may cancel, one cannot.
+            # Roots and powers of 0 and 1 may hide a change. One number is changed, because two changes may cancel.
             if value > 1:
                 yield kind, answer[: spot.start()] + str(other) + answer[spot.end():]
     if re.fullmatch(r"\d+|\\frac\{\d+\}\{\d+\}|\d*\\sqrt\{\d+\}", answer) and answer != "0":
@@ -106,7 +106,8 @@ def unequal_forms(answer, generator):
     match = re.fullmatch(r"(-?)\\frac\{(\d+)\}\{(\d+)\}", answer)
     if match and match[2] != match[3]:
         yield "inverted", rf"{match[1]}\frac{{{match[3]}}}{{{match[2]}}}"
-        yield "rounded", f"{match[1]}{int(match[2]) / int(match[3]):.3f}" if int(match[2]) * 1000 % int(match[3]) else None
+        top, bottom = int(match[2]), int(match[3])
+        yield "rounded", f"{match[1]}{top / bottom:.3f}" if top * 1000 % bottom else None
     match = re.fullmatch(r"\((-?[^,()]+),\s*(-?[^,()]+)\)", answer)
     if match and match[1].strip() != match[2].strip():
         yield "point turned", f"({match[2]}, {match[1]})"
@@ -115,7 +116,10 @@ def unequal_forms(answer, generator):
     ):
         yield "other bracket", ("[" if answer[0] == "(" else "(") + answer[1:]
     if re.search(r"[a-z]\s*[-+]\s*\d", answer) and "\\" not in answer and "_" not in answer:
-        yield "one sign", re.sub(r"([a-z]\s*)([-+])(\s*\d)", lambda m: m[1] + ("-" if m[2] == "+" else "+") + m[3], answer, count=1)
+        def flipped(found):
+            return found[1] + ("-" if found[2] == "+" else "+") + found[3]
+
+        yield "one sign", re.sub(r"([a-z]\s*)([-+])(\s*\d)", flipped, answer, count=1)
     match = re.fullmatch(r"(-?\d+)\^\\circ", answer)
     if match:
         yield "other angle", rf"{int(match[1]) + 10}^\circ"

@@ -2,9 +2,9 @@ import Foundation
 import HostileAnswers
 import TrainLoop
 
-// What hostile answers cost: for each, the slowest of all answer rules and truths to find the answer and compare it.
+// Measures how long extracting and comparing each hostile answer takes, by the slowest answer rule and truth.
 //
-//     grading-bench [REPEATS]     default 5; the median of the repeats is printed, and exit status 1 where one is over 50 ms
+//     grading-bench [REPEATS]     prints the median of the repeats (default 5); exit status 1 if one is over 50 ms
 
 let repeats = max(1, CommandLine.arguments.dropFirst().first.flatMap(Int.init) ?? 5)
 let limit = 50.0
@@ -31,7 +31,7 @@ for hostile in HostileAnswers.all {
             if time > slowest.time { slowest = (time, "\(rule.rawValue), \(truth.prefix(12))") }
         }
     }
-    // The whole way of a recorded response: tags, rule, comparison.
+    // The form of a recorded response.
     let response = "<think>" + hostile.text
     let whole = milliseconds { _ = ResponseForm.ofText(response, isTruncated: false) }
     worst = max(worst, slowest.time, whole)

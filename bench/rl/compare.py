@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One step of reinforcement learning by ckpt train-rl and by TRL's GRPOTrainer: same model, same prompts, fp32.
+"""Compares one RL step of ckpt train-rl and of TRL's GRPOTrainer: same model, same prompts, fp32.
 
     swift build -c release --product ckpt
     python3 bench/rl/compare.py MODEL.h5 [--data problems.jsonl] [--prompts 8] [--samples 8] [--new-tokens 128]
@@ -7,12 +7,12 @@
 MODEL.h5 is an imported model without control tokens, such as SmolLM2-135M-Instruct (scripts/real-model imports it). The
 data are problems with answers, GSM8K rows for instance; without any, scripts/research/word-problems.py makes some. Both sides
 take two steps; the second is measured: sampling, rewards and one update, without KL, saving, probe, and the norm of the
-control tokens' gradient, which TRL does not have. ckpt forces half of each group into each mode and pays the modes
+control tokens' gradient, which TRL does not have. ckpt forces half of each group into each mode and rewards the modes
 differently; TRL gets rewards of alternating sign. So every sample of both has an advantage and is trained on.
 
-TRL runs in the Python that runs this script if it has trl, else in .build/bench-rl/venv, which is made (torch,
-transformers and trl from PyPI: some gigabytes, once). Prints seconds, tokens, the ratio, and ckpt's time by phase; exit
-status 1 if the phases do not add up to the step within 5 %.
+TRL runs in the Python that runs this script if trl is installed there, else in .build/bench-rl/venv, which is created
+once (torch, transformers and trl from PyPI, some gigabytes). Prints seconds, tokens, the ratio, and ckpt's time by
+phase; exit status 1 if the phases do not add up to the step within 5 %.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def rows(path):
 
 
 def prepare(options):
-    """A model with control tokens, two steps of problems, and one for the probe."""
+    """Prepares a model with control tokens, problems for two steps, and one for the probe."""
     WORK.mkdir(parents=True, exist_ok=True)
     run(CKPT, "add-tokens", options.model, "--init", "auto", "-o", WORK / "tokens.h5", "--force")
     wanted = 2 * options.prompts + 1
@@ -82,7 +82,7 @@ def measure_ckpt(options):
 
 
 def prompt_tokens(problems):
-    """Tokens of the prompts, each counted for each of its samples, as TRL counts them."""
+    """Tokens of the prompts, counted once per sample like in TRL."""
     counts = {}
     for problem in problems:
         if problem not in counts:
@@ -121,7 +121,7 @@ def measure_trl(options, prompts):
 
 
 def trl_child(path):
-    """Runs in the Python that has trl; the last line of its output is what was measured."""
+    """Runs in the Python with trl; the last line of its output holds the measurements."""
     import datasets
     import torch
     import transformers
@@ -186,7 +186,7 @@ def line(name, result):
     phases = ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in result["phases"].items())
     print(
         f"{name:6} {result['seconds']:8.2f} s  {result['sampled']:7} sampled  {tokens:7} with prompts  "
-        f"{1000 * result['seconds'] / tokens:7.2f} s a 1000  ({phases})", flush=True)
+        f"{1000 * result['seconds'] / tokens:7.2f} s per 1000  ({phases})", flush=True)
 
 
 def main():
@@ -205,7 +205,7 @@ def main():
         sys.exit("build first: swift build -c release --product ckpt")
     prepare(options)
     print(
-        f"{options.prompts} prompts x {options.samples} samples, {options.new_tokens} new tokens at most, fp32, "
+        f"{options.prompts} prompts x {options.samples} samples, at most {options.new_tokens} new tokens, fp32, "
         f"{os.cpu_count()} threads, second step", flush=True)
     ours, prompts = measure_ckpt(options)
     line("ckpt", ours)

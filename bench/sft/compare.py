@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""The loss of the warm-up by ckpt train-sft and by TRL's SFTTrainer: same model, same batches in the same order, fp32, same
-AdamW. Prints both losses at every step, their largest relative difference, and tokens a second.
+"""Compares the losses of ckpt train-sft and of TRL's SFTTrainer: same model, batches, order and AdamW, fp32.
+
+Prints both losses at every step, their largest relative difference, and tokens per second.
 
     swift build -c release --product ckpt
     python3 bench/sft/compare.py MODEL.h5 [--data gsm8k-train.jsonl] [--steps 50] [--pairs 2] [--max-length 128]
 
 MODEL.h5 is an imported model without control tokens, such as SmolLM2-135M-Instruct (scripts/real-model imports it). The
-data are GSM8K rows, of which pairs are made by scripts/gsm8k-pairs.py; without any, scripts/word-problems.py makes some.
+data are GSM8K rows, of which scripts/gsm8k-pairs.py makes pairs; without any, scripts/word-problems.py makes some.
 Both sides get the same ids: this script encodes prompts and responses with transformers, and checks the first pair
 against `ckpt check-data`. Loss on control token, response and end token, mean over the tokens of the update.
 
-TRL runs in the Python that runs this script if it has trl, else in .build/bench-sft/venv, which is made (torch,
-transformers and trl from PyPI: some gigabytes, once). Exit status 1 if the losses differ by more than 1 %.
+TRL runs in the Python that runs this script if trl is installed there, else in .build/bench-sft/venv, which is created
+once (torch, transformers and trl from PyPI, some gigabytes). Exit status 1 if the losses differ by more than 1 %.
 """
 
 import argparse
@@ -38,12 +39,12 @@ def run(*command, quiet=True):
 
 
 def rows_of(text):
-    """Lines of JSON; splitlines() would also cut at the line separators that may stand in a text."""
+    """Lines of JSON; splitlines() would also split at Unicode line separators within a text."""
     return text.rstrip("\n").split("\n")
 
 
 def prepare(options):
-    """Pairs that fit, as many as the steps take, and one problem for the probe."""
+    """Prepares pairs within the maximum length for all steps, and one problem for the probe."""
     WORK.mkdir(parents=True, exist_ok=True)
     run(CKPT, "add-tokens", options.model, "--init", "auto", "-o", WORK / "tokens.h5", "--force")
     run(CKPT, "export", WORK / "tokens.h5", "-o", WORK / "hf", "--force")
@@ -72,7 +73,8 @@ def train_ckpt(options):
     rows = [json.loads(line) for line in rows_of((WORK / "run" / "metrics.jsonl").read_text())]
     return {
         "loss": [row["loss"] for row in rows], "grad_norm": [row["grad_norm"] for row in rows],
-        "tokens_per_second": sum(row["tokens"] for row in rows) / sum(row["tokens"] / row["tokens_per_second"] for row in rows),
+        "tokens_per_second": sum(row["tokens"] for row in rows)
+        / sum(row["tokens"] / row["tokens_per_second"] for row in rows),
     }
 
 
@@ -98,8 +100,8 @@ def train_trl(options):
 
 
 def encoded(tokenizer, pair):
-    """Ids of a pair's halves: prompt, and response with control token and end token."""
-    # As ckpt has it, text of the data never becomes a token, and the response is encoded apart from the prompt.
+    """Ids of the prompt and of both responses, with control and end tokens."""
+    # Like in ckpt, text never becomes an added token, and the response is encoded apart from the prompt.
     def plain(text):
         return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
@@ -117,7 +119,7 @@ def encoded(tokenizer, pair):
 
 
 def trl_child(request):
-    """Runs in the Python that has trl; the last line of its output is what was measured."""
+    """Runs in the Python with trl; the last line of its output holds the measurements."""
     import time
 
     import datasets
@@ -176,7 +178,7 @@ def trl_child(request):
 
 
 def check_ids(first):
-    """The first pair's ids as ckpt trains them."""
+    """Checks the ids of the first pair against those shown by ckpt check-data."""
     text = run(CKPT, "check-data", WORK / "pairs.jsonl", "--model", WORK / "tokens.h5")
     shown = [re.sub("[»«]", "", line) for line in text.splitlines() if re.fullmatch(r"[\d »«]+", line)]
     found = [[int(number) for number in line.split()] for line in shown]
@@ -205,7 +207,9 @@ def main():
         print(
             f"{step + 1:4}  {a:9.5f}  {b:8.5f}  {100 * (a - b) / b:+9.4f} %  {ours['grad_norm'][step]:9.4f} "
             f"{theirs['grad_norm'][step]:9.4f}")
-    print(f"tokens a second: ckpt {ours['tokens_per_second']:.0f}, TRL {theirs['tokens_per_second']:.0f} (prompts counted twice)")
+    print(
+        f"tokens per second: ckpt {ours['tokens_per_second']:.0f}, TRL {theirs['tokens_per_second']:.0f} "
+        "(prompts counted twice)")
     print(f"largest difference {100 * worst:.4f} % over {len(ours['loss'])} steps")
     sys.exit(1 if worst > TOLERANCE else 0)
 

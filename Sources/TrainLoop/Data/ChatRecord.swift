@@ -7,9 +7,18 @@ import OrderedJSON
 enum ChatRecord {
     /// The only user message of a prompt.
     static func userText(_ messages: [JSON], of row: DataRow) throws -> String {
+        try onlyMessage(messages, role: "user", part: "prompt", row)
+    }
+
+    /// The only assistant message of a completion.
+    static func assistantText(_ messages: [JSON], of row: DataRow) throws -> String {
+        try onlyMessage(messages, role: "assistant", part: "completion", row)
+    }
+
+    private static func onlyMessage(_ messages: [JSON], role: String, part: String, _ row: DataRow) throws -> String {
         let turns = try turns(messages, of: row)
-        guard turns.count == 1, turns[0].role == "user" else {
-            throw row.error("the prompt must be one user message; the roles are \(roles(turns))")
+        guard turns.count == 1, turns[0].role == role else {
+            throw row.error("the \(part) must be one \(role) message; the roles are \(roles(turns))")
         }
         return turns[0].content
     }
@@ -24,15 +33,6 @@ enum ChatRecord {
         }
         let reasoning = messages[1]["reasoning_content"] ?? messages[1]["reasoning"]
         return (turns[0].content, turns[1].content, reasoning?.string)
-    }
-
-    /// The only assistant message of a completion.
-    static func assistantText(_ messages: [JSON], of row: DataRow) throws -> String {
-        let turns = try turns(messages, of: row)
-        guard turns.count == 1, turns[0].role == "assistant" else {
-            throw row.error("the completion must be one assistant message; the roles are \(roles(turns))")
-        }
-        return turns[0].content
     }
 
     private static func turns(_ messages: [JSON], of row: DataRow) throws -> [(role: String, content: String)] {

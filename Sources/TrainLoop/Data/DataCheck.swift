@@ -13,9 +13,9 @@ package struct LengthSpread: Sendable, Equatable {
     }
 }
 
-/// The content of a data file and its problems, as training would see them.
+/// The content of a data file and its defects, as training would see them.
 package struct DataCheck: Sendable {
-    /// A problem of the data, with its frequency.
+    /// A kind of defect, with its frequency.
     package struct Finding: Sendable, Equatable {
         package var count: Int
         /// Follows the number of rows in a sentence: "without a think response".

@@ -7,11 +7,8 @@ final class LineLog {
     let path: String
     private let descriptor: Int32
 
-    /// Opens or creates the file and removes an incomplete last line, which a killed process may have left.
+    /// Opens or creates the file; removes an incomplete last line, or the whole content if `replacing`.
     ///
-    /// - Parameters:
-    ///   - path: the file.
-    ///   - replacing: discards the content of an existing file.
     /// - Throws: `DataFileError` if the file cannot be used or another process is writing to it.
     init(path: String, replacing: Bool) throws {
         self.path = path

@@ -110,10 +110,10 @@ package enum PromptError: Error, CustomStringConvertible {
         switch self {
         case .noTokenizer: "the checkpoint has no tokenizer; import the model together with its tokenizer.json"
         case .tokenBeyondModel(let id, let rows):
-            "the tokenizer has token \(id), but the model has only \(rows) rows; run ckpt resize-vocab, or import model "
-                + "and tokenizer again"
+            "the tokenizer has token \(id), but the model has only \(rows) rows; run ckpt resize-vocab, or import both "
+                + "again"
         case .emptyPrompt(let text):
-            "the prompt \"\(text.prefix(60))\" has no tokens, because the tokenizer knows none of its characters"
+            "the prompt \"\(text.prefix(60))\" gives no tokens; the tokenizer knows none of its characters"
         case .textRewritten(let token):
             "the chat template changes the user's text, so \"\(token)\" in the text would become a control token; "
                 + "remove it from the text"

@@ -13,12 +13,8 @@ final class AnswerJournal {
 
     private let log: LineLog
 
-    /// Opens or creates the journal.
+    /// Opens or creates the journal for answers with the settings in `header`; discards an old one if `replacing`.
     ///
-    /// - Parameters:
-    ///   - path: the file.
-    ///   - header: the settings that all answers share.
-    ///   - replacing: discards an existing journal.
     /// - Throws: `DataFileError`, also if the journal has other settings.
     init(path: String, header: JSON, replacing: Bool) throws {
         log = try LineLog(path: path, replacing: replacing)

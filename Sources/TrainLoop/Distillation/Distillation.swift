@@ -3,9 +3,9 @@ import OrderedJSON
 
 /// Makes pairs by asking one or two teachers about many problems concurrently.
 ///
-/// Every answer goes to a journal as soon as it arrives, every pair to the output once all earlier problems are finished.
-/// The pairs depend only on problems, answers and assembly, in the order of the problems. A run that was killed and
-/// resumed therefore writes the same file as an uninterrupted one.
+/// Every answer goes to a journal as soon as it arrives, every pair to the output once all earlier problems are
+/// finished. The pairs depend only on problems, answers and assembly, in the order of the problems. A run that was
+/// killed and resumed therefore writes the same file as an uninterrupted one.
 package struct Distillation: Sendable {
     let problems: [Problem]
     let think: any Teacher

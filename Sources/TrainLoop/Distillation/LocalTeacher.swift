@@ -7,15 +7,11 @@ import Transformer
 /// Concurrent questions are answered in batches.
 package actor LocalTeacher: Teacher {
     package nonisolated let settings: JSON
-    private nonisolated let mode: Mode
     private nonisolated let sampling: TeacherSampling
-    private nonisolated let encoder: Encoder
+    private nonisolated let reader: PromptReader
+    /// The control token of the mode; nil if the checkpoint has no control tokens.
+    private nonisolated let forcedToken: Int?
     private let generator: Generator
-
-    private enum Encoder: Sendable {
-        case plain(PromptReader)
-        case modes(PromptEncoder)
-    }
 
     private struct Waiting {
         let prompt: [Int]
@@ -32,24 +28,20 @@ package actor LocalTeacher: Teacher {
     ///
     /// - Throws: `ControlTokenError` and `PromptError` if the checkpoint cannot answer.
     package init(_ file: CheckpointFile, parameters: ModelParameters, mode: Mode, sampling: TeacherSampling) throws {
-        self.mode = mode
         self.sampling = sampling
-        let reader = try PromptReader(file.metadata)
-        encoder = reader.control == nil ? .plain(reader) : .modes(try PromptEncoder(file.metadata))
+        reader = try PromptReader(file.metadata)
+        // A PromptEncoder also checks that the chat template leaves the choice of the mode open.
+        forcedToken = reader.control == nil ? nil : try PromptEncoder(file.metadata).control[mode]
         generator = Generator(parameters)
         settings = .object(
             JSONObject([("kind", "checkpoint"), ("digest", .string(file.digest))] + sampling.json))
     }
 
     package func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply {
-        let message = sampling.message(for: problem)
         let prompt: [Int]
-        do {
-            switch encoder {
-            case .plain(let reader): prompt = try reader.prompt(for: message)
-            case .modes(let encoder): prompt = try encoder.prompt(for: message)
-            }
-        } catch { return .refused(reason: "\(error)") }
+        do { prompt = try reader.prompt(for: sampling.message(for: problem)) } catch {
+            return .refused(reason: "\(error)")
+        }
         return await withCheckedContinuation { continuation in
             waiting.append(Waiting(prompt: prompt, index: index, continuation: continuation))
             if !isBusy {
@@ -65,44 +57,29 @@ package actor LocalTeacher: Teacher {
             await Task.yield()
             let batch = Array(waiting.prefix(Self.batch))
             waiting.removeFirst(batch.count)
-            let (generator, encoder, mode, sampling) = (generator, encoder, mode, sampling)
-            let asks = batch.map { ($0.prompt, $0.index) }
-            let replies = await Task.detached { Self.sample(asks, generator, encoder, mode, sampling) }.value
+            let requests = batch.map {
+                GenerationRequest(
+                    prompt: $0.prompt, promptKey: $0.index, sampleCount: 1, forcedFirstToken: forcedToken)
+            }
+            let generator = generator
+            let replies = await Task.detached { self.sample(requests, generator) }.value
             for (one, reply) in zip(batch, replies) { one.continuation.resume(returning: reply) }
         }
         isBusy = false
     }
 
-    private static func sample(
-        _ asks: [(prompt: [Int], index: Int)], _ generator: Generator, _ encoder: Encoder, _ mode: Mode,
-        _ sampling: TeacherSampling
-    ) -> [TeacherReply] {
-        let stopTokens: Set<Int>
-        var forced: Int?
-        switch encoder {
-        case .plain(let reader): stopTokens = reader.stopTokens
-        case .modes(let encoder):
-            stopTokens = encoder.stopTokens
-            forced = encoder.control[mode]
-        }
-        let requests = asks.map {
-            GenerationRequest(prompt: $0.prompt, promptKey: $0.index, sampleCount: 1, forcedFirstToken: forced)
-        }
+    private nonisolated func sample(_ requests: [GenerationRequest], _ generator: Generator) -> [TeacherReply] {
         let completions = generator.generate(
             requests,
             SamplingOptions(
                 temperature: Float(sampling.temperature), topP: Float(sampling.topP),
-                maximumNewTokens: sampling.maximumTokens, stopTokens: stopTokens, seed: sampling.seed))
+                maximumNewTokens: sampling.maximumTokens, stopTokens: reader.stopTokens, seed: sampling.seed))
         return completions.map { group in
             let tokens = group.first?.tokens ?? []
-            let text =
-                switch encoder {
-                case .plain(let reader): reader.text(of: tokens)
-                case .modes(let encoder): encoder.text(of: tokens)
-                }
             return .answer(
                 TeacherAnswer(
-                    text: text, isTruncated: tokens.last.map { !stopTokens.contains($0) } ?? true,
+                    text: reader.text(of: tokens),
+                    isTruncated: tokens.last.map { !reader.stopTokens.contains($0) } ?? true,
                     tokenCount: tokens.count))
         }
     }

@@ -6,8 +6,8 @@ import Synchronization
 
 /// A server with OpenAI's chat completions API (vLLM, SGLang, llama-server and others).
 ///
-/// Failures that may be temporary (no connection, time-out, 408, 409, 425, 429, 5xx, an invalid reply) are retried after
-/// a delay. If the server sets the delay, all requests to it wait.
+/// Failures that may be temporary (no connection, time-out, 408, 409, 425, 429, 5xx, an invalid reply) are retried
+/// after a delay. If the server sets the delay, all requests to it wait.
 package final class ServerTeacher: Teacher {
     /// The address of a server, and its key.
     package struct Address: Sendable, Equatable {
@@ -55,16 +55,10 @@ package final class ServerTeacher: Teacher {
     /// After this many refusals without any answer, the run ends.
     private static let maximumRefusals = 8
 
-    /// Connects to a server, and asks it for its only model if none is named.
+    /// Asks the server for its only model if none is named.
     ///
-    /// - Parameters:
-    ///   - address: the server.
-    ///   - model: the name of a model on the server.
-    ///   - sampling: how answers are sampled.
-    ///   - extra: additional members of the request body, which override ours.
-    ///   - retry: how failed requests are retried.
-    ///   - timeout: seconds for one request.
-    ///   - connections: the maximum number of connections.
+    /// The members of `extra` are added to the request body and override ours. `timeout` is in seconds per request.
+    ///
     /// - Throws: `TeacherError`.
     package init(
         _ address: Address, model: String?, sampling: TeacherSampling, extra: JSONObject, retry: RetryPolicy,
@@ -242,8 +236,8 @@ package final class ServerTeacher: Teacher {
                 problem = "status \(reply.status), \(excerpt(reply.body))"
                 guard RetryPolicy.isTransient(status: reply.status) else {
                     throw TeacherError.useless(
-                        "\(place)/models: \(problem); check the address (it ends in /v1), the key (--think-key-env) and "
-                            + "the model's name (--think-model)")
+                        "\(place)/models: \(problem); check the address (it ends in /v1), the key (--think-key-env) "
+                            + "and the model's name (--think-model)")
                 }
             } catch let error as HTTPError { problem = "\(error)" }
             guard attempt < min(retry.retries, 3) else { throw TeacherError.useless("\(place): \(problem)") }

@@ -26,12 +26,8 @@ package final class AnswerLog {
     private let settings: JSON
     private var rows: [DataRow] = []
 
-    /// Opens or creates the file.
+    /// Opens or creates the file for answers with these options; discards existing content if `replacing`.
     ///
-    /// - Parameters:
-    ///   - path: the file.
-    ///   - options: the settings that all answers share.
-    ///   - replacing: discards the content of an existing file.
     /// - Throws: `DataFileError` if the file cannot be used, is in use, or has rows that are not answers under these
     ///   settings.
     package init(path: String, options: Evaluation.Options, replacing: Bool) throws {

@@ -46,16 +46,11 @@ extension Evaluation {
     /// floating-point sums depend on the number of rows of a product.
     static let blockAnswers = 64
 
-    /// Samples and grades answers.
+    /// Samples and grades answers to problems with a ground truth, by a model in the precision of the options.
     ///
-    /// - Parameters:
-    ///   - problems: all with an answer.
-    ///   - encoder: of the model's checkpoint.
-    ///   - model: in the precision of the options.
-    ///   - options: how answers are sampled and graded.
-    ///   - reward: grades the answers by the rule of the options; nil grades by mathematical equivalence with every rule.
-    ///   - kept: answers of an interrupted evaluation with the same options, which are not sampled again.
-    ///   - hooks: callbacks.
+    /// `reward` grades by the rule of the options; without it, answers are graded by mathematical equivalence with all
+    /// rules. `kept` are answers of an interrupted evaluation with the same options, which are not sampled again.
+    ///
     /// - Throws: `EvaluationError`, and errors of the prompt, the reward and the hooks.
     package init(
         _ problems: [Problem], encoder: PromptEncoder, model: Model, options: Options,
@@ -71,7 +66,8 @@ extension Evaluation {
         var run = EvaluationRun(
             problems: problems, prompts: prompts, encoder: encoder, generator: generator, options: options,
             reward: reward, hooks: hooks,
-            facts: .init(tokenCounts: prompts.map(\.count), firstToken: firstToken), kept: kept)
+            facts: .init(tokenCounts: prompts.map(\.count), firstToken: firstToken))
+        run.store(kept.filter { $0.sample < options.samplesPerProblem })
         self.init(
             problems: problems, options: options, promptTokenCounts: run.facts.tokenCounts, firstToken: firstToken,
             answers: try run.answers())
@@ -95,24 +91,12 @@ private struct EvaluationRun {
     let hooks: EvaluationHooks
     let facts: EvaluationHooks.PromptFacts
     /// Answers by question and sample.
-    private var known: [Question: [Int: Evaluation.Answer]] = [:]
-    private var done = 0
-    private var total = 0
+    var known: [Question: [Int: Evaluation.Answer]] = [:]
+    var done = 0
+    var total = 0
 
-    init(
-        problems: [Problem], prompts: [[Int]], encoder: PromptEncoder, generator: Generator,
-        options: Evaluation.Options, reward: (any Reward)?, hooks: EvaluationHooks,
-        facts: EvaluationHooks.PromptFacts, kept: [Evaluation.Answer]
-    ) {
-        self.problems = problems
-        self.prompts = prompts
-        self.encoder = encoder
-        self.generator = generator
-        self.options = options
-        self.reward = reward
-        self.hooks = hooks
-        self.facts = facts
-        for answer in kept where answer.sample < options.samplesPerProblem {
+    mutating func store(_ answers: [Evaluation.Answer]) {
+        for answer in answers {
             known[Question(problem: answer.problem, forced: answer.forced), default: [:]][answer.sample] = answer
         }
     }
@@ -177,9 +161,7 @@ private struct EvaluationRun {
             new += try grade(question, samples.map { ($0, group[$0]) })
         }
         try hooks.keep(new, facts)
-        for answer in new {
-            known[Question(problem: answer.problem, forced: answer.forced), default: [:]][answer.sample] = answer
-        }
+        store(new)
         done = before + new.count
         hooks.progress(done, total)
     }

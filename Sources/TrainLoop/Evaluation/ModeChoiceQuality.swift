@@ -1,8 +1,8 @@
 /// The quality of a model's mode choices, measured by the rewards of both modes when forced.
 ///
-/// The better mode of a problem has the higher mean reward over its forced samples; thinking must be better by more than
-/// the margin, so ties go to `<short>`. Hybrid accuracy is the share of free answers in the better mode (LHRM, arXiv
-/// 2505.14631, also with a margin).
+/// The better mode of a problem has the higher mean reward over its forced samples; thinking must be better by more
+/// than the margin, so ties go to `<short>`. Hybrid accuracy is the share of free answers in the better mode (LHRM,
+/// arXiv 2505.14631, also with a margin).
 ///
 /// The oracle bound is the result of a router that knows the better mode of each problem. Choosing and scoring on the
 /// same samples would be biased upwards. Therefore the mode is chosen on the even samples and scored on the odd ones,

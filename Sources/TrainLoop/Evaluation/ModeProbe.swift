@@ -23,7 +23,7 @@ package enum ModeProbe {
     }
 
     /// A table without snapshots.
-    package static func emptyTable(_ problems: [Problem]) -> ProbeTable {
+    static func emptyTable(_ problems: [Problem]) -> ProbeTable {
         ProbeTable(prompts: problems.map(\.problem), levels: problems.map { $0.level ?? "" })
     }
 
@@ -47,7 +47,7 @@ package enum ModeProbe {
 
 extension ProbeTable {
     /// Mean P(`<think>`) and P(`<short>`) of the latest snapshot by level, in the order of the prompts.
-    package var latestByLevel: [(level: String, pThink: Double, pShort: Double)] {
+    var latestByLevel: [(level: String, pThink: Double, pShort: Double)] {
         guard let think = pThink.last, let short = pShort.last else { return [] }
         var sums: [(level: String, think: Double, short: Double, count: Double)] = []
         for (index, level) in levels.enumerated() {

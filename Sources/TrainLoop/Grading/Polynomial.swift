@@ -1,7 +1,7 @@
 /// A sum of rational multiples of monomials in atoms.
 ///
-/// Atoms are variables, π, e, i, primes under a root (with exponents in 0..<1; whole powers go into the coefficient) and
-/// opaque expressions. Products of different roots of primes are linearly independent over the rationals, so a
+/// Atoms are variables, π, e, i, primes under a root (with exponents in 0..<1; whole powers go into the coefficient)
+/// and opaque expressions. Products of different roots of primes are linearly independent over the rationals, so a
 /// polynomial without opaque atoms is zero only if it has no terms.
 struct Polynomial: Hashable {
     /// Atoms with non-zero exponents, sorted by atom.

@@ -13,11 +13,9 @@ package struct ProgramReward: Reward {
 
     /// Starts the program and sends it an empty batch, so that a broken program fails before training starts.
     ///
-    /// - Parameters:
-    ///   - command: run by `/bin/sh`.
-    ///   - timeout: seconds for one batch.
-    ///   - values: the rewards by outcome and mode, for results without a reward.
-    ///   - rule: finds the answer that is sent as `found`.
+    /// `/bin/sh` runs the command; `timeout` is in seconds per batch. `values` are the rewards of results without one,
+    /// and `rule` finds the answer that is sent as `found`.
+    ///
     /// - Throws: `RewardError.program`.
     package init(command: String, timeout: Double, values: ModeReward.Values, rule: AnswerRule) throws {
         self.values = values
@@ -69,8 +67,8 @@ package struct ProgramReward: Reward {
             let reward = result["reward"]
             guard let isRight = result["right"]?.bool, reward == nil || reward?.double?.isFinite == true else {
                 throw program.error(
-                    "returned \(Self.excerpt(Array(result.serialized().utf8))) as result \(index + 1); it must be true, "
-                        + "false, or {\"right\": true, \"reward\": 0.3}")
+                    "returned \(Self.excerpt(Array(result.serialized().utf8))) as result \(index + 1); it must be "
+                        + "true, false, or {\"right\": true, \"reward\": 0.3}")
             }
             return (isRight, reward?.double)
         }

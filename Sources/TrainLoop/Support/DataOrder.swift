@@ -1,6 +1,6 @@
 import Parallel
 
-/// The order in which training visits its data: shuffled anew in each epoch by (seed, epoch), or the order of the file.
+/// The order in which training visits its data: reshuffled in each epoch by (seed, epoch), or that of the file.
 package struct DataOrder: Sendable {
     private let count: Int
     private let seed: UInt64

@@ -1,14 +1,14 @@
 /// A task for models of about half a million parameters, in which thinking helps at some levels only.
 ///
-/// A problem is a chain of operations, evaluated from left to right without precedence modulo `modulus`: `7+9*3-8?`. The
-/// working writes every step (`7+9=6,6*3=8,8-8=0`; see `WorkingDetail`); the answer is the last value. Short mode can
-/// learn one or two steps, but not many. A decoy is as long as its hard level, but its second-to-last operation
+/// A problem is a chain of operations, evaluated from left to right without precedence modulo `modulus`: `7+9*3-8?`.
+/// The working writes every step (`7+9=6,6*3=8,8-8=0`; see `WorkingDetail`); the answer is the last value. Short mode
+/// can learn one or two steps, but not many. A decoy is as long as its hard level, but its second-to-last operation
 /// multiplies by 0, so short mode can answer it; choosing the mode by prompt length fails there.
 ///
-/// A problem ends in a character that the working does not contain. The model chooses its mode at the last token of the
-/// prompt. With `=`, which is in every step of the working, learning to choose would change how the working is read
-/// (measured: the attention of the first layer at `=` learns to look for `*0`, and the accuracy of forced thinking falls
-/// from 1.00 to 0.5).
+/// A problem ends in a character that the working does not contain. The model chooses its mode at the last token of
+/// the prompt. With `=`, which is in every step of the working, learning to choose would change how the working is read
+/// (measured: the attention of the first layer at `=` learns to look for `*0`, and the accuracy of forced thinking
+/// falls from 1.00 to 0.5).
 package struct EmbeddedTask: Sendable, Equatable {
     /// The place at which a chain multiplies by 0, which makes the earlier operations irrelevant.
     package enum Zero: String, Sendable {
@@ -31,7 +31,7 @@ package struct EmbeddedTask: Sendable, Equatable {
     }
 
     /// How a working writes its steps.
-    package enum WorkingDetail: Sendable {
+    enum WorkingDetail: Sendable {
         /// With the reduced result: `7+9=6,6*3=8`.
         case brief
         /// With the result before and after reduction, and first a step that reduces a start of several digits:
@@ -47,9 +47,9 @@ package struct EmbeddedTask: Sendable, Equatable {
         package var start: ClosedRange<Int>
         package var zero: Zero
         /// The relative share in the warm-up.
-        package var warmUpWeight: Double
+        var warmUpWeight: Double
         /// The relative share in reinforcement learning.
-        package var learningWeight: Double
+        var learningWeight: Double
 
         package init(
             _ name: String, operationCount: Int, start: ClosedRange<Int> = 1...9, zero: Zero = .none,
@@ -71,7 +71,7 @@ package struct EmbeddedTask: Sendable, Equatable {
     package var factors = [3, 7, 9]
     /// The last character of a problem, which the working does not contain.
     package var ending = "?"
-    package var workingDetail = WorkingDetail.brief
+    var workingDetail = WorkingDetail.brief
     /// The levels with their default shares.
     ///
     /// The shares in reinforcement learning are balanced so that at the start the pressures towards and away from

@@ -7,7 +7,7 @@ import TrainLoop
 struct DistillCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "distill",
-        abstract: "Make pairs for the warm-up by asking a teacher that thinks and one that answers at once.",
+        abstract: "Make pairs for the warm-up from the answers of a thinking and a direct teacher.",
         discussion: """
             Examples:
               ckpt distill problems.jsonl -o new.jsonl --think-teacher r1.jsonl \\
@@ -15,25 +15,25 @@ struct DistillCommand: AsyncParsableCommand {
               ckpt distill openr1.jsonl -o new.jsonl --think-teacher openr1.jsonl \\
                 --keep correct-think
 
-            A teacher is a server that speaks OpenAI's chat completions (vLLM, SGLang, llama-server; give \
-            http://127.0.0.1:8000/v1), a checkpoint (its mode is forced where it has control tokens), or a file of recorded answers (<think>…</think> texts, \
-            OpenR1 and OpenThoughts rows, dialogues, pairs). Without --short-teacher the short answer is what follows \
-            </think>.
+            A teacher is a server with OpenAI's chat completions API (vLLM, SGLang, llama-server; give \
+            http://127.0.0.1:8000/v1), a checkpoint (its mode is forced if it has control tokens), or a file of \
+            recorded answers (<think>…</think> texts, OpenR1 and OpenThoughts rows, dialogues, pairs). Without \
+            --short-teacher, the short answer is the text after </think>.
 
-            Every answer goes to OUTPUT.answers as it comes; after a kill, --resume goes on and asks nothing twice. \
-            --keep, --truncated, --untagged and --answer-form may change between runs: they are applied to all answers \
-            anew. Requests that fail (no connection, time-out, 429, 5xx) are made again after a pause that doubles, or \
-            for which the server asks.
+            Every answer is stored in OUTPUT.answers as soon as it arrives; after a kill, --resume goes on and asks \
+            nothing twice. --keep, --truncated, --untagged and --answer-form may change between runs, because they \
+            are applied to all stored answers again. Failed requests (no connection, time-out, 429, 5xx) are retried \
+            after a delay that doubles each time, or that the server asks for.
             """)
 
-    @Argument(help: "Problems, JSON lines (GSM8K, MATH, OpenR1 and verl rows are read as they are).")
+    @Argument(help: "Problems, JSON lines; also GSM8K, MATH, OpenR1 and verl rows.")
     var problems: String
 
     @OptionGroup(title: "Output") var output: DistillOutputArguments
     @OptionGroup(title: "Long answers") var think: ThinkTeacherArguments
     @OptionGroup(title: "Short answers") var short: ShortTeacherArguments
-    @OptionGroup(title: "What is kept") var selection: SelectionArguments
-    @OptionGroup(title: "Asking") var asking: AskingArguments
+    @OptionGroup(title: "Selection") var selection: SelectionArguments
+    @OptionGroup(title: "Requests") var asking: AskingArguments
 
     func validate() throws {
         try think.request(seed: 0).check()
@@ -46,7 +46,7 @@ struct DistillCommand: AsyncParsableCommand {
         var problems = try ProblemFile.read(path: problems)
         if let limit = asking.limit { problems = Array(problems.prefix(limit)) }
         if selection.keep != .all, !problems.contains(where: { $0.answer != nil }) {
-            throw ValidationError("--keep \(selection.keep.rawValue) needs problems with answers, and none has one")
+            throw ValidationError("--keep \(selection.keep.rawValue) needs problems with answers, but none has one")
         }
         let digest = try FileDigest.sha256(path: self.problems)
         var opening = asking.opening
@@ -60,35 +60,34 @@ struct DistillCommand: AsyncParsableCommand {
         let bar = LateProgressBar("asking", unit: .count("problems"))
         defer { bar.finish() }
         let report = try await Interruption.watching(
-            notice: "cancelling the questions under way; once more to stop at once"
+            notice: "cancelling the requests in progress; press again to stop at once"
         ) { interruption in
             try await distillation.run(
-                to: destination, start: start, problemsDigest: digest,
-                progress: { done, total in bar.update(done, of: total) },
+                to: destination, problemsDigest: digest, progress: { done, total in bar.update(done, of: total) },
                 isStopping: { interruption.isRequested })
         }
         bar.finish()
 
-        let servers = [thinkTeacher, shortTeacher].compactMap { $0 as? ServerTeacher }
-        let text = DistillText(report, output: output.output, servers: servers.map(\.statistics))
+        let retries = [thinkTeacher, shortTeacher].reduce(0) { $0 + (($1 as? ServerTeacher)?.retryCount ?? 0) }
+        let text = DistillText(report: report, output: output.output, retries: retries)
         print(output.json ? text.json.serialized(indent: 2) : text.text, terminator: output.json ? "\n" : "")
         if report.wasStopped, report.open > 0 {
-            Terminal.writeError("stopped; go on with the same command and --resume")
+            Terminal.writeError("stopped; to go on, run the same command with --resume")
         } else if report.unanswered > 0 {
-            throw DistillFailure.unanswered(report.unanswered, report.unansweredReason ?? "")
+            throw UnansweredProblems(count: report.unanswered, reason: report.unansweredReason ?? "")
         }
     }
 }
 
-/// Where the pairs go.
+/// The output of `ckpt distill`.
 struct DistillOutputArguments: ParsableArguments {
-    @Option(name: [.short, .customLong("output")], help: "Where the pairs go, JSON lines.")
+    @Option(name: [.short, .customLong("output")], help: "The file for the pairs, JSON lines.")
     var output: String
 
-    @Flag(help: "Go on with what an earlier run left.")
+    @Flag(help: "Resume an earlier run.")
     var resume = false
 
-    @Flag(help: "Begin anew, whatever is there.")
+    @Flag(help: "Start over and replace existing files.")
     var force = false
 
     @Flag(help: "Print the report as JSON.")
@@ -99,18 +98,18 @@ struct DistillOutputArguments: ParsableArguments {
     }
 }
 
-/// What becomes of answers.
+/// How pairs are selected and formed.
 struct SelectionArguments: ParsableArguments {
-    @Option(help: "all, or by the grader: correct (both halves), correct-think, correct-short.")
+    @Option(help: "Pairs to keep: all, or as graded correct (both responses), correct-think, correct-short.")
     var keep = PairAssembly.Keep.all
 
-    @Option(help: "What both halves end in: boxed (\\boxed{}), bare (the result alone), as-is.")
+    @Option(help: "Form of the results: boxed (\\boxed{}), bare (the result only), as-is.")
     var answerForm = PairAssembly.AnswerForm.boxed
 
-    @Option(help: "What becomes of answers cut off at their length: drop, or clip (used as far as they go).")
+    @Option(help: "Answers truncated at the maximum length: drop, or clip (use the truncated text).")
     var truncated = PairAssembly.TruncatedPolicy.drop
 
-    @Option(help: "What becomes of long answers without <think>: drop, or working (all of it is the thinking).")
+    @Option(help: "Long answers without <think>: drop, or working (the whole text is the thinking).")
     var untagged = PairAssembly.UntaggedPolicy.drop
 
     var assembly: PairAssembly {
@@ -120,24 +119,24 @@ struct SelectionArguments: ParsableArguments {
     }
 }
 
-/// How teachers are asked, whoever they are.
+/// The requests to all teachers.
 struct AskingArguments: ParsableArguments {
-    @Option(help: "Problems asked about at once.")
+    @Option(help: "Number of problems in progress at once.")
     var concurrency = 16
 
-    @Option(help: "How often a failed request is made again.")
+    @Option(help: "Number of retries of a failed request.")
     var retries = 6
 
-    @Option(help: "Seconds before the first retry; doubles with each, up to 60.")
+    @Option(help: "Seconds before the first retry; doubles with each further one, up to 60.")
     var retryDelay = 1.0
 
-    @Option(help: "Seconds after which a request has failed.")
+    @Option(help: "Seconds after which a request counts as failed.")
     var timeout = 600.0
 
-    @Option(help: "Take the first problems only.")
+    @Option(help: "Use only this many problems, the first ones.")
     var limit: Int?
 
-    @Option(help: "Seed of the samples.")
+    @Option(help: "Seed of the sampling.")
     var seed: UInt64 = 0
 
     var opening: TeacherOpening {
@@ -147,26 +146,27 @@ struct AskingArguments: ParsableArguments {
     }
 
     func validate() throws {
-        guard (1...4096).contains(concurrency) else { throw ValidationError("--concurrency must lie in 1...4096") }
-        guard (0...1000).contains(retries) else { throw ValidationError("--retries must lie in 0...1000") }
+        guard (1...4096).contains(concurrency) else {
+            throw ValidationError("--concurrency must be between 1 and 4096")
+        }
+        guard (0...1000).contains(retries) else { throw ValidationError("--retries must be between 0 and 1000") }
         guard retryDelay > 0, retryDelay <= 3600 else {
-            throw ValidationError("--retry-delay must lie above 0 and at most at 3600")
+            throw ValidationError("--retry-delay must be above 0 and at most 3600")
         }
         guard timeout > 0, timeout <= 86400 else {
-            throw ValidationError("--timeout must lie above 0 and at most at 86400")
+            throw ValidationError("--timeout must be above 0 and at most 86400")
         }
         guard limit ?? 1 >= 1 else { throw ValidationError("--limit must be at least 1") }
     }
 }
 
-enum DistillFailure: Error, CustomStringConvertible {
-    case unanswered(Int, String)
+/// Some problems have no answer because all requests failed.
+struct UnansweredProblems: Error, CustomStringConvertible {
+    let count: Int
+    let reason: String
 
     var description: String {
-        switch self {
-        case .unanswered(let count, let reason):
-            "\(count) problems went without an answer (\(reason)); --resume asks them again"
-        }
+        "\(Format.counted(count, "problem")) got no answer (\(reason)); run again with --resume to retry"
     }
 }
 

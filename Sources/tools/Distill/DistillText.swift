@@ -3,17 +3,9 @@ import TrainLoop
 
 /// The report at the end of `ckpt distill`.
 struct DistillText {
-    private let report: DistillationReport
-    private let output: String
-    private let servers: [ServerTeacher.Statistics]
-
-    init(_ report: DistillationReport, output: String, servers: [ServerTeacher.Statistics]) {
-        self.report = report
-        self.output = output
-        self.servers = servers
-    }
-
-    private var retries: Int { servers.reduce(0) { $0 + $1.retries } }
+    let report: DistillationReport
+    let output: String
+    let retries: Int
 
     var json: JSON {
         var json = report.json
@@ -27,9 +19,10 @@ struct DistillText {
             Format.percent(Double(count) / Double(max(report.problems, 1)), decimals: 1)
         }
         var lines = [
-            Style.bold("\(output): \(Format.grouped(report.kept)) pairs of \(Format.grouped(report.problems)) problems")
+            Style.bold(
+                "\(output): \(Format.counted(report.kept, "pair")) from \(Format.counted(report.problems, "problem"))")
         ]
-        if report.clipped > 0 { lines.append("  \(Format.grouped(report.clipped)) of them with an answer cut off") }
+        if report.clipped > 0 { lines.append("  \(Format.grouped(report.clipped)) of them with a truncated answer") }
         for length in report.lengths {
             lines.append(
                 "  \(Format.column(length.mode.rawValue, 6)) median \(Format.grouped(length.spread.median)), largest "
@@ -40,22 +33,16 @@ struct DistillText {
             let detail = dropped.detail.map { " (\($0.onOneLine().prefix(120)))" } ?? ""
             lines.append(
                 "  \(Format.column(Format.grouped(dropped.count), 7, alignRight: true)) (\(share(dropped.count))) "
-                    + "\(dropped.reason.text), first \(Format.column(dropped.example, 24).trimmingEnd)\(detail)")
+                    + "\(dropped.reason.text), first \(dropped.example.onOneLine(limit: 24))\(detail)")
         }
-        if report.unanswered > 0 { lines.append("without an answer after all retries: \(report.unanswered)") }
+        if report.unanswered > 0 { lines.append("no answer after all retries: \(Format.grouped(report.unanswered))") }
         if report.open > 0 { lines.append("not asked: \(Format.grouped(report.open))") }
-        var asked = "\(Format.grouped(report.answersNow)) answers in \(Format.duration(report.seconds))"
-        if report.answersFromEarlier > 0 { asked += ", \(Format.grouped(report.answersFromEarlier)) from earlier runs" }
-        if retries > 0 { asked += "; \(Format.grouped(retries)) requests were made again" }
-        lines.append(asked)
+        var answers = "\(Format.counted(report.answersNow, "answer")) in \(Format.duration(report.seconds))"
+        if report.answersFromEarlier > 0 {
+            answers += ", \(Format.grouped(report.answersFromEarlier)) from earlier runs"
+        }
+        if retries > 0 { answers += "; \(Format.counted(retries, "retry", plural: "retries"))" }
+        lines.append(answers)
         return lines.joined(separator: "\n") + "\n"
-    }
-}
-
-extension String {
-    fileprivate var trimmingEnd: String {
-        var text = self
-        while text.hasSuffix(" ") { text.removeLast() }
-        return text
     }
 }

@@ -5,9 +5,9 @@ import OrderedJSON
 import TrainLoop
 import Transformer
 
-/// How one teacher is found and asked, whatever its flags are called.
+/// The options of one teacher.
 struct TeacherRequest {
-    /// "think" or "short": the start of the flags' names.
+    /// The prefix of the flags.
     var mode: Mode
     var teacher: String
     var sampling: TeacherSampling
@@ -17,13 +17,14 @@ struct TeacherRequest {
 
     var isServer: Bool { teacher.hasPrefix("http://") || teacher.hasPrefix("https://") }
 
-    /// - Throws: where flags make no sense for this kind of teacher.
+    /// - Throws: `ValidationError` or `OptionError` for invalid flags, or flags that do not apply to this kind of
+    ///   teacher.
     func check() throws {
         try sampling.check(flagPrefix: mode.rawValue)
         guard isServer else {
             for (name, value) in [("model", model), ("key-env", keyVariable), ("extra", extra)] where value != nil {
                 throw ValidationError(
-                    "--\(mode.rawValue)-\(name) is for a server; \(teacher) is a file (a server begins with http)")
+                    "--\(mode.rawValue)-\(name) is for servers only, but \(teacher) is a file; servers start with http")
             }
             return
         }
@@ -35,7 +36,7 @@ struct TeacherRequest {
         guard let keyVariable else { return nil }
         guard let key = ProcessInfo.processInfo.environment[keyVariable], !key.isEmpty else {
             throw ValidationError(
-                "--\(mode.rawValue)-key-env: the environment variable \(keyVariable) is not set; it must hold the key")
+                "--\(mode.rawValue)-key-env: the environment variable \(keyVariable) is not set; set it to the key")
         }
         return key
     }
@@ -51,28 +52,28 @@ struct TeacherRequest {
 
 /// The teacher of long answers.
 struct ThinkTeacherArguments: ParsableArguments {
-    @Option(help: "Who gives the long answers: http://HOST:PORT/v1, a checkpoint, or a file of recorded answers.")
+    @Option(help: "Teacher of long answers: http://HOST:PORT/v1, a checkpoint, or a file of recorded answers.")
     var thinkTeacher: String
 
-    @Option(help: "Its model's name on the server. Default: the only one it has.")
+    @Option(help: "Name of the model on the server. Default: its only model.")
     var thinkModel: String?
 
-    @Option(help: ArgumentHelp("The environment variable that holds the server's key.", valueName: "name"))
+    @Option(help: ArgumentHelp("Environment variable with the key of the server.", valueName: "name"))
     var thinkKeyEnv: String?
 
-    @Option(help: "The user's message; {problem} stands for the problem.")
+    @Option(help: "The user's message, with {problem} as placeholder.")
     var thinkPrompt = "{problem}"
 
     @Option(help: "Sampling temperature.")
     var thinkTemperature = 0.6
 
-    @Option(help: "Sample from the likeliest tokens that hold this much probability.")
+    @Option(help: "Sample from the smallest set of tokens with this total probability.")
     var thinkTopP = 0.95
 
-    @Option(help: "Tokens of an answer at most.")
+    @Option(help: "Maximum length of an answer in tokens.")
     var thinkMaxTokens = 8192
 
-    @Option(help: ArgumentHelp("Further members of the request to a server.", valueName: "json"))
+    @Option(help: ArgumentHelp("Additional members of the requests to a server.", valueName: "json"))
     var thinkExtra: String?
 
     func request(seed: UInt64) -> TeacherRequest {
@@ -87,28 +88,28 @@ struct ThinkTeacherArguments: ParsableArguments {
 
 /// The teacher of short answers.
 struct ShortTeacherArguments: ParsableArguments {
-    @Option(help: "Who gives the short answers. Default: none; they are what follows </think>.")
+    @Option(help: "Teacher of short answers. Default: none; the text after </think> is the short answer.")
     var shortTeacher: String?
 
-    @Option(help: "Its model's name on the server. Default: the only one it has.")
+    @Option(help: "Name of the model on the server. Default: its only model.")
     var shortModel: String?
 
-    @Option(help: ArgumentHelp("The environment variable that holds the server's key.", valueName: "name"))
+    @Option(help: ArgumentHelp("Environment variable with the key of the server.", valueName: "name"))
     var shortKeyEnv: String?
 
-    @Option(help: "The user's message; {problem} stands for the problem.")
+    @Option(help: "The user's message, with {problem} as placeholder.")
     var shortPrompt = "{problem}"
 
     @Option(help: "Sampling temperature.")
     var shortTemperature = 0.6
 
-    @Option(help: "Sample from the likeliest tokens that hold this much probability.")
+    @Option(help: "Sample from the smallest set of tokens with this total probability.")
     var shortTopP = 0.95
 
-    @Option(help: "Tokens of an answer at most.")
+    @Option(help: "Maximum length of an answer in tokens.")
     var shortMaxTokens = 2048
 
-    @Option(help: ArgumentHelp("Further members of the request to a server.", valueName: "json"))
+    @Option(help: ArgumentHelp("Additional members of the requests to a server.", valueName: "json"))
     var shortExtra: String?
 
     func request(seed: UInt64) -> TeacherRequest? {
@@ -122,7 +123,7 @@ struct ShortTeacherArguments: ParsableArguments {
     }
 }
 
-/// Opens teachers; two that are the same checkpoint share its weights.
+/// Opens teachers; two teachers with the same checkpoint share its weights.
 struct TeacherOpening {
     var retry: RetryPolicy
     var timeout: Double

@@ -1,11 +1,11 @@
 import TrainLoop
 
-/// How a second checkpoint differs from a first in what it chooses, by level.
+/// How the mode choices of a second checkpoint differ from those of a first.
 struct BeforeAfterText {
     let before: Evaluation
     let after: Evaluation
 
-    /// By level, two problems to look at, and the sum of it; without levels the sum alone.
+    /// A table by level and two example problems if there are several levels, then a summary.
     var lines: [String] {
         var lines = before.levels.count > 1 ? byLevel + [""] + twins : []
         lines.append(Style.bold(headline))
@@ -26,21 +26,22 @@ struct BeforeAfterText {
                     + "\(TextPlot.bar(old.pThink, width: 8)) → \(TextPlot.bar(new.pThink, width: 8)) "
                     + "\(Format.column(Format.percent(old.pThink), 5, alignRight: true)) → "
                     + "\(Format.column(Format.percent(new.pThink), 5, alignRight: true)) "
-                    + "\(Format.column(points(old.accuracy), 4, alignRight: true)) →\(Format.column(points(new.accuracy), 4, alignRight: true)) "
-                    + "\(Format.column(Format.number(old.meanTokens), 5, alignRight: true)) →\(Format.column(Format.number(new.meanTokens), 5, alignRight: true))"
-            )
+                    + "\(Format.column(points(old.accuracy), 4, alignRight: true)) →"
+                    + "\(Format.column(points(new.accuracy), 4, alignRight: true)) "
+                    + "\(Format.column(Format.number(old.meanTokens), 5, alignRight: true)) →"
+                    + Format.column(Format.number(new.meanTokens), 5, alignRight: true))
         }
         return lines
     }
 
     private func points(_ share: Double) -> String { share.isFinite ? String(Int((share * 100).rounded())) : "–" }
 
-    /// A decoy beside a hard problem of the same length, with what the model now answers to each.
+    /// A decoy and a hard problem of the same length, with the model's answers.
     private var twins: [String] {
         func gain(_ level: String) -> Double {
             after.summary(.auto, level: level).pThink - before.summary(.auto, level: level).pThink
         }
-        // The two levels of equally long prompts whose preference moved furthest apart.
+        // The two levels with equally long problems whose preferences moved apart most.
         var best: (decoy: Int, hard: Int, distance: Double)?
         for decoyLevel in after.levels {
             for hardLevel in after.levels where gain(hardLevel) - gain(decoyLevel) > best?.distance ?? 0.2 {
@@ -49,7 +50,7 @@ struct BeforeAfterText {
             }
         }
         guard let best else { return [] }
-        var lines = ["two problems of equal length, each typical of its level, and what the model answers:"]
+        var lines = ["two problems of equal length, each typical of its level, with the model's answers:"]
         for index in [best.decoy, best.hard] {
             guard let answer = after.answers.first(where: { $0.problem == index && $0.forced == nil }) else {
                 continue
@@ -58,14 +59,15 @@ struct BeforeAfterText {
                 "  \(after.problems[index].problem)  (\(after.problems[index].level ?? "")), "
                     + "P(<think>) \(Format.percent(after.firstToken[index].think))")
             lines.append(
-                "    \(answer.text.replacing("\n", with: "⏎"))  \(answer.isRight(by: after.options.rule) ? "right" : "wrong"), \(answer.tokenCount) tokens"
-            )
+                "    \(answer.text.replacing("\n", with: "⏎"))  "
+                    + "\(answer.isRight(by: after.options.rule) ? "right" : "wrong"), "
+                    + Format.counted(answer.tokenCount, "token"))
         }
         return lines + [""]
     }
 
-    /// The typical problem of one level, by P(`<think>`), and the typical one of another among those whose texts have
-    /// the same number of characters.
+    /// Two problems with equally long texts: the median of one level by P(`<think>`), and the median of the matching
+    /// problems of the other level.
     private func twinProblems(_ result: Evaluation, _ first: String, _ second: String) -> (Int, Int)? {
         func ranked(_ level: String) -> [Int] {
             result.problems.indices.filter { (result.problems[$0].level ?? "") == level }
@@ -87,8 +89,8 @@ struct BeforeAfterText {
             + "accuracy \(Format.percent(old.accuracy, decimals: 1)) → \(Format.percent(new.accuracy, decimals: 1))"
         if after.options.conditions.contains(.think) {
             let always = before.summary(.think)
-            line += " (always-think \(Format.percent(always.accuracy, decimals: 1)))"
-            line += "\nagainst always-think: tokens \(signedPercent(new.meanTokens / always.meanTokens - 1))"
+            line += " (always thinking: \(Format.percent(always.accuracy, decimals: 1)))"
+            line += "\ncompared with always thinking: tokens \(signedPercent(new.meanTokens / always.meanTokens - 1))"
         }
         return line
     }
@@ -97,18 +99,18 @@ struct BeforeAfterText {
         (share >= 0 ? "+" : "−") + Format.percent(abs(share))
     }
 
-    /// Says so where the choice of mode does not follow what a level needs.
+    /// A warning if the mode choices do not depend on the level or cost accuracy.
     private var verdict: String? {
         let shares = after.levels.map { after.summary(.auto, level: $0).pThink }
         let spread = (shares.max() ?? 0) - (shares.min() ?? 0)
         if after.levels.count > 1, spread < 0.5 {
-            return "the effect did not show: P(<think>) differs by only \(Format.percent(spread)) between levels"
+            return "no effect: P(<think>) differs by only \(Format.percent(spread)) between levels"
         }
         if after.options.conditions.contains(.think),
             after.summary(.auto).accuracy < before.summary(.think).accuracy - 0.05
         {
-            return "the choice costs accuracy: \(Format.percent(after.summary(.auto).accuracy, decimals: 1)) against "
-                + "\(Format.percent(before.summary(.think).accuracy, decimals: 1)) when always thinking"
+            return "the mode choices cost accuracy: \(Format.percent(after.summary(.auto).accuracy, decimals: 1)) "
+                + "instead of \(Format.percent(before.summary(.think).accuracy, decimals: 1)) with always thinking"
         }
         return nil
     }

@@ -8,7 +8,7 @@ import Transformer
 struct EvalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "eval",
-        abstract: "Accuracy, tokens and choice of mode on problems, by mode and level, of one checkpoint or several.",
+        abstract: "Measure accuracy, tokens and mode choices of one or more checkpoints, by mode and level.",
         discussion: """
             Examples:
               ckpt eval rl/step-000005.h5 --data test.jsonl --answers answers.jsonl
@@ -17,24 +17,24 @@ struct EvalCommand: ParsableCommand {
               ckpt eval rl/step-000005.h5 --data test.jsonl --mode all --samples 8 \\
                 --threshold sweep
 
-            Pass@1 comes with its standard error, clustered by problem. Prompt, sampling and answers follow the \
-            evaluation of the method (Thinkless), and the report says where they do not. With --mode all and 8 samples \
-            or more: how often the model chose the better mode, and what a perfect choice would give.
+            Pass@1 is reported with its standard error, clustered by problem. Prompt, sampling and grading follow the \
+            evaluation of the method (Thinkless); the report lists the differences. With --mode all and at least 8 \
+            samples, it also shows how often the model chose the better mode, and the result of perfect choices.
 
-            --answers keeps every answer as JSON lines; the same command goes on from there after an interruption. \
-            --require-think-accuracy and --require-mode-share turn the evaluation into a gate: exit status 1, and why, \
-            where the last checkpoint falls short.
+            --answers stores every answer as JSON lines; after an interruption, the same command resumes from them. \
+            --require-think-accuracy and --require-mode-share turn the evaluation into a gate: if the last checkpoint \
+            falls short, the exit status is 1 and the reason is printed.
             """)
 
     @Argument(
-        help: ArgumentHelp("Checkpoints: one, or several for one table.", valueName: "checkpoint"),
+        help: ArgumentHelp("Checkpoints; several are compared in one table.", valueName: "checkpoint"),
         completion: .file(extensions: ["h5"]))
     var inputs: [String]
 
-    @OptionGroup(title: "What is asked")
+    @OptionGroup(title: "Problems and sampling")
     var asking: EvaluationArguments
 
-    @OptionGroup(title: "What is reported")
+    @OptionGroup(title: "Report")
     var reporting: EvaluationReportArguments
 
     func run() throws {
@@ -42,7 +42,7 @@ struct EvalCommand: ParsableCommand {
         let options = try asking.options(reporting)
         let log = try reporting.answerLog(options)
         var results: [EvaluatedModel] = []
-        try Interruption.watching(notice: "stopping; once more to stop at once") { interruption in
+        try Interruption.watching(notice: "stopping; press again to stop at once") { interruption in
             for path in inputs {
                 let file = try CheckpointFile(path: path)
                 try MemoryFit.check(weightsOf: file, options.weightPrecision)
@@ -82,7 +82,8 @@ struct EvalCommand: ParsableCommand {
         let subject = AnswerLog.Subject(checkpoint: model.path, weightsDigest: model.digest, data: set.name)
         let kept = try log?.answers(of: subject, to: set.problems) ?? []
         if !kept.isEmpty {
-            Terminal.writeError("\(model.path), \(set.name): going on after \(kept.count) kept answers")
+            Terminal.writeError(
+                "\(model.path), \(set.name): resuming after \(Format.counted(kept.count, "stored answer"))")
         }
         let title = asking.data.count > 1 ? "\(model.path), \(set.name)" : model.path
         let bar = ProgressBar(
@@ -103,8 +104,8 @@ struct EvalCommand: ParsableCommand {
             bar.finish()
             Terminal.writeError(
                 error.description
-                    + (log.map { "; \($0.path) keeps them, and the same command goes on" }
-                        ?? "; with --answers FILE they would be kept"))
+                    + (log.map { "; they are stored in \($0.path), and the same command resumes from them" }
+                        ?? "; they are lost, because --answers FILE was not given"))
             throw ExitCode(130)
         }
     }

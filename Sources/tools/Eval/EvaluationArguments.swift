@@ -3,12 +3,12 @@ import Foundation
 import TrainLoop
 import Transformer
 
-/// Who chooses the mode of an answer; `all` stands for each of the three in turn.
+/// How the mode of an answer is chosen; `all` stands for the other three.
 enum EvaluationMode: String, CaseIterable, ExpressibleByArgument {
     case auto, think, short, all
 }
 
-/// `--threshold` alone, or with a number.
+/// The value of `--threshold`, which is optional.
 enum ThresholdChoice: ExpressibleByArgument, CustomStringConvertible {
     case sweep
     case fixed(Double)
@@ -33,7 +33,7 @@ enum ThresholdChoice: ExpressibleByArgument, CustomStringConvertible {
 extension EvaluationPrompt {
     static func parsed(_ text: String) throws -> Self {
         guard let prompt = Self(text) else {
-            throw ValidationError("give method, plain, or a text with {problem} in it")
+            throw ValidationError("give method, plain, or a text with {problem} as placeholder")
         }
         return prompt
     }
@@ -52,44 +52,45 @@ struct EvaluationArguments: ParsableArguments {
         completion: .file(extensions: ["jsonl", "json"]))
     var data: [String]
 
-    @Option(help: "Who chooses the mode: auto (the model), think, short, or all three in turn. Repeatable.")
+    @Option(help: "The mode: auto (the model chooses), think, short, or all three. Repeatable.")
     var mode: [EvaluationMode] = [.auto]
 
-    @Option(help: "Answers sampled for each problem and mode.")
+    @Option(help: "Number of answers per problem and mode.")
     var samples = 1
 
     @Option(
         help: ArgumentHelp(
-            "The prompt: method (its instruction, then the problem), plain, or a text with {problem} in it. Default: method; plain with --answer bare.",
+            "The prompt: method (Thinkless's instruction, then the problem), plain, or a text with {problem} as "
+                + "placeholder. Default: method; plain with --answer bare.",
             valueName: "prompt"),
         transform: EvaluationPrompt.parsed)
     var prompt: EvaluationPrompt?
 
-    @Option(help: "Sampling temperature; 0 takes the likeliest token.")
+    @Option(help: "Sampling temperature; 0 takes the most likely token.")
     var temperature = 0.6
 
-    @Option(help: "Sample from the likeliest tokens that hold this much probability.")
+    @Option(help: "Sample from the smallest set of tokens with this total probability.")
     var topP = 0.95
 
-    @Option(help: "Tokens of an answer at most; a longer one counts as wrong.")
+    @Option(help: "Maximum length of an answer in tokens; longer ones count as wrong.")
     var maxNewTokens = 1024
 
     @Option(help: ArgumentHelp("End thinking after this many tokens of a response.", valueName: "tokens"))
     var budget: Int?
 
-    @Option(help: "Where the answer stands: any (box, ####, \"answer is\", last number), boxed, bare (the whole text).")
+    @Option(help: "Answer rule: any (box, ####, \"answer is\", last number), boxed, bare (the whole text).")
     var answer = AnswerRule.any
 
-    @Option(help: "How weights are held: fp32, or bf16 for half the memory.")
+    @Option(help: "Precision of the weights: fp32, or bf16 for half the memory.")
     var weights = WeightPrecision.fp32
 
-    @Option(help: "What matrix products multiply: fp32, or numbers rounded to bf16, faster with AVX512-BF16.")
+    @Option(help: "Precision of the factors of matrix products: fp32, or bf16, which is faster with AVX512-BF16.")
     var products = ProductPrecision.fp32
 
-    @Option(help: "Evaluate the first problems only.")
+    @Option(help: "Evaluate only this many problems, the first ones.")
     var limit: Int?
 
-    @Option(help: "Seed of the samples.")
+    @Option(help: "Seed of the sampling.")
     var seed: UInt64 = 0
 
     func validate() throws {
@@ -98,13 +99,13 @@ struct EvaluationArguments: ParsableArguments {
         }
         guard products.isAvailable else { throw ValidationError("--products \(ProductPrecision.requirement)") }
         guard temperature >= 0, temperature.isFinite, topP > 0, topP <= 1 else {
-            throw ValidationError("--temperature must not be negative, --top-p must lie above 0 and at most at 1")
+            throw ValidationError("--temperature must not be negative, --top-p must be above 0 and at most 1")
         }
         guard Set(data).count == data.count else { throw ValidationError("--data names a file twice") }
         guard (1...1_000_000).contains(budget ?? 1) else { throw ValidationError("--budget must be at least 1") }
     }
 
-    /// The files' problems, named by the files as far as that tells them apart.
+    /// The problems of each file, named by the file name, or by the path if two names are equal.
     func problemSets() throws -> [ProblemSet] {
         let stems = data.map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent }
         return try zip(data, stems).map { path, stem in
@@ -141,36 +142,37 @@ struct EvaluationArguments: ParsableArguments {
     }
 }
 
-/// What is made of the answers.
+/// The content and format of the report, and the storage of answers.
 struct EvaluationReportArguments: ParsableArguments {
     @Option(
         defaultAsFlag: ThresholdChoice.sweep,
         help: ArgumentHelp(
-            "Alone: the curve of accuracy against tokens over all thresholds of P(<think>). With a number: answers that think where P(<think>) is at least that.",
+            "Without a value: the curve of accuracy against tokens over all thresholds of P(<think>). With a value: "
+                + "answers that use thinking if P(<think>) is at least this.",
             valueName: "p"))
     var threshold: ThresholdChoice?
 
-    @Option(help: "What thinking costs a right answer, where modes are compared by reward.")
+    @Option(help: "By how much thinking lowers the reward of a right answer, for the comparison of modes.")
     var gamma = 0.5
 
-    @Option(help: "By how much more reward thinking must earn to be the better mode.")
+    @Option(help: "By how much the reward of thinking must be higher to make it the better mode.")
     var margin = 0.0
 
     @Option(
         help: ArgumentHelp(
-            "Keep every answer in this file, JSON lines, and go on from those that are in it.", valueName: "file"))
+            "Store every answer in this file, JSON lines, and resume from the answers in it.", valueName: "file"))
     var answers: String?
 
-    @Flag(help: "Replace the --answers file instead of going on from it.")
+    @Flag(help: "Replace the --answers file instead of resuming from it.")
     var force = false
 
-    @Option(help: "Fail unless forced thinking is right in at least this share.")
+    @Option(help: "Fail unless forced thinking gives right answers in at least this share.")
     var requireThinkAccuracy: Double?
 
-    @Option(help: "Fail unless each mode is chosen in at least this share of free answers.")
+    @Option(help: "Fail unless the model chooses each mode in at least this share of free answers.")
     var requireModeShare: Double?
 
-    @Flag(help: "Print tables in Markdown, as the method's paper has them.")
+    @Flag(help: "Print tables in Markdown, in the layout of the Thinkless paper.")
     var markdown = false
 
     @Flag(help: "Print JSON.")
@@ -179,10 +181,10 @@ struct EvaluationReportArguments: ParsableArguments {
     func validate() throws {
         guard !(markdown && json) else { throw ValidationError("--markdown and --json exclude each other") }
         if case .fixed(let value) = threshold, !(0...1).contains(value) {
-            throw ValidationError("--threshold must lie between 0 and 1")
+            throw ValidationError("--threshold must be between 0 and 1")
         }
         guard (0...2).contains(gamma), margin >= 0, margin.isFinite else {
-            throw ValidationError("--gamma must lie between 0 and 2, --margin must not be negative")
+            throw ValidationError("--gamma must be between 0 and 2, --margin must not be negative")
         }
     }
 

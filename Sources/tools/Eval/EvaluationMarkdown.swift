@@ -1,6 +1,6 @@
 import TrainLoop
 
-/// The report in Markdown: pass@1 / tokens (think %) by model and data, as table 1 of the method's paper has them.
+/// The report in Markdown: pass@1 / tokens (think %) by model and data, as in table 1 of the Thinkless paper.
 extension EvaluationReport {
     var markdown: String {
         var lines = [
@@ -20,10 +20,11 @@ extension EvaluationReport {
             "",
             "Pass@1 ± standard error (clustered by problem) / mean tokens of prompt and response (answers that think). "
                 + "Prompt `\(options.prompt.text.replacing("\n", with: "\\n"))`, temperature "
-                + "\(options.temperature), top-p \(options.topP), \(options.samplesPerProblem) "
-                + "sample\(options.samplesPerProblem == 1 ? "" : "s") a problem, answer rule \(options.rule.rawValue).",
+                + "\(options.temperature), top-p \(options.topP), "
+                + "\(Format.counted(options.samplesPerProblem, "sample")) per problem, "
+                + "answer rule \(options.rule.rawValue).",
         ]
-        lines += ["", "Against the evaluation of the method:", ""]
+        lines += ["", "Differences from the evaluation of the method (Thinkless):", ""]
         lines += EvaluationProtocol(options).departures.map { "- " + $0 }
         lines += byModeTables + choiceTable
         return lines.joined(separator: "\n") + "\n"
@@ -57,12 +58,12 @@ extension EvaluationReport {
 
     private func tokens(_ mean: Double) -> String { mean.isFinite ? Format.decimals(mean, mean < 100 ? 1 : 0) : "–" }
 
-    /// A name of a file cannot end a cell or a line.
+    /// Escapes a file name so that it cannot end a cell or a line.
     private func cell(_ text: String) -> String {
         text.onOneLine().replacing("|", with: "\\|")
     }
 
-    /// What the answers in each mode were like, by level.
+    /// Answers by mode and level.
     private var byModeTables: [String] {
         var lines: [String] = []
         for (data, models) in byData {
@@ -106,9 +107,9 @@ extension EvaluationReport {
     private var choiceTable: [String] {
         guard let first = results.compactMap(\.quality).first else { return [] }
         var lines = [
-            "", "### Choice of mode", "",
-            "Better is the mode with the higher mean reward over \(first.samples) forced samples; γ \(gamma), "
-                + "margin \(first.margin), ties count as short. The oracle chooses on half of the samples and is "
+            "", "### Mode choices", "",
+            "The better mode has the higher mean reward over \(first.samples) forced samples; γ \(gamma), "
+                + "margin \(first.margin), ties count as short. The oracle chooses on one half of the samples and is "
                 + "scored on the other half.", "",
             "| model | data | think is better | hybrid accuracy | oracle: pass@1 | tokens | think % |",
             "|---|---|---|---|---|---|---|",

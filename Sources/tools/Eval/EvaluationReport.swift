@@ -1,7 +1,7 @@
 import OrderedJSON
 import TrainLoop
 
-/// One checkpoint on one set of problems, and what is made of it.
+/// The results of one checkpoint on one set of problems.
 struct EvaluatedModel {
     let checkpoint: String
     let data: String
@@ -18,9 +18,9 @@ struct EvaluatedModel {
     }
 }
 
-/// What an evaluation found, as text, Markdown or JSON.
+/// The report of an evaluation as text, Markdown or JSON.
 struct EvaluationReport {
-    /// By checkpoint, then by data.
+    /// Ordered by checkpoint, then by data.
     let results: [EvaluatedModel]
     let options: Evaluation.Options
     private let reporting: EvaluationReportArguments
@@ -38,14 +38,14 @@ struct EvaluationReport {
 
     var gamma: Double { reporting.gamma }
 
-    /// The sets of problems, each with the checkpoints in order.
+    /// The results by set of problems.
     var byData: [(data: String, models: [EvaluatedModel])] {
         var names: [String] = []
         for result in results where !names.contains(result.data) { names.append(result.data) }
         return names.map { name in (name, results.filter { $0.data == name }) }
     }
 
-    /// What the last checkpoint falls short of; empty where it meets all.
+    /// The requirements that the last checkpoint does not meet.
     func shortfalls(thinkAccuracy: Double?, modeShare: Double?) -> [String] {
         guard let checkpoint = results.last?.checkpoint else { return [] }
         var shortfalls: [String] = []
@@ -55,8 +55,8 @@ struct EvaluationReport {
                 let found = result.evaluation.summary(.think).accuracy
                 if !(found >= thinkAccuracy) {
                     shortfalls.append(
-                        "forced thinking is right in \(Format.percent(found, decimals: 1))\(place), "
-                            + "\(Format.percent(thinkAccuracy, decimals: 1)) are needed")
+                        "forced thinking is right in \(Format.percent(found, decimals: 1))\(place), but "
+                            + "\(Format.percent(thinkAccuracy, decimals: 1)) is required")
                 }
             }
             if let modeShare {
@@ -64,8 +64,8 @@ struct EvaluationReport {
                 for (mode, found) in [(Mode.think, summary.thinkShare), (.short, summary.shortShare)]
                 where !(found >= modeShare) {
                     shortfalls.append(
-                        "\(mode.rawValue) is chosen in \(Format.percent(found, decimals: 1))\(place), "
-                            + "\(Format.percent(modeShare, decimals: 1)) are needed")
+                        "\(mode.rawValue) is chosen in \(Format.percent(found, decimals: 1))\(place), but "
+                            + "\(Format.percent(modeShare, decimals: 1)) is required")
                 }
             }
         }

@@ -1,6 +1,6 @@
 import TrainLoop
 
-/// The report as text: a table over checkpoints, then levels, then the choice of mode.
+/// The report as text: a table of checkpoints, then levels, then mode choices.
 extension EvaluationReport {
     var text: String {
         var lines: [String] = []
@@ -29,7 +29,9 @@ extension EvaluationReport {
             let result = model.evaluation
             lines.append(
                 Style.bold(model.checkpoint)
-                    + Style.faint("  \(Format.grouped(result.problems.count)) problems, \(samplesText) each"))
+                    + Style.faint(
+                        "  \(Format.counted(result.problems.count, "problem")), "
+                            + "\(Format.counted(options.samplesPerProblem, "sample")) each"))
             for condition in options.conditions {
                 let summary = result.summary(condition)
                 var line = row(title(condition), summary)
@@ -47,10 +49,6 @@ extension EvaluationReport {
             }
         }
         return lines + [""]
-    }
-
-    private var samplesText: String {
-        options.samplesPerProblem == 1 ? "1 sample" : "\(options.samplesPerProblem) samples"
     }
 
     private func title(_ condition: Evaluation.Condition) -> String {
@@ -88,7 +86,6 @@ extension EvaluationReport {
         }
         let levels = first.evaluation.levels
         guard levels.count > 1, models.count != 2 || !options.conditions.contains(.auto) else { return lines }
-        // Checkpoints share a last name component often, so columns carry their number where there are several.
         for condition in options.conditions {
             var header = Format.column(title(condition), 18)
             for model in models {
@@ -100,7 +97,8 @@ extension EvaluationReport {
                 for model in models {
                     let summary = model.evaluation.summary(condition, level: level)
                     line += right(
-                        "\(Format.percent(summary.accuracy, decimals: 1)) \(right(Format.number(summary.meanTokens), 7)) "
+                        Format.percent(summary.accuracy, decimals: 1) + " "
+                            + right(Format.number(summary.meanTokens), 7) + " "
                             + right(Format.percent(summary.thinkShare), 6), 26)
                 }
                 lines.append(line)
@@ -109,18 +107,18 @@ extension EvaluationReport {
         return lines + [""]
     }
 
-    /// The end of a path, which is where checkpoints differ.
+    /// The end of a path, where checkpoints usually differ.
     private func tail(_ path: String, _ width: Int) -> String {
         path.count > width ? "…" + path.suffix(width - 1) : path
     }
 
-    // MARK: Choice of mode
+    // MARK: Mode choices
 
     private func choice(_ model: EvaluatedModel, named: Bool) -> [String] {
         guard let quality = model.quality else { return [] }
         var lines = [
-            Style.bold("choice of mode" + (named ? ", \(model.checkpoint)" : "")),
-            "  better is the mode with the higher mean reward over \(quality.samples) forced samples; "
+            Style.bold("mode choices" + (named ? ", \(model.checkpoint)" : "")),
+            "  the better mode has the higher mean reward over \(quality.samples) forced samples; "
                 + "γ \(gamma), margin \(quality.margin), ties count as short",
             "  thinking is better on \(Format.percent(quality.thinkBetterShare, decimals: 1)) of the problems",
         ]
@@ -138,9 +136,9 @@ extension EvaluationReport {
         }
         let oracle = quality.oracle
         lines.append(
-            "  oracle bound     \(Format.withError(oracle.accuracy)) with \(Format.number(oracle.meanTokens)) tokens, think "
-                + "\(Format.percent(oracle.thinkShare)): the mode chosen on half of the samples, scored on the other half"
-        )
+            "  oracle bound     \(Format.withError(oracle.accuracy)) with \(Format.number(oracle.meanTokens)) tokens, "
+                + "think \(Format.percent(oracle.thinkShare)): mode chosen on one half of the samples, scored on the "
+                + "other half")
         return lines + [""]
     }
 
@@ -162,8 +160,8 @@ extension EvaluationReport {
             marks, line: ((never.meanTokens, never.accuracy.mean), (always.meanTokens, always.accuracy.mean)),
             width: 60, height: 14, xLabel: "tokens", yLabel: { Format.percent($0, decimals: 1) })
         lines.append(
-            "  T always think, S never" + (options.conditions.contains(.auto) ? ", A the model's own draw" : "")
-                + ", ● a threshold, · a mode by chance")
+            "  T always think, S never" + (options.conditions.contains(.auto) ? ", A the model's choices" : "")
+                + ", ● thresholds, · random choices")
         lines.append("  threshold      think    pass@1           tokens   + prompt")
         for point in thinned(curve.points) {
             lines.append(
@@ -174,7 +172,7 @@ extension EvaluationReport {
         return lines + [""]
     }
 
-    /// What a screen holds of a curve; JSON has all of it.
+    /// Up to 11 points of a curve; the JSON report has all of them.
     private func thinned(_ points: [ThresholdCurve.Point]) -> [ThresholdCurve.Point] {
         let most = 11
         guard points.count > most else { return points }
@@ -188,28 +186,27 @@ extension EvaluationReport {
         var notes: [String] = []
         if let worst = summaries.map(\.truncatedShare).filter(\.isFinite).max(), worst > 0 {
             notes.append(
-                "up to \(Format.percent(worst, decimals: 1)) of a row's answers were cut off at --max-new-tokens "
-                    + "\(options.maximumNewTokens); they count as wrong")
+                "up to \(Format.percent(worst, decimals: 1)) of the answers of a row were truncated at "
+                    + "--max-new-tokens \(options.maximumNewTokens); they count as wrong")
         }
         if let worst = summaries.map(\.thinkingCutShare).filter(\.isFinite).max(), worst > 0 {
             notes.append(
-                "thinking was ended by --budget in up to \(Format.percent(worst, decimals: 1)) of a row's answers")
+                "--budget ended the thinking of up to \(Format.percent(worst, decimals: 1)) of the answers of a row")
         }
         let hasBoth = options.conditions.contains(.think) && options.conditions.contains(.short)
         if hasBoth, options.samplesPerProblem < ModeChoiceQuality.minimumSamples {
             notes.append(
-                "which mode is better takes \(ModeChoiceQuality.minimumSamples) forced samples; give --samples "
-                    + "\(ModeChoiceQuality.minimumSamples) for hybrid accuracy and the oracle bound")
+                "hybrid accuracy and the oracle bound need --samples \(ModeChoiceQuality.minimumSamples) or more")
         }
         notes.append(
             "prompt: \(options.prompt.text.replacing("\n", with: "⏎")); temperature \(options.temperature), "
                 + "top-p \(options.topP); ± is one standard error, clustered by problem")
         let departures = EvaluationProtocol(options).departures.joined(separator: "; ")
-        notes.append("not as in the evaluation of the method (Thinkless): " + departures)
+        notes.append("differences from the evaluation of the method (Thinkless): " + departures)
         return notes.flatMap { wrapped($0) }
     }
 
-    /// Broken between words, since notes are longer than a line.
+    /// Breaks a text into lines between words.
     private func wrapped(_ text: String, width: Int = 110) -> [String] {
         var lines: [String] = []
         var line = ""
