@@ -119,8 +119,8 @@ INLINE float softmax_row(float *scores, long visible, long width, float scale, f
     return total;
 }
 
-/// The first row of the first tile in which a row attends to the key `later` positions after that of row 0. Tiles before it
-/// need not be computed.
+/// The first row of the first tile in which a row attends to the key `later` positions after that of row 0. Tiles
+/// before it need not be computed.
 INLINE long first_visible_row(long later) { return later > 0 ? later / tileRows * tileRows : 0; }
 
 KERNEL static void attend(

@@ -1,5 +1,5 @@
-// Attention over pages of cached tokens. The including file defines KERNEL and INLINE (as in tiles.h), WIDTH, `vector` with
-// load, store, broadcast, multiply and add, and BLOCK, the number of heads whose sums fit into the registers.
+// Attention over pages of cached tokens. The including file defines KERNEL and INLINE (as in tiles.h), WIDTH, `vector`
+// with load, store, broadcast, multiply and add, and BLOCK, the number of heads whose sums fit into the registers.
 #include "ckernels.h"
 
 INLINE void scores_of(

@@ -1,7 +1,8 @@
-// Element-wise loops. The including file defines KERNEL, WIDTH, and HALF_WIDTH_KERNELS, the table of loops of half the width, if
-// there is one.
+// Element-wise loops. The including file defines KERNEL, WIDTH, and HALF_WIDTH_KERNELS, the table of loops of half the
+// width, if there is one.
 //
-// Without fused multiply-add and in the order of the loops in Sources/Transformer/Operations, so that the bits are the same.
+// Without fused multiply-add and in the order of the loops in Sources/Transformer/Operations, so that the bits are the
+// same.
 #include "ckernels.h"
 
 #include <immintrin.h>

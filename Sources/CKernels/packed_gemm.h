@@ -30,8 +30,8 @@ INLINE void pack_left_panel(long rows, long k, const float *a, long lda, float *
     const long words = words_of(k);
     long l = 0;
     if (rows == tileRows)
-        // The last store of a word writes too many numbers, which the next word overwrites; the last words are packed by the
-        // loop below.
+        // The last store of a word writes too many numbers, which the next word overwrites; the last words are packed
+        // by the loop below.
         for (; l + 8 < k / TERMS; l += 8) {
             // Rows are too short for hardware prefetching.
             if (l * TERMS % 16 == 0)
@@ -55,8 +55,8 @@ INLINE void pack_left_panel(long rows, long k, const float *a, long lda, float *
         for (long i = 0; i < tileRows; i++) out[l * tileRows + i] = i < rows ? word_at(a + i * lda, 1, l, k) : 0;
 }
 
-/// Packs all panels of a transposed left factor, four words of a column at a time. One panel after the other would be slow,
-/// because rows a power of two apart would evict each other from the caches before the next panel used them.
+/// Packs all panels of a transposed left factor, four words of a column at a time. One panel after the other would be
+/// slow, because rows a power of two apart would evict each other from the caches before the next panel used them.
 INLINE void pack_left_panels_transposed(long rows, long k, const float *a, long lda, float *out) {
     const long whole = rows / tileRows * tileRows, words = words_of(k);
     long l = 0;

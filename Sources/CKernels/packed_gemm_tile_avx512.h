@@ -1,7 +1,8 @@
-// The tile of packed_gemm.h in vectors of 16 words. The including file defines `multiply_add(x, y, sum)` for vectors of words.
+// The tile of packed_gemm.h in vectors of 16 words. The including file defines `multiply_add(x, y, sum)` for vectors of
+// words.
 
-/// c[12, 32] = (adding ? c : 0) + left right, packed as [words][12] and [words][32]. The 24 sums, two vectors of the right factor
-/// and one of the left use 27 of the 32 registers.
+/// c[12, 32] = (adding ? c : 0) + left right, packed as [words][12] and [words][32]. The 24 sums, two vectors of the
+/// right factor and one of the left use 27 of the 32 registers.
 INLINE void product_tile(long words, const float *left, const float *right, float *c, long ldc, const int adding) {
     __m512 sums[12][2];
 #pragma unroll

@@ -1,5 +1,5 @@
-// Products with the left factor packed, in vectors of 16 words: a vector holds a word of 16 rows, and is multiplied with one
-// word of weights, which are not packed. The including file defines what packed_gemm.h requires, and
+// Products with the left factor packed, in vectors of 16 words: a vector holds a word of 16 rows, and is multiplied
+// with one word of weights, which are not packed. The including file defines what packed_gemm.h requires, and
 // `multiply_add(x, y, sum)` for vectors of words.
 #include "ckernels.h"
 
@@ -30,7 +30,8 @@ INLINE __m256 eight_words(const float *b, const uint16_t *b16, long l, long k) {
     return _mm256_loadu_ps(words);
 }
 
-/// Computes 16 * `vectors` rows and tileSums / `vectors` columns, of which `columns` exist, into out[rows, gatheredStride].
+/// Computes 16 * `vectors` rows and tileSums / `vectors` columns, of which `columns` exist, into out[rows,
+/// gatheredStride].
 INLINE void panel_tile(
     const int vectors, long columns, long k, const float *a, const float *b, const uint16_t *b16, long ldb, float *out) {
     const int width = tileSums / vectors;

@@ -1,5 +1,5 @@
-// Products of a few rows with many weights for AVX-512, in vectors of 16 words of 32 bits. The including file defines, in
-// addition to what tiles.h requires:
+// Products of a few rows with many weights for AVX-512, in vectors of 16 words of 32 bits. The including file defines,
+// in addition to what tiles.h requires:
 //
 //   TERMS                    terms of a sum in a word: 1 (float32) or 2 (bfloat16); a consists of words
 //   weights(b, mask)         loads 16 words of float32 weights; `mask` has a bit for each of the 16 * TERMS terms
@@ -35,8 +35,8 @@ INLINE void finish(const int count, const __m512 sums[8], float *c, long step, i
     for (int i = 0; i < count; i++) c[i * step] = adding ? c[i * step] + totals[i] : totals[i];
 }
 
-/// One column of the result for at most eight rows. Weights are read sequentially and prefetched far ahead. A single row uses
-/// four partial sums, so that additions do not wait for each other.
+/// One column of the result for at most eight rows. Weights are read sequentially and prefetched far ahead. A single
+/// row uses four partial sums, so that additions do not wait for each other.
 INLINE void column_of(
     const int rows, long k, const float *a, long lda, const void *b, long at, float *c, long ldc, int adding,
     const int is_bf16) {
@@ -99,8 +99,8 @@ INLINE void tile_steps(
     }
 }
 
-/// A tile of at most `height` rows and 24 / `height` columns. Rows of b are too short for hardware prefetching, so each of the
-/// `blocks` tiles that use the same weights prefetches its share of the next rows.
+/// A tile of at most `height` rows and 24 / `height` columns. Rows of b are too short for hardware prefetching, so each
+/// of the `blocks` tiles that use the same weights prefetches its share of the next rows.
 INLINE void tile(
     const int height, const int rows, const int columns, long k, const float *a, long lda, const void *b, long at,
     long ldb, float *c, long ldc, int adding, const int is_bf16, long block, long blocks) {
@@ -162,7 +162,8 @@ INLINE void product(
             case 7: column_of(7, k, a, lda, b, j * ldb, c + j, ldc, adding, is_bf16); break;
             default: column_of(8, k, a, lda, b, j * ldb, c + j, ldc, adding, is_bf16);
             }
-    // If a is in the second-level cache, each row is read for six columns at a time, because that cache would be the limit.
+    // If a is in the second-level cache, each row is read for six columns at a time, because that cache would be the
+    // limit.
     if (!isCached)
         for (; j + 6 <= n; j += 6) columns_of(4, 6, m, k, a, lda, b, j * ldb, ldb, c + j, ldc, adding, is_bf16);
     for (; j + 3 <= n; j += 3) columns_of(8, 3, m, k, a, lda, b, j * ldb, ldb, c + j, ldc, adding, is_bf16);

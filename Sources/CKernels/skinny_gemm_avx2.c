@@ -25,10 +25,11 @@ INLINE void fetch(const void *b, long index, int is_bf16) {
     _mm_prefetch(is_bf16 ? (const char *)((const uint16_t *)b + index) : (const char *)((const float *)b + index), _MM_HINT_T0);
 }
 
-/// A tile of the result with at most 12 sums, which fill the 16 registers together with the weights and one vector of a.
+/// A tile of the result with at most 12 sums, which fill the 16 registers together with the weights and one vector of
+/// a.
 ///
-/// Rows of b are too short for hardware prefetching, so each of the `blocks` tiles that use the same weights prefetches its
-/// share of the next rows.
+/// Rows of b are too short for hardware prefetching, so each of the `blocks` tiles that use the same weights prefetches
+/// its share of the next rows.
 INLINE void tile(
     int rows, int columns, long k, const float *a, long lda, const void *b, long at, long ldb, float *c, long ldc,
     int adding, int is_bf16, long block, long blocks) {
@@ -57,8 +58,8 @@ INLINE void tile(
         }
 }
 
-/// One sum for a single row of a. Weights are used once, so they are read sequentially and prefetched far ahead; with four
-/// partial sums, additions do not wait for each other.
+/// One sum for a single row of a. Weights are used once, so they are read sequentially and prefetched far ahead; with
+/// four partial sums, additions do not wait for each other.
 INLINE float alone(long k, const float *a, const void *b, long at, int is_bf16) {
     const long ahead = 512;
     __m256 sums[4];
@@ -80,8 +81,8 @@ INLINE float alone(long k, const float *a, const void *b, long at, int is_bf16) 
     return total;
 }
 
-/// One column of the result for five to eight rows of a, which leave the first cache room for the weights: these are read
-/// in the order of memory, as for a row alone. Each sum has the bits that `tile` gives it.
+/// One column of the result for five to eight rows of a, which leave the first cache room for the weights: these are
+/// read in the order of memory, as for a row alone. Each sum has the bits that `tile` gives it.
 INLINE void column_of(
     const int rows, long k, const float *a, long lda, const void *b, long at, float *c, long ldc, int adding, int is_bf16) {
     const long ahead = is_bf16 ? 2048 : 1024, line = is_bf16 ? 32 : 16;

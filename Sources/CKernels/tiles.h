@@ -1,6 +1,7 @@
 // Tiles of matrix products that stay in registers, used by the other kernels.
 //
-// The including file defines the instruction set: TARGET, for the compiler's attribute, and WIDTH, 8 or 16 floats in a vector.
+// The including file defines the instruction set: TARGET, for the compiler's attribute, and WIDTH, 8 or 16 floats in a
+// vector.
 #pragma once
 
 #include <immintrin.h>

@@ -51,7 +51,7 @@ import Transformer
         ),
         (
             "{\"model_type\": \"llama\", \"num_key_value_heads\": 3, \(usual)}",
-            "config.json: num_attention_heads 4 is no multiple of num_key_value_heads 3"
+            "config.json: num_attention_heads 4 is not a multiple of num_key_value_heads 3"
         ),
         (
             "{\"model_type\": \"llama\", \"head_dim\": 5, \(usual)}", "config.json: \"head_dim\" is 5; it must be even"

@@ -1,30 +1,30 @@
 // Kernels for matrix products, attention and element-wise operations that need AVX2 and FMA, or AVX-512.
 //
-// The program is compiled for any x86-64, which has vectors of four floats and no fused multiply-add. These functions are
-// compiled for newer processors and called only on those. Each kind of kernel is a table of functions, and a function
-// ckpt_…_kernels() returns the table for the processor at hand, or null if there is none.
+// The program is compiled for any x86-64, which has vectors of four floats and no fused multiply-add. These functions
+// are compiled for newer processors and called only on those. Each kind of kernel is a table of functions, and a
+// function ckpt_…_kernels() returns the table for the processor at hand, or null if there is none.
 #pragma once
 
 #include <stdint.h>
 
-/// The widest instruction set in use, by name. The environment variable CKPT_MAX_CPU_ISA (sse2, avx2, avx512) limits it, so
-/// that machines of several kinds can compute the same bits.
+/// The widest instruction set in use, by name. The environment variable CKPT_MAX_CPU_ISA (sse2, avx2, avx512) limits
+/// it, so that machines of several kinds can compute the same bits.
 const char *ckpt_instruction_set(void);
 
 // In all products, rows of matrices are ld… elements apart, and c = … stands for c += … if `adding` is not 0.
 
 /// c[m, n] = a[m, k] b[n, k]ᵀ for a few rows and many weights b, which go from memory straight into registers.
 struct ckpt_skinny_gemm_kernels {
-    /// The largest number of rows, and of elements of a (a share of the second-level cache), for which these kernels are
-    /// faster than packing (docs/engine.md has the rates).
+    /// The largest number of rows, and of elements of a (a share of the second-level cache), for which these kernels
+    /// are faster than packing (docs/engine.md has the rates).
     long max_rows, max_elements;
     void (*gemm_nt)(
         long m, long n, long k, const float *a, long lda, const float *b, long ldb, float *c, long ldc, int adding);
     /// The same with b in bfloat16.
     void (*gemm_nt_bf16)(
         long m, long n, long k, const float *a, long lda, const uint16_t *b, long ldb, float *c, long ldc, int adding);
-    /// If not null, `gemm_nt` and `gemm_nt_bf16` take the output of this function as a: a[m, k] rounded to bfloat16, with
-    /// rows of ckpt_rounded_words(k) words.
+    /// If not null, `gemm_nt` and `gemm_nt_bf16` take the output of this function as a: a[m, k] rounded to bfloat16,
+    /// with rows of ckpt_rounded_words(k) words.
     void (*round_rows)(long m, long k, const float *a, long lda, float *out);
 };
 
@@ -35,13 +35,13 @@ const struct ckpt_skinny_gemm_kernels *ckpt_skinny_gemm_kernels(void);
 /// Products of factors rounded to bfloat16; sums in float32.
 const struct ckpt_skinny_gemm_kernels *ckpt_skinny_gemm_bf16_kernels(void);
 
-/// c[m, n] = a[m, k] b[n, k]ᵀ with a packed and b not: a vector holds a word of several rows of a, and is multiplied with one
-/// weight at a time.
+/// c[m, n] = a[m, k] b[n, k]ᵀ with a packed and b not: a vector holds a word of several rows of a, and is multiplied
+/// with one weight at a time.
 struct ckpt_packed_left_gemm_kernels {
     /// Terms of a row that are packed together. A packed row has ckpt_packed_left_words(k, terms) words of 32 bits.
     long terms;
-    /// Packs terms `first` to `last` of a[m, k]. Both are multiples of `terms`, or `last` is k. `out` holds the words of m
-    /// rows, with m rounded up to a multiple of 16.
+    /// Packs terms `first` to `last` of a[m, k]. Both are multiples of `terms`, or `last` is k. `out` holds the words
+    /// of m rows, with m rounded up to a multiple of 16.
     void (*pack)(long m, long k, const float *a, long lda, long first, long last, float *out);
     void (*gemm_nt)(
         long m, long n, long k, const float *packed, const float *b, long ldb, float *c, long ldc, int adding);
@@ -57,8 +57,9 @@ const struct ckpt_packed_left_gemm_kernels *ckpt_packed_left_gemm_kernels(void);
 /// Products of factors rounded to bfloat16; sums in float32.
 const struct ckpt_packed_left_gemm_kernels *ckpt_packed_left_gemm_bf16_kernels(void);
 
-/// c[m, n] = a[m, k] b[k, n] with both factors packed: a in panels of `rows` rows, b in panels of `columns` columns, padded
-/// with zeros. A word of 32 bits holds `terms` terms of a sum, so a row or column has k / terms words, rounded up.
+/// c[m, n] = a[m, k] b[k, n] with both factors packed: a in panels of `rows` rows, b in panels of `columns` columns,
+/// padded with zeros. A word of 32 bits holds `terms` terms of a sum, so a row or column has k / terms words, rounded
+/// up.
 struct ckpt_packed_gemm_kernels {
     long rows, columns, terms;
     /// Packs `rows` rows of a[rows, k], or of the transpose of a[k, rows].
@@ -77,9 +78,10 @@ const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_kernels(void);
 /// Products of factors rounded to bfloat16 when packed; sums in float32. Numbers below 2^-126 are treated as zero.
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_bf16_kernels(void);
 
-/// Causal attention of one head over one segment. `rows` queries follow `before` earlier tokens; query i attends to the first
-/// before + i + 1 keys. The dimension is a multiple of 16. Keys and values are packed in panels of 16, with the number of
-/// keys rounded up and zeros in the padding: transposed [keys / 16][dimension][16], or as rows [dimension / 16][keys][16].
+/// Causal attention of one head over one segment. `rows` queries follow `before` earlier tokens; query i attends to the
+/// first before + i + 1 keys. The dimension is a multiple of 16. Keys and values are packed in panels of 16, with the
+/// number of keys rounded up and zeros in the padding: transposed [keys / 16][dimension][16], or as rows [dimension /
+/// 16][keys][16].
 struct ckpt_attention_kernels {
     /// Packs `count` rows of keys or values, starting with row `at` of the packed matrix.
     void (*pack_transposed)(const float *rows, long stride, long count, long dimension, long at, float *out);
@@ -88,8 +90,8 @@ struct ckpt_attention_kernels {
     void (*pad_transposed)(long dimension, long keys, float *out);
     void (*pad_rows)(long dimension, long keys, float *out);
 
-    /// out[rows, dimension] = softmax(scale q keysᵀ) values, and each row's log Σ e^score unless `normalizers` is null. Keys
-    /// are packed transposed, values as rows; `scores` has `attend_scratch(before + rows)` floats.
+    /// out[rows, dimension] = softmax(scale q keysᵀ) values, and each row's log Σ e^score unless `normalizers` is null.
+    /// Keys are packed transposed, values as rows; `scores` has `attend_scratch(before + rows)` floats.
     void (*attend)(
         long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
         float scale, float *out, long out_stride, float *normalizers, long normalizer_stride, float *scores);
@@ -108,11 +110,11 @@ struct ckpt_attention_kernels {
 
 const struct ckpt_attention_kernels *ckpt_attention_kernels(void);
 
-/// Attention of new tokens over one page of cached tokens, for heads that share keys and values. Without fused multiply-add,
-/// so that the bits are those of the loops in CachedAttention.swift for every vector width.
+/// Attention of new tokens over one page of cached tokens, for heads that share keys and values. Without fused
+/// multiply-add, so that the bits are those of the loops in CachedAttention.swift for every vector width.
 struct ckpt_cached_attention_kernels {
-    /// Products of queries [heads, dimension] with the 32 keys of a page [dimension, 32], into scores[heads, 32] with rows
-    /// `stride` apart. Prefetches `next`, the keys of the next page.
+    /// Products of queries [heads, dimension] with the 32 keys of a page [dimension, 32], into scores[heads, 32] with
+    /// rows `stride` apart. Prefetches `next`, the keys of the next page.
     void (*scores)(
         const float *queries, long heads, long dimension, const float *keys, const float *next, float *scores, long stride);
     /// output[heads, dimension] += Σ weights[t] values[t], over the first `count` of a page's 32 values [dimension].
@@ -125,8 +127,8 @@ struct ckpt_cached_attention_kernels {
 /// The kernels for heads of `dimension` numbers, which must be a multiple of eight.
 const struct ckpt_cached_attention_kernels *ckpt_cached_attention_kernels(long dimension);
 
-/// Element-wise loops over `count` numbers, a multiple of eight, with the bits of the loops in Sources/Transformer/Operations
-/// for every vector width. Sums are returned as eight partial sums, one per lane.
+/// Element-wise loops over `count` numbers, a multiple of eight, with the bits of the loops in
+/// Sources/Transformer/Operations for every vector width. Sums are returned as eight partial sums, one per lane.
 struct ckpt_elementwise_kernels {
     /// y = e^(x · scale − offset), and the sums of y.
     void (*exponentials)(const float *x, float scale, float offset, float *y, long count, float *sums);

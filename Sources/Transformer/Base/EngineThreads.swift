@@ -4,9 +4,9 @@ import Parallel
 
 /// The number of threads the engine computes with, and the instructions it uses.
 ///
-/// Set the number once, before the first model is used. The engine divides its operations among its own threads and calls
-/// OpenBLAS on one thread at a time each, which is as fast as OpenBLAS's threads for large products and faster for small
-/// ones (docs/engine.md).
+/// Set the number once, before the first model is used. The engine divides its operations among its own threads and
+/// calls OpenBLAS on one thread at a time each, which is as fast as OpenBLAS's threads for large products and faster
+/// for small ones (docs/engine.md).
 public enum EngineThreads {
     /// Sets the number of threads; without effect once the engine has been used.
     public static func configure(count: Int) { WorkerPool.configure(threadCount: count) }

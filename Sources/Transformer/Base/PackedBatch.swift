@@ -1,8 +1,8 @@
 /// Sequences of different lengths side by side, without padding.
 ///
 /// A segment may continue an earlier one, its parent: its tokens then attend to all tokens of the parent (and of the
-/// parent's ancestors) as well as causally to each other, and positions continue. A prompt shared by a group of responses
-/// is therefore computed once, forward and backward.
+/// parent's ancestors) as well as causally to each other, and positions continue. A prompt shared by a group of
+/// responses is therefore computed once, forward and backward.
 public struct PackedBatch: Sendable {
     /// All tokens, segment after segment.
     public private(set) var tokens: [Int] = []
@@ -16,11 +16,8 @@ public struct PackedBatch: Sendable {
         for sequence in sequences { append(sequence) }
     }
 
-    /// Adds a segment and returns its index.
-    ///
-    /// - Parameters:
-    ///   - segment: token ids.
-    ///   - parent: the index of the earlier segment that this one continues; nil for a new sequence.
+    /// Adds a segment of token ids, which continues the segment `parent` or starts a new sequence, and returns its
+    /// index.
     @discardableResult
     public mutating func append(_ segment: [Int], continuing parent: Int? = nil) -> Int {
         precondition(parent.map { $0 >= 0 && $0 < parents.count } ?? true, "a segment can only continue an earlier one")

@@ -4,7 +4,8 @@ typealias Floats = UnsafeMutablePointer<Float>
 
 /// Scratch memory of one pass, allocated bit by bit, freed all at once and reused by the next pass.
 ///
-/// Touching fresh pages costs more than the arithmetic on them, so a training step reuses the memory of the step before.
+/// Touching fresh pages costs more than the arithmetic on them, so a training step reuses the memory of the step
+/// before.
 final class Workspace {
     private static let alignment = 64
     private var blocks: [UnsafeMutableRawBufferPointer] = []

@@ -28,7 +28,8 @@ extension ModelConfiguration {
             ? attentionHeadCount : try fields.count("num_key_value_heads", atMost: 1024)
         guard attentionHeadCount % keyValueHeadCount == 0 else {
             throw ConfigurationError.inconsistent(
-                "num_attention_heads \(attentionHeadCount) is not a multiple of num_key_value_heads \(keyValueHeadCount)")
+                "num_attention_heads \(attentionHeadCount) is not a multiple of"
+                    + " num_key_value_heads \(keyValueHeadCount)")
         }
         if !fields.isAbsent("head_dim") {
             headDimension = try fields.count("head_dim", atMost: 1024)

@@ -113,7 +113,8 @@ public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
         case .unsupportedModelType(let type):
             "config.json: model_type \"\(type.onOneLine(limit: 80))\" is not supported; llama, qwen2 and qwen3 are"
         case .unsupportedField(let field, let value):
-            "config.json: \"\(field.onOneLine(limit: 80))\" = \(value.onOneLine(limit: 200)) is not supported, and ignoring it would change what the model computes"
+            "config.json: \"\(field.onOneLine(limit: 80))\" = \(value.onOneLine(limit: 200)) is not supported,"
+                + " and ignoring it would change what the model computes"
         case .inconsistent(let reason): "config.json: \(reason.onOneLine())"
         case .tokenOutsideVocabulary(let token, let size):
             "token id \(token) is outside the model's vocabulary of \(size); model and tokenizer do not belong together"

@@ -10,7 +10,8 @@ public enum RotaryScaling: Sendable, Equatable {
     case dynamic(factor: Double)
     /// Llama 3.1: low frequencies divided by `factor`, high ones unchanged, a linear transition between them.
     case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalLength: Int)
-    /// YaRN: a linear transition over the dimensions from unchanged to divided frequencies, and a factor on sine and cosine.
+    /// YaRN: a linear transition over the dimensions from unchanged to divided frequencies, and a factor on sine and
+    /// cosine.
     case yarn(
         factor: Double, attentionFactor: Double, betaFast: Double, betaSlow: Double, originalLength: Int,
         truncates: Bool)

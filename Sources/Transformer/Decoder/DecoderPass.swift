@@ -77,8 +77,8 @@ final class DecoderPass {
     ///
     /// - Parameters:
     ///   - weights: the model's parameters.
-    ///   - rows: the only rows whose hidden states are needed, ascending; nil for all. With `discard`, everything after the
-    ///     last layer's attention is skipped for the others, whose hidden states are then undefined.
+    ///   - rows: the only rows whose hidden states are needed, ascending; nil for all. With `discard`, everything after
+    ///     the last layer's attention is skipped for the others, whose hidden states are then undefined.
     ///   - onLayer: receives each layer's queries, keys and values `[tokens, projected]`.
     func forward(
         _ weights: DecoderWeights, rows: [Int]? = nil,

@@ -2,8 +2,8 @@
 package enum MemoryEstimate {
     /// The memory of training on batches of `tokens` tokens.
     ///
-    /// The sum of parameters, gradients and both moments (16 bytes per parameter), the activations kept for the backward
-    /// pass, and one chunk of logits; the scratch memory of attention is not included.
+    /// The sum of parameters, gradients and both moments (16 bytes per parameter), the activations kept for the
+    /// backward pass, and one chunk of logits; the scratch memory of attention is not included.
     package static func training(
         _ configuration: ModelConfiguration, tokens: Int, recomputesActivations: Bool = false
     ) -> Int {

@@ -10,8 +10,8 @@ extension Model {
         var logits: Floats
     }
 
-    /// The number of rows whose logits take 128 MB; with fewer rows, reading the head's weights and their gradient would
-    /// cost more.
+    /// The number of rows whose logits take 128 MB; with fewer rows, reading the head's weights and their gradient
+    /// would cost more.
     static func rowsInChunk(_ configuration: ModelConfiguration) -> Int {
         max(16, min(1024, (32 << 20) / configuration.vocabularySize))
     }

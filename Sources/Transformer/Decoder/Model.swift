@@ -106,15 +106,16 @@ public final class Model: @unchecked Sendable {
         }
     }
 
-    /// Runs the forward pass, then the backward pass with the gradient of a loss, and returns the scores.
+    /// Runs the forward pass, then the backward pass with the gradient of a loss.
     ///
     /// - Parameters:
     ///   - batch: the sequences.
     ///   - positions: the positions that the loss depends on.
     ///   - temperature: divides the logits.
     ///   - gradients: the parameters' gradients are added to these.
-    ///   - gradient: receives the scores of `positions[range]`, one chunk after the other, and returns dLoss/dlogp for each
-    ///     position, and dLoss/dentropy for each or for none.
+    ///   - gradient: receives the scores of `positions[range]`, one chunk after the other, and returns dLoss/dlogp for
+    ///     each position, and dLoss/dentropy for each or for none.
+    /// - Returns: the scores of all positions.
     @discardableResult
     public func accumulateGradients(
         _ batch: PackedBatch, _ positions: [ScoredPosition], temperature: Float = 1, into gradients: ModelParameters,
@@ -144,8 +145,8 @@ public final class Model: @unchecked Sendable {
 
     /// Logits `[prompts][vocabulary]` after each prompt's last token.
     ///
-    /// `onToken(prompt, position, layer, keys, values)` receives the keys and values of every token, from several threads
-    /// at once.
+    /// `onToken(prompt, position, layer, keys, values)` receives the keys and values of every token, from several
+    /// threads at once.
     func prefill(
         _ prompts: [[Int]],
         _ onToken: (Int, Int, Int, _ keys: UnsafePointer<Float>, _ values: UnsafePointer<Float>) -> Void

@@ -23,13 +23,14 @@ package struct TokenDivergence: Sendable {
 
     /// Compares two models at every token of the texts that both states were computed from.
     ///
-    /// Both heads are read in blocks of rows, and the sums of each softmax are rescaled whenever a larger logit appears, so
-    /// that neither all logits nor a whole head is in memory.
+    /// Both heads are read in blocks of rows, and the sums of each softmax are rescaled whenever a larger logit
+    /// appears, so that neither all logits nor a whole head is in memory.
     ///
     /// - Parameters:
     ///   - a: the states of the first model.
     ///   - b: the states of the second model.
     ///   - following: the token that follows each position, nil at the end of a text.
+    /// - Returns: one comparison per token.
     /// - Throws: the errors of reading a head.
     package static func measure(_ a: FinalStates, _ b: FinalStates, following: [Int?]) throws -> [TokenDivergence] {
         let rows = min(a.vocabularySize, b.vocabularySize)
@@ -85,9 +86,9 @@ private final class PlaceSums: @unchecked Sendable {
     private struct Sums {
         var highest = -Float.infinity
         var token = 0
-        /// Σ e^(z − highest)
+        /// Σ e^(z − highest).
         var mass = 0.0
-        /// Σ (z − highest) e^(z − highest)
+        /// Σ (z − highest) e^(z − highest).
         var weighted = 0.0
         var target = Double.nan
 
@@ -111,7 +112,7 @@ private final class PlaceSums: @unchecked Sendable {
     private let targets: [Int]
     private let a: UnsafeMutableBufferPointer<Sums>
     private let b: UnsafeMutableBufferPointer<Sums>
-    /// Σ e^(z_A − highest_A) (z_A − z_B)
+    /// Σ e^(z_A − highest_A) (z_A − z_B).
     private let crossed: UnsafeMutableBufferPointer<Double>
 
     init(targets: [Int]) {

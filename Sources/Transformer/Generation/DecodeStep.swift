@@ -35,7 +35,8 @@ final class DecodeStep {
         var slot: Int
     }
 
-    /// Feeds each row's last token and returns the logits of the next one `[rows, vocabulary]`, valid until the next call.
+    /// Feeds each row's last token and returns the logits of the next one `[rows, vocabulary]`, valid until the next
+    /// call.
     ///
     /// Call `grow` on every row first.
     func logits(_ team: ThreadTeam, _ rows: ArraySlice<GenerationRow>) -> Floats {
@@ -110,7 +111,8 @@ final class DecodeStep {
         return logits
     }
 
-    /// Computes attention of one row's heads that share a key head: norms, rotation, caching of key and value, attention.
+    /// Computes attention of one row's heads that share a key head: norms, rotation, caching of key and value,
+    /// attention.
     private func attend(
         _ past: Past, _ layer: LayerWeights, _ index: Int, _ keyHead: Int, _ qkv: Floats, _ output: Floats,
         _ scratch: Floats

@@ -130,7 +130,7 @@ public struct Generator: Sendable {
     /// A generator that shares the model's memory.
     public init(_ model: Model) { self.model = model }
 
-    /// Generates completions `[request][sample]`; an empty prompt gives empty completions.
+    /// Generates samples for all requests.
     ///
     /// - Parameters:
     ///   - requests: prompts with their numbers of samples.
@@ -139,6 +139,7 @@ public struct Generator: Sendable {
     ///     returning false ends the sample.
     ///   - progress: receives the number of tokens generated so far after every step.
     ///   - onPrompt: receives for each prompt, once, the logits of the first token, before the temperature is applied.
+    /// - Returns: completions `[request][sample]`, which are empty for an empty prompt.
     public func generate(
         _ requests: [GenerationRequest], _ options: SamplingOptions,
         onToken: ((_ request: Int, _ sample: Int, _ token: Int) -> Bool)? = nil, progress: ((Int) -> Void)? = nil,

@@ -2,8 +2,8 @@
 ///
 /// With pages, sequences grow without being copied, and the samples of a prompt share its pages.
 final class PagePool: @unchecked Sendable {
-    // Sendable, as are the types below, because only the generating thread takes and returns pages, and workers write to
-    // separate places in them.
+    // Sendable, as are the types below, because only the generating thread takes and returns pages, and workers write
+    // to separate places in them.
     private let heads: Int
     private let dimension: Int
     private let layers: Int

@@ -34,8 +34,8 @@ package enum LogProbabilities {
         var i = 0
         if let loops = VectorMath.elementwise {
             i = count & ~7
-            withFloats(of: &sum) { sum in
-                withFloats(of: &weighted) { loops.softmax_sums(x, scale, top, i, sum, $0) }
+            withLanes(of: &sum) { sum in
+                withLanes(of: &weighted) { loops.softmax_sums(x, scale, top, i, sum, $0) }
             }
         }
         while i + 8 <= count {
@@ -63,7 +63,8 @@ package enum LogProbabilities {
     /// dlogits = dz / temperature.
     package static func backward(
         _ team: ThreadTeam, rows: Int, vocabulary: Int, _ logits: UnsafeMutablePointer<Float>,
-        inverseTemperature: Float, targets: (Int) -> Int, normalizers: UnsafePointer<Float>, entropies: UnsafePointer<Float>,
+        inverseTemperature: Float, targets: (Int) -> Int, normalizers: UnsafePointer<Float>,
+        entropies: UnsafePointer<Float>,
         logProbabilityGradient: UnsafePointer<Float>, entropyGradient: UnsafePointer<Float>?
     ) {
         team.split(rows, grain: max(1, 16_384 / vocabulary)) { range, _ in

@@ -31,8 +31,8 @@ package enum SwiGLU {
         }
     }
 
-    /// Replaces g and u by their gradients, and the gradient in `dy` `[rows, width]` by y, recomputed because the gradient
-    /// of the down projection's weights needs it.
+    /// Replaces g and u by their gradients, and the gradient in `dy` `[rows, width]` by y, recomputed because the
+    /// gradient of the down projection's weights needs it.
     package static func backward(
         _ team: ThreadTeam, rows: Int, width: Int, _ gateUp: UnsafeMutablePointer<Float>,
         _ dy: UnsafeMutablePointer<Float>

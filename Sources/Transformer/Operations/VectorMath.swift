@@ -74,7 +74,7 @@ func exponential(_ x: Vector8) -> Vector8 {
 
 /// Gives a vector to C code as eight floats.
 @inline(__always)
-func withFloats(of vector: inout Vector8, _ body: (UnsafeMutablePointer<Float>) -> Void) {
+func withLanes(of vector: inout Vector8, _ body: (UnsafeMutablePointer<Float>) -> Void) {
     withUnsafeMutablePointer(to: &vector) {
         $0.withMemoryRebound(to: Float.self, capacity: 8) { body($0) }
     }
@@ -84,7 +84,7 @@ enum VectorMath {
     /// Loops with wider vectors, if the processor has them: same bits as the loops in Swift, in half the time.
     static let elementwise = ckpt_elementwise_kernels()?.pointee
 
-    /// Σ a[i] b[i]
+    /// Σ a[i] b[i].
     @inline(__always)
     static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
         var first = Vector8.zero
@@ -107,7 +107,7 @@ enum VectorMath {
         return sum
     }
 
-    /// y += a * x
+    /// y += a x.
     @inline(__always)
     static func accumulate(_ a: Float, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, _ count: Int) {
         var i = 0
@@ -121,7 +121,7 @@ enum VectorMath {
         }
     }
 
-    /// y += x
+    /// y += x.
     @inline(__always)
     static func add(_ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, _ count: Int) {
         var i = 0
@@ -176,7 +176,7 @@ enum VectorMath {
         var i = 0
         if let elementwise {
             i = count & ~7
-            withFloats(of: &sum) { elementwise.exponentials(x, scale, offset, y, i, $0) }
+            withLanes(of: &sum) { elementwise.exponentials(x, scale, offset, y, i, $0) }
         }
         while i + 8 <= count {
             let e = exponential(load(x, i) * scale - offset)

@@ -9,8 +9,8 @@ package final class CompactParameters: @unchecked Sendable, ParameterStore {
     private let floats: Floats
     private let places: [String: (offset: Int, description: ParameterDescription)]
 
-    /// Calls `load` once for every parameter to fill float32 memory, and rounds matrices to the nearest bfloat16 (ties to
-    /// even), which leaves numbers unchanged that bfloat16 represents.
+    /// Calls `load` once for every parameter to fill float32 memory, and rounds matrices to the nearest bfloat16 (ties
+    /// to even), which leaves numbers unchanged that bfloat16 represents.
     ///
     /// - Throws: the first error of `load`.
     package init(

@@ -44,7 +44,9 @@ struct Projection {
         weights = [weight]
     }
 
-    init(_ parameters: some ParameterStore, _ precision: ProductPrecision, prefix: String, _ names: [String], inputs: Int) {
+    init(
+        _ parameters: some ParameterStore, _ precision: ProductPrecision, prefix: String, _ names: [String], inputs: Int
+    ) {
         self.inputs = inputs
         self.precision = precision
         for name in names {
@@ -81,7 +83,7 @@ struct Projection {
         }
     }
 
-    /// dx[rows, inputs] = dy[rows, outputs] W
+    /// dx[rows, inputs] = dy[rows, outputs] W.
     func backwardInput(_ team: ThreadTeam, rows: Int, dy: UnsafePointer<Float>, into dx: Floats) {
         let dx = Matrix(dx, rows: rows, columns: inputs)
         var column = 0
@@ -93,7 +95,8 @@ struct Projection {
         }
     }
 
-    /// dW += dyᵀ x and db += Σ dy, for dy[rows, outputs] and x[rows, inputs], where `self` holds the gradients dW and db.
+    /// dW += dyᵀ x and db += Σ dy, for dy[rows, outputs] and x[rows, inputs], where `self` holds the gradients dW and
+    /// db.
     func accumulateGradient(_ team: ThreadTeam, rows: Int, dy: UnsafePointer<Float>, x: UnsafePointer<Float>) {
         let x = Matrix(reading: x, rows: rows, columns: inputs)
         var column = 0
@@ -142,7 +145,7 @@ struct LayerWeights {
 
 /// Views of all parameters of a decoder, or of their gradients, by role.
 struct DecoderWeights {
-    /// `[vocabulary, hidden]`
+    /// The token embeddings `[vocabulary, hidden]`.
     let embedding: Matrix
     let layers: [LayerWeights]
     let finalNorm: Floats

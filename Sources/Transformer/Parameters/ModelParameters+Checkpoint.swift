@@ -13,7 +13,8 @@ public enum ParameterError: Error, Equatable, CustomStringConvertible {
         case .wrongShape(let path, let name, let found, let expected):
             "\(path): tensor \(name) has shape \(found), but its config requires \(expected); import the model again"
         case .unexpected(let path, let name):
-            "\(path): tensor \(name) is not part of the architecture in its config and would be ignored; import the model again"
+            "\(path): tensor \(name) is not part of the architecture in its config and would be ignored;"
+                + " import the model again"
         }
     }
 }
@@ -65,7 +66,8 @@ extension ModelParameters {
         }
         for tensor in file.tensors() where !expected.contains(tensor.description.name) {
             let name = tensor.description.name
-            // Some files repeat the tied head, and old ones hold rotary frequencies, which follow from the configuration.
+            // Some files repeat the tied head, and old ones hold rotary frequencies, which follow from the
+            // configuration.
             if name == "lm_head.weight" && configuration.tiesWordEmbeddings { continue }
             if name.hasSuffix(".rotary_emb.inv_freq") { continue }
             throw ParameterError.unexpected(path: file.path, name: name)

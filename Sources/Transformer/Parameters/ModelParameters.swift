@@ -51,8 +51,9 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
     /// Random parameters to train from.
     ///
     /// Norms are one and biases zero. Matrices are normal with the standard deviation `initializer_range` (embeddings),
-    /// 1/√fan_in (linear layers) or 1/√(fan_in · 2 · layers) (linear layers that write to the residual stream). A deviation
-    /// of 0.02 for all matrices, as in transformers, would be too small for the narrow layers of a small model.
+    /// 1/√fan_in (linear layers) or 1/√(fan_in · 2 · layers) (linear layers that write to the residual stream). A
+    /// deviation of 0.02 for all matrices, as in transformers, would be too small for the narrow layers of a small
+    /// model.
     public convenience init(_ configuration: ModelConfiguration, randomSeed: UInt64) {
         self.init(configuration)
         for (index, parameter) in layout.enumerated() {

@@ -3,8 +3,8 @@ import Parallel
 
 /// Attention by C kernels on processors with AVX2 or AVX-512 (docs/engine.md has the rates).
 ///
-/// A head's keys and values are packed once; the scores of a few queries then stay in cache from the first product to the
-/// last. The order of every sum depends on the segment alone.
+/// A head's keys and values are packed once; the scores of a few queries then stay in cache from the first product to
+/// the last. The order of every sum depends on the segment alone.
 extension Attention {
     private static let availableKernels = ckpt_attention_kernels()?.pointee
 
@@ -32,8 +32,8 @@ extension Attention {
     }
 
     func kernelForward(
-        _ team: ThreadTeam, _ layout: BatchLayout, _ qkv: UnsafePointer<Float>, _ output: Floats, _ normalizers: Floats?,
-        _ scratch: Floats
+        _ team: ThreadTeam, _ layout: BatchLayout, _ qkv: UnsafePointer<Float>, _ output: Floats,
+        _ normalizers: Floats?, _ scratch: Floats
     ) {
         let packed = packedCount(layout.longest)
         let scratchCount = 2 * packed + kernels.attend_scratch(layout.longest)

@@ -3,9 +3,9 @@ import Parallel
 
 /// Causal grouped-query attention over a packed batch: softmax(q kᵀ / √dimension) v.
 ///
-/// Blocks of queries are multiplied with the keys they attend to, so that the full matrix of scores never exists. A row of
-/// `qkv` `[tokens, stride]` holds the queries of all heads, then the keys, then the values. Query head h uses key head
-/// h / `group`.
+/// Blocks of queries are multiplied with the keys they attend to, so that the full matrix of scores never exists. A row
+/// of `qkv` `[tokens, stride]` holds the queries of all heads, then the keys, then the values. Query head h uses key
+/// head h / `group`.
 struct Attention {
     let heads: Int
     let keyValueHeads: Int
@@ -39,7 +39,8 @@ struct Attention {
         return rows * ((layout.longest + 15) & ~15)
     }
 
-    /// Writes the result of all heads `[tokens, heads * dimension]`, and log Σ e^score `[tokens, heads]` to `normalizers`.
+    /// Writes the result of all heads `[tokens, heads * dimension]`, and log Σ e^score `[tokens, heads]` to
+    /// `normalizers`.
     func forward(
         _ team: ThreadTeam, _ layout: BatchLayout, qkv: UnsafePointer<Float>, into output: Floats, normalizers: Floats?,
         scratch: Floats

@@ -48,11 +48,11 @@ package enum CachedAttention {
         store(d, scores, 24)
     }
 
-    /// softmax(q kᵀ / √dimension) v, for queries `[heads, dimension]` of heads that share keys, into `output` of the same
-    /// shape.
+    /// softmax(q kᵀ / √dimension) v, for queries `[heads, dimension]` of heads that share keys, into `output` of the
+    /// same shape.
     ///
-    /// The keys start `offset` floats into each page. The next head's keys and values are prefetched at the end. `scratch`
-    /// holds 32 floats per head and page.
+    /// The keys start `offset` floats into each page. The next head's keys and values are prefetched at the end.
+    /// `scratch` holds 32 floats per head and page.
     package static func forward(
         queries: UnsafePointer<Float>, heads: Int, dimension: Int, pages: UnsafeBufferPointer<KVPage>, offset: Int,
         into output: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>

@@ -37,9 +37,9 @@ final class RotaryTable: @unchecked Sendable {
 
 /// Rotary position embedding (Su et al., 2021): rotates the pairs (i, i + half) of every head by its token's position.
 enum RotaryEmbedding {
-    /// Rotates `heads` adjacent heads `[heads, dimension]` of one token in place.
+    /// Rotates adjacent heads `[heads, dimension]` of one token in place.
     ///
-    /// - Parameter backward: rotates in the other direction, which maps gradients of the result to those of the input.
+    /// `backward` rotates in the other direction, which maps gradients of the result to those of the input.
     @inline(__always)
     static func applyRotary(
         _ x: Floats, heads: Int, dimension: Int, _ cosines: UnsafePointer<Float>, _ sines: UnsafePointer<Float>,

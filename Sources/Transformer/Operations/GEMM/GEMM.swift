@@ -58,8 +58,8 @@ struct GEMM {
             "shapes of a matrix product do not match")
     }
 
-    /// The sizes of the layer that the product belongs to: inputs and outputs are those of its weights, and `rows` is the
-    /// number of tokens.
+    /// The sizes of the layer that the product belongs to: inputs and outputs are those of its weights, and `rows` is
+    /// the number of tokens.
     private var layer: (inputs: Int, outputs: Int, rows: Int) {
         switch transposition {
         case .nt: (k, n, m)

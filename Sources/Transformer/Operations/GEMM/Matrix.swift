@@ -13,7 +13,7 @@ package struct Matrix {
     package let columns: Int
     package let stride: Int
 
-    /// - Parameter stride: elements from one row to the next; `columns` if nil.
+    /// A view with rows `stride` elements apart, or adjacent rows if `stride` is nil.
     package init(_ elements: Elements, rows: Int, columns: Int, stride: Int? = nil) {
         self.elements = elements
         self.rows = rows
@@ -41,7 +41,7 @@ package struct Matrix {
         return Matrix(elements, rows: rows + next.rows, columns: columns)
     }
 
-    /// The elements of a float32 matrix. Training needs float32, so asking for those of another is a programming error.
+    /// The elements of a float32 matrix; a programming error for other matrices, which cannot be trained.
     var floats: Floats {
         guard case .float32(let floats) = elements else {
             preconditionFailure("a model with compact parameters scores and generates, but does not train")

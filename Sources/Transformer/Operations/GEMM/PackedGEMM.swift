@@ -201,8 +201,8 @@ package enum PackedGEMM {
         }
     }
 
-    /// Cuts `0..<count` into as few ranges of at most `size` as possible, equal in length but for the last, each length a
-    /// multiple of `step`.
+    /// Cuts `0..<count` into as few ranges of at most `size` as possible, equal in length but for the last, each length
+    /// a multiple of `step`.
     private static func ranges(_ count: Int, _ size: Int, _ step: Int) -> [Range<Int>] {
         let number = (count + size - 1) / size
         let length = ((count + number - 1) / number + step - 1) / step * step

@@ -3,9 +3,9 @@ import Parallel
 
 /// c[m, n] = a[m, k] b[n, k]ᵀ (+ c) with the left factor packed and the weights used from where they are stored.
 ///
-/// A vector holds elements of several rows, and each weight is multiplied with all of them as it comes from memory. This
-/// avoids writing the weights a second time, as `PackedGEMM` does, and the sums across vectors of `SkinnyGEMM`. Each sum
-/// adds its terms in order, however rows and columns are cut.
+/// A vector holds elements of several rows, and each weight is multiplied with all of them as it comes from memory.
+/// This avoids writing the weights a second time, as `PackedGEMM` does, and the sums across vectors of `SkinnyGEMM`.
+/// Each sum adds its terms in order, however rows and columns are cut.
 package enum PackedLeftGEMM {
     /// Columns whose sums kernels gather, or half of them.
     private static let step = 24
