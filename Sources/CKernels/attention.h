@@ -18,7 +18,9 @@ enum {
 };
 
 /// The distance between rows of scores over `keys` keys.
-static inline long score_stride(long keys) { return 16 * panels(keys) % 64 ? 16 * panels(keys) : 16 * panels(keys) + 16; }
+static inline long score_stride(long keys) {
+    return 16 * panels(keys) % 64 ? 16 * panels(keys) : 16 * panels(keys) + 16;
+}
 
 static const float log2_e = 1.44269504f;
 
@@ -88,7 +90,8 @@ KERNEL static void pad_transposed(long dimension, long keys, float *out) {
 
 KERNEL static void pad_rows(long dimension, long keys, float *out) {
     const long height = 16 * panels(keys);
-    for (long c = 0; c < dimension; c += 16) memset(out + c * height + keys * 16, 0, (height - keys) * 16 * sizeof(float));
+    for (long c = 0; c < dimension; c += 16)
+        memset(out + c * height + keys * 16, 0, (height - keys) * 16 * sizeof(float));
 }
 
 /// Replaces the first `visible` scores by e^(scale (score − max)) and the others by zeros. Returns the sum, and
@@ -172,7 +175,8 @@ INLINE float dot(const float *a, const float *b, long count) {
 
 /// Replaces a row's scores p by their softmax, and the gradients dp of the softmax by those of the scores; zeros from
 /// `visible` on. `shared` is Σ dp p.
-INLINE void softmax_gradient_row(float *p, float *dp, long visible, long width, float scale, float normalizer, float shared) {
+INLINE void softmax_gradient_row(
+    float *p, float *dp, long visible, long width, float scale, float normalizer, float shared) {
     const __m256 factor = _mm256_set1_ps(scale), away = _mm256_set1_ps(shared);
     const __m256 exponent = _mm256_set1_ps(scale * log2_e), offset = _mm256_set1_ps(normalizer * log2_e);
     long j = 0;
@@ -212,12 +216,12 @@ KERNEL static void attend_backward(
                 const long from = first_visible_row(j - own);
                 for (long i = from; i < count; i += tileRows)
                     tile16_of(
-                        count - i, rowMajor, dimension, queries + i * q_stride, q_stride, keys + (key + j) * dimension, 16,
-                        weights + i * backwardStride + j, backwardStride, 0);
+                        count - i, rowMajor, dimension, queries + i * q_stride, q_stride,
+                        keys + (key + j) * dimension, 16, weights + i * backwardStride + j, backwardStride, 0);
                 for (long i = from; i < count; i += tileRows)
                     tile16_of(
-                        count - i, rowMajor, dimension, dO + i * out_stride, out_stride, values + (key + j) * dimension, 16,
-                        d_scores + i * backwardStride + j, backwardStride, 0);
+                        count - i, rowMajor, dimension, dO + i * out_stride, out_stride,
+                        values + (key + j) * dimension, 16, d_scores + i * backwardStride + j, backwardStride, 0);
             }
             for (long i = 0; i < count; i++) {
                 const long row = first + i, visible = minimum(width, own + i + 1);
@@ -258,4 +262,5 @@ static long attend_scratch(long keys) { return queryRows * score_stride(keys); }
 static long attend_backward_scratch(void) { return 2 * backwardRows * backwardStride; }
 
 #define ATTENTION_KERNELS \
-    {pack_transposed, pack_rows, pad_transposed, pad_rows, attend, attend_scratch, attend_backward, attend_backward_scratch}
+    {pack_transposed, pack_rows, pad_transposed, pad_rows, attend, attend_scratch, \
+     attend_backward, attend_backward_scratch}

@@ -30,8 +30,8 @@ INLINE void scores_of(
 
 /// Adds to WIDTH * `width` columns of the output.
 INLINE void add_values_columns(
-    const int heads, const int width, const float *weights, long stride, const float *values, const float *next, long count,
-    long dimension, float *output) {
+    const int heads, const int width, const float *weights, long stride, const float *values, const float *next,
+    long count, long dimension, float *output) {
     vector sums[BLOCK][4];
 #pragma unroll
     for (int h = 0; h < heads; h++)
@@ -57,17 +57,20 @@ INLINE void add_values_columns(
 }
 
 INLINE void add_values_of(
-    const int heads, const float *weights, long stride, const float *values, const float *next, long count, long dimension,
-    float *output) {
+    const int heads, const float *weights, long stride, const float *values, const float *next, long count,
+    long dimension, float *output) {
     long column = 0;
     for (; column + 4 * WIDTH <= dimension; column += 4 * WIDTH)
-        add_values_columns(heads, 4, weights, stride, values + column, next + column, count, dimension, output + column);
+        add_values_columns(
+            heads, 4, weights, stride, values + column, next + column, count, dimension, output + column);
     for (; column < dimension; column += WIDTH)
-        add_values_columns(heads, 1, weights, stride, values + column, next + column, count, dimension, output + column);
+        add_values_columns(
+            heads, 1, weights, stride, values + column, next + column, count, dimension, output + column);
 }
 
 KERNEL static void scores(
-    const float *queries, long heads, long dimension, const float *keys, const float *next, float *scores, long stride) {
+    const float *queries, long heads, long dimension, const float *keys, const float *next, float *scores,
+    long stride) {
     for (long h = 0; h < heads; h += BLOCK, queries += BLOCK * dimension, scores += BLOCK * stride)
         switch (heads - h) {
         case 1: scores_of(1, queries, dimension, keys, next, scores, stride); break;

@@ -19,7 +19,9 @@ typedef float eight_floats __attribute__((vector_size(32), aligned(4)));
 INLINE vector load(const float *p) { return *(const vector *)p; }
 INLINE void store(float *p, vector v) { *(vector *)p = v; }
 INLINE vector broadcast(float x) { return x - (vector){0}; }
-INLINE vector blend(integers mask, vector a, vector b) { return (vector)((mask & (integers)a) | (~mask & (integers)b)); }
+INLINE vector blend(integers mask, vector a, vector b) {
+    return (vector)((mask & (integers)a) | (~mask & (integers)b));
+}
 
 /// The same as `exponential` in VectorMath.swift.
 INLINE vector exponential(vector x) {
@@ -94,7 +96,8 @@ KERNEL static void log_probability_gradients(
         store(z + i, exponential(logp) * slope);
     }
 #ifdef HALF_WIDTH_KERNELS
-    if (i < count) HALF_WIDTH_KERNELS.log_probability_gradients(z + i, scale, normalizer, direct, base, spread, count - i);
+    if (i < count)
+        HALF_WIDTH_KERNELS.log_probability_gradients(z + i, scale, normalizer, direct, base, spread, count - i);
 #endif
 }
 

@@ -96,11 +96,13 @@ INLINE float bf16_to_float(const uint16_t *b) {
 /// The word of a right factor in float32 (b) or bfloat16 (b16) that starts at element `at`.
 INLINE float right_word(const float *b, const uint16_t *b16, long at, int isWhole) {
     const long last = at + TERMS - 1;
-    return b ? word(b[at], isWhole ? b[last] : 0) : word(bf16_to_float(b16 + at), isWhole ? bf16_to_float(b16 + last) : 0);
+    return b ? word(b[at], isWhole ? b[last] : 0)
+             : word(bf16_to_float(b16 + at), isWhole ? bf16_to_float(b16 + last) : 0);
 }
 
 /// Packs COLUMNS columns of the right factor from b[n, k], in float32 (b) or bfloat16 (b16).
-INLINE void pack_right_panel_transposed(long columns, long k, const float *b, const uint16_t *b16, long ldb, float *out) {
+INLINE void pack_right_panel_transposed(
+    long columns, long k, const float *b, const uint16_t *b16, long ldb, float *out) {
     const long words = words_of(k);
     long l = 0;
     if (columns == COLUMNS)

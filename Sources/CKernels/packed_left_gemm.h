@@ -33,7 +33,8 @@ INLINE __m256 eight_words(const float *b, const uint16_t *b16, long l, long k) {
 /// Computes 16 * `vectors` rows and tileSums / `vectors` columns, of which `columns` exist, into out[rows,
 /// gatheredStride].
 INLINE void panel_tile(
-    const int vectors, long columns, long k, const float *a, const float *b, const uint16_t *b16, long ldb, float *out) {
+    const int vectors, long columns, long k, const float *a, const float *b, const uint16_t *b16, long ldb,
+    float *out) {
     const int width = tileSums / vectors;
     __m512 sums[tileSums];
 #pragma unroll
@@ -89,7 +90,8 @@ INLINE void panel_tile(
 
 /// Computes at most `gatheredColumns` columns.
 INLINE void panel_columns(
-    const int vectors, long columns, long k, const float *a, const float *b, const uint16_t *b16, long ldb, float *out) {
+    const int vectors, long columns, long k, const float *a, const float *b, const uint16_t *b16, long ldb,
+    float *out) {
     const int width = tileSums / vectors;
     for (long j = 0; j < columns; j += width) {
         const float *own = b ? b + j * ldb : 0;
@@ -100,7 +102,8 @@ INLINE void panel_columns(
 }
 
 INLINE void panel_product(
-    long m, long n, long k, const float *a, const float *b, const uint16_t *b16, long ldb, float *c, long ldc, int adding) {
+    long m, long n, long k, const float *a, const float *b, const uint16_t *b16, long ldb, float *c, long ldc,
+    int adding) {
     const long words = ckpt_packed_left_words(k, 8 * TERMS);
     float sums[16 * tileVectors * gatheredStride];
     for (long j = 0; j < n; j += gatheredColumns) {
@@ -140,7 +143,8 @@ KERNEL static void pack_panels(long m, long k, const float *a, long lda, long fi
                 __m256 r[8], t[8];
 #pragma unroll
                 for (int row = 0; row < 8; row++)
-                    r[row] = group + row < rows ? eight_words(a + (i + group + row) * lda, 0, l, k) : _mm256_setzero_ps();
+                    r[row] = group + row < rows ? eight_words(a + (i + group + row) * lda, 0, l, k)
+                                                : _mm256_setzero_ps();
                 transpose8(r, t);
 #pragma unroll
                 for (int word = 0; word < 8; word++)

@@ -8,9 +8,11 @@
 #if defined(__x86_64__)
 
 // Defined in one file per instruction set.
-extern const struct ckpt_packed_gemm_kernels ckpt_packed_gemm_avx2, ckpt_packed_gemm_avx512, ckpt_packed_gemm_bf16_avx512;
+extern const struct ckpt_packed_gemm_kernels ckpt_packed_gemm_avx2, ckpt_packed_gemm_avx512,
+    ckpt_packed_gemm_bf16_avx512;
 extern const struct ckpt_packed_left_gemm_kernels ckpt_packed_left_gemm_avx512, ckpt_packed_left_gemm_bf16_avx512;
-extern const struct ckpt_skinny_gemm_kernels ckpt_skinny_gemm_avx2, ckpt_skinny_gemm_avx512, ckpt_skinny_gemm_bf16_avx512;
+extern const struct ckpt_skinny_gemm_kernels ckpt_skinny_gemm_avx2, ckpt_skinny_gemm_avx512,
+    ckpt_skinny_gemm_bf16_avx512;
 extern const struct ckpt_attention_kernels ckpt_attention_avx2, ckpt_attention_avx512;
 extern const struct ckpt_cached_attention_kernels ckpt_cached_attention_avx2, ckpt_cached_attention_avx512;
 extern const struct ckpt_elementwise_kernels ckpt_elementwise_avx2, ckpt_elementwise_avx512;

@@ -12,7 +12,8 @@ INLINE __m512 weights_at(const void *b, long index, const int is_bf16, uint32_t 
 }
 
 INLINE void fetch(const void *b, long index, const int is_bf16) {
-    _mm_prefetch(is_bf16 ? (const char *)((const uint16_t *)b + index) : (const char *)((const float *)b + index), _MM_HINT_T0);
+    const char *at = is_bf16 ? (const char *)((const uint16_t *)b + index) : (const char *)((const float *)b + index);
+    _mm_prefetch(at, _MM_HINT_T0);
 }
 
 /// Prefetches the weights of 16 words.
@@ -79,8 +80,8 @@ INLINE void column_of(
 
 /// Adds terms `from` to `to` to a tile of 24 sums.
 INLINE void tile_steps(
-    const int height, const int rows, const int columns, long from, long to, const uint32_t mask, const float *a, long lda,
-    const void *b, long at, long ldb, const int is_bf16, __m512 sums[24], long *next, long every) {
+    const int height, const int rows, const int columns, long from, long to, const uint32_t mask, const float *a,
+    long lda, const void *b, long at, long ldb, const int is_bf16, __m512 sums[24], long *next, long every) {
     for (long l = from; l < to; l += 16 * TERMS) {
         __m512 w[6];
 #pragma unroll

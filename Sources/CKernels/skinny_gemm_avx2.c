@@ -22,7 +22,8 @@ INLINE float weight(const void *b, long index, int is_bf16) {
 }
 
 INLINE void fetch(const void *b, long index, int is_bf16) {
-    _mm_prefetch(is_bf16 ? (const char *)((const uint16_t *)b + index) : (const char *)((const float *)b + index), _MM_HINT_T0);
+    const char *at = is_bf16 ? (const char *)((const uint16_t *)b + index) : (const char *)((const float *)b + index);
+    _mm_prefetch(at, _MM_HINT_T0);
 }
 
 /// A tile of the result with at most 12 sums, which fill the 16 registers together with the weights and one vector of
@@ -84,7 +85,8 @@ INLINE float alone(long k, const float *a, const void *b, long at, int is_bf16) 
 /// One column of the result for five to eight rows of a, which leave the first cache room for the weights: these are
 /// read in the order of memory, as for a row alone. Each sum has the bits that `tile` gives it.
 INLINE void column_of(
-    const int rows, long k, const float *a, long lda, const void *b, long at, float *c, long ldc, int adding, int is_bf16) {
+    const int rows, long k, const float *a, long lda, const void *b, long at, float *c, long ldc, int adding,
+    int is_bf16) {
     const long ahead = is_bf16 ? 2048 : 1024, line = is_bf16 ? 32 : 16;
     __m256 sums[8];
 #pragma unroll

@@ -51,7 +51,8 @@ INLINE __m256 eight_horizontal_sums(const __m256 v[8]) {
 #pragma unroll
     for (int i = 0; i < 2; i++)
         two[i] = _mm256_add_ps(
-            _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0x44), _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0xEE));
+            _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0x44),
+            _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0xEE));
     return _mm256_add_ps(_mm256_shuffle_ps(two[0], two[1], 0x88), _mm256_shuffle_ps(two[0], two[1], 0xDD));
 }
 
@@ -68,8 +69,8 @@ enum { tileRows = 6 };
 
 /// c[rows, 16] = (adding ? c : 0) + a b for at most `tileRows` rows. Row l of b starts at b + l * b_row.
 INLINE void tile16(
-    const int rows, const int layout, long k, const float *a, long stride, const float *b, long b_row, float *c, long ldc,
-    const int adding) {
+    const int rows, const int layout, long k, const float *a, long stride, const float *b, long b_row, float *c,
+    long ldc, const int adding) {
     __m256 sums[6][2];
 #pragma unroll
     for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = _mm256_setzero_ps();
@@ -109,8 +110,8 @@ enum { tileRows = 12 };
 
 /// c[rows, 16] = (adding ? c : 0) + a b for at most `tileRows` rows. Row l of b starts at b + l * b_row.
 INLINE void tile16(
-    const int rows, const int layout, long k, const float *a, long stride, const float *b, long b_row, float *c, long ldc,
-    const int adding) {
+    const int rows, const int layout, long k, const float *a, long stride, const float *b, long b_row, float *c,
+    long ldc, const int adding) {
     __m512 sums[12];
 #pragma unroll
     for (int i = 0; i < rows; i++) sums[i] = _mm512_setzero_ps();

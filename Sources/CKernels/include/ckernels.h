@@ -116,12 +116,13 @@ struct ckpt_cached_attention_kernels {
     /// Products of queries [heads, dimension] with the 32 keys of a page [dimension, 32], into scores[heads, 32] with
     /// rows `stride` apart. Prefetches `next`, the keys of the next page.
     void (*scores)(
-        const float *queries, long heads, long dimension, const float *keys, const float *next, float *scores, long stride);
+        const float *queries, long heads, long dimension, const float *keys, const float *next, float *scores,
+        long stride);
     /// output[heads, dimension] += Σ weights[t] values[t], over the first `count` of a page's 32 values [dimension].
     /// Prefetches `next`, the values of the next page.
     void (*add_values)(
-        const float *weights, long stride, long heads, const float *values, const float *next, long count, long dimension,
-        float *output);
+        const float *weights, long stride, long heads, const float *values, const float *next, long count,
+        long dimension, float *output);
 };
 
 /// The kernels for heads of `dimension` numbers, which must be a multiple of eight.

@@ -76,7 +76,7 @@ public enum RotaryScaling: Sendable, Equatable {
     }
 
     /// The angles in radians per position `[dimension / 2]`, and the factor on sine and cosine.
-    package func frequencies(
+    func frequencies(
         theta: Double, dimension: Int, maxPositionEmbeddings: Int, sequenceLength: Int
     ) -> (inverse: [Double], magnitude: Double) {
         let half = dimension / 2

@@ -13,13 +13,6 @@ package struct FinalStates: Sendable {
     /// The largest number of tokens in a batch, unless a single sequence has more.
     private static let tokensAtOnce = 4096
 
-    /// Loads the weights of `file`, computes the states of all sequences and frees the weights.
-    ///
-    /// - Throws: `ConfigurationError`, `ParameterError`, and the errors of reading.
-    package init(_ file: CheckpointFile, _ sequences: [[Int]]) throws {
-        try self.init(file, try ModelParameters(file), sequences)
-    }
-
     /// Computes the states with `parameters`, the weights of `file`.
     ///
     /// - Throws: `ConfigurationError`, `ParameterError`, and the errors of reading.

@@ -160,7 +160,7 @@ public struct Generator: Sendable {
     /// The probabilities `[prompts][tokens]` of the given tokens to follow each prompt, at temperature 1.
     ///
     /// Probabilities are over the whole vocabulary; they are 0 for an empty prompt.
-    public func firstTokenProbabilities(_ prompts: [[Int]], of tokens: [Int]) -> [[Double]] {
+    package func firstTokenProbabilities(_ prompts: [[Int]], of tokens: [Int]) -> [[Double]] {
         var result: [[Double]] = []
         result.reserveCapacity(prompts.count)
         var first = 0

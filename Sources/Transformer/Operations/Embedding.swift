@@ -1,7 +1,7 @@
 import Parallel
 
 /// x[i] = table[tokens[i]], and the gradient of the table.
-package enum Embedding {
+enum Embedding {
     /// Copies rows of `table` `[vocabulary, width]` into `x` `[tokens, width]`.
     static func forward(
         _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, table: Matrix,
@@ -13,7 +13,7 @@ package enum Embedding {
     }
 
     /// Adds each row of `dx` `[tokens, width]` to its token's row of `tableGradient`, in the order of `tokens`.
-    package static func backward(
+    static func backward(
         _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, dx: UnsafePointer<Float>,
         tableGradient: UnsafeMutablePointer<Float>
     ) {

@@ -81,14 +81,8 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
 
     /// A copy of `other`.
     public convenience init(copying other: ModelParameters) {
-        self.init(other.configuration)
-        copy(from: other)
-    }
-
-    /// Copies all elements of parameters with the same configuration.
-    public func copy(from other: ModelParameters) {
-        precondition(other.values.count == values.count, "parameters of another configuration")
-        _ = values.update(fromContentsOf: other.values)
+        self.init(uninitialized: other.configuration)
+        _ = values.initialize(from: other.values)
     }
 
     /// Sets every element to zero.
