@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes reference numbers of tiny random transformers models to fixtures.bin (float32, little-endian), and their
-places in that file to fixtures.json. Run by hand with torch and transformers installed; the tests only read the two files.
+places in that file to fixtures.json. Run by hand with torch and transformers installed; the tests only read the two
+files.
 
     python make_fixtures.py
 """
