@@ -17,7 +17,7 @@ extern const struct ckpt_attention_kernels ckpt_attention_avx2, ckpt_attention_a
 extern const struct ckpt_cached_attention_kernels ckpt_cached_attention_avx2, ckpt_cached_attention_avx512;
 extern const struct ckpt_elementwise_kernels ckpt_elementwise_avx2, ckpt_elementwise_avx512;
 
-/// The newest instruction set to use: 0 that of any x86-64, 1 AVX2, 2 AVX-512.
+/// The newest instruction set to use: 0 SSE2, 1 AVX2, 2 AVX-512.
 static int asked_limit(void) {
     const char *wanted = getenv("CKPT_MAX_CPU_ISA");
     if (!wanted || !strcmp(wanted, "avx512")) return 2;

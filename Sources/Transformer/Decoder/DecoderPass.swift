@@ -228,7 +228,7 @@ final class DecoderPass {
 
     /// Backpropagates through all layers and adds the parameters' gradients to `gradients`.
     ///
-    /// `gradient` is that of `hidden` and is overwritten.
+    /// `gradient` holds the gradient of `hidden` and is overwritten.
     func backward(_ gradient: Floats, _ weights: DecoderWeights, into gradients: DecoderWeights) {
         let count = tokenCount
         let width = configuration.hiddenSize

@@ -62,7 +62,7 @@ package final class CompactParameters: @unchecked Sendable, ParameterStore {
         }
     }
 
-    /// Loads the weights of a checkpoint, after checking that they are exactly those of its configuration.
+    /// Loads the weights of a checkpoint, after checking that they match its configuration exactly.
     ///
     /// - Throws: `ConfigurationError`, `ParameterError`, and the errors of reading.
     package convenience init(_ file: CheckpointFile) throws {

@@ -20,7 +20,7 @@ public enum ParameterError: Error, Equatable, CustomStringConvertible {
 }
 
 extension ModelParameters {
-    /// Loads the weights of a checkpoint as float32, after checking that they are exactly those of its configuration.
+    /// Loads the weights of a checkpoint as float32, after checking that they match its configuration exactly.
     ///
     /// - Throws: `ConfigurationError`, `ParameterError`, and the errors of reading.
     public convenience init(_ file: CheckpointFile) throws {

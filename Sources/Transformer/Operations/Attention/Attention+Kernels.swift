@@ -8,7 +8,7 @@ import Parallel
 extension Attention {
     private static let availableKernels = ckpt_attention_kernels()?.pointee
 
-    /// Whether the kernels are used; for narrow heads `gemmNT` and the like are as fast.
+    /// Whether the kernels are used; for narrow heads the products of `Attention.swift` are as fast.
     var usesKernels: Bool { Self.availableKernels != nil && dimension >= 64 && dimension.isMultiple(of: 16) }
 
     private var kernels: ckpt_attention_kernels {
@@ -27,8 +27,7 @@ extension Attention {
 
     /// Floats of scratch that one thread needs for `kernelBackward`.
     private func backwardScratchCount(_ layout: BatchLayout) -> Int {
-        3 * packedCount(layout.longest) + 2 * layout.longest * dimension
-            + kernels.attend_backward_scratch()
+        3 * packedCount(layout.longest) + 2 * layout.longest * dimension + kernels.attend_backward_scratch()
     }
 
     func kernelForward(

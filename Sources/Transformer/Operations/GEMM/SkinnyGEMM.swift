@@ -4,8 +4,8 @@ import Parallel
 /// c[m, n] = a[m, k] b[n, k]ᵀ (+ c) for a few rows and many weights: the products of decoding.
 ///
 /// OpenBLAS packs all weights before it multiplies, which takes longer than the products of eight rows; here weights go
-/// from memory straight into registers. The order of a sum does not depend on how rows and columns are cut. A single
-/// row has an order of its own, in which memory is read sequentially.
+/// from memory straight into registers. The order of a sum does not depend on how rows and columns are cut, but is
+/// different for a single row, for which weights are read sequentially.
 package enum SkinnyGEMM {
     /// Fewer weights stay in cache, where OpenBLAS is as fast.
     private static let leastWeights = 1 << 17
