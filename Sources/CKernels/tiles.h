@@ -1,20 +1,20 @@
-// Tiles of matrix products that stay in registers: what the kernels of this folder are made of.
+// Tiles of matrix products that stay in registers, used by the other kernels.
 //
-// Files that include this say before for which instructions: TARGET, as the compiler's attribute takes it, and WIDTH, 8 or
-// 16 floats in a vector.
+// The including file defines the instruction set: TARGET, for the compiler's attribute, and WIDTH, 8 or 16 floats in a
+// vector.
 #pragma once
 
 #include <immintrin.h>
 #include <stdint.h>
 
 #define KERNEL __attribute__((target(TARGET)))
-// Everything is inlined into functions where sizes and flags are constants.
-#define PART static inline __attribute__((always_inline)) KERNEL
+// Inlined everywhere, so that sizes and flags are constants.
+#define INLINE static inline __attribute__((always_inline)) KERNEL
 
-static inline long smaller(long a, long b) { return a < b ? a : b; }
+static inline long minimum(long a, long b) { return a < b ? a : b; }
 
 /// t[l][i] = r[i][l].
-PART void transpose8(__m256 r[8], __m256 t[8]) {
+INLINE void transpose8(__m256 r[8], __m256 t[8]) {
     __m256 s[8];
 #pragma unroll
     for (int i = 0; i < 8; i += 2) {
@@ -35,14 +35,14 @@ PART void transpose8(__m256 r[8], __m256 t[8]) {
     }
 }
 
-PART float sum_of(__m256 v) {
+INLINE float horizontal_sum(__m256 v) {
     __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
-/// `sum_of` of eight vectors at once, with the same bits.
-PART __m256 eight_sums(const __m256 v[8]) {
+/// `horizontal_sum` of eight vectors at once, with the same bits.
+INLINE __m256 eight_horizontal_sums(const __m256 v[8]) {
     __m256 four[4], two[2];
 #pragma unroll
     for (int i = 0; i < 4; i++)
@@ -51,30 +51,31 @@ PART __m256 eight_sums(const __m256 v[8]) {
 #pragma unroll
     for (int i = 0; i < 2; i++)
         two[i] = _mm256_add_ps(
-            _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0x44), _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0xEE));
+            _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0x44),
+            _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0xEE));
     return _mm256_add_ps(_mm256_shuffle_ps(two[0], two[1], 0x88), _mm256_shuffle_ps(two[0], two[1], 0xDD));
 }
 
-/// How the elements of a tile's left factor lie.
+/// The memory layout of a tile's left factor.
 enum {
-    rowsApart,    // a[i, l] at a[i * stride + l]
-    rowsTogether  // a[i, l] at a[l * stride + i]
+    rowMajor,    // a[i, l] at a[i * stride + l]
+    columnMajor  // a[i, l] at a[l * stride + i]
 };
 
 #if WIDTH == 8
 
-/// Rows of a tile. With twelve sums, two vectors of b and one of a all 16 registers are in use.
+/// Rows of a tile: its twelve sums, two vectors of b and one of a use 15 of the 16 registers.
 enum { tileRows = 6 };
 
 /// c[rows, 16] = (adding ? c : 0) + a b for at most `tileRows` rows. Row l of b starts at b + l * b_row.
-PART void tile16(
-    const int rows, const int lie, long k, const float *a, long stride, const float *b, long b_row, float *c, long ldc,
-    const int adding) {
+INLINE void tile16(
+    const int rows, const int layout, long k, const float *a, long stride, const float *b, long b_row, float *c,
+    long ldc, const int adding) {
     __m256 sums[6][2];
 #pragma unroll
     for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = _mm256_setzero_ps();
-    const float *low = a, *high = a + (lie == rowsApart ? 3 * stride : 3);
-    const long step = lie == rowsApart ? 1 : stride, row = lie == rowsApart ? stride : 1;
+    const float *low = a, *high = a + (layout == rowMajor ? 3 * stride : 3);
+    const long step = layout == rowMajor ? 1 : stride, row = layout == rowMajor ? stride : 1;
 #pragma unroll 4
     for (long l = 0; l < k; l++) {
         const __m256 left = _mm256_loadu_ps(b), right = _mm256_loadu_ps(b + 8);
@@ -87,7 +88,7 @@ PART void tile16(
         low += step;
         high += step;
         b += b_row;
-        // Otherwise the compiler keeps six addresses and loads ahead, more than there are registers for.
+        // Keeps the compiler from using more addresses and loading further ahead than there are registers for.
         __asm__("" : "+r"(low), "+r"(high), "+r"(b));
     }
 #pragma unroll
@@ -104,17 +105,17 @@ PART void tile16(
 
 #else
 
-/// Rows of a tile: as many sums keep two units busy, each of which takes four cycles for a product.
+/// Rows of a tile: enough sums for two units with a latency of four cycles.
 enum { tileRows = 12 };
 
 /// c[rows, 16] = (adding ? c : 0) + a b for at most `tileRows` rows. Row l of b starts at b + l * b_row.
-PART void tile16(
-    const int rows, const int lie, long k, const float *a, long stride, const float *b, long b_row, float *c, long ldc,
-    const int adding) {
+INLINE void tile16(
+    const int rows, const int layout, long k, const float *a, long stride, const float *b, long b_row, float *c,
+    long ldc, const int adding) {
     __m512 sums[12];
 #pragma unroll
     for (int i = 0; i < rows; i++) sums[i] = _mm512_setzero_ps();
-    const long step = lie == rowsApart ? 1 : stride, row = lie == rowsApart ? stride : 1;
+    const long step = layout == rowMajor ? 1 : stride, row = layout == rowMajor ? stride : 1;
     const float *first = a, *second = a + 3 * row, *third = a + 6 * row, *fourth = a + 9 * row;
 #pragma unroll 4
     for (long l = 0; l < k; l++) {
@@ -141,24 +142,24 @@ PART void tile16(
 
 #endif
 
-/// `tile16` for as many rows as are left, up to `tileRows`.
-PART void tile16_of(
-    long rows, const int lie, long k, const float *a, long stride, const float *b, long b_row, float *c, long ldc,
+/// `tile16` for `rows` rows, but at most `tileRows`.
+INLINE void tile16_of(
+    long rows, const int layout, long k, const float *a, long stride, const float *b, long b_row, float *c, long ldc,
     const int adding) {
-    switch (smaller(rows, tileRows)) {
-    case 1: tile16(1, lie, k, a, stride, b, b_row, c, ldc, adding); break;
-    case 2: tile16(2, lie, k, a, stride, b, b_row, c, ldc, adding); break;
-    case 3: tile16(3, lie, k, a, stride, b, b_row, c, ldc, adding); break;
-    case 4: tile16(4, lie, k, a, stride, b, b_row, c, ldc, adding); break;
-    case 5: tile16(5, lie, k, a, stride, b, b_row, c, ldc, adding); break;
-    case 6: tile16(6, lie, k, a, stride, b, b_row, c, ldc, adding); break;
+    switch (minimum(rows, tileRows)) {
+    case 1: tile16(1, layout, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 2: tile16(2, layout, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 3: tile16(3, layout, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 4: tile16(4, layout, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 5: tile16(5, layout, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 6: tile16(6, layout, k, a, stride, b, b_row, c, ldc, adding); break;
 #if WIDTH == 16
-    case 7: tile16(7, lie, k, a, stride, b, b_row, c, ldc, adding); break;
-    case 8: tile16(8, lie, k, a, stride, b, b_row, c, ldc, adding); break;
-    case 9: tile16(9, lie, k, a, stride, b, b_row, c, ldc, adding); break;
-    case 10: tile16(10, lie, k, a, stride, b, b_row, c, ldc, adding); break;
-    case 11: tile16(11, lie, k, a, stride, b, b_row, c, ldc, adding); break;
-    default: tile16(12, lie, k, a, stride, b, b_row, c, ldc, adding);
+    case 7: tile16(7, layout, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 8: tile16(8, layout, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 9: tile16(9, layout, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 10: tile16(10, layout, k, a, stride, b, b_row, c, ldc, adding); break;
+    case 11: tile16(11, layout, k, a, stride, b, b_row, c, ldc, adding); break;
+    default: tile16(12, layout, k, a, stride, b, b_row, c, ldc, adding);
 #endif
     }
 }

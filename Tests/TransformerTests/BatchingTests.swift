@@ -1,7 +1,7 @@
 import Testing
 import Transformer
 
-/// How work is cut changes nothing.
+/// Results do not depend on the division of work.
 @Suite struct BatchingTests {
     @Test(arguments: ["llama", "llama-biases-untied", "qwen3", "llama-dynamic", "llama-yarn", "qwen3-wide-heads"])
     func packedEqualsAlone(_ name: String) throws {
@@ -55,7 +55,7 @@ import Transformer
         let inner = tree.append([4, 6], continuing: root)
         for response in responses { tree.append(response, continuing: inner) }
         let flat = PackedBatch([fixture.sequences[0]] + responses.map { prompt + [4, 6] + $0 })
-        // Every response token, and the last prompt token's row once a response in the flat batch.
+        // Every response token; in the flat batch, the last prompt token's row exists once per response.
         var treePositions: [ScoredPosition] = []
         var flatPositions: [ScoredPosition] = []
         for (index, response) in responses.enumerated() {
@@ -83,7 +83,7 @@ import Transformer
         }
     }
 
-    /// Long enough for several tiles of queries and of keys, which lie elsewhere where the text is cut in two.
+    /// The text is long enough for several tiles of queries and keys, whose limits differ if it is cut in two.
     @Test func longTextEqualsItsHalves() throws {
         let fixture = Fixture.named("llama-wide-heads")
         let parameters = try fixture.parameters()
@@ -111,7 +111,7 @@ import Transformer
         }
     }
 
-    /// What follows the last attention is left out for tokens whose logits nobody asks for, where the model is not small.
+    /// A model that is not small skips everything after the last attention for tokens whose logits are not requested.
     @Test func aFewPositionsEqualThoseOfAll() throws {
         let configuration = try ModelConfiguration(
             json: """

@@ -4,6 +4,12 @@ import TestSupport
 import Testing
 import Transformer
 
+/// Unwraps what the fixtures contain.
+func required<T>(_ value: T?, _ description: String) -> T {
+    guard let value else { fatalError("the fixtures have no \(description)") }
+    return value
+}
+
 /// Reference numbers of one tiny transformers model; see Fixtures/make_fixtures.py.
 struct Fixture: Sendable, CustomTestStringConvertible {
     let name: String
@@ -31,7 +37,7 @@ struct Fixture: Sendable, CustomTestStringConvertible {
         }
     }()
 
-    static func named(_ name: String) -> Fixture { all.first { $0.name == name }! }
+    static func named(_ name: String) -> Fixture { required(all.first { $0.name == name }, name) }
 
     private init(name: String, json: JSON, weights: [String: [Float]], numbers: [Float]) {
         self.name = name
@@ -42,35 +48,37 @@ struct Fixture: Sendable, CustomTestStringConvertible {
 
     private static func tensors(_ json: JSON, _ numbers: [Float]) -> [String: [Float]] {
         var result: [String: [Float]] = [:]
-        for (name, place) in json.object! { result[name] = slice(place, numbers) }
+        for (name, place) in required(json.object, "tensors") { result[name] = slice(place, numbers) }
         return result
     }
 
     private static func slice(_ place: JSON, _ numbers: [Float]) -> [Float] {
-        let start = place.array![0].int!
-        return Array(numbers[start..<(start + place.array![1].int!)])
+        let values = required(place.array?.compactMap(\.int), "place")
+        return Array(numbers[values[0]..<(values[0] + values[1])])
     }
 
     func tensors(_ json: JSON?) -> [String: [Float]]? { json.map { Self.tensors($0, numbers) } }
 
-    func lists(_ key: String) -> [[Float]] { json[key]!.array!.map { Self.slice($0, numbers) } }
+    func lists(_ key: String) -> [[Float]] { required(json[key]?.array, key).map { Self.slice($0, numbers) } }
 
-    var sequences: [[Int]] { json["sequences"]!.array!.map { $0.array!.map { $0.int! } } }
+    var sequences: [[Int]] {
+        required(json["sequences"]?.array, "sequences").map { ($0.array ?? []).compactMap(\.int) }
+    }
 
     var configuration: ModelConfiguration {
-        get throws { try ModelConfiguration(json: json["config"]!.string!) }
+        get throws { try ModelConfiguration(json: required(json["config"]?.string, "config")) }
     }
 
     func parameters() throws -> ModelParameters {
         try ModelParameters(configuration) { description, into in
-            let source = weights[description.name]!
+            let source = required(weights[description.name], description.name)
             precondition(source.count == into.count)
             for (index, value) in source.enumerated() { into[index] = value }
         }
     }
 }
 
-/// The largest difference relative to the largest reference number.
+/// The largest difference, relative to the largest reference number.
 func relativeError(_ values: some Collection<Float>, _ reference: some Collection<Float>) -> Float {
     guard values.count == reference.count else { return .infinity }
     let scale = reference.reduce(0) { max($0, abs($1)) }
@@ -81,7 +89,7 @@ func relativeError(_ values: some Collection<Float>, _ reference: some Collectio
     return scale == 0 ? difference : difference / scale
 }
 
-/// Every next-token position of a batch of independent sequences.
+/// All positions of a batch of independent sequences that have a next token.
 func nextTokens(_ sequences: [[Int]]) -> [ScoredPosition] {
     var result: [ScoredPosition] = []
     var start = 0
@@ -94,7 +102,7 @@ func nextTokens(_ sequences: [[Int]]) -> [ScoredPosition] {
     return result
 }
 
-/// Numbers that depend on nothing but their index.
+/// Reproducible pseudo-random numbers from −1 to 1.
 func noise(_ count: Int, seed: UInt64 = 1) -> [Float] {
     var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
     return (0..<count).map { _ in

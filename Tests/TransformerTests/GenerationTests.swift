@@ -3,7 +3,7 @@ import Testing
 import Transformer
 
 @Suite struct GenerationTests {
-    /// Log-probabilities recorded while generating equal those of the finished text, for every family.
+    /// Log-probabilities of generated tokens equal those of the finished text, for every family.
     @Test(arguments: ["llama", "llama-biases-untied", "qwen2-untied", "qwen3", "llama-yarn"])
     func cachedEqualsUncached(_ name: String) throws {
         let fixture = Fixture.named(name)
@@ -54,8 +54,8 @@ import Transformer
         #expect(Generator(model).generate(requests, other).map { $0.flatMap(\.tokens) } != alone)
     }
 
-    /// What sampling computes of a prompt tells the probabilities of its first token, once for each prompt.
-    @Test func promptsTellTheirFirstToken() throws {
+    /// `onPrompt` receives the logits of the first token, once for each prompt.
+    @Test func onPromptReceivesTheLogitsOfTheFirstToken() throws {
         let fixture = Fixture.named("llama")
         let generator = Generator(Model(try fixture.parameters()))
         let requests = fixture.sequences.map { GenerationRequest(prompt: $0, sampleCount: 2) }
@@ -125,7 +125,7 @@ import Transformer
         #expect(completions.contains { $0.inserted != nil })
     }
 
-    /// Compact parameters compute exactly what their rounded numbers do in float32.
+    /// Compact parameters give the same results as rounded parameters in float32.
     @Test(arguments: ["llama-biases-untied", "qwen2-tied", "qwen3"]) func compactParameters(_ name: String) throws {
         let fixture = Fixture.named(name)
         let parameters = try fixture.parameters()

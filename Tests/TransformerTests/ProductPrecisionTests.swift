@@ -2,7 +2,9 @@ import Foundation
 import Testing
 import Transformer
 
-/// A model whose products take bfloat16, beside the same in float32. The products themselves are in `OperationTests`.
+/// A model with bfloat16 products, compared with float32.
+///
+/// `GEMMTests` has tests of the products themselves.
 @Suite(.enabled(if: ProductPrecision.bf16.isAvailable)) struct ProductPrecisionTests {
     let parameters: ModelParameters
     let sequences: [[Int]]
@@ -30,7 +32,7 @@ import Transformer
         let (exact, rounded, again) = (run(.fp32), run(.bf16), run(.bf16))
         let differences = zip(exact.scores.logProbabilities, rounded.scores.logProbabilities).map { abs($0 - $1) }
         #expect(differences.max()! < 0.05)
-        // Otherwise it would be float32 that was measured.
+        // Zero would mean that float32 was used.
         #expect(differences.max()! > 1e-5)
         for parameter in exact.gradients.layout {
             let (a, b) = (exact.gradients[parameter.name]!, rounded.gradients[parameter.name]!)
@@ -41,7 +43,7 @@ import Transformer
         #expect(Array(rounded.gradients.values) == Array(again.gradients.values))
     }
 
-    /// With weights held in either precision: what is sampled scores alike when the finished text is read.
+    /// Sampled tokens get about the same scores when the finished text is scored, with weights in either precision.
     @Test func samplesScoreAlike() {
         let compact = CompactParameters(rounding: parameters)
         for model in [Model(parameters, products: .bf16), Model(compact, products: .bf16)] {

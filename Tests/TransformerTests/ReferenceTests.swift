@@ -3,7 +3,7 @@ import OrderedJSON
 import Testing
 import Transformer
 
-/// Against transformers and torch, through the committed fixtures.
+/// Results against those of transformers and PyTorch in Fixtures.
 @Suite struct ReferenceTests {
     @Test(arguments: Fixture.all) func logitsAgree(_ fixture: Fixture) throws {
         let model = Model(try fixture.parameters())
@@ -17,7 +17,7 @@ import Transformer
         let model = Model(try fixture.parameters())
         let scores = model.score(PackedBatch(fixture.sequences), nextTokens(fixture.sequences))
         #expect(relativeError(scores.logProbabilities, fixture.lists("logProbabilities").flatMap { $0 }) < 1e-5)
-        // Stored for every position, while the last of a sequence has no next token.
+        // The fixtures have entropies of all positions, also of the last one, which has no next token.
         let entropies = zip(fixture.lists("entropies"), fixture.sequences).flatMap { $0.prefix(max(0, $1.count - 1)) }
         #expect(relativeError(scores.entropies, entropies) < 1e-5)
     }

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import Transformer
 
-/// Divergences computed block by block over the vocabulary, against softmaxes of whole rows of logits.
+/// Divergences computed in blocks of the vocabulary, against softmaxes of whole rows of logits.
 @Suite struct TokenDivergenceTests {
     private func states(_ parameters: ModelParameters, _ sequences: [[Int]]) throws -> FinalStates {
         let name = parameters.configuration.tiesWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight"
@@ -16,7 +16,7 @@ import Transformer
     }
 
     private func softmax(_ logits: [Float]) -> [Double] {
-        let top = Double(logits.max()!)
+        let top = Double(logits.max() ?? 0)
         let powers = logits.map { exp(Double($0) - top) }
         let sum = powers.reduce(0, +)
         return powers.map { $0 / sum }

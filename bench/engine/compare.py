@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
-"""Compares the engine with PyTorch, transformers and llama.cpp: same weights, same tokens, same number of threads.
+"""Compares the engine with PyTorch (transformers) and llama.cpp: same weights, tokens and number of threads.
 
     swift build -c release --product ckpt && swift build -c release --product engine-bench
     python bench/engine/compare.py MODEL.h5 [--pairs 3] [--part train|bfloat16|generate|llama|wheel|growth …]
 
-MODEL.h5 is an imported model such as SmolLM2-135M-Instruct in fp32 (scripts/real-model makes one). Needs torch and
-transformers for train, bfloat16 and generate, llama-cpp-python for llama (pip compiles it for the machine at hand) and
-xllamacpp for wheel (llama.cpp compiled for many machines). Each measurement is a separate process that loads, warms up
-once and measures once; ckpt and its peer alternate. Prints medians, the median of the ratios with its range, and peak
-memory. growth measures ckpt alone over batch, length and size.
+MODEL.h5 is an imported model such as SmolLM2-135M-Instruct in fp32 (scripts/real-model makes one). train, bfloat16 and
+generate need torch and transformers, llama needs llama-cpp-python (which pip compiles for this machine), and wheel
+needs xllamacpp (a binary of llama.cpp for many machines). Each measurement runs in a new process, which loads the
+model, warms up once and measures once; ckpt and the peer alternate. The output has medians, the median and the range of
+the ratios, and peak memory.
 
-- train: one step, forward, backward, clipping, AdamW, fp32.
-- bfloat16: the same with products in bfloat16, beside PyTorch's autocast and beside a model entirely in bfloat16.
-- generate: 64 samples of 64 tokens after prompts of 64 tokens each, and 8 groups of 8 after 512 tokens shared by a group.
-- llama, wheel: 1, 8 and 64 streams of 64 tokens after 64, in fp32, bfloat16 and q8_0. All times include the prompts.
+- train: one training step (forward, backward, clipping, AdamW) in fp32.
+- bfloat16: the same with bfloat16 products, compared with PyTorch's autocast and with a model entirely in bfloat16.
+- generate: 64 samples of 64 tokens, each after its own prompt of 64 tokens, and 8 groups of 8 samples after prompts of
+  512 tokens shared by a group.
+- llama, wheel: 1, 8 and 64 streams of 64 tokens after 64, in fp32, bfloat16 and q8_0.
+- growth: ckpt alone, over batch size, sequence length and model size.
+
+All times include the prompts.
 """
 
 import argparse
@@ -41,7 +45,7 @@ def finish(count, start):
     print(json.dumps({"tokens_per_second": count / (time.perf_counter() - start), "peak_megabytes": peak}))
 
 
-# MARK: peers, each in a separate process
+# MARK: peers, each in a new process
 
 
 def torch_model(folder, threads, dtype="float32"):
@@ -129,7 +133,7 @@ def llama_generate(file, threads, rows, prompt, new):
     for repeat in range(2):
         llama.llama_memory_clear(llama.llama_get_memory(context), True)
         start = time.perf_counter()
-        # The last token of each prompt goes with the first step, so that every step has one row per stream.
+        # The last token of each prompt belongs to the first step, so that every step has one row per stream.
         run([(token, i, row, 0) for row in range(rows) for i, token in enumerate(prompts[row][:-1])])
         last = [row[-1] for row in prompts]
         for step in range(new):
@@ -165,7 +169,7 @@ def wheel_generate(file, threads, rows, prompt, new):
         for stream in streams:
             stream.join()
     if sum(produced) != rows * new:
-        sys.exit(f"{sum(produced)} tokens in place of {rows * new}")
+        sys.exit(f"{sum(produced)} tokens instead of {rows * new}")
     finish(rows * new, start)
 
 
@@ -195,7 +199,9 @@ def compare(title, first, second, pairs):
     rate = lambda rows: statistics.median(row["tokens_per_second"] for row in rows)
     peak = lambda rows: max(row["peak_megabytes"] for row in rows)
     ratios = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(mine, other)]
-    share = f"  {100 * statistics.median(row['sgemm_share'] for row in mine):.0f} % of sgemm" if "sgemm_share" in mine[0] else ""
+    share = ""
+    if "sgemm_share" in mine[0]:
+        share = f"  {100 * statistics.median(row['sgemm_share'] for row in mine):.0f} % of sgemm"
     print(f"{title:64} {rate(mine):8.1f} {rate(other):8.1f} {statistics.median(ratios):6.2f} "
           f"({min(ratios):.2f}–{max(ratios):.2f})  {peak(mine):6.0f} {peak(other):6.0f}{share}", flush=True)
 
@@ -203,8 +209,9 @@ def compare(title, first, second, pairs):
 def main():
     if len(sys.argv) > 1 and sys.argv[1] == "--peer":
         kind, place, *numbers = sys.argv[2:]
-        return {"train": torch_train, "autocast": torch_autocast, "bfloat16": torch_bfloat16, "generate": torch_generate,
-                "llama": llama_generate, "wheel": wheel_generate}[kind](place, *map(int, numbers))
+        return {"train": torch_train, "autocast": torch_autocast, "bfloat16": torch_bfloat16,
+                "generate": torch_generate, "llama": llama_generate,
+                "wheel": wheel_generate}[kind](place, *map(int, numbers))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--pairs", type=int, default=3)
@@ -222,7 +229,8 @@ def main():
         if "train" in parts:
             for batch, length in [(4, 256), (2, 1024)]:
                 compare(f"training step {batch}×{length}, PyTorch",
-                        lambda: ours(threads, "train", "--file", model, "--batch", batch, "--length", length, "--repeats", 2),
+                        lambda: ours(threads, "train", "--file", model, "--batch", batch, "--length", length,
+                                     "--repeats", 2),
                         lambda: theirs("train", hf, threads, batch, length), pairs)
         if "bfloat16" in parts:
             for batch, length in [(4, 256), (2, 1024)]:
@@ -234,21 +242,22 @@ def main():
         if "generate" in parts:
             for rows, group, prompt, new in [(64, 1, 64, 64), (64, 8, 512, 64)]:
                 compare(f"{rows} × {new} after {prompt}, groups of {group}, transformers",
-                        lambda: ours(threads, "decode", "--file", model, "--rows", rows, "--groups", group, "--prompt", prompt,
-                                     "--new", new, "--repeats", 2),
+                        lambda: ours(threads, "decode", "--file", model, "--rows", rows, "--groups", group,
+                                     "--prompt", prompt, "--new", new, "--repeats", 2),
                         lambda: theirs("generate", hf, threads, rows, group, prompt, new), pairs)
         for peer in [part for part in parts if part in ("llama", "wheel")]:
             narrow = ["--bfloat16", "--bfloat16-products"]
-            for dtype, note, flags in [("float32", "", []), ("bfloat16", "; ours with fp32 products", narrow[:1]),
-                                       ("bfloat16", "", narrow), ("q8_0", "; ours in bfloat16", narrow)]:
+            for dtype, note, flags in [("float32", "", []), ("bfloat16", "; ckpt with fp32 products", narrow[:1]),
+                                       ("bfloat16", "", narrow), ("q8_0", "; ckpt in bfloat16", narrow)]:
                 gguf = os.path.join(folder, dtype + ".gguf")
                 if not os.path.exists(gguf):
                     subprocess.run(
-                        [BINARIES / "ckpt", "export", model, "--dtype", dtype, "-o", gguf], check=True, capture_output=True)
+                        [BINARIES / "ckpt", "export", model, "--dtype", dtype, "-o", gguf], check=True,
+                        capture_output=True)
                 for rows in (1, 8, 64):
                     compare(f"{rows} streams, llama.cpp ({peer}) {dtype}{note}",
-                            lambda: ours(threads, "decode", "--file", model, "--rows", rows, "--groups", 1, "--prompt", 64,
-                                         "--new", 64, "--repeats", 2, *flags),
+                            lambda: ours(threads, "decode", "--file", model, "--rows", rows, "--groups", 1,
+                                         "--prompt", 64, "--new", 64, "--repeats", 2, *flags),
                             lambda: theirs(peer, gguf, threads, rows, 64, 64), pairs)
     if "growth" in parts:
         growth(threads, model)
@@ -258,15 +267,16 @@ def growth(threads, model):
     def row(title, *arguments):
         figures = ours(threads, *arguments, "--repeats", 1)
         share = f"  {100 * figures['sgemm_share']:.0f} % of sgemm" if "sgemm_share" in figures else ""
-        print(f"{title:64} {figures['tokens_per_second']:8.1f} tokens/s  {figures['peak_megabytes']:6.0f} MB{share}", flush=True)
+        print(f"{title:64} {figures['tokens_per_second']:8.1f} tokens/s  {figures['peak_megabytes']:6.0f} MB{share}",
+              flush=True)
 
     for batch in (1, 2, 4, 8, 16, 32, 64, 128):
         row(f"training step, {batch}×64", "train", "--file", model, "--batch", batch, "--length", 64)
     for length in (128, 512, 2048, 8192):
         row(f"training step, 1×{length}", "train", "--file", model, "--batch", 1, "--length", length)
     for rows in (1, 2, 4, 8, 16, 32, 64, 128):
-        row(f"generating, {rows} streams, 64 after 64", "decode", "--file", model, "--rows", rows, "--groups", 1, "--prompt", 64,
-            "--new", 64)
+        row(f"generating, {rows} streams, 64 after 64", "decode", "--file", model, "--rows", rows, "--groups", 1,
+            "--prompt", 64, "--new", 64)
     for length in (128, 512, 2048, 8192):
         row(f"log-probabilities, 1×{length}", "score", "--file", model, "--batch", 1, "--length", length)
     for shape, title in [("256,128,352,4,4,4", "1M"), ("4096,256,704,8,8,4", "8M"), ("49152,384,1024,12,6,2", "37M"),

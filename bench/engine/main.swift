@@ -1,18 +1,18 @@
-// Times the engine on models of given shapes with random weights, beside the sgemm rate and the copy rate of the same
-// run. Prints one line a measurement; it does not judge.
+// Measures the engine on models with given shapes and random weights, together with the sgemm rate and the copy rate of
+// the machine. Prints one line per measurement.
 //
 //   engine-bench train   --shape tiny|smol|… --batch 64 --length 40 [--repeats 5] [--recompute]
 //   engine-bench decode  --shape tiny|smol|… --rows 256 --prompt 20 --new 40 [--groups 8] [--bfloat16]
 //   engine-bench score   --shape … --batch 1 --length 4096 [--bfloat16]
-//   engine-bench products                       few rows with weights [3072, 576] that come from memory, one thread
+//   engine-bench products                       few rows times weights [3072, 576] from memory, one thread
 //   engine-bench layers                         a layer's products, forward and back, all threads
 //   engine-bench limits
 //
-// train, decode, score and logits take --bfloat16-products: factors of products rounded to bfloat16.
-// --file model.h5 takes a checkpoint's weights in place of a shape, --threads N sets the threads, and --json prints the
+// With --bfloat16-products, train, decode, score and logits round the factors of products to bfloat16. --file model.h5
+// uses the weights of a checkpoint instead of a shape, --threads N sets the number of threads, and --json prints the
 // figures as one line of JSON.
 //
-// And for comparisons with other engines on the same weights, the logits [tokens, vocabulary] as float32:
+// For comparisons with other engines on the same weights, logits writes the logits [tokens, vocabulary] as float32:
 //
 //   engine-bench logits  --file model.h5 --tokens 1,2,3 --output logits.f32
 import COpenBLAS
@@ -36,14 +36,14 @@ func seconds(_ body: () -> Void) -> Double {
     return Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9
 }
 
-/// Processor seconds of all threads so far: what a busy machine does not distort.
+/// Processor time of all threads so far in seconds, which does not depend on the load of the machine.
 func processorSeconds() -> Double {
     var usage = rusage()
     getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     return Double(usage.ru_utime.tv_sec) + Double(usage.ru_utime.tv_usec) * 1e-6
 }
 
-/// What was measured after the first time, which pays for fresh memory; that too where there is nothing else.
+/// All measurements but the first, which includes touching fresh memory, unless it is the only one.
 func warm<T>(_ values: [T]) -> [T] { values.count > 1 ? Array(values.dropFirst()) : values }
 
 func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
@@ -52,6 +52,13 @@ func peakMegabytes() -> Int {
     var usage = rusage()
     getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     return usage.ru_maxrss / 1024
+}
+
+/// Uninitialised memory for floats, in huge pages if it is large.
+func allocateFloats(_ count: Int) -> UnsafeMutablePointer<Float> {
+    let memory = LargeAllocation.allocate(byteCount: 4 * max(1, count)).bindMemory(to: Float.self)
+    guard let start = memory.baseAddress else { fatalError("no memory") }
+    return start
 }
 
 /// Sizes by name, or `vocabulary,hidden,intermediate,layers,heads,keyValueHeads`.
@@ -71,13 +78,13 @@ func configuration(_ shape: String) throws -> ModelConfiguration {
             """)
 }
 
-/// The configuration that was asked for, by file or by shape.
+/// The configuration of the chosen file or shape.
 func chosenConfiguration(_ fallback: String) throws -> ModelConfiguration {
     guard let file = option("file") else { return try configuration(option("shape") ?? fallback) }
     return try ModelConfiguration(json: try CheckpointFile(path: file).metadata.config)
 }
 
-/// A checkpoint's weights, or random ones of the shape.
+/// The weights of the chosen file, or random weights of the chosen shape.
 func chosenParameters(_ fallback: String) throws -> ModelParameters {
     guard let file = option("file") else {
         return ModelParameters(try configuration(option("shape") ?? fallback), randomSeed: 1)
@@ -90,13 +97,13 @@ func chosenCompactParameters(_ fallback: String) throws -> CompactParameters {
     return try CompactParameters(try CheckpointFile(path: file))
 }
 
-/// What matrix products multiply.
+/// The precision of matrix products.
 let products: ProductPrecision = arguments.contains("--bfloat16-products") ? .bf16 : .fp32
 
-/// What is measured, in words.
+/// The name of the chosen file or shape.
 func name(_ fallback: String) -> String { option("file") ?? option("shape") ?? fallback }
 
-/// Prints a measurement: as a sentence, or with `--json` its figures.
+/// Prints a measurement as text, or its figures with `--json`.
 func report(_ text: String, _ figures: KeyValuePairs<String, Double>) {
     guard arguments.contains("--json") else { return print(text) }
     print("{" + figures.map { "\"\($0)\": \($1)" }.joined(separator: ", ") + "}")
@@ -106,31 +113,32 @@ func sequences(_ count: Int, _ length: Int, _ vocabulary: Int) -> [[Int]] {
     (0..<count).map { row in (0..<length).map { ($0 * 7919 + row * 104_729 + $0 * $0 * 31) % vocabulary } }
 }
 
-/// The rate of a large matrix product on all threads, in operations a second: the best of eight, or the median of 16,
-/// which tells what the machine gave at the time.
+/// The rate of a large matrix product on all threads in operations per second: the best of eight measurements, or the
+/// median of 16 as an estimate of the machine's current speed.
 func sgemmRate(size: Int = 1536, takesMedian: Bool = false) -> Double {
     let count = size * size
-    let a = [Float](repeating: 0.5, count: count)
-    nonisolated(unsafe) let c = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
-    defer { c.deallocate() }
+    nonisolated(unsafe) let a = allocateFloats(count)
+    nonisolated(unsafe) let c = allocateFloats(count)
+    a.initialize(repeating: 0.5, count: count)
+    defer {
+        a.deallocate()
+        c.deallocate()
+    }
     let times = (0..<(takesMedian ? 16 : 8)).map { _ in
         seconds {
             DispatchQueue.concurrentPerform(iterations: EngineThreads.count) { part in
                 let first = size * part / EngineThreads.count
                 let rows = size * (part + 1) / EngineThreads.count - first
-                a.withUnsafeBufferPointer { a in
-                    cblas_sgemm(
-                        CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rows), Int32(size), Int32(size), 1,
-                        a.baseAddress! + first * size, Int32(size), a.baseAddress!, Int32(size), 0,
-                        c.baseAddress! + first * size, Int32(size))
-                }
+                cblas_sgemm(
+                    CblasRowMajor, CblasNoTrans, CblasTrans, Int32(rows), Int32(size), Int32(size), 1,
+                    a + first * size, Int32(size), a, Int32(size), 0, c + first * size, Int32(size))
             }
         }
     }
-    return 2 * Double(size) * Double(size) * Double(size) / (takesMedian ? median(times) : times.min()!)
+    return 2 * Double(size) * Double(size) * Double(size) / (takesMedian ? median(times) : times.min() ?? 0)
 }
 
-/// Bytes read and written a second by copying a buffer much larger than the caches.
+/// Bytes read and written per second when copying a buffer much larger than the caches.
 func copyRate() -> Double {
     let bytes = 256 << 20
     let from = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
@@ -166,7 +174,7 @@ func train() throws {
     var times: [(gradients: Double, update: Double)] = []
     var processor: [Double] = []
     var shares: [Double] = []
-    // A shared machine is faster one second than the next: the rate of sgemm is taken before and after every step.
+    // The speed of a shared machine varies, so the sgemm rate is measured before and after every step.
     var sgemm = sgemmRate(takesMedian: true)
     for _ in 0..<number("repeats", 5) {
         let before = processorSeconds()
@@ -192,9 +200,11 @@ func train() throws {
     let share = median(warm(shares))
     report(
         "train \(name("tiny")) \(rows.count)x\(rows[0].count): \(Int(rate)) tokens/s,"
-            + " step \(String(format: "%.1f", total * 1e3)) ms (update \(String(format: "%.1f", median(warm(times).map(\.update)) * 1e3))),"
+            + " step \(String(format: "%.1f", total * 1e3)) ms"
+            + " (update \(String(format: "%.1f", median(warm(times).map(\.update)) * 1e3))),"
             + " processor \(String(format: "%.1f", median(warm(processor)) * 1e3)) ms,"
-            + " \(String(format: "%.0f", share * 100)) % of sgemm \(Int(sgemm * 1e-9)) GFLOP/s, peak \(peakMegabytes()) MB",
+            + " \(String(format: "%.0f", share * 100)) % of sgemm \(Int(sgemm * 1e-9)) GFLOP/s,"
+            + " peak \(peakMegabytes()) MB",
         [
             "tokens_per_second": rate, "sgemm_share": share, "sgemm_flops": sgemm,
             "processor_seconds": median(warm(processor)),
@@ -258,7 +268,7 @@ func score() throws {
         ["tokens_per_second": rate, "peak_megabytes": Double(peakMegabytes())])
 }
 
-/// Writes the logits of one sequence, row after row, in the machine's (little-endian) order.
+/// Writes the logits of one sequence, row after row, as little-endian float32.
 func logits() throws {
     guard let file = option("file"), let output = option("output"), let list = option("tokens") else {
         throw CocoaError(.fileNoSuchFile)
@@ -270,43 +280,45 @@ func logits() throws {
         .write(to: URL(fileURLWithPath: output))
 }
 
-/// OpenBLAS, our products, and ours with weights in bfloat16, over so many matrices that none stays in a cache.
+/// Compares OpenBLAS with the engine's products, with float32 and bfloat16 weights, on too many matrices to stay in a
+/// cache.
 func fewRows() {
     let (n, k, count) = (3072, 576, 60)
-    let weights = LargeAllocation.allocate(byteCount: 4 * n * k * count).bindMemory(to: Float.self)
-    let halves = LargeAllocation.allocate(byteCount: 2 * n * k * count).bindMemory(to: UInt16.self)
-    for index in weights.indices {
-        weights[index] = Float(index &* 7919 % 1000 - 500) / 5000
-        halves[index] = UInt16(weights[index].bitPattern >> 16)
+    let w = allocateFloats(n * k * count)
+    let h = UnsafeMutableRawPointer(allocateFloats(n * k * count / 2)).bindMemory(
+        to: UInt16.self, capacity: n * k * count)
+    for index in 0..<n * k * count {
+        w[index] = Float(index &* 7919 % 1000 - 500) / 5000
+        h[index] = UInt16(w[index].bitPattern >> 16)
     }
-    let (w, h) = (weights.baseAddress!, halves.baseAddress!)
-    print("GFLOP/s on one thread:  rows  OpenBLAS  ours  ours, bfloat16")
+    print("GFLOP/s on one thread:  rows  OpenBLAS  engine  bf16 weights  bf16 products  bf16 weights and products")
     for m in [1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256] {
-        let a = LargeAllocation.allocate(byteCount: 4 * m * k).bindMemory(to: Float.self).baseAddress!
+        let a = allocateFloats(m * k)
         defer { a.deallocate() }
         for index in 0..<m * k { a[index] = Float(index &* 104_729 % 1000 - 500) / 500 }
-        var c = [Float](repeating: 0, count: m * n)
+        let c = allocateFloats(m * n)
+        defer { c.deallocate() }
+        let rows = Matrix(a, rows: m, columns: k)
+        func gemm(_ c: UnsafeMutablePointer<Float>, _ weights: Matrix.Elements, _ precision: ProductPrecision) {
+            gemmNT(
+                rows, Matrix(weights, rows: n, columns: k), into: Matrix(c, rows: m, columns: n), team: .alone,
+                precision: precision)
+        }
         let products: [(UnsafeMutablePointer<Float>, Int) -> Void] = [
             { c, index in
                 cblas_sgemm(
                     CblasRowMajor, CblasNoTrans, CblasTrans, blasint(m), blasint(n), blasint(k), 1, a, blasint(k),
                     w + index * n * k, blasint(k), 0, c, blasint(n))
             },
-            { c, index in MatrixProduct.timesTransposed(.alone, m, n, k, a, k, w + index * n * k, k, c, n) },
-            { c, index in BFloat16Product.timesTransposed(.alone, m, n, k, a, k, h + index * n * k, c, n) },
-            { c, index in
-                MatrixProduct.timesTransposed(.alone, m, n, k, a, k, w + index * n * k, k, c, n, precision: .bf16)
-            },
-            { c, index in
-                BFloat16Product.timesTransposed(.alone, m, n, k, a, k, h + index * n * k, c, n, precision: .bf16)
-            },
+            { c, index in gemm(c, .float32(w + index * n * k), .fp32) },
+            { c, index in gemm(c, .bfloat16(h + index * n * k), .fp32) },
+            { c, index in gemm(c, .float32(w + index * n * k), .bf16) },
+            { c, index in gemm(c, .bfloat16(h + index * n * k), .bf16) },
         ]
         let rates = products.map { product in
             let times = (0..<3).map { _ in
                 seconds {
-                    c.withUnsafeMutableBufferPointer { c in
-                        for index in 0..<count { product(c.baseAddress!, index) }
-                    }
+                    for index in 0..<count { product(c, index) }
                 }
             }
             return Int(2e-9 * Double(m * n * k * count) / median(times))
@@ -315,33 +327,27 @@ func fewRows() {
     }
 }
 
-/// A layer's three products on all threads: forward, back to the inputs, and the weights' gradient.
+/// Measures a layer's three products on all threads: forward, gradient of the input, gradient of the weights.
 func layers() {
-    print("GFLOP/s on \(EngineThreads.count) threads:  rows × outputs × inputs  forward  back  gradient  (in bfloat16)")
+    print(
+        "GFLOP/s on \(EngineThreads.count) threads:  rows × outputs × inputs"
+            + "  forward  input gradient  weight gradient  (the same in bfloat16)")
     for (rows, outputs, inputs) in [
         (1024, 3072, 576), (2048, 3072, 576), (2048, 576, 1536), (2048, 960, 576), (1024, 49152, 576),
     ] {
-        let sizes = [rows * inputs, outputs * inputs, rows * outputs]
-        let floats = sizes.map { count in
-            let memory = LargeAllocation.allocate(byteCount: 4 * count).bindMemory(to: Float.self)
-            for index in memory.indices { memory[index] = Float(index &* 7919 % 1000 - 500) / 5000 }
-            return memory.baseAddress!
+        let memory = [rows * inputs, outputs * inputs, rows * outputs].map { count in
+            let memory = allocateFloats(count)
+            for index in 0..<count { memory[index] = Float(index &* 7919 % 1000 - 500) / 5000 }
+            return memory
         }
-        let (x, w, y) = (floats[0], floats[1], floats[2])
+        let x = Matrix(memory[0], rows: rows, columns: inputs)
+        let w = Matrix(memory[1], rows: outputs, columns: inputs)
+        let y = Matrix(memory[2], rows: rows, columns: outputs)
         let rates = ProductPrecision.allCases.filter(\.isAvailable).flatMap { precision -> [Int] in
             let products: [() -> Void] = [
-                {
-                    MatrixProduct.timesTransposed(
-                        .everyone, rows, outputs, inputs, x, inputs, w, inputs, y, outputs, precision: precision)
-                },
-                {
-                    MatrixProduct.times(
-                        .everyone, rows, inputs, outputs, y, outputs, w, inputs, x, inputs, precision: precision)
-                },
-                {
-                    MatrixProduct.transposedTimes(
-                        .everyone, outputs, inputs, rows, y, outputs, x, inputs, w, inputs, precision: precision)
-                },
+                { gemmNT(x, w, into: y, team: .everyone, precision: precision) },
+                { gemmNN(y, w, into: x, team: .everyone, precision: precision) },
+                { gemmTN(y, x, into: w, team: .everyone, precision: precision) },
             ]
             return products.map { product in
                 let times = (0..<7).map { _ in seconds(product) }
@@ -349,7 +355,7 @@ func layers() {
             }
         }
         print("\(rows) × \(outputs) × \(inputs)  \(rates.map(String.init).joined(separator: "  "))")
-        for memory in floats { memory.deallocate() }
+        for memory in memory { memory.deallocate() }
     }
 }
 
@@ -366,6 +372,7 @@ case "products":
     fewRows()
 default:
     print(
-        "sgemm \(Int(sgemmRate() * 1e-9)) GFLOP/s on \(EngineThreads.count) threads, copy \(Int(copyRate() * 1e-9)) GB/s"
+        "sgemm \(Int(sgemmRate() * 1e-9)) GFLOP/s on \(EngineThreads.count) threads,"
+            + " copy \(Int(copyRate() * 1e-9)) GB/s"
     )
 }

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Measures the rounding error of bfloat16: logits compared with transformers in float32, same weights, same tokens.
+"""Measures the error of bfloat16 against transformers in float32, on the same weights and tokens.
 
     swift build -c release --product ckpt && swift build -c release --product engine-bench
     python bench/engine/rounding.py MODEL.h5 TEXT [--tokens 300]
 
 MODEL.h5 is an imported model such as SmolLM2-135M-Instruct in fp32; TEXT any text file. Needs torch and transformers.
-For ckpt in both precisions of its products, for PyTorch's autocast and for a model entirely in bfloat16, prints the
-largest difference of a logit relative to the largest logit, differences of the tokens' log-probabilities, the mean
-Kullback-Leibler divergence in nats, and how often the most probable token is the same.
+Prints the largest error of a logit relative to the largest logit, the errors of the tokens' log-probabilities, the mean
+Kullback-Leibler divergence in nats, and the share of positions with the same most likely token; for ckpt in both
+precisions of its products, for PyTorch's autocast, and for a PyTorch model entirely in bfloat16.
 """
 
 import argparse
@@ -48,7 +48,8 @@ def main():
         def ours(*flags):
             listed = ",".join(map(str, ids))
             subprocess.run(
-                [BINARIES / "engine-bench", "logits", "--file", options.model, "--tokens", listed, "--output", output, *flags],
+                [BINARIES / "engine-bench", "logits", "--file", options.model, "--tokens", listed, "--output", output,
+                 *flags],
                 check=True)
             return np.fromfile(output, np.float32).reshape(len(ids), -1).astype(np.float64)
 

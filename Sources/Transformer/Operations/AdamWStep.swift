@@ -1,19 +1,20 @@
-/// One AdamW update of a stretch of numbers, in one walk over parameter, gradient and both moments.
-package enum AdamWStep {
+/// One AdamW update of a range of parameters, in one pass over parameters, gradients and both moments.
+enum AdamWStep {
     struct Constants {
-        /// 1 − learning rate · decay
+        /// 1 − learning rate · weight decay.
         var keep: Float
         var beta2: Float
         var oneMinusBeta1: Float
         var oneMinusBeta2: Float
-        /// learning rate / (1 − β₁ᵗ)
+        /// Learning rate / (1 − β₁ᵗ).
         var stepSize: Float
-        /// 1 / √(1 − β₂ᵗ)
+        /// 1 / √(1 − β₂ᵗ).
         var inverseRootCorrection: Float
         var epsilon: Float
         var gradientScale: Float
     }
 
+    /// m += (1 − β₁)(g − m), v = β₂ v + (1 − β₂) g², p = keep p − stepSize m / (inverseRootCorrection √v + ε).
     static func apply(_ c: Constants, _ count: Int, _ p: Floats, _ g: UnsafePointer<Float>, _ m: Floats, _ v: Floats) {
         var i = 0
         while i + 8 <= count {

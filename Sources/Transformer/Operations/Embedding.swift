@@ -1,9 +1,10 @@
 import Parallel
 
-/// Rows of a table by token id, and gradients back into those rows.
-package enum Embedding {
+/// x[i] = table[tokens[i]], and the gradient of the table.
+enum Embedding {
+    /// Copies rows of `table` `[vocabulary, width]` into `x` `[tokens, width]`.
     static func forward(
-        _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, table: WeightMatrix,
+        _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, table: Matrix,
         into x: UnsafeMutablePointer<Float>
     ) {
         team.split(tokens.count, grain: max(1, 262_144 / width)) { range, _ in
@@ -11,11 +12,12 @@ package enum Embedding {
         }
     }
 
-    /// Adds every row's gradient to its token's row, in token order; the team shares out columns.
-    package static func backward(
+    /// Adds each row of `dx` `[tokens, width]` to its token's row of `tableGradient`, in the order of `tokens`.
+    static func backward(
         _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, dx: UnsafePointer<Float>,
         tableGradient: UnsafeMutablePointer<Float>
     ) {
+        // Threads share out columns, so that the order of each sum is that of the tokens.
         let tiles = (width + 15) / 16
         team.split(tiles, grain: max(1, 16_384 / max(1, tokens.count))) { range, _ in
             let start = range.lowerBound * 16
@@ -27,8 +29,9 @@ package enum Embedding {
     }
 }
 
-/// Biases: one row added to many, and its gradient.
-package enum Bias {
+/// Biases of linear layers.
+enum Bias {
+    /// y += bias, for every row of y `[rows, width]`.
     static func add(
         _ team: ThreadTeam, rows: Int, width: Int, _ bias: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
         stride: Int
@@ -38,7 +41,7 @@ package enum Bias {
         }
     }
 
-    /// gradient += Σ over rows of dy
+    /// gradient += Σ dy, summed over the rows.
     static func accumulate(
         rows: Int, width: Int, _ dy: UnsafePointer<Float>, stride: Int, into gradient: UnsafeMutablePointer<Float>
     ) {

@@ -2,10 +2,11 @@ import CKernels
 import Foundation
 import Parallel
 
-/// Log-probabilities of chosen tokens, entropies, and the gradients of both, over rows of logits.
+/// Log-probabilities of target tokens, entropies, and the gradients of both, over rows of logits `[rows, vocabulary]`.
 package enum LogProbabilities {
-    /// For every row of z = logits / temperature: log softmax(z)[target], and the entropy of softmax(z).
-    /// `normalizers` receives log Σ e^z, which `backward` needs.
+    /// With z = logits / temperature, computes log softmax(z)[target] and the entropy of softmax(z) of each row.
+    ///
+    /// `normalizers` receives each row's log Σ e^z, which `backward` needs. All results are `[rows]`.
     static func forward(
         _ team: ThreadTeam, rows: Int, vocabulary: Int, _ logits: UnsafePointer<Float>, inverseTemperature: Float,
         targets: (Int) -> Int, logProbabilities: UnsafeMutablePointer<Float>, entropies: UnsafeMutablePointer<Float>,
@@ -22,23 +23,19 @@ package enum LogProbabilities {
         }
     }
 
-    /// log Σ e^z and Σ z softmax(z), of z = x · scale.
+    /// log Σ e^z and Σ z softmax(z), for z = x · scale.
     @inline(__always)
     static func normalizerAndMean(
         _ x: UnsafePointer<Float>, _ count: Int, _ scale: Float
     ) -> (normalizer: Float, mean: Float) {
         let top = VectorMath.maximum(x, count) * scale
-        var sum = Lane.zero
-        var weighted = Lane.zero
+        var sum = Vector8.zero
+        var weighted = Vector8.zero
         var i = 0
-        if let loops = VectorMath.wideLoops {
+        if let loops = VectorMath.elementwise {
             i = count & ~7
-            withUnsafeMutableBytes(of: &sum) { sum in
-                withUnsafeMutableBytes(of: &weighted) { weighted in
-                    loops.softmax_sums(
-                        x, scale, top, i, sum.assumingMemoryBound(to: Float.self).baseAddress!,
-                        weighted.assumingMemoryBound(to: Float.self).baseAddress!)
-                }
+            withLanes(of: &sum) { sum in
+                withLanes(of: &weighted) { loops.softmax_sums(x, scale, top, i, sum, $0) }
             }
         }
         while i + 8 <= count {
@@ -56,15 +53,18 @@ package enum LogProbabilities {
                 weighted[0] += e[j] * d[j]
             }
         }
-        let mass = total(sum)
-        return (top + log(mass), top + total(weighted) / mass)
+        let mass = horizontalSum(sum)
+        return (top + log(mass), top + horizontalSum(weighted) / mass)
     }
 
-    /// Replaces the logits by gradients: with p = softmax(z), H its entropy,
-    /// dz_j = dlogp (1[j = target] − p_j) − dH p_j (log p_j + H), and dlogits = dz / temperature.
+    /// Replaces the logits by their gradients.
+    ///
+    /// With p = softmax(z) and its entropy H: dz_j = dlogp (1[j = target] − p_j) − dH p_j (log p_j + H), and
+    /// dlogits = dz / temperature.
     package static func backward(
-        _ team: ThreadTeam, rows: Int, vocabulary: Int, _ logits: UnsafeMutablePointer<Float>, inverseTemperature: Float,
-        targets: (Int) -> Int, normalizers: UnsafePointer<Float>, entropies: UnsafePointer<Float>,
+        _ team: ThreadTeam, rows: Int, vocabulary: Int, _ logits: UnsafeMutablePointer<Float>,
+        inverseTemperature: Float, targets: (Int) -> Int, normalizers: UnsafePointer<Float>,
+        entropies: UnsafePointer<Float>,
         logProbabilityGradient: UnsafePointer<Float>, entropyGradient: UnsafePointer<Float>?
     ) {
         team.split(rows, grain: max(1, 16_384 / vocabulary)) { range, _ in
@@ -75,13 +75,13 @@ package enum LogProbabilities {
                 let normalizer = normalizers[row]
                 let base = direct + spread * entropies[row]
                 @inline(__always)
-                func gradient(_ x: Lane) -> Lane {
+                func gradient(_ x: Vector8) -> Vector8 {
                     let logp = x * inverseTemperature - normalizer
                     let p = exponential(logp)
                     return spread == 0 ? p * -direct : p * -(base + spread * logp)
                 }
                 var i = 0
-                if let loops = VectorMath.wideLoops {
+                if let loops = VectorMath.elementwise {
                     i = vocabulary & ~7
                     loops.log_probability_gradients(z, inverseTemperature, normalizer, direct, base, spread, i)
                 }
@@ -93,13 +93,5 @@ package enum LogProbabilities {
                 z[targets(row)] += direct
             }
         }
-    }
-
-    /// `forward` of one row by the definition.
-    package static func naive(_ logits: [Float], target: Int, temperature: Double) -> (logp: Double, entropy: Double) {
-        let z = logits.map { Double($0) / temperature }
-        let top = z.max() ?? 0
-        let normalizer = top + log(z.reduce(0) { $0 + exp($1 - top) })
-        return (z[target] - normalizer, z.reduce(0) { $0 - exp($1 - normalizer) * ($1 - normalizer) })
     }
 }

@@ -1,8 +1,10 @@
 import Parallel
 
-/// y = x / sqrt(mean(x²) + ε) · w, over rows of `width`.
+/// y = x / √(mean(x²) + ε) · w, for rows of `width` numbers (Zhang and Sennrich, 2019).
 package enum RMSNorm {
-    /// Normalises `rows` rows. `x` and `y` may be the same; strides count floats from row to row.
+    /// Normalises `rows` rows.
+    ///
+    /// `x` and `y` may be the same; strides count floats from one row to the next.
     package static func forward(
         _ team: ThreadTeam, rows: Int, width: Int, _ x: UnsafePointer<Float>, stride: Int, weight: UnsafePointer<Float>,
         epsilon: Float, into y: UnsafeMutablePointer<Float>, outputStride: Int
@@ -30,11 +32,10 @@ package enum RMSNorm {
         1 / (VectorMath.dot(x, x, width) / Float(width) + epsilon).squareRoot()
     }
 
-    /// Gradients of `forward`: with r the reciprocal deviation and x̂ = x r,
-    /// dx = r (w dy − x̂ mean(x̂ w dy)) and dw = Σ dy x̂.
+    /// With r = 1 / √(mean(x²) + ε) and x̂ = x r: dx = r (w dy − x̂ mean(x̂ w dy)) and dw = Σ dy x̂.
     ///
-    /// `dy` holds the incoming gradient `[rows, width]`; dx is added to `dx` (or replaces it where `adding` is false,
-    /// and may then be `dy` itself). `dw` is added to; `partial` has room for `team.size * width` floats.
+    /// dx is added to `dx` if `adding`, otherwise it is written there, and `dx` may be `dy`. dw is added to
+    /// `weightGradient`. `partial` is scratch of `team.size * width` floats.
     package static func backward(
         _ team: ThreadTeam, rows: Int, width: Int, _ x: UnsafePointer<Float>, stride: Int, weight: UnsafePointer<Float>,
         epsilon: Float, dy: UnsafePointer<Float>, dyStride: Int, into dx: UnsafeMutablePointer<Float>, dxStride: Int,
@@ -60,13 +61,13 @@ package enum RMSNorm {
         _ adding: Bool
     ) {
         let scale = reciprocalDeviation(x, width, epsilon)
-        var sum = Lane.zero
+        var sum = Vector8.zero
         var i = 0
         while i + 8 <= width {
             sum += load(x, i) * load(weight, i) * load(dy, i)
             i += 8
         }
-        var projection = total(sum)
+        var projection = horizontalSum(sum)
         while i < width {
             projection += x[i] * weight[i] * dy[i]
             i += 1
@@ -88,11 +89,5 @@ package enum RMSNorm {
             dx[i] = adding ? dx[i] + own : own
             i += 1
         }
-    }
-
-    /// `forward` of one row by the definition.
-    package static func naive(_ x: [Float], weight: [Float], epsilon: Double) -> [Float] {
-        let mean = x.reduce(0) { $0 + Double($1) * Double($1) } / Double(x.count)
-        return zip(x, weight).map { Float(Double($0) / (mean + epsilon).squareRoot() * Double($1)) }
     }
 }

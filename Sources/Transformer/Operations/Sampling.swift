@@ -1,11 +1,12 @@
 import Foundation
 
-/// Draws tokens from logits.
+/// Draws tokens from rows of logits.
 package enum Sampling {
+    /// Temperature and truncation of the distribution that tokens are drawn from.
     package struct Rule: Sendable {
-        /// 0 takes the likeliest token.
+        /// 0 selects the most likely token.
         package var temperature: Float
-        /// 0 keeps all.
+        /// 0 keeps all tokens.
         package var topK: Int
         package var topP: Float
         package var minP: Float
@@ -20,9 +21,10 @@ package enum Sampling {
         var truncates: Bool { topK > 0 || topP < 1 || minP > 0 }
     }
 
-    /// A token and its log-probability at the rule's temperature (at 1 where that is 0), over the whole vocabulary.
+    /// Draws a token with the random number `uniform` in [0, 1).
     ///
-    /// `uniform` in [0, 1) decides; `scratch` has room for one row and may be the logits themselves.
+    /// The log-probability is over the whole vocabulary, at the rule's temperature (at 1 if that is 0). `scratch` holds
+    /// `count` floats and may be `logits`.
     package static func draw(
         _ logits: UnsafePointer<Float>, _ count: Int, _ rule: Rule, uniform: Double,
         scratch: UnsafeMutablePointer<Float>
@@ -36,15 +38,15 @@ package enum Sampling {
             let mass = VectorMath.exponentials(of: logits, scale: 1, minus: top, into: scratch, count)
             return (token, -log(mass))
         }
-        // Once the logits are overwritten, a token's own comes back as the logarithm of its weight.
+        // The logits may be overwritten by now; log(weight) gives the token's logit relative to the largest.
         let mass = VectorMath.exponentials(of: logits, scale: scale, minus: top * scale, into: scratch, count)
         let token =
             rule.truncates
-            ? drawTruncated(scratch, count, rule, mass, uniform) : drawWhole(scratch, count, Double(mass) * uniform)
+            ? drawTruncated(scratch, count, rule, mass, uniform) : drawFromAll(scratch, count, Double(mass) * uniform)
         return (token, min(0, log(scratch[token]) - log(mass)))
     }
 
-    /// The log-probability of one token at the rule's temperature.
+    /// The log-probability of one token at the rule's temperature (at 1 if that is 0).
     package static func logProbability(
         of token: Int, _ logits: UnsafePointer<Float>, _ count: Int, _ rule: Rule
     ) -> Float {
@@ -52,12 +54,12 @@ package enum Sampling {
         return min(0, logits[token] * scale - LogProbabilities.normalizerAndMean(logits, count, scale).normalizer)
     }
 
-    /// The first token at which the running sum of weights passes `goal`.
-    private static func drawWhole(_ weights: UnsafePointer<Float>, _ count: Int, _ goal: Double) -> Int {
+    /// The first token at which the cumulative weight exceeds `goal`.
+    private static func drawFromAll(_ weights: UnsafePointer<Float>, _ count: Int, _ goal: Double) -> Int {
         var sum = 0.0
         var i = 0
         while i + 8 <= count {
-            let next = sum + Double(total(load(weights, i)))
+            let next = sum + Double(horizontalSum(load(weights, i)))
             if next > goal { break }
             sum = next
             i += 8
@@ -70,14 +72,15 @@ package enum Sampling {
             i += 1
         }
         if last >= 0 { return last }
-        // Rounding carried the goal past the end: the last token that can occur.
+        // Rounding moved the goal past the end: take the last token with a weight.
         i = count - 1
         while i > 0, weights[i] <= 1e-37 { i -= 1 }
         return i
     }
 
-    /// As `drawWhole`, after top-k, then top-p among what is left, then min-p; of equal weights the lower id comes
-    /// first. Top-p keeps the fewest likeliest tokens that reach its share.
+    /// Draws after truncating the distribution by top-k, then top-p, then min-p.
+    ///
+    /// Top-p keeps the smallest set of most likely tokens that reaches its share. Ties go to the lower token id.
     private static func drawTruncated(
         _ weights: UnsafePointer<Float>, _ count: Int, _ rule: Rule, _ mass: Float, _ uniform: Double
     ) -> Int {
@@ -96,7 +99,7 @@ package enum Sampling {
             }
         }
         if rule.minP > 0 {
-            // The likeliest token's weight is 1, so weights compare with min-p as they are.
+            // The most likely token has weight 1, so min-p compares with the weights directly.
             let end = kept.firstIndex { weights[$0] < rule.minP } ?? kept.count
             kept.removeLast(kept.count - max(1, end))
         }
@@ -109,13 +112,13 @@ package enum Sampling {
         return kept[kept.count - 1]
     }
 
-    /// A superset of what top-k and top-p keep, found with a histogram over the exponents of the weights, so that only
-    /// few tokens need sorting.
+    /// A superset of the tokens that the rule keeps, found with a histogram of the weights, so that few tokens need
+    /// sorting.
     private static func likeliest(_ weights: UnsafePointer<Float>, _ count: Int, _ rule: Rule, _ mass: Float) -> [Int] {
         let binCount = 1024
         @inline(__always)
         func bin(_ weight: Float) -> Int {
-            // Weights are at most 1: the top bits of their pattern fall as they do, eight bins an octave.
+            // Weights are at most 1, and bit patterns of positive floats are ordered: eight bins per octave.
             min(binCount - 1, Int((0x3F80_0000 - min(0x3F80_0000, weight.bitPattern)) >> 20))
         }
         var members = [Int](repeating: 0, count: binCount)

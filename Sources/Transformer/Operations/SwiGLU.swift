@@ -1,9 +1,10 @@
-import CKernels
-import Foundation
 import Parallel
 
-/// y = silu(g) · u, silu(g) = g / (1 + e^−g); a row holds the gate's `width` numbers and then the up projection's.
+/// y = silu(g) u with silu(g) = g / (1 + e^−g).
+///
+/// A row of `gateUp` `[rows, 2 * width]` holds the gate g, then the up projection u.
 package enum SwiGLU {
+    /// Computes y `[rows, width]`.
     package static func forward(
         _ team: ThreadTeam, rows: Int, width: Int, _ gateUp: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
     ) {
@@ -13,7 +14,7 @@ package enum SwiGLU {
                 let up = gate + width
                 let y = y + row * width
                 var i = 0
-                if let loops = VectorMath.wideLoops {
+                if let loops = VectorMath.elementwise {
                     i = width & ~7
                     loops.swiglu(gate, up, y, i)
                 }
@@ -30,10 +31,11 @@ package enum SwiGLU {
         }
     }
 
-    /// Replaces gate and up by their gradients, and the incoming gradient in `dy` by y computed anew (which the
-    /// gradient of the next projection's weights needs).
+    /// Replaces g and u by their gradients, and the gradient in `dy` `[rows, width]` by y, recomputed because the
+    /// gradient of the down projection's weights needs it.
     package static func backward(
-        _ team: ThreadTeam, rows: Int, width: Int, _ gateUp: UnsafeMutablePointer<Float>, _ dy: UnsafeMutablePointer<Float>
+        _ team: ThreadTeam, rows: Int, width: Int, _ gateUp: UnsafeMutablePointer<Float>,
+        _ dy: UnsafeMutablePointer<Float>
     ) {
         team.split(rows, grain: max(1, 16_384 / width)) { range, _ in
             for row in range {
@@ -41,7 +43,7 @@ package enum SwiGLU {
                 let up = gate + width
                 let dy = dy + row * width
                 var i = 0
-                if let loops = VectorMath.wideLoops {
+                if let loops = VectorMath.elementwise {
                     i = width & ~7
                     loops.swiglu_backward(gate, up, dy, i)
                 }
@@ -64,13 +66,9 @@ package enum SwiGLU {
     }
 
     @inline(__always)
-    private static func gradients(_ g: Lane, _ u: Lane, _ dy: Lane) -> (dg: Lane, du: Lane, y: Lane) {
+    private static func gradients(_ g: Vector8, _ u: Vector8, _ dy: Vector8) -> (dg: Vector8, du: Vector8, y: Vector8) {
         let sigmoid = 1 / (1 + exponential(-g))
         let silu = g * sigmoid
         return (dy * u * (sigmoid + silu * (1 - sigmoid)), dy * silu, silu * u)
-    }
-
-    package static func naive(gate: [Float], up: [Float]) -> [Float] {
-        zip(gate, up).map { Float(Double($0) / (1 + exp(-Double($0))) * Double($1)) }
     }
 }

@@ -1,65 +1,64 @@
 import CKernels
 
-/// Eight floats at a time over raw memory: what the other operations' inner loops are made of.
+/// Eight floats, the unit of the operations' inner loops.
 ///
-/// The build targets plain x86-64 (SSE2), so a product and a sum stay two instructions: `addingProduct` would call
-/// into libm for a fused one.
-typealias Lane = SIMD8<Float>
+/// The build targets plain x86-64 (SSE2), where a fused multiply-add would be a call into libm; products and sums are
+/// therefore separate instructions.
+typealias Vector8 = SIMD8<Float>
 
 @inline(__always)
-func load(_ p: UnsafePointer<Float>, _ i: Int) -> Lane {
-    UnsafeRawPointer(p + i).loadUnaligned(as: Lane.self)
+func load(_ p: UnsafePointer<Float>, _ i: Int) -> Vector8 {
+    UnsafeRawPointer(p + i).loadUnaligned(as: Vector8.self)
 }
 
 @inline(__always)
-func load(_ p: UnsafeMutablePointer<Float>, _ i: Int) -> Lane {
-    UnsafeRawPointer(p + i).loadUnaligned(as: Lane.self)
+func load(_ p: UnsafeMutablePointer<Float>, _ i: Int) -> Vector8 {
+    UnsafeRawPointer(p + i).loadUnaligned(as: Vector8.self)
 }
 
 @inline(__always)
-func store(_ v: Lane, _ p: UnsafeMutablePointer<Float>, _ i: Int) {
-    UnsafeMutableRawPointer(p + i).storeBytes(of: v, as: Lane.self)
+func store(_ v: Vector8, _ p: UnsafeMutablePointer<Float>, _ i: Int) {
+    UnsafeMutableRawPointer(p + i).storeBytes(of: v, as: Vector8.self)
 }
 
-/// The up to seven numbers from `i` on, the rest of the lane filled up.
+/// The up to seven numbers at `i..<count`, followed by `fill`.
 @inline(__always)
-func loadTail(_ p: UnsafePointer<Float>, _ i: Int, _ count: Int, fill: Float = 0) -> Lane {
-    var lane = Lane(repeating: fill)
-    for j in i..<count { lane[j - i] = p[j] }
-    return lane
+func loadTail(_ p: UnsafePointer<Float>, _ i: Int, _ count: Int, fill: Float = 0) -> Vector8 {
+    var v = Vector8(repeating: fill)
+    for j in i..<count { v[j - i] = p[j] }
+    return v
 }
 
 @inline(__always)
-func storeTail(_ v: Lane, _ p: UnsafeMutablePointer<Float>, _ i: Int, _ count: Int) {
+func storeTail(_ v: Vector8, _ p: UnsafeMutablePointer<Float>, _ i: Int, _ count: Int) {
     for j in i..<count { p[j] = v[j - i] }
 }
 
 @inline(__always)
-func total(_ v: Lane) -> Float {
+func horizontalSum(_ v: Vector8) -> Float {
     let four = v.lowHalf + v.highHalf
     let two = four.lowHalf + four.highHalf
     return two.x + two.y
 }
 
 @inline(__always)
-func largest(_ v: Lane) -> Float {
+func horizontalMaximum(_ v: Vector8) -> Float {
     let four = v.lowHalf.replacing(with: v.highHalf, where: v.lowHalf .< v.highHalf)
     let two = four.lowHalf.replacing(with: four.highHalf, where: four.lowHalf .< four.highHalf)
     return max(two.x, two.y)
 }
 
-/// e to the x, relative error below 1e-7 where the result is a normal number; under -87 it is the smallest of those,
-/// about 1e-38, and over 88 it stays at e^88.
+/// e^x with a relative error below 1e-7, for x clamped to −87.3…88.
 ///
-/// x = n ln 2 + r with |r| <= ln 2 / 2; the polynomial of e^r is our own fit (relative error 3e-9 before rounding).
+/// x = n ln 2 + r with |r| <= ln 2 / 2; the polynomial approximates e^r with a relative error of 3e-9 before rounding.
 @inline(__always)
-func exponential(_ x: Lane) -> Lane {
-    let low = Lane(repeating: -87.3)
-    let high = Lane(repeating: 88)
+func exponential(_ x: Vector8) -> Vector8 {
+    let low = Vector8(repeating: -87.3)
+    let high = Vector8(repeating: 88)
     var y = x.replacing(with: low, where: x .< low)
     y = y.replacing(with: high, where: y .> high)
-    // Adding 1.5 * 2^23 leaves the nearest whole number in the low bits of the sum.
-    let shift = Lane(repeating: 12_582_912)
+    // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum.
+    let shift = Vector8(repeating: 12_582_912)
     let shifted = y * 1.442_695_04 + shift
     let n = shifted - shift
     let r = (y - n * 0.693_145_75) - n * 1.428_606_8e-6
@@ -70,18 +69,26 @@ func exponential(_ x: Lane) -> Lane {
     p = p * (r * r) + r + 1
     let bits = unsafeBitCast(shifted, to: SIMD8<UInt32>.self)
     let scale = (bits &+ 127) &<< 23
-    return p * unsafeBitCast(scale, to: Lane.self)
+    return p * unsafeBitCast(scale, to: Vector8.self)
+}
+
+/// Gives a vector to C code as eight floats.
+@inline(__always)
+func withLanes(of vector: inout Vector8, _ body: (UnsafeMutablePointer<Float>) -> Void) {
+    withUnsafeMutablePointer(to: &vector) {
+        $0.withMemoryRebound(to: Float.self, capacity: 8) { body($0) }
+    }
 }
 
 enum VectorMath {
-    /// Loops in wider vectors, where the processor has them: the bits of those here, in half the time.
-    static let wideLoops = ckpt_loop_kernels()?.pointee
+    /// Loops with wider vectors, if the processor has them: same bits as the loops in Swift, in half the time.
+    static let elementwise = ckpt_elementwise_kernels()?.pointee
 
-    /// The sum of products of two vectors.
+    /// Σ a[i] b[i].
     @inline(__always)
     static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
-        var first = Lane.zero
-        var second = Lane.zero
+        var first = Vector8.zero
+        var second = Vector8.zero
         var i = 0
         while i + 16 <= count {
             first += load(a, i) * load(b, i)
@@ -92,7 +99,7 @@ enum VectorMath {
             first += load(a, i) * load(b, i)
             i += 8
         }
-        var sum = total(first + second)
+        var sum = horizontalSum(first + second)
         while i < count {
             sum += a[i] * b[i]
             i += 1
@@ -100,7 +107,7 @@ enum VectorMath {
         return sum
     }
 
-    /// y += a * x
+    /// y += a x.
     @inline(__always)
     static func accumulate(_ a: Float, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, _ count: Int) {
         var i = 0
@@ -114,7 +121,7 @@ enum VectorMath {
         }
     }
 
-    /// y += x
+    /// y += x.
     @inline(__always)
     static func add(_ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, _ count: Int) {
         var i = 0
@@ -128,17 +135,17 @@ enum VectorMath {
         }
     }
 
-    /// The largest of `count` numbers; minus infinity of none.
+    /// The largest of `count` numbers; −∞ if there are none.
     @inline(__always)
     static func maximum(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
-        var best = Lane(repeating: -.infinity)
+        var best = Vector8(repeating: -.infinity)
         var i = 0
         while i + 8 <= count {
             let v = load(x, i)
             best = best.replacing(with: v, where: best .< v)
             i += 8
         }
-        var result = largest(best)
+        var result = horizontalMaximum(best)
         while i < count {
             if x[i] > result { result = x[i] }
             i += 1
@@ -146,7 +153,7 @@ enum VectorMath {
         return result
     }
 
-    /// The sum of squares in double precision, for norms over whole models.
+    /// Σ x[i]², summed in double precision, for norms over whole models.
     static func sumOfSquares(_ x: UnsafePointer<Float>, _ count: Int) -> Double {
         var sum = 0.0
         var i = 0
@@ -158,18 +165,18 @@ enum VectorMath {
         return sum
     }
 
-    /// y[i] = e^(x[i] * scale - offset), and the sum of all; `x` and `y` may be the same.
+    /// y[i] = e^(x[i] scale − offset); returns the sum.
+    ///
+    /// `x` and `y` may be the same.
     @inline(__always)
     static func exponentials(
         of x: UnsafePointer<Float>, scale: Float, minus offset: Float, into y: UnsafeMutablePointer<Float>, _ count: Int
     ) -> Float {
-        var sum = Lane.zero
+        var sum = Vector8.zero
         var i = 0
-        if let wideLoops {
+        if let elementwise {
             i = count & ~7
-            withUnsafeMutableBytes(of: &sum) {
-                wideLoops.exponentials(x, scale, offset, y, i, $0.assumingMemoryBound(to: Float.self).baseAddress!)
-            }
+            withLanes(of: &sum) { elementwise.exponentials(x, scale, offset, y, i, $0) }
         }
         while i + 8 <= count {
             let e = exponential(load(x, i) * scale - offset)
@@ -177,7 +184,7 @@ enum VectorMath {
             sum += e
             i += 8
         }
-        var result = total(sum)
+        var result = horizontalSum(sum)
         if i < count {
             let e = exponential(loadTail(x, i, count) * scale - offset)
             storeTail(e, y, i, count)

@@ -6,7 +6,7 @@ import Transformer
 enum BuildDescription {
     static var text: String {
         let libraries =
-            Tool.libraries + [EngineThreads.library, "kernels for \(EngineThreads.vectors)", Tokenizer.library]
+            Tool.libraries + [EngineThreads.library, "kernels for \(EngineThreads.instructionSet)", Tokenizer.library]
         return """
             \(Tool.name)
             built with Swift \(compiler) for \(system) on \(architecture), \(configuration)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes reference numbers of tiny random transformers models: fixtures.json (what is where) and fixtures.bin (float32,
-little-endian). Run by hand with torch and transformers installed; the tests read only the two files.
+"""Writes reference numbers of tiny random transformers models to fixtures.bin (float32, little-endian), and their
+places in that file to fixtures.json. Run by hand with torch and transformers installed; the tests only read the two
+files.
 
     python make_fixtures.py
 """
@@ -24,7 +25,7 @@ def rope(kind, **fields):
     return dict(rope_parameters=dict(rope_type=kind, rope_theta=10000.0, **fields))
 
 
-# name -> (config, the case whose weights it takes, whether gradients are stored)
+# name -> (config, name of the case whose weights it uses or None, whether gradients are stored)
 CASES = {
     "llama": (LlamaConfig(**SMALL, tie_word_embeddings=True), None, True),
     "llama-biases-untied": (
@@ -44,7 +45,7 @@ CASES = {
         LlamaConfig(**SMALL, tie_word_embeddings=True, **rope(
             "yarn", factor=4.0, beta_fast=4.0, beta_slow=1.0, original_max_position_embeddings=8)),
         "llama", True),
-    # Heads wide enough for kernels of their own, over more than one block of queries and of keys.
+    # Heads wide enough for the attention kernels, with several blocks of queries and keys.
     "llama-wide-heads": (
         LlamaConfig(**{**SMALL, "num_hidden_layers": 1, "num_key_value_heads": 1},
                     head_dim=64, tie_word_embeddings=True), None, True),
@@ -123,7 +124,7 @@ def main():
             case["crossEntropy"] = float(loss)
             case["gradients"] = named(model, lambda p: p.grad)
         if name == "llama":
-            # Two AdamW steps with the same gradients: decay on matrices only.
+            # Two AdamW steps with the same gradients; weight decay on matrices only.
             matrices = [p for p in model.parameters() if p.dim() == 2]
             others = [p for p in model.parameters() if p.dim() != 2]
             adam = dict(learningRate=1e-2, beta1=0.9, beta2=0.95, epsilon=1e-8, weightDecay=0.1)
@@ -137,7 +138,7 @@ def main():
             adam["afterTwo"] = named(model, lambda p: p)
             case["adamW"] = adam
             model.load_state_dict(copy)
-            # A loss of log-probabilities and entropies at another temperature, weights alternating in sign.
+            # A loss of log-probabilities and entropies at another temperature, with weights of alternating sign.
             model.zero_grad()
             total = 0
             for s in sequences:

@@ -1,0 +1,16 @@
+import CKernels
+
+/// The number format of the factors in the matrix products of a model's layers; sums are always in float32.
+public enum ProductPrecision: String, Sendable, CaseIterable {
+    case fp32
+    /// Both factors rounded to bfloat16 (nearest even) when packed, which AVX512-BF16 multiplies at twice the rate.
+    ///
+    /// Products of small matrices, attention and all other operations stay in float32 (docs/engine.md has the errors).
+    case bf16
+
+    /// What `bf16` needs, in words.
+    package static let requirement = "bf16 needs a processor with AVX512-BF16"
+
+    /// Whether this processor has the instructions.
+    public var isAvailable: Bool { self == .fp32 || ckpt_packed_gemm_bf16_kernels() != nil }
+}

@@ -1,0 +1,123 @@
+import Foundation
+import OrderedJSON
+
+/// The Hugging Face name and the shape of a parameter: `[rows, columns]`, or `[size]` for norms and biases.
+public struct ParameterDescription: Sendable, Equatable {
+    public var name: String
+    public var shape: [Int]
+
+    public var elementCount: Int { shape.reduce(1, *) }
+    /// Whether it is a matrix; AdamW decays matrices but not norms and biases.
+    public var isMatrix: Bool { shape.count == 2 }
+}
+
+/// The architecture of a decoder: its sizes, and the features in which model families differ.
+public struct ModelConfiguration: Sendable, Equatable {
+    /// Model families, which differ in the extra parameters of an attention block.
+    public enum Family: String, Sendable, CaseIterable { case llama, qwen2, qwen3 }
+
+    public var family: Family
+    public var vocabularySize: Int
+    public var hiddenSize: Int
+    public var intermediateSize: Int
+    public var layerCount: Int
+    public var attentionHeadCount: Int
+    public var keyValueHeadCount: Int
+    public var headDimension: Int
+    public var rmsNormEpsilon: Double
+    public var ropeTheta: Double
+    public var ropeScaling: RotaryScaling
+    public var tiesWordEmbeddings: Bool
+    /// Biases on the query, key and value projections.
+    public var attentionBias: Bool
+    /// A bias on the attention's output projection (Llama and Qwen3 with `attention_bias`; never Qwen2).
+    public var attentionOutputBias: Bool
+    public var mlpBias: Bool
+    /// RMS norms of every query and key head (Qwen3).
+    public var qkNorm: Bool
+    public var maxPositionEmbeddings: Int
+    public var eosTokenIDs: [Int]
+    public var bosTokenID: Int?
+    /// The standard deviation of randomly initialised embeddings.
+    public var initializerRange: Double
+
+    /// Columns of the queries of all heads.
+    var queryWidth: Int { attentionHeadCount * headDimension }
+    /// Columns of the keys of all heads, and of the values.
+    var keyValueWidth: Int { keyValueHeadCount * headDimension }
+    /// Columns of a row that holds queries, keys and values.
+    var projectedWidth: Int { queryWidth + 2 * keyValueWidth }
+
+    /// Every stored parameter in the order of a Hugging Face state dict, without a tied `lm_head.weight`.
+    public var parameters: [ParameterDescription] {
+        var all: [ParameterDescription] = []
+        func add(_ name: String, _ shape: Int...) { all.append(ParameterDescription(name: name, shape: shape)) }
+        add("model.embed_tokens.weight", vocabularySize, hiddenSize)
+        for layer in 0..<layerCount {
+            let prefix = "model.layers.\(layer)."
+            func linear(_ name: String, _ rows: Int, _ columns: Int, bias: Bool) {
+                add(prefix + name + ".weight", rows, columns)
+                if bias { add(prefix + name + ".bias", rows) }
+            }
+            linear("self_attn.q_proj", queryWidth, hiddenSize, bias: attentionBias)
+            linear("self_attn.k_proj", keyValueWidth, hiddenSize, bias: attentionBias)
+            linear("self_attn.v_proj", keyValueWidth, hiddenSize, bias: attentionBias)
+            linear("self_attn.o_proj", hiddenSize, queryWidth, bias: attentionOutputBias)
+            if qkNorm {
+                add(prefix + "self_attn.q_norm.weight", headDimension)
+                add(prefix + "self_attn.k_norm.weight", headDimension)
+            }
+            linear("mlp.gate_proj", intermediateSize, hiddenSize, bias: mlpBias)
+            linear("mlp.up_proj", intermediateSize, hiddenSize, bias: mlpBias)
+            linear("mlp.down_proj", hiddenSize, intermediateSize, bias: mlpBias)
+            add(prefix + "input_layernorm.weight", hiddenSize)
+            add(prefix + "post_attention_layernorm.weight", hiddenSize)
+        }
+        add("model.norm.weight", hiddenSize)
+        if !tiesWordEmbeddings { add("lm_head.weight", vocabularySize, hiddenSize) }
+        return all
+    }
+
+    /// Checks that all token ids are in the vocabulary; a model does not check its input.
+    ///
+    /// - Throws: `ConfigurationError.tokenOutsideVocabulary`
+    public func check(_ tokens: some Sequence<Int>) throws {
+        for token in tokens where token < 0 || token >= vocabularySize {
+            throw ConfigurationError.tokenOutsideVocabulary(token, size: vocabularySize)
+        }
+    }
+
+    /// The number of elements of all stored parameters.
+    public var parameterCount: Int { parameters.reduce(0) { $0 + $1.elementCount } }
+}
+
+/// The reason why a config.json is refused, or why tokens do not fit a model.
+public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
+    case invalidJSON(String)
+    case missing(field: String)
+    case wrongKind(field: String, expected: String, found: String)
+    case outOfRange(field: String, value: String, allowed: String)
+    case unsupportedModelType(String)
+    case unsupportedField(String, value: String)
+    case inconsistent(String)
+    case tokenOutsideVocabulary(Int, size: Int)
+
+    public var description: String {
+        switch self {
+        case .invalidJSON(let reason): "config.json is not valid JSON: \(reason.onOneLine())"
+        case .missing(let field): "config.json has no \"\(field)\", which this architecture needs"
+        case .wrongKind(let field, let expected, let found):
+            "config.json: \"\(field)\" should be \(expected) but is \(found)"
+        case .outOfRange(let field, let value, let allowed):
+            "config.json: \"\(field)\" is \(value.onOneLine()); it must be \(allowed)"
+        case .unsupportedModelType(let type):
+            "config.json: model_type \"\(type.onOneLine(limit: 80))\" is not supported; llama, qwen2 and qwen3 are"
+        case .unsupportedField(let field, let value):
+            "config.json: \"\(field.onOneLine(limit: 80))\" = \(value.onOneLine(limit: 200)) is not supported,"
+                + " and ignoring it would change what the model computes"
+        case .inconsistent(let reason): "config.json: \(reason.onOneLine())"
+        case .tokenOutsideVocabulary(let token, let size):
+            "token id \(token) is outside the model's vocabulary of \(size); model and tokenizer do not belong together"
+        }
+    }
+}

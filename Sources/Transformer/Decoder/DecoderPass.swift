@@ -1,0 +1,307 @@
+import Parallel
+
+/// Intermediate results of a layer's forward pass that its backward pass needs.
+struct LayerActivations {
+    /// Input `[tokens, hidden]`.
+    var input: Floats
+    /// Queries, keys and values `[tokens, projected]`, normed and rotated.
+    var queryKeyValue: Floats
+    /// Queries and keys before their norms, laid out like `queryKeyValue`; only with query and key norms.
+    var beforeNorms: Floats?
+    /// The result of attention `[tokens, queries]`.
+    var attention: Floats
+    /// log Σ e^score of attention `[tokens, heads]`.
+    var normalizers: Floats
+    /// Input of the MLP `[tokens, hidden]`.
+    var middle: Floats
+    /// Gate and up projections `[tokens, 2 * intermediate]`.
+    var gateUp: Floats
+}
+
+/// The activations that a forward pass keeps for the backward pass.
+enum ActivationPolicy {
+    /// None: there is no backward pass.
+    case discard
+    /// All activations of every layer.
+    case keepAll
+    /// The input of every layer; the backward pass recomputes the rest.
+    case keepInputs
+}
+
+/// The pass of one batch through the layers of a decoder, forward and optionally backward.
+final class DecoderPass {
+    let tokenCount: Int
+    let workspace: Workspace
+    /// The hidden states `[tokens, hidden]` before the final norm, valid until the workspace is used by another pass.
+    private(set) var hidden: Floats
+    private let configuration: ModelConfiguration
+    private let team: ThreadTeam
+    private let tokens: [Int]
+    private let layout: BatchLayout
+    private let tables: [RotaryTable]
+    private let policy: ActivationPolicy
+    private let attention: Attention
+    private var activations: [LayerActivations] = []
+    // Scratch shared by all layers.
+    private let normed: Floats
+    private let wide: Floats
+    private let attentionScratch: Floats
+
+    /// Prepares a pass, which takes over `workspace`.
+    init(
+        _ configuration: ModelConfiguration, _ workspace: Workspace, _ team: ThreadTeam, _ batch: PackedBatch,
+        rotary: RotaryTables, _ policy: ActivationPolicy
+    ) {
+        precondition(
+            batch.tokens.allSatisfy { $0 >= 0 && $0 < configuration.vocabularySize },
+            "token ids outside the vocabulary; callers check with ModelConfiguration.check")
+        workspace.reset()
+        self.configuration = configuration
+        self.workspace = workspace
+        self.team = team
+        self.policy = policy
+        tokens = batch.tokens
+        tokenCount = tokens.count
+        layout = BatchLayout(batch)
+        tables = rotary.tables(layout)
+        attention = Attention(configuration)
+        normed = workspace.floats(tokenCount * configuration.hiddenSize)
+        wide = workspace.floats(tokenCount * configuration.intermediateSize)
+        attentionScratch = workspace.floats(attention.scratchCount(team, layout, backward: policy != .discard))
+        hidden = workspace.floats(tokenCount * configuration.hiddenSize)
+    }
+
+    private var epsilon: Float { Float(configuration.rmsNormEpsilon) }
+
+    /// Runs all layers; the result is in `hidden`.
+    ///
+    /// - Parameters:
+    ///   - weights: the model's parameters.
+    ///   - rows: the only rows whose hidden states are needed, ascending; nil for all. With `discard`, everything after
+    ///     the last layer's attention is skipped for the others, whose hidden states are then undefined.
+    ///   - onLayer: receives each layer's queries, keys and values `[tokens, projected]`.
+    func forward(
+        _ weights: DecoderWeights, rows: [Int]? = nil,
+        onLayer: ((_ layer: Int, _ queryKeyValue: UnsafePointer<Float>) -> Void)? = nil
+    ) {
+        let hiddenCount = tokenCount * configuration.hiddenSize
+        tokens.withUnsafeBufferPointer {
+            Embedding.forward(team, $0, width: configuration.hiddenSize, table: weights.embedding, into: hidden)
+        }
+        var shared: LayerActivations?
+        for (index, layer) in weights.layers.enumerated() {
+            var current: LayerActivations
+            let output: Floats
+            switch policy {
+            case .discard:
+                current = shared ?? allocateActivations(input: hidden, middle: hidden)
+                shared = current
+                output = hidden
+            case .keepAll:
+                current = allocateActivations(input: hidden, middle: workspace.floats(hiddenCount))
+                output = workspace.floats(hiddenCount)
+                activations.append(current)
+            case .keepInputs:
+                current = shared ?? allocateActivations(input: hidden, middle: workspace.floats(hiddenCount))
+                shared = current
+                current.input = hidden
+                output = workspace.floats(hiddenCount)
+                activations.append(current)
+            }
+            let isLast = index == weights.layers.count - 1
+            forward(
+                layer, current, into: output, rows: isLast && policy == .discard ? rows : nil,
+                onLayer: { onLayer?(index, current.queryKeyValue) })
+            hidden = output
+        }
+    }
+
+    private func allocateActivations(input: Floats, middle: Floats) -> LayerActivations {
+        let projected = configuration.projectedWidth
+        return LayerActivations(
+            input: input, queryKeyValue: workspace.floats(tokenCount * projected),
+            beforeNorms: configuration.qkNorm ? workspace.floats(tokenCount * projected) : nil,
+            attention: workspace.floats(tokenCount * configuration.queryWidth),
+            normalizers: workspace.floats(tokenCount * configuration.attentionHeadCount), middle: middle,
+            gateUp: workspace.floats(tokenCount * 2 * configuration.intermediateSize))
+    }
+
+    /// Runs one layer.
+    ///
+    /// `output` may be the layer's input, and is nil if only the activations are recomputed.
+    private func forward(
+        _ layer: LayerWeights, _ current: LayerActivations, into output: Floats?, rows: [Int]? = nil,
+        onLayer: (() -> Void)? = nil
+    ) {
+        var count = tokenCount
+        let width = configuration.hiddenSize
+        norm(current.input, layer.attentionNorm, rows: count)
+        layer.queryKeyValue.forward(team, rows: count, normed, into: current.queryKeyValue)
+        if let before = current.beforeNorms {
+            copy(current.queryKeyValue, to: before, count * configuration.projectedWidth)
+            normHeads(layer, current.queryKeyValue)
+        }
+        applyRotary(current.queryKeyValue, backward: false)
+        onLayer?()
+        attention.forward(
+            team, layout, qkv: current.queryKeyValue, into: current.attention, normalizers: current.normalizers,
+            scratch: attentionScratch)
+        copy(current.input, to: current.middle, count * width)
+        if let rows {
+            count = rows.count
+            gather(rows, of: current.attention, width: configuration.queryWidth)
+            gather(rows, of: current.middle, width: width)
+        }
+        layer.attentionOutput.forward(team, rows: count, current.attention, into: current.middle, adding: true)
+        norm(current.middle, layer.mlpNorm, rows: count)
+        layer.gateUp.forward(team, rows: count, normed, into: current.gateUp)
+        guard let output else { return }
+        SwiGLU.forward(team, rows: count, width: configuration.intermediateSize, current.gateUp, into: wide)
+        copy(current.middle, to: output, count * width)
+        layer.down.forward(team, rows: count, wide, into: output, adding: true)
+        if let rows {
+            for (place, row) in rows.enumerated().reversed() where place < row {
+                (output + row * width).update(from: output + place * width, count: width)
+            }
+        }
+    }
+
+    /// Writes the norm of `x` `[rows, hidden]` to `normed`.
+    private func norm(_ x: Floats, _ weight: Floats, rows: Int) {
+        let width = configuration.hiddenSize
+        RMSNorm.forward(
+            team, rows: rows, width: width, x, stride: width, weight: weight, epsilon: epsilon, into: normed,
+            outputStride: width)
+    }
+
+    /// Moves the given rows, ascending, to the front.
+    private func gather(_ rows: [Int], of x: Floats, width: Int) {
+        for (place, row) in rows.enumerated() where place < row {
+            (x + place * width).update(from: x + row * width, count: width)
+        }
+    }
+
+    private func copy(_ source: Floats, to target: Floats, _ count: Int) {
+        if source == target { return }
+        team.split(count, grain: 262_144) { range, _ in
+            (target + range.lowerBound).update(from: source + range.lowerBound, count: range.count)
+        }
+    }
+
+    private func normHeads(_ layer: LayerWeights, _ queryKeyValue: Floats) {
+        let dimension = configuration.headDimension
+        let projected = configuration.projectedWidth
+        for (weight, first, heads) in [
+            (layer.queryNorm, 0, configuration.attentionHeadCount),
+            (layer.keyNorm, configuration.queryWidth, configuration.keyValueHeadCount),
+        ] {
+            guard let weight else { continue }
+            for head in 0..<heads {
+                let x = queryKeyValue + first + head * dimension
+                RMSNorm.forward(
+                    team, rows: tokenCount, width: dimension, x, stride: projected, weight: weight, epsilon: epsilon,
+                    into: x, outputStride: projected)
+            }
+        }
+    }
+
+    /// Rotates the queries and keys of all tokens in place.
+    private func applyRotary(_ queryKeyValue: Floats, backward: Bool) {
+        let heads = configuration.attentionHeadCount + configuration.keyValueHeadCount
+        let dimension = configuration.headDimension
+        let projected = configuration.projectedWidth
+        // Threads share out segments, because a list of all rows' positions would cost as much as the rotation.
+        team.split(layout.segments.count, grain: 1 + 8192 * layout.segments.count / (tokenCount * heads + 1)) {
+            range, _ in
+            for index in range {
+                let segment = layout.segments[index]
+                let table = tables[index]
+                for (offset, row) in segment.rows.enumerated() {
+                    let position = segment.firstPosition + offset
+                    RotaryEmbedding.applyRotary(
+                        queryKeyValue + row * projected, heads: heads, dimension: dimension, table.cosines(position),
+                        table.sines(position), backward: backward)
+                }
+            }
+        }
+    }
+
+    /// Backpropagates through all layers and adds the parameters' gradients to `gradients`.
+    ///
+    /// `gradient` holds the gradient of `hidden` and is overwritten.
+    func backward(_ gradient: Floats, _ weights: DecoderWeights, into gradients: DecoderWeights) {
+        let count = tokenCount
+        let width = configuration.hiddenSize
+        let dNormed = workspace.floats(count * width)
+        let dQKV = workspace.floats(count * configuration.projectedWidth)
+        let dAttention = workspace.floats(count * configuration.queryWidth)
+        let partial = workspace.floats(team.size * max(width, configuration.headDimension))
+        for index in weights.layers.indices.reversed() {
+            let layer = weights.layers[index]
+            let into = gradients.layers[index]
+            let current = activations[index]
+            if policy == .keepInputs { forward(layer, current, into: nil) }
+
+            // MLP. `wide` first holds the gradient of silu(g) u, then silu(g) u.
+            layer.down.backwardInput(team, rows: count, dy: gradient, into: wide)
+            SwiGLU.backward(team, rows: count, width: configuration.intermediateSize, current.gateUp, wide)
+            into.down.accumulateGradient(team, rows: count, dy: gradient, x: wide)
+            layer.gateUp.backwardInput(team, rows: count, dy: current.gateUp, into: dNormed)
+            norm(current.middle, layer.mlpNorm, rows: count)
+            into.gateUp.accumulateGradient(team, rows: count, dy: current.gateUp, x: normed)
+            normBackward(
+                current.middle, layer.mlpNorm, dy: dNormed, into: gradient, weightGradient: into.mlpNorm, partial)
+
+            // Attention.
+            layer.attentionOutput.backwardInput(team, rows: count, dy: gradient, into: dAttention)
+            into.attentionOutput.accumulateGradient(team, rows: count, dy: gradient, x: current.attention)
+            attention.backward(
+                team, layout, qkv: current.queryKeyValue, output: current.attention, normalizers: current.normalizers,
+                dOutput: dAttention, into: dQKV, scratch: attentionScratch)
+            applyRotary(dQKV, backward: true)
+            if let before = current.beforeNorms {
+                normHeadsBackward(layer, before, dQKV, into: into, partial: partial)
+            }
+            layer.queryKeyValue.backwardInput(team, rows: count, dy: dQKV, into: dNormed)
+            norm(current.input, layer.attentionNorm, rows: count)
+            into.queryKeyValue.accumulateGradient(team, rows: count, dy: dQKV, x: normed)
+            normBackward(
+                current.input, layer.attentionNorm, dy: dNormed, into: gradient, weightGradient: into.attentionNorm,
+                partial)
+        }
+        tokens.withUnsafeBufferPointer {
+            Embedding.backward(team, $0, width: width, dx: gradient, tableGradient: gradients.embedding.floats)
+        }
+    }
+
+    /// Adds the gradient of a norm's input to `gradient` `[tokens, hidden]`, and that of its weight.
+    private func normBackward(
+        _ x: Floats, _ weight: Floats, dy: Floats, into gradient: Floats, weightGradient: Floats, _ partial: Floats
+    ) {
+        let width = configuration.hiddenSize
+        RMSNorm.backward(
+            team, rows: tokenCount, width: width, x, stride: width, weight: weight, epsilon: epsilon, dy: dy,
+            dyStride: width, into: gradient, dxStride: width, adding: true, weightGradient: weightGradient,
+            partial: partial)
+    }
+
+    private func normHeadsBackward(
+        _ layer: LayerWeights, _ before: Floats, _ dQKV: Floats, into: LayerWeights, partial: Floats
+    ) {
+        let dimension = configuration.headDimension
+        let projected = configuration.projectedWidth
+        for (weight, gradient, first, heads) in [
+            (layer.queryNorm, into.queryNorm, 0, configuration.attentionHeadCount),
+            (layer.keyNorm, into.keyNorm, configuration.queryWidth, configuration.keyValueHeadCount),
+        ] {
+            guard let weight, let gradient else { continue }
+            for head in 0..<heads {
+                let offset = first + head * dimension
+                RMSNorm.backward(
+                    team, rows: tokenCount, width: dimension, before + offset, stride: projected, weight: weight,
+                    epsilon: epsilon, dy: dQKV + offset, dyStride: projected, into: dQKV + offset, dxStride: projected,
+                    adding: false, weightGradient: gradient, partial: partial)
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import CKernels
+
+/// A page of the key-value cache with up to 32 tokens.
+package struct KVPage {
+    package static let tokens = 32
+
+    /// For each layer and key head the keys `[dimension, 32]`, then the values `[32, dimension]`.
+    ///
+    /// Tokens are columns of the keys, so that a query meets 32 keys at once.
+    var start: UnsafePointer<Float>
+    /// The number of valid tokens.
+    var count: Int
+
+    package init(start: UnsafePointer<Float>, count: Int) {
+        self.start = start
+        self.count = count
+    }
+
+    /// The bytes of the pages that `tokens` tokens of one sequence take.
+    static func bytes(tokens: Int, _ configuration: ModelConfiguration) -> Int {
+        let pages = (tokens + Self.tokens - 1) / Self.tokens
+        return pages * Self.tokens * configuration.layerCount * 2 * configuration.keyValueWidth * 4
+    }
+}
+
+/// Attention of one new token over the cached tokens of its sequence.
+package enum CachedAttention {
+    /// Unscaled products of a query with the 32 keys of a page `[dimension, 32]`, valid or not.
+    @inline(__always)
+    private static func computeScores(
+        _ query: UnsafePointer<Float>, _ keys: UnsafePointer<Float>, _ dimension: Int, into scores: Floats
+    ) {
+        var a = Vector8.zero
+        var b = Vector8.zero
+        var c = Vector8.zero
+        var d = Vector8.zero
+        for i in 0..<dimension {
+            let q = query[i]
+            let column = keys + i * KVPage.tokens
+            a += q * load(column, 0)
+            b += q * load(column, 8)
+            c += q * load(column, 16)
+            d += q * load(column, 24)
+        }
+        store(a, scores, 0)
+        store(b, scores, 8)
+        store(c, scores, 16)
+        store(d, scores, 24)
+    }
+
+    /// softmax(q kᵀ / √dimension) v, for queries `[heads, dimension]` of heads that share keys, into `output` of the
+    /// same shape.
+    ///
+    /// The keys start `offset` floats into each page. The next head's keys and values are prefetched at the end.
+    /// `scratch` holds 32 floats per head and page.
+    package static func forward(
+        queries: UnsafePointer<Float>, heads: Int, dimension: Int, pages: UnsafeBufferPointer<KVPage>, offset: Int,
+        into output: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+    ) {
+        // The same bits as the loops here.
+        let kernels = ckpt_cached_attention_kernels(dimension)?.pointee
+        let scale = 1 / Float(dimension).squareRoot()
+        let scoreStride = pages.count * KVPage.tokens
+        let half = dimension * KVPage.tokens
+        let first = pages[0].start + offset
+        for (index, page) in pages.enumerated() {
+            let keys = page.start + offset
+            let scores = scratch + index * KVPage.tokens
+            if let kernels {
+                let next = index + 1 < pages.count ? pages[index + 1].start + offset : first + half
+                kernels.scores(queries, heads, dimension, keys, next, scores, scoreStride)
+            } else {
+                for head in 0..<heads {
+                    computeScores(queries + head * dimension, keys, dimension, into: scores + head * scoreStride)
+                }
+            }
+        }
+        output.update(repeating: 0, count: heads * dimension)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * heads) { numbers in
+            guard let tops = numbers.baseAddress else { return }
+            let sums = tops + heads
+            tops.update(repeating: -.infinity, count: heads)
+            sums.update(repeating: 0, count: heads)
+            for (index, page) in pages.enumerated() {
+                for head in 0..<heads {
+                    let scores = scratch + (head * scoreStride + index * KVPage.tokens)
+                    tops[head] = max(tops[head], VectorMath.maximum(scores, page.count))
+                }
+            }
+            for (index, page) in pages.enumerated() {
+                let values = page.start + (offset + half)
+                let next = index + 1 < pages.count ? pages[index + 1].start + (offset + half) : first + 2 * half
+                for head in 0..<heads {
+                    let weights = scratch + (head * scoreStride + index * KVPage.tokens)
+                    sums[head] += VectorMath.exponentials(
+                        of: weights, scale: scale, minus: tops[head] * scale, into: weights, page.count)
+                    guard kernels == nil else { continue }
+                    for t in 0..<page.count {
+                        VectorMath.accumulate(
+                            weights[t], values + t * dimension, into: output + head * dimension, dimension)
+                    }
+                }
+                kernels?.add_values(
+                    scratch + index * KVPage.tokens, scoreStride, heads, values, next, page.count, dimension, output)
+            }
+            for head in 0..<heads {
+                let inverse = 1 / sums[head]
+                for i in 0..<dimension { output[head * dimension + i] *= inverse }
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+import Foundation
+import Parallel
+
+/// A factor on the learning rate of one row of one parameter.
+public struct RowScale: Sendable, Equatable {
+    public var name: String
+    public var row: Int
+    public var factor: Float
+
+    public init(name: String, row: Int, factor: Float) {
+        self.name = name
+        self.row = row
+        self.factor = factor
+    }
+}
+
+/// AdamW with decoupled weight decay (Loshchilov and Hutter, 2019), in PyTorch's order of operations.
+///
+/// Weight decay applies to matrices, not to norms and biases.
+public struct AdamW: Sendable {
+    public var beta1: Double
+    public var beta2: Double
+    public var epsilon: Double
+    public var weightDecay: Double
+    /// The exponential moving average of the gradients.
+    public var m: ModelParameters
+    /// The exponential moving average of the squared gradients.
+    public var v: ModelParameters
+    /// The number of updates so far.
+    public var step: Int
+
+    public init(
+        _ configuration: ModelConfiguration, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8,
+        weightDecay: Double = 0
+    ) {
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        self.weightDecay = weightDecay
+        m = ModelParameters(configuration)
+        v = ModelParameters(configuration)
+        step = 0
+    }
+
+    /// Updates the parameters once.
+    ///
+    /// - Parameters:
+    ///   - parameters: updated in place.
+    ///   - gradients: the gradients of the loss, not modified.
+    ///   - learningRate: the step size, also applied to weight decay.
+    ///   - gradientScale: a factor on the gradients, for clipping or averaging.
+    ///   - rowLearningRateScale: factors on the learning rate of single rows.
+    ///   - frozen: names of parameters that do not change, not even by weight decay.
+    ///   - onlyRows: by name, the only rows of a parameter that change, ascending.
+    public mutating func update(
+        _ parameters: ModelParameters, gradients: ModelParameters, learningRate: Float, gradientScale: Float = 1,
+        rowLearningRateScale: [RowScale] = [], frozen: Set<String> = [], onlyRows: [String: [Int]] = [:]
+    ) {
+        step += 1
+        var offset = 0
+        for description in parameters.layout {
+            guard !frozen.contains(description.name) else {
+                offset += description.elementCount
+                continue
+            }
+            let columns = description.shape.last ?? 1
+            var scales: [Int: Float] = [:]
+            for scale in rowLearningRateScale where names(scale.name, description.name, parameters.configuration) {
+                scales[scale.row] = scale.factor
+            }
+            let rows = description.elementCount / columns
+            if let only = onlyRows[description.name] {
+                for row in only where row >= 0 && row < rows {
+                    update(
+                        parameters, gradients, offset, row * columns, (row + 1) * columns, description,
+                        learningRate * (scales[row] ?? 1), gradientScale)
+                }
+                offset += description.elementCount
+                continue
+            }
+            // Ranges of rows with the same learning rate, in order.
+            var first = 0
+            for (row, scale) in scales.sorted(by: { $0.key < $1.key }) where row >= first && row < rows {
+                update(
+                    parameters, gradients, offset, first * columns, row * columns, description, learningRate,
+                    gradientScale)
+                update(
+                    parameters, gradients, offset, row * columns, (row + 1) * columns, description,
+                    learningRate * scale, gradientScale)
+                first = row + 1
+            }
+            update(
+                parameters, gradients, offset, first * columns, description.elementCount, description, learningRate,
+                gradientScale)
+            offset += description.elementCount
+        }
+    }
+
+    private func names(_ wanted: String, _ name: String, _ configuration: ModelConfiguration) -> Bool {
+        wanted == name
+            || (wanted == "lm_head.weight" && configuration.tiesWordEmbeddings && name == "model.embed_tokens.weight")
+    }
+
+    private func update(
+        _ parameters: ModelParameters, _ gradients: ModelParameters, _ offset: Int, _ start: Int, _ end: Int,
+        _ description: ParameterDescription, _ learningRate: Float, _ gradientScale: Float
+    ) {
+        guard end > start else { return }
+        let rate = Double(learningRate)
+        let constants = AdamWStep.Constants(
+            keep: Float(1 - rate * (description.isMatrix ? weightDecay : 0)), beta2: Float(beta2),
+            oneMinusBeta1: Float(1 - beta1), oneMinusBeta2: Float(1 - beta2),
+            stepSize: Float(rate / (1 - pow(beta1, Double(step)))),
+            inverseRootCorrection: Float(1 / (1 - pow(beta2, Double(step))).squareRoot()), epsilon: Float(epsilon),
+            gradientScale: gradientScale)
+        let first = offset + start
+        ThreadTeam.everyone.split(end - start, grain: 32_768) { range, _ in
+            AdamWStep.apply(
+                constants, range.count, parameters.start + first + range.lowerBound,
+                gradients.start + first + range.lowerBound, m.start + first + range.lowerBound,
+                v.start + first + range.lowerBound)
+        }
+    }
+}
+
+/// The Euclidean norm of all gradients, or of `gradients` − `part`, summed in double precision in a fixed order.
+public func gradientNorm(_ gradients: ModelParameters, minus part: ModelParameters? = nil) -> Double {
+    let piece = 1 << 16
+    let count = gradients.values.count
+    let pieces = (count + piece - 1) / piece
+    var sums = [Double](repeating: 0, count: pieces)
+    sums.withUnsafeMutableBufferPointer { sums in
+        ThreadTeam.everyone.split(pieces, grain: 4) { range, _ in
+            let difference = Floats.allocate(capacity: part == nil ? 1 : piece)
+            defer { difference.deallocate() }
+            for index in range {
+                let start = index * piece
+                let length = min(piece, count - start)
+                let values = gradients.start + start
+                if let part {
+                    let others = part.start + start
+                    for i in 0..<length { difference[i] = values[i] - others[i] }
+                }
+                sums[index] = VectorMath.sumOfSquares(part == nil ? values : difference, length)
+            }
+        }
+    }
+    return sums.reduce(0, +).squareRoot()
+}
+
+/// The factor that scales gradients of norm `norm` down to `limit`; 1 if they are within the limit or it is 0.
+public func clipScale(norm: Double, limit: Double) -> Float {
+    limit > 0 && norm > limit ? Float(limit / (norm + 1e-6)) : 1
+}

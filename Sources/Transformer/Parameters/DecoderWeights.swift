@@ -1,0 +1,161 @@
+import Parallel
+
+/// The storage of a model's parameters, in float32 or more compact.
+protocol ParameterStore: AnyObject {
+    var configuration: ModelConfiguration { get }
+    /// The elements of a norm or bias; nil if the configuration has no such parameter.
+    func vector(_ name: String) -> Floats?
+    func matrix(_ name: String) -> Matrix?
+}
+
+extension ParameterStore {
+    fileprivate func requiredVector(_ name: String) -> Floats {
+        guard let vector = vector(name) else { preconditionFailure("no parameter \(name)") }
+        return vector
+    }
+
+    fileprivate func requiredMatrix(_ name: String) -> Matrix {
+        guard let matrix = matrix(name) else { preconditionFailure("no parameter \(name)") }
+        return matrix
+    }
+}
+
+/// One or several linear layers y = x Wᵀ + b of the same input, whose outputs are adjacent columns.
+///
+/// Matrices that are adjacent in memory are multiplied as one.
+struct Projection {
+    private struct BiasSlice {
+        var values: Floats
+        var column: Int
+        var count: Int
+    }
+
+    let inputs: Int
+    private(set) var outputs = 0
+    private let precision: ProductPrecision
+    private var weights: [Matrix] = []
+    private var biases: [BiasSlice] = []
+
+    /// A layer without bias.
+    init(_ weight: Matrix, _ precision: ProductPrecision) {
+        inputs = weight.columns
+        outputs = weight.rows
+        self.precision = precision
+        weights = [weight]
+    }
+
+    init(
+        _ parameters: some ParameterStore, _ precision: ProductPrecision, prefix: String, _ names: [String], inputs: Int
+    ) {
+        self.inputs = inputs
+        self.precision = precision
+        for name in names {
+            let weight = parameters.requiredMatrix(prefix + name + ".weight")
+            if let both = weights.last?.joined(with: weight) {
+                weights[weights.count - 1] = both
+            } else {
+                weights.append(weight)
+            }
+            if let bias = parameters.vector(prefix + name + ".bias") {
+                biases.append(BiasSlice(values: bias, column: outputs, count: weight.rows))
+            }
+            outputs += weight.rows
+        }
+    }
+
+    /// The columns of `y` `[rows, outputs]` that a weight's outputs take.
+    private func columns(of weight: Matrix, from column: Int, _ rows: Int, _ y: UnsafePointer<Float>) -> Matrix {
+        Matrix(reading: y + column, rows: rows, columns: weight.rows, stride: outputs)
+    }
+
+    /// y[rows, outputs] = x[rows, inputs] Wᵀ + b (+ y if `adding`).
+    func forward(_ team: ThreadTeam, rows: Int, _ x: UnsafePointer<Float>, into y: Floats, adding: Bool = false) {
+        let x = Matrix(reading: x, rows: rows, columns: inputs)
+        var column = 0
+        for weight in weights {
+            gemmNT(
+                x, weight, into: Matrix(y + column, rows: rows, columns: weight.rows, stride: outputs),
+                accumulating: adding, team: team, precision: precision)
+            column += weight.rows
+        }
+        for bias in biases {
+            Bias.add(team, rows: rows, width: bias.count, bias.values, to: y + bias.column, stride: outputs)
+        }
+    }
+
+    /// dx[rows, inputs] = dy[rows, outputs] W.
+    func backwardInput(_ team: ThreadTeam, rows: Int, dy: UnsafePointer<Float>, into dx: Floats) {
+        let dx = Matrix(dx, rows: rows, columns: inputs)
+        var column = 0
+        for weight in weights {
+            gemmNN(
+                columns(of: weight, from: column, rows, dy), weight, into: dx, accumulating: column > 0, team: team,
+                precision: precision)
+            column += weight.rows
+        }
+    }
+
+    /// dW += dyᵀ x and db += Σ dy, for dy[rows, outputs] and x[rows, inputs], where `self` holds the gradients dW and
+    /// db.
+    func accumulateGradient(_ team: ThreadTeam, rows: Int, dy: UnsafePointer<Float>, x: UnsafePointer<Float>) {
+        let x = Matrix(reading: x, rows: rows, columns: inputs)
+        var column = 0
+        for weight in weights {
+            gemmTN(
+                columns(of: weight, from: column, rows, dy), x, into: weight, accumulating: true, team: team,
+                precision: precision)
+            column += weight.rows
+        }
+        for bias in biases {
+            Bias.accumulate(
+                rows: rows, width: bias.count, dy + bias.column, stride: outputs, into: bias.values)
+        }
+    }
+}
+
+/// Views of one decoder layer's parameters, or of their gradients.
+struct LayerWeights {
+    let attentionNorm: Floats
+    let queryKeyValue: Projection
+    let queryNorm: Floats?
+    let keyNorm: Floats?
+    let attentionOutput: Projection
+    let mlpNorm: Floats
+    let gateUp: Projection
+    let down: Projection
+
+    init(_ parameters: some ParameterStore, _ precision: ProductPrecision, layer: Int) {
+        let configuration = parameters.configuration
+        let prefix = "model.layers.\(layer)."
+        let hidden = configuration.hiddenSize
+        attentionNorm = parameters.requiredVector(prefix + "input_layernorm.weight")
+        mlpNorm = parameters.requiredVector(prefix + "post_attention_layernorm.weight")
+        queryNorm = parameters.vector(prefix + "self_attn.q_norm.weight")
+        keyNorm = parameters.vector(prefix + "self_attn.k_norm.weight")
+        queryKeyValue = Projection(
+            parameters, precision, prefix: prefix + "self_attn.", ["q_proj", "k_proj", "v_proj"], inputs: hidden)
+        attentionOutput = Projection(
+            parameters, precision, prefix: prefix + "self_attn.", ["o_proj"], inputs: configuration.queryWidth)
+        gateUp = Projection(
+            parameters, precision, prefix: prefix + "mlp.", ["gate_proj", "up_proj"], inputs: hidden)
+        down = Projection(
+            parameters, precision, prefix: prefix + "mlp.", ["down_proj"], inputs: configuration.intermediateSize)
+    }
+}
+
+/// Views of all parameters of a decoder, or of their gradients, by role.
+struct DecoderWeights {
+    /// The token embeddings `[vocabulary, hidden]`.
+    let embedding: Matrix
+    let layers: [LayerWeights]
+    let finalNorm: Floats
+    /// The projection of hidden states to logits, whose weights are the embedding if the two are tied.
+    let head: Projection
+
+    init(_ parameters: some ParameterStore, products precision: ProductPrecision) {
+        embedding = parameters.requiredMatrix("model.embed_tokens.weight")
+        layers = (0..<parameters.configuration.layerCount).map { LayerWeights(parameters, precision, layer: $0) }
+        finalNorm = parameters.requiredVector("model.norm.weight")
+        head = Projection(parameters.matrix("lm_head.weight") ?? embedding, precision)
+    }
+}
