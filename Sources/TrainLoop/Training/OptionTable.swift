@@ -121,18 +121,6 @@ extension RecordedOptions {
     }
 }
 
-/// Why options make no sense.
-public struct OptionError: Error, Equatable, CustomStringConvertible {
-    public let description: String
-
-    init(_ description: String) { self.description = description }
-
-    /// - Throws: where the condition does not hold.
-    static func require(_ condition: Bool, _ text: @autoclosure () -> String) throws {
-        if !condition { throw OptionError(text()) }
-    }
-}
-
 /// Why the options in a state cannot be gone on with.
 enum StoredOptionsError: Error, CustomStringConvertible {
     case missing(String, key: String)
