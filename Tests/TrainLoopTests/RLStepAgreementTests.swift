@@ -4,8 +4,8 @@ import Testing
 import TrainLoop
 import Transformer
 
-/// Losses and their gradients through a model compared with PyTorch (Fixtures/make_rl_step.py), for several divisions into
-/// micro-batches: groups that share a prompt, a response that consists of its control token, one that is masked.
+/// Losses and their gradients through a model compared with PyTorch (Fixtures/make_rl_step.py), for several divisions
+/// into micro-batches: groups that share a prompt, a response that consists of its control token, one that is masked.
 @Suite struct RLStepAgreementTests {
     private struct Fixture {
         let parameters: ModelParameters

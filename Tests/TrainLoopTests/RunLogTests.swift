@@ -24,7 +24,9 @@ import TrainLoop
         let again = try MetricsLog(path: path, resumingAfter: 3)
         try again.append(step: 4, [:])
         #expect(try String(contentsOfFile: path, encoding: .utf8).hasSuffix("{\"step\":3,\"a\":1}\n{\"step\":4}\n"))
-        #expect(throws: DataFileError.self) { try MetricsLog(path: folder.path("no/such/metrics.jsonl"), resumingAfter: 0) }
+        #expect(throws: DataFileError.self) {
+            try MetricsLog(path: folder.path("no/such/metrics.jsonl"), resumingAfter: 0)
+        }
     }
 }
 

@@ -10,8 +10,8 @@ public enum Advantages {
 
     /// The advantages of one group, in the order of its rewards.
     ///
-    /// They are exactly 0 for a group of one and for a group whose rewards are all equal: such a group gives no reason to
-    /// prefer any response, and a rounding error must not move any weight.
+    /// They are exactly 0 for a group of one and for a group whose rewards are all equal: such a group gives no reason
+    /// to prefer any response, and a rounding error must not move any weight.
     public static func ofGroup(_ rewards: [Double], scale: Scale = .none) -> [Double] {
         guard let first = rewards.first, rewards.contains(where: { $0 != first }) else {
             return [Double](repeating: 0, count: rewards.count)

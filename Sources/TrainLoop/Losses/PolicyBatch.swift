@@ -22,8 +22,8 @@ public enum PolicyBatchError: Error, Equatable, CustomStringConvertible {
 /// One mini-batch as the loss sees it: everything about its samples that is constant while the gradient is computed.
 ///
 /// All weights are computed here from the whole mini-batch. The model may then be run over any division into
-/// micro-batches, in any order: the term of a token depends only on its own log-probability and entropy, and the loss is
-/// the sum of the terms.
+/// micro-batches, in any order: the term of a token depends only on its own log-probability and entropy, and the loss
+/// is the sum of the terms.
 public struct PolicyBatch: Sendable {
     /// How the control token of a response was chosen.
     public enum ControlSampling: Sendable, Equatable {
@@ -45,7 +45,7 @@ public struct PolicyBatch: Sendable {
         public var advantage: Double
         /// Removes the response from the loss; it still counts as a sample of the mini-batch.
         public var isMasked: Bool
-        /// Log-probabilities of the policy that sampled, `[tokenCount]`; nil if it is the policy being trained (ratio 1).
+        /// Log-probabilities of the policy that sampled, `[tokenCount]`; nil if it is the policy being trained.
         public var oldLogProbabilities: [Double]?
         /// Log-probabilities of the reference policy, `[tokenCount]`; required if the KL coefficient is not 0.
         public var referenceLogProbabilities: [Double]?
@@ -136,7 +136,7 @@ public struct PolicyBatch: Sendable {
         }
     }
 
-    /// The weight of the control token relative to its weight under `grpo`, mean over the samples: α(T_i+1) for `degrpo`.
+    /// The mean weight of the control token relative to its weight under `grpo`, which is α(T_i+1) for `degrpo`.
     ///
     /// A value under 1 means that decoupling weakens the choice of mode instead of strengthening it.
     public var relativeControlWeight: Double {
@@ -155,6 +155,7 @@ public struct PolicyBatch: Sendable {
     ///   - token: 0 for the control token, at most `tokenCount - 1`.
     ///   - logProbability: the token's log-probability under the policy being trained, from logits / temperature.
     ///   - entropy: the entropy of the distribution that the token was sampled from, in nats.
+    /// - Returns: the term, 0 for tokens outside the loss.
     public func term(sample index: Int, token: Int, logProbability: Double, entropy: Double) -> PolicyTerm {
         var term = PolicyTerm(isControl: token == 0)
         let sample = samples[index]
@@ -196,9 +197,9 @@ public struct PolicyBatch: Sendable {
 public struct PolicyTerm: Sendable, Equatable {
     /// The amount that the token adds to the loss of the mini-batch.
     public var loss: Double = 0
-    /// d loss / d log-probability
+    /// The derivative of the loss with respect to the token's log-probability.
     public var gradient: Double = 0
-    /// d loss / d entropy
+    /// The derivative of the loss with respect to the token's entropy.
     public var entropyGradient: Double = 0
     /// Whether the ratio is clipped, so that the token has no policy gradient.
     public var isClipped = false

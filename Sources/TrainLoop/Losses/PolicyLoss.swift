@@ -2,8 +2,8 @@ import Foundation
 
 /// A policy-gradient loss and its constants; docs/training.md describes it for users.
 ///
-/// For the N samples i of a mini-batch, with tokens t = 0...T_i, where token 0 is the control token whatever was sampled
-/// there, A_i the advantage, ρ the ratio of new to old probability of a token, and H its entropy:
+/// For the N samples i of a mini-batch, with tokens t = 0...T_i, where token 0 is the control token whatever was
+/// sampled there, A_i the advantage, ρ the ratio of new to old probability of a token, and H its entropy:
 ///
 ///     loss    = −Σ_i Σ_t w_it L_it + β Σ_i Σ_t v_it KL_it − c Σ_i Σ_t u_it H_it
 ///     L_it    = min(ρ_it A_i, clip(ρ_it, 1−ε_low, 1+ε_high) A_i)
@@ -17,13 +17,14 @@ import Foundation
 ///     grpo-token-mean  1 / all tokens            1 / all tokens             1 / all tokens
 ///     dr-grpo          1 / (maximumNewTokens N)  1 / (maximumNewTokens N)   1 / (maximumNewTokens N)
 ///
-/// Token counts are those of the mini-batch. `degrpo` is equation 4 of Thinkless (arXiv 2505.13379), `grpo` its equation 1.
+/// Token counts are those of the mini-batch. `degrpo` is equation 4 of Thinkless (arXiv 2505.13379), `grpo` its
+/// equation 1.
 public struct PolicyLoss: Sendable, Equatable {
     /// How a token's weight depends on the mini-batch; the raw value is the name on the command line.
     public enum Kind: String, Sendable, CaseIterable {
         /// Thinkless, equation 4: α on the control token, 1/T_i on the response, mean over samples.
         case degrpo
-        /// The authors' code, applied to the whole mini-batch: α · mean over control tokens + mean over response tokens.
+        /// The authors' code, over the whole mini-batch: α · mean over control tokens + mean over response tokens.
         case degrpoReleased = "degrpo-released"
         /// Thinkless, equation 1: 1/(T_i+1) on every token, mean over samples.
         case grpo
@@ -69,7 +70,7 @@ public struct PolicyLoss: Sendable, Equatable {
 
     public var kind: Kind
     public var controlWeight: ControlWeight
-    /// The lower clip range: the ratio is clipped to 1 − `epsilonLow` ... 1 + `epsilonHigh`.
+    /// The ratio is clipped to [1 − ε_low, 1 + ε_high].
     public var epsilonLow: Double
     public var epsilonHigh: Double
     /// The weight β of the KL term; with 0 no reference log-probabilities are needed.

@@ -3,8 +3,8 @@ import OrderedJSON
 
 /// One option of a run: its key in a saved state, its flag, its valid values, and where it is stored.
 ///
-/// An option's flag is named in two places: in the table of these fields, which saving, resuming, checking and reading the
-/// command line go through, and in the declaration of the command-line argument.
+/// An option's flag is named in two places: in the table of these fields, which saving, resuming, checking and reading
+/// the command line go through, and in the declaration of the command-line argument.
 package struct OptionField<Options>: Sendable {
     let key: String
     package let flag: String
@@ -147,7 +147,7 @@ extension RecordedOptions {
     /// Sets the option of a flag, as given on the command line.
     ///
     /// - Returns: false if there is no option with this flag and a value of this type.
-    package mutating func set(_ flag: String, to value: Any) -> Bool {
+    package mutating func setOption(_ flag: String, to value: Any) -> Bool {
         Self.fields.first { $0.flag == flag }?.setValue(&self, value) ?? false
     }
 
@@ -176,8 +176,8 @@ extension RecordedOptions {
             guard own != other else { continue }
             func text(_ value: JSON) -> String { value.plainText ?? value.serialized() }
             throw OptionError(
-                "\(field.flag) \(text(other)) differs from the run's \(text(own)); a resumed run keeps the options it was "
-                    + "started with, so leave the flag out, or start a new run from one of its states")
+                "\(field.flag) \(text(other)) differs from the run's \(text(own)); a resumed run keeps its options, so "
+                    + "leave the flag out, or start a new run from one of its states")
         }
     }
 }

@@ -108,7 +108,8 @@ package enum RunFolderError: Error, CustomStringConvertible {
     package var description: String {
         switch self {
         case .notEmpty(let path):
-            "\(path): already holds a run; give another folder, --resume \(path) to continue it, or --force to replace it"
+            "\(path): already holds a run; give another folder, --resume \(path) to continue it, or --force to "
+                + "replace it"
         case .nothingToResume(let path): "\(path): holds no complete checkpoint of a training state to resume from"
         case .cannotCreate(let path, let reason): "\(path): cannot create the folder: \(reason)"
         case .inUse(let path): "\(path): another process is training in this folder; wait until it has ended"

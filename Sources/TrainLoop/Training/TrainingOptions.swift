@@ -52,8 +52,9 @@ package struct OptimizerOptions: Sendable, Equatable {
 }
 
 extension RunOptions {
-    /// The size on disk of a run with this number of saved states, before compression, in bytes: float32 weights, and two
-    /// moments with the newest states.
+    /// The bytes on disk of a run with this number of saved states, before compression.
+    ///
+    /// Every state has float32 weights, the newest also two moments.
     func diskBytes(ofStates states: Int, parameters: Int) -> Int {
         let full = min(keepLast, states)
         return parameters * (12 * full + 4 * (states - full))
@@ -75,7 +76,7 @@ extension OptionField where Options: TrainingOptions {
     static var weightDecay: Self { .double("weight_decay", "--weight-decay", \.optimizer.weightDecay, .notNegative) }
     static var clipNorm: Self { .double("clip_norm", "--clip-norm", \.optimizer.clipNorm, .notNegative) }
     static var freeze: Self { .texts("freeze", "--freeze", \.optimizer.freeze) }
-    static var microBatchTokens: Self {
+    static var microBatch: Self {
         .int("micro_batch_tokens", "--micro-batch-tokens", \.optimizer.microBatchTokens, 1...1 << 40)
     }
     static var products: Self {

@@ -25,10 +25,10 @@ package protocol StageTrainer {
     ) throws -> String
 }
 
-/// A run of either stage while it trains: its folder and lock, its logs, the mode probe, saving, and the request to stop.
+/// A run of either stage while it trains: folder and lock, logs, mode probe, saves, and the request to stop.
 ///
-/// The loop belongs to the stage, which calls `probe`, `record` and `save` at its own steps. The state that changes from
-/// step to step is passed in, so that each call shows what it changes.
+/// The loop belongs to the stage, which calls `probe`, `record` and `save` at its own steps. The state that changes
+/// from step to step is passed in, so that each call shows what it changes.
 struct TrainingRun {
     let stage: TrainingStage
     /// The run's folder, locked by this value.
@@ -104,6 +104,7 @@ extension ModeProbe {
     ///   - data: the training data, from which problems are chosen if there are no others.
     ///   - count: the number of problems to choose at most; never more than a tenth of the data.
     ///   - seed: the seed of the choice.
+    /// - Returns: the problems.
     static func problems(
         given: [Problem]?, carriedBy file: CheckpointFile, orFrom data: [Problem], count: Int, seed: UInt64
     ) -> [Problem] {

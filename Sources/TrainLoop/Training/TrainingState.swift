@@ -64,8 +64,8 @@ package struct TrainingState {
     ///   - probe: the prompts of the mode probe. Each stage has a table of its own, because it counts its own steps.
     /// - Throws: errors of reading the weights.
     init(
-        starting stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions, options: JSON, report: JSON,
-        probe: ProbeTable
+        starting stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions, options: JSON,
+        report: JSON, probe: ProbeTable
     ) throws {
         parameters = try ModelParameters(file)
         self.optimizer = optimizer.makeOptimizer(for: parameters.configuration)
@@ -125,6 +125,7 @@ package struct TrainingState {
     ///   - path: the file, which is replaced if it exists.
     ///   - stage: the stage that runs.
     ///   - record: the stage's own part of the training state.
+    /// - Returns: the size of the file.
     /// - Throws: errors of writing.
     func save(to path: String, stage: TrainingStage, record: [(String, JSON)]) throws -> WrittenCheckpoint {
         var metadata = metadata

@@ -6,8 +6,8 @@ import Yams
 /// Flags from a YAML file: a mapping of flag names, without their dashes, to scalars, or to lists for flags that may be
 /// repeated.
 ///
-/// The flags are inserted before those of the command line and go through the same parser, so a file can contain whatever
-/// the command line can.
+/// The flags are inserted before those of the command line and go through the same parser, so a file can contain
+/// whatever the command line can.
 enum ConfigFile {
     private static let maximumBytes = 1 << 20
 
@@ -16,12 +16,17 @@ enum ConfigFile {
 
     /// The command line with the flags of its `--config` file, if it has one.
     ///
-    /// - Parameter arguments: the verb first.
+    /// - Parameters:
+    ///   - arguments: the arguments of `ckpt`, the verb first.
+    ///   - command: finds the command of a verb.
+    /// - Returns: the arguments to parse.
     /// - Throws: `ConfigFileError`.
-    static func expanded(_ arguments: [String]) throws -> [String] {
-        guard let verb = arguments.first, let path = path(in: arguments.dropFirst()),
-            let command = Ckpt.command(named: verb)
-        else { return arguments }
+    static func expanded(
+        _ arguments: [String], of command: (_ verb: String) -> (any ParsableCommand.Type)?
+    ) throws -> [String] {
+        guard let verb = arguments.first, let path = path(in: arguments.dropFirst()), let command = command(verb) else {
+            return arguments
+        }
         let flags = Flags(of: command)
         // The parser refuses --config for a command that does not have it.
         guard flags["config"] != nil else { return arguments }
@@ -71,7 +76,8 @@ enum ConfigFile {
         }
         guard let root else { return [] }
         guard let mapping = root.mapping else {
-            throw ConfigFileError.invalid(path, line: root.mark?.line, "must be a mapping of flags to values, like lr: 1e-4")
+            throw ConfigFileError.invalid(
+                path, line: root.mark?.line, "must be a mapping of flags to values, like lr: 1e-4")
         }
         return try mapping.map { key, value in
             guard let name = key.scalar?.string else {

@@ -14,6 +14,7 @@ final class Interruption: Sendable {
     /// - Parameters:
     ///   - notice: the message on the first signal.
     ///   - body: the work, which checks `isRequested`.
+    /// - Returns: the result of `body`.
     static func watching<Result>(
         notice: String = "finishing this step, then saving; press again to stop at once",
         _ body: (Interruption) throws -> Result

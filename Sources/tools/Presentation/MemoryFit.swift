@@ -56,7 +56,8 @@ enum MemoryFit {
     static func checkTraining(_ file: CheckpointFile) throws {
         try check(
             weightsOf: try ModelConfiguration(json: file.metadata.config), bytesPerParameter: 16,
-            remedy: "training holds weights, gradients and two moments in fp32; use a smaller model or a larger machine")
+            remedy: "training holds weights, gradients and two moments in fp32; use a smaller model or a larger "
+                + "machine")
     }
 
     /// Checks the weights of a checkpoint for inference.

@@ -25,19 +25,20 @@ enum MetricLine {
     /// A step of reinforcement learning: reward and use of the modes first, the loss last.
     static func reinforcement(_ row: MetricRow) -> String {
         func value(_ name: String) -> Double { row[name] ?? .nan }
+        func number(_ name: String) -> String { Format.number(value(name)) }
         let chosen = value("num_think") + value("num_short")
         func share(_ name: String) -> String { Format.percent(chosen > 0 ? value(name) / chosen : .nan) }
         var parts = [
-            "reward \(Format.number(value("reward_mean")))", "think \(share("num_think"))",
+            "reward \(number("reward_mean"))", "think \(share("num_think"))",
             "short \(share("num_short"))",
             "right \(Format.percent(value("acc_think"))) / \(Format.percent(value("acc_short")))",
-            "tokens \(Format.number(value("response_length_think"))) / \(Format.number(value("response_length_short")))",
+            "tokens \(number("response_length_think")) / \(number("response_length_short"))",
         ]
         if value("malformed") > 0 { parts.append("malformed \(Int(value("malformed")))") }
         let truncated = value("truncated_think") + value("truncated_short")
         if truncated > 0 { parts.append("truncated \(Int(truncated))") }
-        if value("kl_loss") != 0 { parts.append("kl \(Format.number(value("kl_loss")))") }
-        parts += ["gradient \(Format.number(value("grad_norm")))", "loss \(Format.number(value("loss")))"]
+        if value("kl_loss") != 0 { parts.append("kl \(number("kl_loss"))") }
+        parts += ["gradient \(number("grad_norm"))", "loss \(number("loss"))"]
         return parts.joined(separator: "  ")
     }
 }

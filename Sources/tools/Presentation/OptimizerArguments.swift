@@ -12,7 +12,10 @@ struct OptimizerArguments<Stage: TrainingOptions>: OptionArguments {
     var schedule: LearningRateSchedule.Shape?
 
     @Option(
-        help: "Learning rate at the end of the schedule, as a share of the peak. Default: \(standard.finalLearningRateShare).")
+        help: """
+            Learning rate at the end of the schedule, as a share of the peak. \
+            Default: \(standard.finalLearningRateShare).
+            """)
     var finalLrShare: Double?
 
     @Option(help: "AdamW's beta 1. Default: \(standard.beta1).")

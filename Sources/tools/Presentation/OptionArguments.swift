@@ -3,8 +3,8 @@ import TrainLoop
 
 /// A group of flags, each of which sets the option with the same flag in a stage's option table.
 ///
-/// The value of a flag that was not given is nil, false or empty, so that a preset, the defaults or the options of a resumed
-/// run apply.
+/// The value of a flag that was not given is nil, false or empty, so that a preset, the defaults or the options of a
+/// resumed run apply.
 protocol OptionArguments: ParsableArguments {}
 
 extension OptionArguments {
@@ -12,12 +12,12 @@ extension OptionArguments {
     func apply(to options: inout some RecordedOptions) {
         for (label, wrapper) in Mirror(reflecting: self).children {
             guard let label, let value = (wrapper as? any GivenArgument)?.given else { continue }
-            // ArgumentParser derives a flag from the name of its property in the same way: `maxNewTokens`, whose wrapper is
-            // `_maxNewTokens`, is `--max-new-tokens`.
+            // ArgumentParser derives a flag from the name of its property in the same way: `maxNewTokens`, whose
+            // wrapper is `_maxNewTokens`, is `--max-new-tokens`.
             let flag = label.dropFirst().reduce(into: "--") { flag, character in
                 flag += character.isUppercase ? "-" + character.lowercased() : String(character)
             }
-            precondition(options.set(flag, to: value), "no option of this type has the flag \(flag)")
+            precondition(options.setOption(flag, to: value), "no option of this type has the flag \(flag)")
         }
     }
 }

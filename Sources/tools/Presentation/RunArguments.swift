@@ -75,6 +75,7 @@ struct RunArguments: ParsableArguments {
     ///   - resumed: the folder of the run to resume; nil for a new run.
     ///   - inputs: the flags that name files, which a resumed run needs again.
     ///   - line: shows the metrics of a step.
+    /// - Throws: errors of the run.
     func train(
         _ trainer: inout some StageTrainer, in resumed: RunFolder?, inputs: [(flag: String, path: String?)],
         line: @escaping (MetricRow) -> String

@@ -3,8 +3,8 @@ import TrainLoop
 
 /// The progress of a training run on stderr, one line per step.
 ///
-/// On a terminal the lines are followed by bars of the mode preference by level and by the phase of the current step, which
-/// are redrawn; elsewhere bars are printed with each measurement of the probe.
+/// On a terminal the lines are followed by bars of the mode preference by level and by the phase of the current step,
+/// which are redrawn; elsewhere bars are printed with each measurement of the probe.
 struct TrainingView {
     /// Shows the metrics of a step as a part of its line.
     let line: (MetricRow) -> String
@@ -139,10 +139,9 @@ enum EvaluationLines {
                 result.summary(.auto, level: level), result.summary(.think, level: level),
                 result.summary(.short, level: level)
             )
-            return
-                "    \(Format.column(name, 10)) right \(Format.percent(free.accuracy)) with \(Format.number(free.meanTokens))"
-                + " tokens, think \(Format.percent(free.thinkShare)); forced think \(Format.percent(think.accuracy)), "
-                + "forced short \(Format.percent(short.accuracy))"
+            return "    \(Format.column(name, 10)) right \(Format.percent(free.accuracy)) with "
+                + "\(Format.number(free.meanTokens)) tokens, think \(Format.percent(free.thinkShare)); "
+                + "forced think \(Format.percent(think.accuracy)), forced short \(Format.percent(short.accuracy))"
         }
         let levels = result.levels.filter { !$0.isEmpty }
         return ["  evaluation at step \(step), \(result.problems.count) problems:", line("all", nil)]

@@ -42,7 +42,9 @@ struct RLSamplingArguments: OptionArguments {
     var maxPromptTokens: Int?
 
     @Option(
-        help: "Tokens of an answer at most; a longer one counts as wrong. Default: \(standard.rollout.maximumNewTokens).")
+        help: """
+            Tokens of an answer at most; a longer one counts as wrong. Default: \(standard.rollout.maximumNewTokens).
+            """)
     var maxNewTokens: Int?
 
     @Option(help: "Tokens of a short answer at most. Default: those of --max-new-tokens.")
@@ -87,7 +89,8 @@ struct RewardValueArguments: ParsableArguments {
 
     func validate() throws {
         if gamma != nil, rewardThinkCorrect != nil {
-            throw ValidationError("--gamma and --reward-think-correct both set the reward of a right long answer; give one")
+            throw ValidationError(
+                "--gamma and --reward-think-correct both set the reward of a right long answer; give one")
         }
     }
 
@@ -196,7 +199,7 @@ extension AlphaSchedule {
 
 extension RewardSource {
     static func parsed(_ text: String) throws -> Self {
-        guard let value = Self(rawValue: text) else { throw ValidationError("give math, exact, or command:PROGRAM") }
+        guard let value = Self(text) else { throw ValidationError("give math, exact, or command:PROGRAM") }
         return value
     }
 }

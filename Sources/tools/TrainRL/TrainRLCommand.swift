@@ -108,10 +108,11 @@ struct TrainRLCommand: ParsableCommand {
         if let preset { Terminal.writeError(PresetText.text(preset, options)) }
         let rollout = options.rollout
         Terminal.writeError(
-            "\(Format.counted(summary.problems, "problem")), \(summary.heldOutForProbe) of the data held out for the probe"
-                + (summary.heldOutForEvaluation > 0 ? ", \(summary.heldOutForEvaluation) for evaluation" : "")
+            "\(Format.counted(summary.problems, "problem")), \(summary.heldOutForProbe) of the data held out for the "
+                + "probe" + (summary.heldOutForEvaluation > 0 ? ", \(summary.heldOutForEvaluation) for evaluation" : "")
                 + (summary.droppedOverlong > 0 ? ", \(summary.droppedOverlong) dropped as too long" : "")
-                + "; \(Format.counted(options.run.steps, "step")) of \(Format.counted(rollout.promptsPerStep, "prompt")) × "
+                + "; \(Format.counted(options.run.steps, "step")) of "
+                + "\(Format.counted(rollout.promptsPerStep, "prompt")) × "
                 + Format.counted(rollout.samplesPerPrompt, "sample"))
         Terminal.writeError(Self.breakEven(options.reward.values))
     }

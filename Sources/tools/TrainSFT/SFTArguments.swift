@@ -42,8 +42,10 @@ struct SFTLossArguments: OptionArguments {
     var trainRows: TrainRows?
 
     @Option(
-        help:
-            "Factor on the learning rate of the control tokens' rows. Default: \(standard.loss.controlLearningRateScale).")
+        help: """
+            Factor on the learning rate of the control tokens' rows. \
+            Default: \(standard.loss.controlLearningRateScale).
+            """)
     var controlLrScale: Double?
 }
 

@@ -8,8 +8,8 @@ package final class MetricsLog {
 
     /// Opens the log for appending, and creates it if it does not exist.
     ///
-    /// Rows of steps after `lastStep`, which a killed run may have written after its last save, are removed, and so is an
-    /// incomplete last line.
+    /// Rows of steps after `lastStep`, which a killed run may have written after its last save, are removed, and so is
+    /// an incomplete last line.
     ///
     /// - Parameters:
     ///   - path: the file.

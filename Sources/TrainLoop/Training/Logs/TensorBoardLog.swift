@@ -2,8 +2,8 @@ import Foundation
 
 /// Scalars in a TensorBoard event file: protocol buffers in TFRecord frames.
 ///
-/// A frame is the length (8 bytes), its masked CRC-32C, the event, and the event's masked CRC-32C. Only the messages and
-/// fields that scalars need are written: `Event` {1 wall_time, 2 step, 3 file_version, 5 summary, 7 session_log},
+/// A frame is the length (8 bytes), its masked CRC-32C, the event, and the event's masked CRC-32C. Only the messages
+/// and fields that scalars need are written: `Event` {1 wall_time, 2 step, 3 file_version, 5 summary, 7 session_log},
 /// `Summary` {1 value}, `Value` {1 tag, 2 simple_value}.
 package final class TensorBoardLog {
     package let path: String
@@ -14,8 +14,8 @@ package final class TensorBoardLog {
     ///
     /// - Parameters:
     ///   - folder: the folder, which is created if it does not exist.
-    ///   - firstStep: the first step that a resumed run will write; TensorBoard then ignores this step and later ones in
-    ///     the other files of the folder. nil for a new run.
+    ///   - firstStep: the first step that a resumed run will write, nil for a new run. TensorBoard ignores this step
+    ///     and later ones in the other files of the folder.
     ///   - now: seconds since 1970.
     /// - Throws: `DataFileError`.
     package init(

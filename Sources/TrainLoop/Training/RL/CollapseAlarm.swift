@@ -25,6 +25,7 @@ struct CollapseAlarm {
     ///   - row: the metrics of the step: `num_think`, `num_short`, `p_think_mean`.
     ///   - history: the steps before.
     ///   - probe: mean P(`<think>`) over the probe's prompts when it was last measured; nil without a probe.
+    /// - Returns: the judgement.
     func judge(_ row: MetricRow, after history: MetricHistory, probe: Double?) -> Verdict {
         guard steps > 0 else { return Verdict() }
         func value(_ name: String) -> Double { row[name] ?? .nan }

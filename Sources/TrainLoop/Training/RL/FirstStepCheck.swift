@@ -8,8 +8,8 @@ struct FirstStepCheck {
 
     /// - Throws: `TrainingFailure.invariant`.
     func check(_ summary: UpdateSummary, _ report: TrainingReport) throws {
-        // The first update scores the sampled tokens with the policy that sampled them. With rounded factors single tokens
-        // differ, because sums are computed in another order, but the mean must agree.
+        // The first update scores the sampled tokens with the policy that sampled them. With rounded factors single
+        // tokens differ, because sums are computed in another order, but the mean must agree.
         let isRounded = options.optimizer.products == .bf16
         let (difference, limit) = isRounded ? (summary.difference.mean, 0.05) : (summary.difference.maximum, 0.01)
         guard difference < limit else {

@@ -33,6 +33,7 @@ package struct MiniBatch {
     ///   - tokenBudget: the tokens of one pass; the result depends on it only by rounding.
     ///   - gradients: the buffer that the gradient is added to.
     ///   - progress: called after each pass with the number of its samples.
+    /// - Returns: the loss and its parts, and the difference to the sampler.
     @discardableResult
     package func accumulate(
         _ model: Model, temperature: Double, tokenBudget: Int, into gradients: ModelParameters,
@@ -88,7 +89,7 @@ package struct MiniBatch {
 }
 
 extension Model {
-    /// Log-probabilities of the response tokens, `[sequence][token]`, by forward passes of at most `tokenBudget` tokens.
+    /// Log-probabilities of the response tokens, `[sequence][token]`, in passes of at most `tokenBudget` tokens.
     func logProbabilities(
         of sequences: [TrainingSequence], temperature: Double, tokenBudget: Int
     ) -> [[Double]] {

@@ -73,8 +73,8 @@ struct ProblemStream: Sendable {
             throw TrainingFailure.emptyData(
                 inputs.problems.isEmpty
                     ? "the data holds no problems"
-                    : "no problem is left to train on: \(summary.droppedOverlong) of \(inputs.problems.count) are longer "
-                        + "than \(maximum) tokens (--max-prompt-tokens), "
+                    : "no problem is left to train on: \(summary.droppedOverlong) of \(inputs.problems.count) are "
+                        + "longer than \(maximum) tokens (--max-prompt-tokens), "
                         + "\(summary.heldOutForProbe + summary.heldOutForEvaluation) are kept for probe and evaluation")
         }
         summary.problems = problems.count

@@ -8,7 +8,8 @@ package struct RLOptions: TrainingOptions {
     package var loss = PolicyLossOptions()
     package var guards = GuardOptions()
     package var optimizer = OptimizerOptions(
-        learningRate: 1e-6, schedule: .constant, finalLearningRateShare: 0, warmupSteps: 0, beta2: 0.999, weightDecay: 0)
+        learningRate: 1e-6, schedule: .constant, finalLearningRateShare: 0, warmupSteps: 0, beta2: 0.999,
+        weightDecay: 0)
 
     package init() {}
 }
@@ -97,9 +98,9 @@ package struct GuardOptions: Sendable, Equatable {
     package var refill = 0
     /// Whether truncated samples are left out of the loss; they count as wrong in their group's mean in any case.
     package var masksTruncated = false
-    /// The alarm is raised if a mode has had a smaller share than this …
+    /// The share of a mode under which the alarm counts a step.
     package var alarmShare = 0.02
-    /// … for this number of steps; 0: never.
+    /// Consecutive steps that raise the alarm; 0: never.
     package var alarmSteps = 10
 }
 
@@ -146,7 +147,10 @@ extension RLOptions {
         .choice("kl_reduction", "--kl-reduction", \.loss.klReduction).optionalInOldCheckpoints,
         .optionalDouble("kl_limit", "--kl-limit", \.loss.klLimit, .positive).optionalInOldCheckpoints,
         .choice("reference_precision", "--reference-precision", \.loss.referencePrecision).optionalInOldCheckpoints,
-        .choice("reward", "--reward", \.reward.source).optionalInOldCheckpoints,
+        .of(
+            "reward", "--reward", \.reward.source, to: { .string($0.text) },
+            from: { $0.string.flatMap(RewardSource.init) }
+        ).optionalInOldCheckpoints,
         .double("reward_timeout", "--reward-timeout", \.reward.timeout, .positive).optionalInOldCheckpoints,
         .of(
             "rewards", "--reward-…/--gamma", \.reward.values, to: \.json, from: ModeReward.Values.init(json:),
@@ -160,7 +164,7 @@ extension RLOptions {
         .double("alarm_share", "--alarm-share", \.guards.alarmShare, .belowHalf).optionalInOldCheckpoints,
         .int("alarm_steps", "--alarm-steps", \.guards.alarmSteps, 0...1 << 40).optionalInOldCheckpoints,
         .learningRate, .schedule, .finalLearningRateShare, .warmup, .beta1, .beta2, .epsilon(key: "adam_epsilon"),
-        .weightDecay, .clipNorm, .freeze, .microBatchTokens, .seed,
+        .weightDecay, .clipNorm, .freeze, .microBatch, .seed,
         .int("save_every", "--save-every", \.run.saveEvery, 1...1 << 40),
         .keepLast,
         .int("probe_every", "--probe-every", \.run.probeEvery, 1...1 << 40),
@@ -179,8 +183,8 @@ extension RLOptions {
         let (updates, miniBatches) = (loss.updatesPerBatch, loss.resolvedMiniBatches)
         try require(
             miniBatches <= rollout.promptsPerStep,
-            "\(miniBatches) mini-batches cannot be made of --prompts \(rollout.promptsPerStep), because groups are never "
-                + "split")
+            "\(miniBatches) mini-batches cannot be made of --prompts \(rollout.promptsPerStep), because groups are "
+                + "never split")
         try require(
             updates % miniBatches == 0,
             "--updates-per-batch \(updates) must be a multiple of --mini-batches \(miniBatches)")

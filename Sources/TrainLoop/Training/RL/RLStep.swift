@@ -2,34 +2,34 @@ import Foundation
 import OrderedJSON
 import Transformer
 
-// One step of DeGRPO (Thinkless, arXiv 2505.13379, section 3.2), from top to bottom. `run` is the whole step; the functions
-// after it are its parts in order:
+// One step of DeGRPO (Thinkless, arXiv 2505.13379, section 3.2), from top to bottom. `run` is the whole step; the
+// functions after it are its parts in order:
 //
-//     sample      G responses to each of a step's prompts x from the current policy π, at temperature T. The first token of
-//                 a response is its control token a_0, which chooses the mode: <think> or <short>.
-//     score       reward r_i: 1 for a right short answer, 1−γ for a right answer after thinking, −1 if it is wrong,
-//                 truncated or malformed.
-//     advantages  A_i = r_i − mean(r) over the group. A group whose rewards are all equal has no gradient; with --refill
-//                 fresh prompts take the place of such groups.
-//     update      for each of the step's mini-batches of N responses, one AdamW update on minus the objective
+//     sample      G responses to each of a step's prompts x from the current policy π, at temperature T. The first
+//                 token of a response is its control token a_0, which chooses the mode: <think> or <short>.
+//     score       The reward r_i: 1 for a right short answer, 1−γ for a right answer after thinking, −1 for an answer
+//                 that is wrong, truncated or malformed.
+//     advantages  A_i = r_i − mean(r) over the group. A group whose rewards are all equal has no gradient; with
+//                 --refill fresh prompts take the place of such groups.
+//     update      For each of the step's mini-batches of N responses, one AdamW update that maximises
 //
-//                     J = 1/N Σ_i ( α L_i0 + 1/T_i Σ_{t≥1} L_it ) − β KL + c H                     (equation 4)
-//                     L_it = min(ρ_it A_i, clip(ρ_it, 1−ε_low, 1+ε_high) A_i)                      (equation 2)
+//                     J = 1/N Σ_i ( α L_i0 + 1/T_i Σ_{t≥1} L_it ) − β KL + c H                 (equation 4)
+//                     L_it = min(ρ_it A_i, clip(ρ_it, 1−ε_low, 1+ε_high) A_i)                  (equation 2)
 //
-//                 where T_i counts the tokens after a_0 and ρ_it is the ratio of new to old probability. α decouples the
-//                 choice of mode from the length of the response: in GRPO (equation 1) the control token has the weight
-//                 1/(T_i+1), which is small, and smaller after <think> than after <short>. `PolicyLoss` lists the other
-//                 losses, all of which differ only in these weights.
-//     record      the metrics of the step, for logs and history.
+//                 T_i is the number of tokens after a_0, ρ_it the ratio of new to old probability of a token. α
+//                 decouples the choice of mode from the length of the response: in GRPO (equation 1) the control token
+//                 has the weight 1/(T_i+1), which is small, and smaller after <think> than after <short>. `PolicyLoss`
+//                 lists the other losses, which differ only in these weights.
+//     record      The metrics of the step, for logs and history.
 //
-// Departures from the paper and the authors' code (VainF/Thinkless; docs/training.md has the full list):
+// Departures from the paper and the authors' code (VainF/Thinkless); docs/training.md has the full list:
 //
-// - The authors' code takes token means over micro-batches, whose division changes the result. Here every divisor is that of
-//   the whole mini-batch (`--loss degrpo-released` is their loss in that form).
-// - The mode is the first token's id, not a tag found in the text.
-// - The first update of a step trains the policy that sampled, so its ratio is 1 and is not computed. Only later updates need
-//   old log-probabilities.
-// - --balance k forces k responses of a group into each mode. A control token c then came from the mixture
+// - The authors' code takes token means over micro-batches, so their division changes the result. Here every divisor is
+//   that of the whole mini-batch. `--loss degrpo-released` is their loss in this form.
+// - The mode is the id of the first token, not a tag found in the text.
+// - The first update of a step trains the policy that sampled, so its ratio is 1 and is not computed. Only later
+//   updates need old log-probabilities.
+// - --balance k forces k responses of a group into each mode. A control token c is then drawn from the mixture
 //   q(c) = (k + (G−2k) π_old(c)) / G, and its ratio π/q is capped instead of clipped.
 
 /// One step of reinforcement learning: sample → score → advantages → update → record.
@@ -81,7 +81,7 @@ struct RLStep {
     ) throws -> (all: [RolloutGroup], kept: [RolloutGroup]) {
         let generator = Generator(model)
         var all: [RolloutGroup] = []
-        // The indices in `all` of the groups of the loss.
+        // The indices in `all` of the groups that the loss is computed on.
         var kept = Array(0..<options.rollout.promptsPerStep)
         var wanted = kept.count
         var refillsLeft = options.guards.refill
@@ -296,7 +296,7 @@ struct RLStep {
         return outcome
     }
 
-    /// - Parameter isOnPolicy: whether the policy being trained is still the one that sampled, so that every ratio is 1.
+    /// The samples of one update; `isOnPolicy` if the policy being trained is still the one that sampled (ratio 1).
     private func miniBatch(
         _ rollouts: [Rollout], _ alpha: PolicyLoss.ControlWeight, isOnPolicy: Bool
     ) throws -> MiniBatch {
@@ -370,8 +370,8 @@ struct RLStep {
             training.report(
                 .warning(
                     "one mode has had less than \(guards.alarmShare * 100) % for \(guards.alarmSteps) "
-                        + "\(guards.alarmSteps == 1 ? "step" : "steps"): the choice is collapsing; lower --alpha or --lr, "
-                        + "raise --kl-coefficient, or keep both modes in use with --balance"))
+                        + "\(guards.alarmSteps == 1 ? "step" : "steps"): the choice is collapsing; lower --alpha or "
+                        + "--lr, raise --kl-coefficient, or keep both modes in use with --balance"))
         }
         training.report(.preference(rollouts.preferenceByLevel))
         row.append(rollouts.sharesByLevel)

@@ -3,9 +3,9 @@ import Foundation
 import OrderedJSON
 import Transformer
 
-/// Reinforcement learning of the choice of mode: a loop of steps, with evaluations, measurements of the probe and saves.
+/// Reinforcement learning of the choice of mode: the loop of steps, evaluations, measurements and saves.
 ///
-/// `RLStep` is the algorithm; this is what surrounds it.
+/// Read `RLStep` first; it is the algorithm.
 package struct RLTrainer: StageTrainer {
     package static var command: String { TrainingStage.reinforcement.command }
 

@@ -14,23 +14,19 @@ package enum RewardSource: Sendable, Equatable {
         if case .command = self { return false }
         return true
     }
-}
 
-extension RewardSource: RawRepresentable {
-    /// `math`, `exact` or `command:PROGRAM`.
-    package init?(rawValue: String) {
-        switch rawValue {
+    /// `math`, `exact` or `command:PROGRAM`; nil for any other text.
+    package init?(_ text: String) {
+        switch text {
         case "math": self = .math
         case "exact": self = .exact
         default:
-            guard rawValue.hasPrefix("command:"), rawValue.contains(where: { $0 != " " }), rawValue.count > 8 else {
-                return nil
-            }
-            self = .command(String(rawValue.dropFirst(8)))
+            guard text.hasPrefix("command:"), text.count > 8 else { return nil }
+            self = .command(String(text.dropFirst(8)))
         }
     }
 
-    package var rawValue: String {
+    package var text: String {
         switch self {
         case .math: "math"
         case .exact: "exact"

@@ -41,6 +41,7 @@ struct RolloutGroup: Sendable {
     ///   - step: the step, counted from 1.
     ///   - encoder: the encoder.
     ///   - isDetailed: whether to include token ids and log-probabilities.
+    /// - Returns: one object per response.
     func rows(step: Int, encoder: PromptEncoder, isDetailed: Bool) -> [JSON] {
         rollouts.map { rollout in
             func text(_ value: String?) -> JSON { value.map { .string($0) } ?? .null }

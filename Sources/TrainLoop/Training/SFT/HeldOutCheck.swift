@@ -3,7 +3,7 @@ import Transformer
 
 /// Measures a warm-up on data it was not trained on: the loss by mode, and the answers when a mode is forced.
 struct HeldOutCheck {
-    /// Both halves of each held-out pair: think, short, think, short, …
+    /// Both halves of each held-out pair, think before short.
     let sequences: [TrainingSequence]
     let problems: [Problem]
     let options: SFTOptions
@@ -138,8 +138,8 @@ package struct Readiness: Sendable, Equatable {
             for (name, forced) in [("<think>", think), ("<short>", short)]
             where forced.wellFormed < Self.minimumWellFormedShare {
                 shortcomings.append(
-                    "only \(percent(forced.wellFormed)) of the answers after a forced \(name) are complete and well formed"
-                )
+                    "only \(percent(forced.wellFormed)) of the answers after a forced \(name) are complete and well "
+                        + "formed")
             }
         }
         self.shortcomings = shortcomings

@@ -20,7 +20,7 @@ package struct SFTBatch {
     private let reduction: LossReduction
 
     /// - Parameters:
-    ///   - sequences: the halves of the pairs: think, short, think, short, …
+    ///   - sequences: the halves of the pairs, think before short.
     ///   - reduction: the divisor of the loss.
     package init(_ sequences: [TrainingSequence], reduction: LossReduction) {
         self.sequences = sequences

@@ -71,11 +71,11 @@ struct SFTData {
             throw TrainingFailure.emptyData(
                 inputs.pairs.isEmpty
                     ? "the data holds no pairs"
-                    : "no pair is left to train on: \(summary.incomplete) lack a half (two rows with the same prompt make "
-                        + "a pair, one answer beginning with <think> and one with <short>), \(summary.droppedOverlong) of "
-                        + "\(inputs.pairs.count) are longer than \(options.maximumLength) tokens (--max-length), "
-                        + "\(summary.heldOutForProbe) are kept for the probe, \(summary.heldOutForEvaluation) for evaluation"
-            )
+                    : "no pair is left to train on: \(summary.incomplete) lack a half (two rows with the same prompt "
+                        + "make a pair, one answer beginning with <think> and one with <short>), "
+                        + "\(summary.droppedOverlong) of \(inputs.pairs.count) are longer than "
+                        + "\(options.maximumLength) tokens (--max-length), \(summary.heldOutForProbe) are kept for the "
+                        + "probe, \(summary.heldOutForEvaluation) for evaluation")
         }
         var ignored = SFTDataSummary()
         for pair in inputs.evaluation?.pairs ?? probed {

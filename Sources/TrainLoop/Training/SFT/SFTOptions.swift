@@ -107,7 +107,7 @@ extension SFTOptions {
         .optionalInt("steps", "--steps", \.run.steps, 1...1 << 40),
         .double("epochs", "--epochs", \.run.epochs, .positive).optionalInOldCheckpoints,
         .int("pairs_per_step", "--batch-pairs", \.data.pairsPerStep, 1...1 << 40),
-        .microBatchTokens,
+        .microBatch,
         .int("max_length", "--max-length", \.data.maximumLength, 8...1 << 40),
         .choice("overlong", "--overlong", \.data.overlong),
         .choice("loss_reduction", "--loss-reduction", \.loss.reduction),

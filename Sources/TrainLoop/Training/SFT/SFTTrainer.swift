@@ -3,21 +3,21 @@ import Foundation
 import OrderedJSON
 import Transformer
 
-// The warm-up (Thinkless, arXiv 2505.13379, section 3.1): supervised fine-tuning on pairs of a long and a short answer, so
-// that the model masters both modes before reinforcement learning teaches it to choose.
+// The warm-up (Thinkless, arXiv 2505.13379, section 3.1): supervised fine-tuning on pairs of a long and a short answer,
+// so that the model masters both modes before reinforcement learning teaches it to choose.
 //
-// For a prompt x with the responses y_1 = <think> working </think> answer <eos> and y_2 = <short> answer <eos>, an update
-// takes the pairs of `BatchPlan` and minimises, over all their responses y_i of |y_i| tokens,
+// For a prompt x with the responses y_1 = <think> working </think> answer <eos> and y_2 = <short> answer <eos>, an
+// update takes the pairs of `BatchPlan` and minimises, over all their responses y_i of |y_i| tokens,
 //
 //     --loss-reduction token:     loss = −1/Σ_i |y_i| · Σ_i Σ_t log π(y_it | x_i, y_i,<t)
 //     --loss-reduction sequence:  loss = −1/N · Σ_i 1/|y_i| · Σ_t log π(y_it | x_i, y_i,<t)
 //
-// with AdamW, a learning-rate schedule and gradient clipping. The divisors are those of the whole update, so its division
-// into micro-batches changes only rounding. Departures from the authors' code (VainF/Reasoning-SFT):
+// with AdamW, a learning-rate schedule and gradient clipping. The divisors are those of the whole update, so its
+// division into micro-batches changes only rounding. Departures from the authors' code (VainF/Reasoning-SFT):
 //
 // - It also trains the assistant header, which is given at inference; here the whole prompt is masked.
 // - It shuffles single responses, although the paper pairs them; here both halves of a pair are in the same update.
-// - It clips responses that are too long and so loses their end token; here the pair is dropped, unless `--overlong clip`.
+// - It clips long responses, which lose their end token; here the pair is dropped, unless `--overlong clip` is given.
 // - The rows of the control tokens learn faster (`--control-lr-scale`), because they are new to the model.
 //
 // Read `run` and `update` first; `SFTBatch` computes loss and gradient, `HeldOutCheck` the measurements.
@@ -63,7 +63,8 @@ package struct SFTTrainer: StageTrainer {
             sequences: data.heldOut.flatMap(\.sequences), problems: data.heldOutProblems, options: options)
         var plan = BatchPlan(
             tokens: pairs.map(\.tokens), pairsPerStep: options.data.pairsPerStep,
-            tokensPerStep: options.data.tokensPerStep, seed: options.run.seed, shuffles: options.data.order == .shuffled)
+            tokensPerStep: options.data.tokensPerStep, seed: options.run.seed,
+            shuffles: options.data.order == .shuffled)
         totalSteps = options.run.steps ?? plan.steps(epochs: options.run.epochs)
         self.plan = plan
         schedule = options.optimizer.rateSchedule(totalSteps: totalSteps)
@@ -174,8 +175,8 @@ package struct SFTTrainer: StageTrainer {
     private mutating func save(_ run: inout TrainingRun) throws {
         if let (name, count) = state.parameters.firstNotFinite {
             throw TrainingFailure.notFinite(
-                what: "\(name) after the update (\(count) \(count == 1 ? "number" : "numbers"); the learning rate is too "
-                    + "high)", step: state.step, lastGood: run.lastSaved)
+                what: "\(name) after the update (\(count) \(count == 1 ? "number" : "numbers"), because the learning "
+                    + "rate is too high)", step: state.step, lastGood: run.lastSaved)
         }
         if let record = state.metadata.tokenizer, state.step > 0 {
             let control = Set(encoder.control.rows)
@@ -190,7 +191,8 @@ package struct SFTTrainer: StageTrainer {
     private mutating func nonFiniteFailure(
         _ chosen: [TrainingPair], _ totals: SFTBatch.Totals, _ run: inout TrainingRun
     ) throws -> TrainingFailure {
-        let search = NonFiniteSearch(model: model, parameters: state.parameters, options: options, scratch: gradients)
+        let search = NonFiniteSearch(
+            model: model, parameters: state.parameters, options: options, scratch: gradients)
         let what = search.source(in: chosen, totals)
         let failedStep = state.step + 1
         let isSaved = run.lastSaved == run.folder.checkpointPath(step: state.step)
