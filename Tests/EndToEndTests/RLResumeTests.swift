@@ -3,11 +3,11 @@ import Foundation
 import OrderedJSON
 import Testing
 
-/// A run of eight steps that is killed (SIGKILL) in every phase of every step and resumed each time gives the same result
-/// as an uninterrupted run: weights, moments, histories, probes, metrics and rollouts.
+/// A run of eight steps that is killed (SIGKILL) in every phase of every step and resumed each time gives the same
+/// result as an uninterrupted run: weights, moments, histories, probes, metrics and rollouts.
 @Suite struct RLResumeTests {
     static let steps = 8
-    /// Options under which an untrained model has something to learn: wrong short answers pay more than wrong long ones.
+    /// Options under which an untrained model can learn: wrong short answers pay more than wrong long ones.
     static let common = [
         "--data", "rl.jsonl", "--steps", "\(steps)", "--prompts", "3", "--samples", "4", "--max-new-tokens", "8",
         "--answer", "bare", "--alpha", "1", "--lr", "1e-3", "--save-every", "1", "--probe-every", "3",
