@@ -22,9 +22,9 @@ package struct RunFolder: Sendable {
 
     /// A folder for a new run, locked as long as this value or a copy exists.
     ///
-    /// - Parameters:
-    ///   - path: the folder, which is created if it does not exist.
-    ///   - replacing: whether to remove the checkpoints and logs of an earlier run; other files are kept in any case.
+    /// The folder is created if it does not exist. `replacing` removes the checkpoints and logs of an earlier run, and
+    /// keeps other files.
+    ///
     /// - Throws: `RunFolderError`.
     package init(creating path: String, replacing: Bool) throws {
         let path = Self.withoutTrailingSlash(path)

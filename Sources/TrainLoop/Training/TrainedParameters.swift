@@ -68,12 +68,8 @@ struct TrainedParameters: Sendable {
 
     /// Makes one step of the optimizer, with the gradient scaled down to `clipNorm`.
     ///
-    /// - Parameters:
-    ///   - state: its parameters and moments change; its step does not.
-    ///   - gradients: the gradient, 0 for parameters that are not trained.
-    ///   - norm: the norm of `gradients`.
-    ///   - learningRate: the rate of this update.
-    ///   - clipNorm: the largest norm that is applied; 0: no limit.
+    /// The state's parameters and moments change, its step does not. `norm` is the norm of `gradients`; with a
+    /// `clipNorm` of 0 there is no limit.
     func update(
         _ state: inout TrainingState, gradients: ModelParameters, norm: Double, learningRate: Double, clipNorm: Double
     ) {

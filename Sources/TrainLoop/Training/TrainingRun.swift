@@ -79,10 +79,8 @@ struct TrainingRun {
 
     /// Saves the state under its step and turns old states into plain models.
     ///
-    /// - Parameters:
-    ///   - state: the state.
-    ///   - record: the stage's own part of the training state.
-    ///   - keepLast: the number of states that stay training states.
+    /// `record` is the stage's own part of the training state.
+    ///
     /// - Throws: errors of writing.
     mutating func save(_ state: TrainingState, record: [(String, JSON)], keepLast: Int) throws {
         let path = folder.checkpointPath(step: state.step)
@@ -98,13 +96,7 @@ extension ModeProbe {
     ///
     /// A resumed run finds them in the table that its state carries, and so excludes the same prompts again.
     ///
-    /// - Parameters:
-    ///   - given: the problems of `--probe`; nil if it was not given.
-    ///   - file: the checkpoint that the run starts or resumes from.
-    ///   - data: the training data, from which problems are chosen if there are no others.
-    ///   - count: the number of problems to choose at most; never more than a tenth of the data.
-    ///   - seed: the seed of the choice.
-    /// - Returns: the problems.
+    /// `given` are those of `--probe`. At most a tenth of the data is chosen.
     static func problems(
         given: [Problem]?, carriedBy file: CheckpointFile, orFrom data: [Problem], count: Int, seed: UInt64
     ) -> [Problem] {

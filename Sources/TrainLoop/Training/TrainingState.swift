@@ -55,13 +55,9 @@ package struct TrainingState {
 
     /// The start of a stage: the weights of `file`, moments of 0, an empty history, and an entry in the lineage.
     ///
-    /// - Parameters:
-    ///   - stage: the stage that starts.
-    ///   - file: the checkpoint to start from.
-    ///   - optimizer: the options of the optimizer.
-    ///   - options: the resolved options, for the lineage.
-    ///   - report: what the stage adds to the lineage.
-    ///   - probe: the prompts of the mode probe. Each stage has a table of its own, because it counts its own steps.
+    /// `options` and `report` go into the lineage. Each stage has a probe table of its own, because it counts its own
+    /// steps.
+    ///
     /// - Throws: errors of reading the weights.
     init(
         starting stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions, options: JSON,
@@ -82,13 +78,10 @@ package struct TrainingState {
         if !probe.prompts.isEmpty { metadata.probes.append(probe) }
     }
 
-    /// The state that `file` holds.
+    /// The state that `file` holds, which `stage` must have saved.
     ///
-    /// - Parameters:
-    ///   - stage: the stage that must have saved it.
-    ///   - file: the checkpoint to resume from.
-    ///   - optimizer: the options of the optimizer.
-    ///   - stored: set to the training state as recorded, from which a stage takes what it needs.
+    /// `stored` is set to the training state as recorded, from which a stage takes what it needs.
+    ///
     /// - Throws: `TrainingStateError`, and errors of reading tensors.
     init(
         resuming stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions, stored: inout JSON
@@ -121,11 +114,8 @@ package struct TrainingState {
 
     /// Writes the whole state: weights and moments in float32, history, probes, and what the stage needs to resume.
     ///
-    /// - Parameters:
-    ///   - path: the file, which is replaced if it exists.
-    ///   - stage: the stage that runs.
-    ///   - record: the stage's own part of the training state.
-    /// - Returns: the size of the file.
+    /// `record` is the stage's own part of the training state. A file at `path` is replaced.
+    ///
     /// - Throws: errors of writing.
     func save(to path: String, stage: TrainingStage, record: [(String, JSON)]) throws -> WrittenCheckpoint {
         var metadata = metadata

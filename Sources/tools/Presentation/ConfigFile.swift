@@ -29,27 +29,29 @@ enum ConfigFile {
         }
         let flags = Flags(of: command)
         // The parser refuses --config for a command that does not have it.
-        guard flags["config"] != nil else { return arguments }
+        guard flags.takesValue["config"] != nil else { return arguments }
         let given = Set(
             arguments.dropFirst().filter { $0.hasPrefix("--") }.map { $0.dropFirst(2).prefix { $0 != "=" } }.map(
                 String.init))
         var inserted: [String] = []
         for (key, line, values) in try entries(path) {
-            guard let flag = flags[key], key != "config" else {
+            guard let takesValue = flags.takesValue[key], key != "config" else {
                 let suggestion = flags.nearest(to: key).map { "; did you mean \"\($0)\"?" } ?? ""
                 throw ConfigFileError.invalid(
                     path, line: line, "\"\(key)\" is not a flag of ckpt \(verb)\(suggestion)")
             }
-            guard given.isDisjoint(with: flag.names), !(key == "output" && arguments.contains("-o")) else { continue }
-            if flag.takesValue {
+            guard given.isDisjoint(with: [key, "no-" + key]), !(key == "output" && arguments.contains("-o")) else {
+                continue
+            }
+            if takesValue {
                 inserted += values.map { "--\(key)=\($0)" }
             } else {
                 guard values.count == 1, ["true", "false"].contains(values[0]) else {
                     throw ConfigFileError.invalid(path, line: line, "\"\(key)\" is a switch: true or false")
                 }
-                // A switch that is on by default has a second name that turns it off.
+                // A switch that is on by default has a flag that turns it off.
                 let name = values[0] == "true" ? key : "no-" + key
-                if flag.names.contains(name) { inserted.append("--" + name) }
+                if flags.takesValue[name] != nil { inserted.append("--" + name) }
             }
         }
         return [verb] + inserted + arguments.dropFirst()
@@ -101,28 +103,21 @@ enum ConfigFile {
 
     /// The flags of a command, from ArgumentParser's description of its arguments.
     private struct Flags {
-        struct Flag {
-            /// Its long names, without dashes.
-            let names: [String]
-            let takesValue: Bool
-        }
-
-        private let all: [Flag]
+        /// Whether a flag takes a value, by its name without dashes.
+        private(set) var takesValue: [String: Bool] = [:]
 
         init(of command: any ParsableCommand.Type) {
             let description = try? JSON.parse(command._dumpHelp())
-            all = (description?["command"]?["arguments"]?.array ?? []).compactMap { argument in
-                let names = (argument["names"]?.array ?? []).filter { $0["kind"]?.string == "long" }
-                    .compactMap { $0["name"]?.string }
-                return names.isEmpty ? nil : Flag(names: names, takesValue: argument["kind"]?.string == "option")
+            for argument in description?["command"]?["arguments"]?.array ?? [] {
+                for name in argument["names"]?.array ?? [] where name["kind"]?.string == "long" {
+                    takesValue[name["name"]?.string ?? ""] = argument["kind"]?.string == "option"
+                }
             }
         }
 
-        subscript(name: String) -> Flag? { all.first { $0.names.contains(name) } }
-
         /// The flag that shares the longest prefix with a key.
         func nearest(to key: String) -> String? {
-            let best = all.flatMap(\.names).filter { $0 != "help" && $0 != "version" }
+            let best = takesValue.keys.filter { $0 != "help" && $0 != "version" }
                 .map { ($0, $0.commonPrefix(with: key).count) }
                 .max { ($0.1, $1.0) < ($1.1, $0.0) }
             return best.flatMap { $0.1 >= 2 ? $0.0 : nil }

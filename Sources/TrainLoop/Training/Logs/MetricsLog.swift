@@ -11,9 +11,6 @@ package final class MetricsLog {
     /// Rows of steps after `lastStep`, which a killed run may have written after its last save, are removed, and so is
     /// an incomplete last line.
     ///
-    /// - Parameters:
-    ///   - path: the file.
-    ///   - lastStep: the step of the state that the run continues from.
     /// - Throws: `DataFileError`.
     package init(path: String, resumingAfter lastStep: Int) throws {
         self.path = path

@@ -5,9 +5,8 @@ struct RunLog {
 
     /// Opens both logs.
     ///
-    /// - Parameters:
-    ///   - folder: the run's folder.
-    ///   - step: the step of the state that the run continues from; rows of later steps are dropped.
+    /// Rows after `step`, the step that a resumed run continues from, are dropped.
+    ///
     /// - Throws: `DataFileError`.
     init(_ folder: RunFolder, after step: Int) throws {
         metrics = try MetricsLog(path: folder.metricsPath, resumingAfter: step)

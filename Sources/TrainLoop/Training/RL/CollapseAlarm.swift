@@ -21,11 +21,7 @@ struct CollapseAlarm {
 
     /// Judges a step.
     ///
-    /// - Parameters:
-    ///   - row: the metrics of the step: `num_think`, `num_short`, `p_think_mean`.
-    ///   - history: the steps before.
-    ///   - probe: mean P(`<think>`) over the probe's prompts when it was last measured; nil without a probe.
-    /// - Returns: the judgement.
+    /// `probe` is mean P(`<think>`) over the probe's prompts when it was last measured; nil without a probe.
     func judge(_ row: MetricRow, after history: MetricHistory, probe: Double?) -> Verdict {
         guard steps > 0 else { return Verdict() }
         func value(_ name: String) -> Double { row[name] ?? .nan }

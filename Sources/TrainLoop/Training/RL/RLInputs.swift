@@ -41,11 +41,6 @@ struct ProblemStream: Sendable {
     var position = 0
     private var order: DataOrder
 
-    /// - Parameters:
-    ///   - inputs: the problems.
-    ///   - probe: the problems of the mode probe, which are kept out of training.
-    ///   - encoder: the encoder.
-    ///   - options: the longest prompt and the seed of the order.
     /// - Throws: `TrainingFailure.emptyData`, and errors of the encoder.
     init(_ inputs: RLInputs, probe: [Problem], encoder: PromptEncoder, options: RLOptions) throws {
         let probed = Set(probe.map(\.problem))
@@ -85,7 +80,7 @@ struct ProblemStream: Sendable {
 
     /// Takes the next problems.
     ///
-    /// - Returns: the problems, and the position of the first, from which the random numbers of each are derived.
+    /// `firstKey` is the position of the first, from which the random numbers of each problem are derived.
     mutating func take(_ count: Int) -> (problems: [EncodedProblem], firstKey: Int) {
         defer { position += count }
         return (order.indices(from: position, count: count).map { problems[$0] }, position)

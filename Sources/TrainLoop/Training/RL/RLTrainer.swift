@@ -28,11 +28,8 @@ package struct RLTrainer: StageTrainer {
     private let evaluationProblems: [Problem]?
     private let digests: TrainingDataDigests
 
-    /// - Parameters:
-    ///   - file: the checkpoint to start from, or the state to resume from.
-    ///   - inputs: the data and the reference.
-    ///   - options: the options, for a resumed run those that its state records.
-    ///   - resuming: whether to continue the run that saved `file`.
+    /// Starts a run from `file`, or resumes the run that saved it, with the options that it records.
+    ///
     /// - Throws: `OptionError`, `TrainingFailure`, `RewardError`, and errors of `PromptEncoder` and `TrainingState`.
     package init(_ file: CheckpointFile, _ inputs: RLInputs, options: RLOptions, resuming: Bool) throws {
         try options.check()

@@ -21,9 +21,6 @@ package struct RLTrial: Sendable {
 
 extension RLTrainer {
     /// Samples the first step's prompts for some seconds, and trains on a micro-batch of the result.
-    ///
-    /// - Parameter seconds: the longest time to sample.
-    /// - Returns: the estimate.
     package func trial(seconds: Double = 10) -> RLTrial {
         var problems = problems
         let rollout = options.rollout

@@ -13,13 +13,8 @@ struct ReferencePolicy {
     /// The digest of the weights as the run's states record it; nil until the start of the run is saved.
     private var digest: String?
 
-    /// The reference of a new run.
+    /// The reference of a new run: `--reference`, or the start of the run.
     ///
-    /// - Parameters:
-    ///   - given: `--reference`; nil: the start of the run.
-    ///   - start: the checkpoint that the run starts from.
-    ///   - options: the format of weights and products.
-    ///   - configuration: the model being trained.
     /// - Throws: `ReferencePolicyError.otherArchitecture`, and errors of loading the weights.
     init(_ given: CheckpointFile?, start: CheckpointFile, _ options: RLOptions, for configuration: ModelConfiguration)
         throws
@@ -31,16 +26,8 @@ struct ReferencePolicy {
         isStart = file.weightsDigest == start.weightsDigest
     }
 
-    /// The reference of a resumed run.
+    /// The reference of a resumed run, as its state records it; `given` replaces a file that was moved.
     ///
-    /// - Parameters:
-    ///   - state: the state to resume from.
-    ///   - step: its step.
-    ///   - given: `--reference`, in place of a file that was moved.
-    ///   - stored: the state's record of the reference: `path` (null for the start of the run), `weights_digest`,
-    ///     `is_start`.
-    ///   - options: the format of weights and products.
-    ///   - configuration: the model being trained.
     /// - Throws: `ReferencePolicyError`, and errors of loading the weights.
     init(
         resuming state: CheckpointFile, step: Int, given: CheckpointFile?, stored: JSON, _ options: RLOptions,

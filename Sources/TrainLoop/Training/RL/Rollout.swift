@@ -37,11 +37,7 @@ struct RolloutGroup: Sendable {
 
     /// The rows of the rollout log.
     ///
-    /// - Parameters:
-    ///   - step: the step, counted from 1.
-    ///   - encoder: the encoder.
-    ///   - isDetailed: whether to include token ids and log-probabilities.
-    /// - Returns: one object per response.
+    /// `isDetailed` includes token ids and log-probabilities.
     func rows(step: Int, encoder: PromptEncoder, isDetailed: Bool) -> [JSON] {
         rollouts.map { rollout in
             func text(_ value: String?) -> JSON { value.map { .string($0) } ?? .null }

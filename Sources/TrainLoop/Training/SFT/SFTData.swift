@@ -46,11 +46,7 @@ struct SFTData {
     /// The problems of `heldOut`, or those of the probe if there are no such pairs.
     private(set) var heldOutProblems: [Problem] = []
 
-    /// - Parameters:
-    ///   - inputs: the pairs.
-    ///   - probe: problems that are kept out of training; their pairs are held out, unless there are evaluation pairs.
-    ///   - encoder: the encoder.
-    ///   - options: the largest length and the treatment of longer samples.
+    /// Pairs of the probe's problems are kept out of training, and held out unless there are evaluation pairs.
     /// - Throws: `TrainingFailure.emptyData`, and errors of the encoder.
     init(_ inputs: SFTInputs, probe: [Problem], encoder: PromptEncoder, options: SFTDataOptions) throws {
         let probeTexts = Set(probe.map(\.problem))

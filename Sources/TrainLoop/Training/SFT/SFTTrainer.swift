@@ -44,11 +44,8 @@ package struct SFTTrainer: StageTrainer {
     /// The stage's own part of a saved training state.
     private let record: [(String, JSON)]
 
-    /// - Parameters:
-    ///   - file: the checkpoint to start from, or the state to resume from.
-    ///   - inputs: the data.
-    ///   - options: the options, for a resumed run those that its state records.
-    ///   - resuming: whether to continue the run that saved `file`.
+    /// Starts a run from `file`, or resumes the run that saved it, with the options that it records.
+    ///
     /// - Throws: `OptionError`, `TrainingFailure`, and errors of `PromptEncoder` and `TrainingState`.
     package init(_ file: CheckpointFile, _ inputs: SFTInputs, options: SFTOptions, resuming: Bool) throws {
         try options.check()
