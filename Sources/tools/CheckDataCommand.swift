@@ -46,7 +46,7 @@ struct CheckDataCommand: ParsableCommand {
 
     func run() throws {
         let encoder = try model.map { try PromptEncoder(CheckpointFile(path: $0)) }
-        let limit = encoder.map { _ in maxLength ?? SFTOptions().maximumLength }
+        let limit = encoder.map { _ in maxLength ?? SFTDataOptions().maximumLength }
         var example: Pair?
         let check: DataCheck
         if try DataCheck.holdsPairs(path: input) {

@@ -48,7 +48,9 @@ struct Ckpt: AsyncParsableCommand {
     /// Runs the command line; an error is one line on stderr and exit status 2, help and version go to stdout.
     static func main() async {
         do {
-            var command = try parseAsRoot(ConfigFile.expanded(Array(CommandLine.arguments.dropFirst())))
+            let arguments = try ConfigFile.expanded(
+                Array(CommandLine.arguments.dropFirst()), of: Self.command(named:))
+            var command = try parseAsRoot(arguments)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

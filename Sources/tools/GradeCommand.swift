@@ -28,6 +28,7 @@ struct GradeCommand: ParsableCommand {
     var force = false
 
     @OptionGroup(title: "Reward") var rewards: RLRewardArguments
+    @OptionGroup(title: "Reward") var rewardValues: RewardValueArguments
 
     @Flag(help: "Print the summary as JSON.")
     var json = false
@@ -36,9 +37,10 @@ struct GradeCommand: ParsableCommand {
         if let output, FileManager.default.fileExists(atPath: output), !force { throw OutputError.exists(output) }
         var options = RLOptions()
         rewards.apply(to: &options)
+        rewardValues.apply(to: &options.reward.values)
         try options.check()
-        let responses = try RecordedResponse.read(path: input, requiresAnswer: options.reward.needsGroundTruth)
-        let grading = try ResponseGrading(responses, reward: options.makeReward())
+        let responses = try RecordedResponse.read(path: input, requiresAnswer: options.reward.source.needsGroundTruth)
+        let grading = try ResponseGrading(responses, reward: options.reward.makeReward())
         if let output { try grading.write(to: output, overwrite: force) }
         print(json ? grading.json.serialized(indent: 2) : text(grading))
     }

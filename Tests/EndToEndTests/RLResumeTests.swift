@@ -4,17 +4,17 @@ import OrderedJSON
 import TestSupport
 import Testing
 
-/// A run of eight steps that is killed (SIGKILL) in every phase of every step, and resumed each time, arrives at what
-/// the uninterrupted run arrives at: weights, moments, histories, probes, metrics and rollouts.
+/// A run of eight steps that is killed (SIGKILL) in every phase of every step and resumed each time gives the same
+/// result as an uninterrupted run: weights, moments, histories, probes, metrics and rollouts.
 @Suite struct RLResumeTests {
     static let steps = 8
-    /// Wrong short answers are worth more than wrong long ones, so that an untrained model has something to learn.
+    /// Options under which an untrained model can learn: wrong short answers pay more than wrong long ones.
     static let common = [
         "--data", "rl.jsonl", "--steps", "\(steps)", "--prompts", "3", "--samples", "4", "--max-new-tokens", "8",
         "--answer", "bare", "--alpha", "1", "--lr", "1e-3", "--save-every", "1", "--probe-every", "3",
         "--reward-short-wrong", "0.5", "--reward-think-wrong", "-0.5",
     ]
-    /// With an entropy bonus every sample is run in every update, so that there is always one to be killed in.
+    /// Options with an entropy bonus, so that every update runs every sample and can be killed.
     static let variants: [[String]] = [
         ["--entropy-coefficient", "0.01", "--balance", "1"],
         [
@@ -40,7 +40,7 @@ import Testing
             Command.ckptPath, ["train-rl", "start.h5", "-o", "straight"] + Self.common + options, in: folder)
         try #require(straight.status == 0, "\(straight.errors)")
 
-        // The first process starts the run; those after it go on with what it left.
+        // The first process starts the run; each later one resumes it.
         var arguments = ["train-rl", "start.h5", "-o", "killed"] + Self.common + options
         var kills = 0
         for step in 0..<Self.steps {
@@ -68,7 +68,7 @@ import Testing
         let rest = try Command.run(Command.ckptPath, arguments, in: folder)
         #expect(rest.status == 0, "\(rest.errors)")
         try expectSameRuns(folder)
-        // What a state must carry for it: prompts taken beyond those of the steps, α, the reference.
+        // This also needs the number of prompts taken, α and the reference from the state.
         guard options.contains("--refill") else { return }
         let history = try CheckpointFile(path: folder.path("killed/step-00000\(Self.steps).h5")).metadata.history["rl"]
         #expect(history?["refilled_groups"]?.contains { $0 > 0 } == true)
@@ -82,7 +82,7 @@ import Testing
             try CheckpointFile(path: folder.path("straight" + last)),
             try CheckpointFile(path: folder.path("killed" + last))
         )
-        // Something was learned, or equal digests would say nothing.
+        // Without a change of the weights equal digests would prove nothing.
         #expect(left.weightsDigest != start.weightsDigest)
         #expect(left.digest == right.digest)
         #expect(left.metadata.probes == right.metadata.probes)
@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    /// The rows without what depends on the clock.
+    /// The rows without timings.
     private func metrics(_ run: String) throws -> [String] {
         try String(contentsOfFile: run + "/metrics.jsonl", encoding: .utf8).split(separator: "\n").map { line in
             let row = try #require(try JSON.parse(Array(line.utf8)).object)

@@ -4,7 +4,7 @@ import OrderedJSON
 import TestSupport
 import Testing
 
-/// train-rl as a user meets it: what its flags do, what it refuses, and what must not move a weight.
+/// The command train-rl: the effects of its flags, its errors, and the cases in which no weight may change.
 @Suite struct ReinforcementTests {
     private static let common = [
         "--data", "task/rl.jsonl", "--steps", "2", "--prompts", "3", "--samples", "4", "--max-new-tokens", "8",
@@ -30,9 +30,9 @@ import Testing
     private func unique(_ name: String) -> String { name + "-" + UUID().uuidString }
 
     @Test(arguments: [
-        // Every reward the same: no group has spread.
+        // All rewards are equal, so no group has spread.
         ["--reward-short-correct", "-1", "--reward-think-correct", "-1"],
-        // Every answer cut off behind its first token, and so masked.
+        // Every answer is truncated after its first token and masked.
         ["--max-new-tokens", "1", "--mask-truncated", "--balance", "2"] + spread,
         ["--lr", "1e-9", "--reward-short-correct", "-1", "--reward-think-correct", "-1", "--updates-per-batch", "3"],
     ])
@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test(arguments: [
-        // Responses that are their control token alone (T = 0).
+        // Responses that consist of their control token (T = 0).
         ["--max-new-tokens", "1"], ["--loss", "degrpo-released", "--max-new-tokens", "1"],
         ["--loss", "grpo"], ["--loss", "grpo-token-mean", "--advantage-scale", "std"], ["--loss", "dr-grpo"],
         ["--updates-per-batch", "6", "--mini-batches", "3"], ["--entropy-coefficient", "0.01"], ["--refill", "4"],
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    /// At the first update nothing has moved yet.
+    /// Before the first update the policy is the one that sampled.
     @Test func firstUpdateIsOnPolicy() throws {
         let folder = try TinyRun.made.get().folder
         let run = unique("first")
@@ -86,7 +86,7 @@ import Testing
         #expect(row["logp_difference_max"]?.double ?? 1 < 1e-4)
     }
 
-    @Test func clipAndRatioComeAliveWithSeveralUpdates() throws {
+    @Test func ratioAndClipMatterWithSeveralUpdates() throws {
         let folder = try TinyRun.made.get().folder
         let run = unique("several")
         let options = ["--balance", "1", "--updates-per-batch", "4", "--mini-batches", "1", "--lr", "1e-2"]
@@ -98,7 +98,7 @@ import Testing
         #expect(row["pg_clipfrac"]?.double ?? 0 > 0)
     }
 
-    /// K/(T+1) for each response: K times the weight under GRPO whatever the length, which no constant is.
+    /// K/(T+1) is K times the weight under GRPO for every length, unlike a constant.
     @Test func controlWeightByLength() throws {
         let folder = try TinyRun.made.get().folder
         let run = unique("length")
@@ -127,7 +127,7 @@ import Testing
             .split(separator: "\n").map { try JSON.parse(Array($0.utf8)) }
         #expect(rollouts.count == 4 * (3 + Int(replaced)))
         #expect(rollouts.count { $0["in_loss"]?.bool == true } == 12)
-        // A group that was replaced had nothing to say.
+        // Replaced groups had no spread.
         #expect(rollouts.allSatisfy { $0["in_loss"]?.bool == true || $0["advantage"]?.double == 0 })
     }
 
@@ -155,7 +155,7 @@ import Testing
 
     @Test func rewardsOfAProgram() throws {
         let folder = try TinyRun.made.get().folder
-        // Right is what begins with <short>.
+        // The program accepts answers that begin with <short>.
         let script = """
             while read -r line; do
               printf '{"results": ['
@@ -178,7 +178,7 @@ import Testing
         let judged = rollouts.filter { ["right", "wrong"].contains($0["outcome"]?.string ?? "") }
         #expect(!judged.isEmpty)
         #expect(judged.allSatisfy { ($0["outcome"]?.string == "right") == ($0["mode"]?.string == "short") })
-        // A program that dies ends the run with one line that names it and the last good state.
+        // If the program dies, the run ends with one line that names the program and the last good state.
         let program = #"command:read x; echo '{"results": []}'; read x; exit 3"#
         let dying = try train(long + ["--reward", program], to: unique("dying"), in: folder)
         #expect(dying.status == 2)
@@ -208,7 +208,7 @@ import Testing
         #expect(other.status == 2 && other.errors.contains("--eval-data is not what the run started with"))
     }
 
-    @Test func alarmWhenAModeIsAllButGone() throws {
+    @Test func alarmWhenAModeIsAlmostGone() throws {
         let folder = try TinyRun.made.get().folder
         let run = unique("alarm")
         let result = try train(
@@ -270,7 +270,7 @@ import Testing
         #expect(useless.status == 2 && useless.errors.contains("--kl-coefficient"), "\(useless.errors)")
     }
 
-    @Test func groundTruthIsAskedForBeforeTheRun() throws {
+    @Test func missingAnswersAreRefusedBeforeTheRun() throws {
         let folder = try TinyRun.made.get().folder
         let name = unique("asks") + ".jsonl"
         try folder.write("{\"problem\":\"1+1=?\",\"answer\":\"2\"}\n{\"problem\":\"1+2=?\"}\n", to: name)
@@ -281,7 +281,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: folder.path(run)))
     }
 
-    @Test func dryRunSaysAndWritesNothing() throws {
+    @Test func dryRunReportsAndWritesNothing() throws {
         let folder = try TinyRun.made.get().folder
         let before = try folder.names()
         let result = try Command.run(
@@ -294,7 +294,7 @@ import Testing
         #expect(try Set(folder.names()).isSuperset(of: before))
     }
 
-    @Test func presetGivesWayToFlags() throws {
+    @Test func flagsOverrideThePreset() throws {
         let folder = try TinyRun.made.get().folder
         let result = try train(["--preset", "thinkless", "--dry-run"], to: "preset", in: folder)
         #expect(result.status == 0, "\(result.errors)")

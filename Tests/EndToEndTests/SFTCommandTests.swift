@@ -24,7 +24,7 @@ import Testing
         let folder = try prepared()
         try folder.write(
             """
-            # how the run is meant
+            # options of the run
             data: task/train.jsonl
             output: from-file
             steps: 3
@@ -40,22 +40,22 @@ import Testing
         let options = try JSON.parse(try #require(file.metadata.trainingState))["options"]
         #expect(options?["steps"]?.int == 2 && options?["lr"]?.double == 1e-3)
         #expect(options?["freeze"]?.array?.compactMap(\.string) == ["model.norm.weight", "*.layers.0.*"])
-        // All options are there, the ones nobody gave too.
+        // The state records all options, including those that were not given.
         #expect(options?["weight_decay"]?.double == 0.1 && options?["train_rows"]?.string == "all")
-        // Again, since the file says force; and what is not frozen by the file is by the command line.
+        // The file contains force, so the run is replaced; a flag of the command line wins.
         let again = try train(["--config=run.yaml", "--freeze", "lm_head*", "--data", "task/dev.jsonl"], in: folder)
         #expect(again.status == 2 && again.errors.contains("task/dev.jsonl"), "\(again.errors)")
     }
 
     @Test(arguments: [
-        ("learning-rate: 1", "run.yaml, line 1: \"learning-rate\" is no flag of ckpt train-sft"),
+        ("learning-rate: 1", "run.yaml, line 1: \"learning-rate\" is not a flag of ckpt train-sft"),
         ("\nlr: [1, {a: 2}]", "run.yaml, line 2: \"lr\" must be a text, a number"), ("lr: ~", "line 1: \"lr\" must be"),
         ("force: 1", "line 1: \"force\" is a switch: true or false"), ("- lr", "must be a mapping of flags"),
-        ("lr: 1\nlr: 2", "run.yaml: is no YAML"), ("lr: [", "run.yaml: is no YAML"),
+        ("lr: 1\nlr: 2", "run.yaml: is not valid YAML"), ("lr: [", "run.yaml: is not valid YAML"),
         ("lr: much", "'much' is invalid for '--lr <lr>'; see ckpt help train-sft (flags of run.yaml included)"),
-        ("config: other.yaml", "\"config\" is no flag"), ("lr: -1", "--lr must be above 0"),
+        ("config: other.yaml", "\"config\" is not a flag"), ("lr: -1", "--lr must be above 0"),
     ])
-    func aFileThatMakesNoSense(text: String, message: String) throws {
+    func anInvalidFile(text: String, message: String) throws {
         let folder = try prepared()
         try folder.write(text, to: "run.yaml")
         let result = try train(["--config", "run.yaml", "--data", "task/train.jsonl", "-o", "run"], in: folder)
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    /// The same pairs in every form that is read train the same weights.
+    /// The same pairs in every supported form train the same weights.
     @Test func everyFormOfTheData() throws {
         let folder = try prepared()
         let pairs = try String(contentsOfFile: folder.path("task/train.jsonl"), encoding: .utf8)
@@ -150,7 +150,7 @@ import Testing
         let line = try #require(run.errors.split(separator: "\n").last)
         #expect(line.contains("is not finite at step") && line.contains("pair "), "\(line)")
         #expect(line.contains("model.") || line.contains("lm_head"), "\(line)")
-        // The state before the update that failed was not due to be saved, and is there all the same.
+        // The state before the failed update is saved, although it was not due.
         let states = try folder.names(in: "run").filter { $0.hasSuffix(".h5") }
         #expect(states.count == 1)
         for name in states {
@@ -159,13 +159,13 @@ import Testing
         }
     }
 
-    @Test func theVerdictSaysWhatIsMissing() throws {
+    @Test func theVerdictNamesShortcomings() throws {
         let folder = try prepared()
         let run = try train(
             ["--data", "task/train.jsonl", "-o", "run", "--steps", "2", "--eval-every", "1"] + small, in: folder)
         #expect(run.status == 0, "\(run.errors)")
         #expect(run.errors.contains("warning: not ready for RL: P(<think>) is"))
-        #expect(run.errors.contains("the first token is no control token in"))
+        #expect(run.errors.contains("the first token is not a control token in"))
         let history = try CheckpointFile(path: folder.path("run/step-000002.h5")).metadata.history["sft"]
         for name in ["eval_think_loss", "eval_short_loss", "p_think_mean", "p_short_mean", "eval_acc_think"] {
             #expect(history?[name]?.count == 2 && history?[name]?.allSatisfy(\.isFinite) == true, "\(name)")

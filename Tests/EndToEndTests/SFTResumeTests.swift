@@ -4,8 +4,8 @@ import OrderedJSON
 import TestSupport
 import Testing
 
-/// A run of twelve steps that is killed (SIGKILL) and gone on with arrives at what the uninterrupted run arrives at:
-/// weights, moments, history, probes and metrics.
+/// A run of twelve steps that is killed (SIGKILL) and resumed gives the same result as an uninterrupted run: weights,
+/// moments, history, probes and metrics.
 @Suite struct SFTResumeTests {
     static let steps = 12
     static let common = [
@@ -16,7 +16,7 @@ import Testing
     private struct Place {
         let folder: TemporaryFolder
         let library: String
-        /// Flags of the runs that are compared.
+        /// The flags of the runs that are compared.
         let options: [String]
 
         init(_ options: [String]) throws {
@@ -71,7 +71,7 @@ import Testing
             #expect(try metrics("straight") == metrics(run))
         }
 
-        /// The rows without what depends on the clock.
+        /// The rows without timings.
         private func metrics(_ run: String) throws -> [String] {
             try String(contentsOfFile: folder.path(run + "/metrics.jsonl"), encoding: .utf8).split(separator: "\n")
                 .map { line in
@@ -94,13 +94,13 @@ import Testing
         }
     }
 
-    /// In every step before and while its state is saved, one run killed again and again.
+    /// One run is killed repeatedly, in every step before and while its state is saved.
     @Test func killedWhileSaving() throws {
         let place = try Place(["--save-every", "1", "--batch-tokens", "150"])
         var arguments = place.arguments(for: "run")
         for step in 0..<Self.steps {
             for (phase, call) in [("rollout", 20), ("write", 1), ("save", 0), ("retire", 0)] {
-                // The first state has none before it.
+                // No state precedes the first.
                 if step == 0, phase == "retire" { continue }
                 try place.kill(arguments, phase, call: call)
                 let newest = try place.folder.names(in: "run").filter { $0.hasSuffix(".h5") }.max()
@@ -120,7 +120,7 @@ import Testing
         try place.finish("run")
     }
 
-    /// Steps since the last save are done once more.
+    /// Steps after the last save are repeated.
     @Test func killedBetweenSaves() throws {
         let place = try Place(["--save-every", "5"])
         try place.kill(place.arguments(for: "run"), "rollout", call: 60, skip: 1)

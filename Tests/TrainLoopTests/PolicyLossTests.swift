@@ -2,8 +2,9 @@ import Foundation
 import Testing
 import TrainLoop
 
-/// Three responses of one group, in double precision; the numbers expected of them were made with PyTorch and with
-/// the loss functions of verl and of the method's authors.
+/// Three responses of one group, in double precision.
+///
+/// The expected numbers were computed with PyTorch and with the loss functions of verl and of the method's authors.
 private enum Golden {
     static let new = [[-0.20, -0.40, -0.10], [-0.70, -0.30, -0.20, -0.05], [-0.60, -0.10]]
     static let old = [[-0.50, -0.35, -0.12], [-0.40, -0.33, -0.25, -0.05], [-0.62, -0.40]]
@@ -22,7 +23,7 @@ private enum Golden {
     }
 }
 
-/// All terms of a batch, sample by sample.
+/// The terms of a batch, `[sample][token]`.
 private func terms(_ batch: PolicyBatch, _ logProbabilities: [[Double]], entropy: Double = 0) -> [[PolicyTerm]] {
     logProbabilities.indices.map { sample in
         logProbabilities[sample].indices.map {
@@ -116,7 +117,7 @@ private func expectClose(
         }
     }
 
-    /// Every kind with every estimator against central differences.
+    /// Every kind with every estimator, compared with central differences.
     @Test(arguments: PolicyLoss.Kind.allCases, PolicyLoss.KLEstimator.allCases)
     func finiteDifferences(kind: PolicyLoss.Kind, estimator: PolicyLoss.KLEstimator) throws {
         let loss = PolicyLoss(
@@ -139,7 +140,7 @@ private func expectClose(
     }
 
     @Test(arguments: PolicyLoss.Kind.allCases)
-    func theCutIntoMicroBatchesChangesNothing(kind: PolicyLoss.Kind) throws {
+    func microBatchesDoNotChangeTheTotals(kind: PolicyLoss.Kind) throws {
         let loss = PolicyLoss(kind: kind, klCoefficient: 0.1, entropyCoefficient: 0.01)
         let batch = try Golden.batch(loss)
         let all = terms(batch, Golden.new, entropy: 0.3)
@@ -147,7 +148,7 @@ private func expectClose(
         for cut in [[[0], [1], [2]], [[0], [1, 2]], [[2, 1], [0]], [[1], [2, 0]]] {
             var sum = PolicyTotals()
             for part in cut {
-                // Terms of a part are computed again, as another pass of the model would.
+                // The terms of a part are computed again, like by another pass of the model.
                 var partial = PolicyTotals()
                 for sample in part {
                     for token in Golden.new[sample].indices {
@@ -165,7 +166,7 @@ private func expectClose(
         }
     }
 
-    /// With old probabilities left out the ratio is exactly 1, as it is with the new ones given as old.
+    /// Without old probabilities the ratio is exactly 1, as if the new ones were given as old.
     @Test(arguments: PolicyLoss.Kind.allCases)
     func firstUpdateHasRatioOne(kind: PolicyLoss.Kind) throws {
         let loss = PolicyLoss(kind: kind)
@@ -255,12 +256,12 @@ private func expectClose(
         #expect(batch.samples.indices.allSatisfy { !batch.contributes($0) })
     }
 
-    @Test func anEmptyBatchIsNoTrouble() throws {
+    @Test func anEmptyBatchIsValid() throws {
         let batch = try PolicyBatch(loss: PolicyLoss(), samples: [])
         #expect(batch.tokenCount == 0 && batch.relativeControlWeight == 0)
     }
 
-    /// A masked sample keeps its place among the samples and gives up its tokens.
+    /// A masked sample counts as a sample, but its tokens do not count.
     @Test func maskedSamplesCountAsSamples() throws {
         let samples = [
             PolicyBatch.Sample(tokenCount: 4, advantage: 1), .init(tokenCount: 6, advantage: -1, isMasked: true),
@@ -276,7 +277,7 @@ private func expectClose(
         let batch = try PolicyBatch(
             loss: loss, samples: [.init(tokenCount: 1, advantage: 0, referenceLogProbabilities: [-0.5])])
         #expect(batch.contributes(0))
-        // The policy gives the token less than the reference does: descent must raise it.
+        // The token is less likely under the policy than under the reference, so descent must raise its probability.
         #expect(batch.term(sample: 0, token: 0, logProbability: -1, entropy: 0).gradient < 0)
     }
 
@@ -300,11 +301,11 @@ private func expectClose(
                 ])
             return batch.term(sample: 0, token: 0, logProbability: logProbability, entropy: 0)
         }
-        // Below the cap it is the ratio to the mixture, beyond what a clip would allow.
+        // Below the cap it is the ratio to the mixture, even outside the clip range.
         let balanced = PolicyBatch.ControlSampling.balanced(logProbability: -1, cap: 2)
         let inside = try term(balanced, at: -0.5)
         #expect(abs(inside.gradient - -exp(0.5)) < 1e-12 && !inside.isClipped)
-        // At the cap the weight stays, and so does the gradient.
+        // At the cap the weight is constant, but the gradient is not 0.
         #expect(try term(balanced, at: 0).gradient == -2)
         let excluded = try term(.excluded, at: 0)
         #expect(excluded.loss == 0 && excluded.gradient == 0 && !excluded.isCounted)
@@ -341,17 +342,7 @@ private func expectClose(
     @Test(arguments: Advantages.Scale.allCases) func nothingToCompare(scale: Advantages.Scale) {
         #expect(Advantages.ofGroup([], scale: scale) == [])
         #expect(Advantages.ofGroup([0.5], scale: scale) == [0])
-        // 0.1 three times has a mean that is not 0.1.
+        // The mean of three times 0.1 is not exactly 0.1.
         #expect(Advantages.ofGroup([0.1, 0.1, 0.1], scale: scale) == [0, 0, 0])
-    }
-
-    @Test func orderAndGroupsOfSamplesDoNotMatter() {
-        let rewards = [1, 0.5, -1, 1, -1, 0.5, 0.5]
-        let groups = [7, 7, 7, 2, 2, 2, 9]
-        let straight = Advantages.ofSamples(rewards: rewards, groups: groups)
-        let order = [3, 6, 0, 4, 1, 5, 2]
-        let shuffled = Advantages.ofSamples(rewards: order.map { rewards[$0] }, groups: order.map { groups[$0] })
-        for (index, original) in order.enumerated() { #expect(abs(shuffled[index] - straight[original]) < 1e-15) }
-        #expect(straight[6] == 0)
     }
 }

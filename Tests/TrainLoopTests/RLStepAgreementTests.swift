@@ -5,8 +5,8 @@ import Testing
 import TrainLoop
 import Transformer
 
-/// Losses and their gradients through a model against PyTorch (Fixtures/make_rl_step.py), for several cuts into
-/// micro-batches: groups that share a prompt, a response that is its control token alone, one that is masked.
+/// Losses and their gradients through a model compared with PyTorch (Fixtures/make_rl_step.py), for several divisions
+/// into micro-batches: groups that share a prompt, a response that consists of its control token, one that is masked.
 @Suite struct RLStepAgreementTests {
     private struct Fixture {
         let parameters: ModelParameters
@@ -54,7 +54,7 @@ import Transformer
                     controlSampling: example["balanced"]?.bool == true
                         ? .balanced(logProbability: mixture[index], cap: cap) : .free)
             }
-            return MiniBatch(sequences: sequences, loss: try PolicyBatch(loss: loss, samples: samples))
+            return MiniBatch(sequences: sequences, policyBatch: try PolicyBatch(loss: loss, samples: samples))
         }
     }
 
@@ -86,8 +86,8 @@ import Transformer
         }
     }
 
-    /// The cut changes the gradient by rounding alone.
-    @Test(arguments: 0..<6) func theCutIntoMicroBatchesIsRoundingOnly(index: Int) throws {
+    /// The division into micro-batches changes only the rounding of the gradient.
+    @Test(arguments: 0..<6) func microBatchesChangeOnlyRounding(index: Int) throws {
         let fixture = try Fixture()
         let example = try #require(fixture.json["cases"]?.array)[index]
         let batch = try fixture.miniBatch(example)
@@ -102,14 +102,14 @@ import Transformer
         }
     }
 
-    /// The gradient through the model against central differences of the loss, along one direction.
+    /// The gradient through the model compared with central differences of the loss, along one direction.
     @Test(arguments: 0..<6) func finiteDifferences(index: Int) throws {
         let fixture = try Fixture()
         let example = try #require(fixture.json["cases"]?.array)[index]
         let batch = try fixture.miniBatch(example)
-        // At the cap of an importance weight the gradient is not that of the (constant) value.
+        // At the cap of an importance weight the value is constant, but the gradient is not 0.
         guard example["balanced"]?.bool != true else { return }
-        // With no old probabilities the ratio is 1 by construction, so that the value does not move.
+        // Without old probabilities the ratio is 1 by construction, so the value does not change.
         guard example["old"]?.bool == true else { return }
         let gradients = ModelParameters(fixture.parameters.configuration)
         let temperature = try #require(fixture.json["temperature"]?.double)

@@ -10,16 +10,16 @@ import TrainLoop
         do {
             let first = try RunFolder(creating: path, replacing: false)
             try "{}\n".write(toFile: first.metricsPath, atomically: false, encoding: .utf8)
-            // Each opening is a lock of its own, as another process's would be.
+            // Each opening takes its own lock, like another process.
             for attempt in [
                 { try RunFolder(resuming: path) }, { try RunFolder(creating: path, replacing: true) },
             ] {
-                let error = #expect(throws: RunFolder.Failure.self) { try attempt() }
+                let error = #expect(throws: RunFolderError.self) { try attempt() }
                 #expect(error?.description.contains("another process is training in this folder") == true)
             }
-            // Not even --force takes the logs of a run that is going on away.
+            // Not even --force removes the logs of a run in progress.
             #expect(FileManager.default.fileExists(atPath: first.metricsPath))
-            // Whoever only reads is not kept out.
+            // Reading needs no lock.
             #expect(RunFolder(existing: path).steps().isEmpty)
             withExtendedLifetime(first) {}
         }
@@ -27,9 +27,9 @@ import TrainLoop
         _ = try RunFolder(creating: path, replacing: true)
     }
 
-    @Test func aFolderThatIsNotThereHasNothingToResume() throws {
+    @Test func aMissingFolderHasNothingToResume() throws {
         let folder = try TemporaryFolder()
-        let error = #expect(throws: RunFolder.Failure.self) {
+        let error = #expect(throws: RunFolderError.self) {
             try RunFolder(resuming: folder.path("none")).latestTrainingState()
         }
         #expect(error?.description.contains("holds no complete checkpoint") == true)

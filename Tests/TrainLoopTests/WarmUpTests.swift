@@ -17,12 +17,12 @@ import Transformer
         var met: [Int] = []
         for step in 0..<steps {
             let pairs = plan.pairs(of: step)
-            // One pair that is too long is an update by itself.
+            // A pair that is too long is an update by itself.
             #expect(pairs.count == 1 || pairs.reduce(0) { $0 + tokens[$1] } <= 35)
             met += pairs
         }
         #expect(Set(met) == Set(tokens.indices))
-        // Wherever a run goes on, it meets the same updates.
+        // A resumed run sees the same updates, wherever it resumes.
         var other = BatchPlan(tokens: tokens, pairsPerStep: 99, tokensPerStep: 35, seed: 3)
         for step in [7, 2, 5] { #expect(other.pairs(of: step) == plan.pairs(of: step)) }
         var tiny = BatchPlan(tokens: [1, 1], pairsPerStep: 1, tokensPerStep: 1000, seed: 0)
@@ -31,22 +31,20 @@ import Transformer
 }
 
 @Suite struct ReadinessTests {
-    private func forced(_ tokens: Double, _ wellFormed: Double = 1) -> HeldOutCheck.Forced {
-        var forced = HeldOutCheck.Forced()
-        (forced.count, forced.tokens, forced.wellFormed) = (16, tokens, wellFormed)
-        return forced
+    private func forced(_ tokens: Double, _ wellFormed: Double = 1) -> ForcedModeResult {
+        ForcedModeResult(tokens: tokens, accuracy: .nan, wellFormed: wellFormed)
     }
 
-    @Test func whatIsMissingIsSaid() {
+    @Test func shortcomingsAreNamed() {
         func shortcomings(
-            _ think: Double, _ short: Double, _ long: HeldOutCheck.Forced?, _ brief: HeldOutCheck.Forced?
+            _ think: Double, _ short: Double, _ long: ForcedModeResult?, _ brief: ForcedModeResult?
         ) -> [String] { Readiness(pThink: think, pShort: short, think: long, short: brief).shortcomings }
         #expect(shortcomings(0.5, 0.48, forced(90), forced(8)).isEmpty)
         #expect(shortcomings(0.5, 0.48, nil, nil).isEmpty)
         #expect(shortcomings(0.95, 0.04, forced(90), forced(8)).map { $0.prefix(10) } == ["P(<short>)"])
         #expect(
             shortcomings(0.4, 0.3, forced(90), forced(8))
-                == ["the first token is no control token in 30 % of answers"])
+                == ["the first token is not a control token in 30 % of answers"])
         #expect(
             shortcomings(0.5, 0.5, forced(10), forced(9))
                 == ["forced modes answer alike: 10 tokens after <think>, 9 after <short>"])
@@ -55,7 +53,6 @@ import Transformer
     }
 }
 
-/// Rows that are trained alone.
 @Suite struct TrainedRowTests {
     @Test func onlyTheseRowsChange() throws {
         let configuration = try ModelConfiguration(

@@ -1,17 +1,17 @@
-/// How much better than its group a response did.
+/// Advantages: how much better a response did than the other responses to the same prompt.
 public enum Advantages {
-    /// What the difference to the group's mean is divided by. The raw value is the name on the command line.
+    /// What the difference from the group's mean is divided by; the raw value is the name on the command line.
     public enum Scale: String, Sendable, CaseIterable {
-        /// Nothing: r − mean(r), as the method does.
+        /// Nothing: A_i = r_i − mean(r), as in Thinkless and Dr. GRPO.
         case none
-        /// The group's standard deviation (ddof 1) + 1e-6.
+        /// The group's standard deviation (ddof 1) + 1e-6, as in GRPO.
         case standardDeviation = "std"
     }
 
     /// The advantages of one group, in the order of its rewards.
     ///
-    /// A group of one and a group whose rewards are all equal have advantages of exactly 0: what they sampled says
-    /// nothing about which response is better, and a residue of rounding must not move any weight.
+    /// They are exactly 0 for a group of one and for a group whose rewards are all equal: such a group gives no reason
+    /// to prefer any response, and a rounding error must not move any weight.
     public static func ofGroup(_ rewards: [Double], scale: Scale = .none) -> [Double] {
         guard let first = rewards.first, rewards.contains(where: { $0 != first }) else {
             return [Double](repeating: 0, count: rewards.count)
@@ -25,20 +25,5 @@ public enum Advantages {
             let deviation = (squares / Double(rewards.count - 1)).squareRoot()
             return differences.map { $0 / (deviation + 1e-6) }
         }
-    }
-
-    /// The advantages of samples in any order, each group by itself.
-    ///
-    /// - Parameter groups: the group of every sample, as long as `rewards`.
-    public static func ofSamples(rewards: [Double], groups: [Int], scale: Scale = .none) -> [Double] {
-        var members: [Int: [Int]] = [:]
-        for (index, group) in groups.prefix(rewards.count).enumerated() { members[group, default: []].append(index) }
-        var advantages = [Double](repeating: 0, count: rewards.count)
-        for indices in members.values {
-            for (index, value) in zip(indices, ofGroup(indices.map { rewards[$0] }, scale: scale)) {
-                advantages[index] = value
-            }
-        }
-        return advantages
     }
 }

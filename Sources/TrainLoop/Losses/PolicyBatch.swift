@@ -1,10 +1,6 @@
 import Foundation
 
-/// The natural exponential; named so that the loss reads without a module's prefix.
-@inline(__always)
-func exponential(_ value: Double) -> Double { exp(value) }
-
-/// Why samples cannot form a mini-batch.
+/// An error in the samples of a mini-batch.
 public enum PolicyBatchError: Error, Equatable, CustomStringConvertible {
     case emptyResponse(sample: Int)
     case lengthMismatch(sample: Int, what: String, expected: Int, found: Int)
@@ -15,7 +11,7 @@ public enum PolicyBatchError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .emptyResponse(let sample): "sample \(sample) has no tokens; a response has at least one"
         case .lengthMismatch(let sample, let what, let expected, let found):
-            "sample \(sample) has \(found) \(what) for \(expected) tokens"
+            "sample \(sample) has \(found) \(what) for \(expected) \(expected == 1 ? "token" : "tokens")"
         case .missingReference(let sample):
             "sample \(sample) has no reference log-probabilities, which a KL coefficient other than 0 needs"
         case .notFinite(let sample, let what): "sample \(sample): its \(what) is not finite"
@@ -23,33 +19,35 @@ public enum PolicyBatchError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// One mini-batch as its loss sees it: what of every sample is constant while the gradient is taken.
+/// One mini-batch as the loss sees it: everything about its samples that is constant while the gradient is computed.
 ///
-/// All weights are fixed here, from the whole mini-batch. The model may then be run over any cut of it into
-/// micro-batches, in any order: a token's term depends on its own log-probability and entropy only, and the loss is
-/// the sum of the terms.
+/// All weights are computed here from the whole mini-batch. The model may then be run over any division into
+/// micro-batches, in any order: the term of a token depends only on its own log-probability and entropy, and the loss
+/// is the sum of the terms.
 public struct PolicyBatch: Sendable {
-    /// What the control token's old probability was.
+    /// How the control token of a response was chosen.
     public enum ControlSampling: Sendable, Equatable {
-        /// It was sampled from the old policy like every other token.
+        /// It was sampled from the old policy, like every other token.
         case free
-        /// It came from a mixture of forced and free samples that gave it this log-probability. The ratio to it is
-        /// an importance weight: capped at `cap`, not clipped, and its gradient stays alive at the cap.
+        /// It was drawn from a mixture of forced and free samples that gave it this log-probability.
+        ///
+        /// The ratio to the mixture is an importance weight. It is capped at `cap` instead of clipped, and the gradient
+        /// does not vanish at the cap.
         case balanced(logProbability: Double, cap: Double)
-        /// It was forced and takes no part in the control loss (nor in its KL and entropy).
+        /// It was forced and is left out of the loss, including the KL and entropy terms.
         case excluded
     }
 
-    /// What the loss must know of one response.
+    /// One response.
     public struct Sample: Sendable {
-        /// T_i + 1: the control token and everything sampled after it, the stop token included.
+        /// T_i + 1: the control token and all tokens sampled after it, including the stop token.
         public var tokenCount: Int
         public var advantage: Double
-        /// True takes the response out of the loss; it still counts as a sample of the mini-batch.
+        /// Removes the response from the loss; it still counts as a sample of the mini-batch.
         public var isMasked: Bool
-        /// `[tokenCount]`, of the policy that sampled; nil where that is the policy being trained (ratio 1).
+        /// Log-probabilities of the policy that sampled, `[tokenCount]`; nil if it is the policy being trained.
         public var oldLogProbabilities: [Double]?
-        /// `[tokenCount]`; needed where the KL coefficient is not 0.
+        /// Log-probabilities of the reference policy, `[tokenCount]`; required if the KL coefficient is not 0.
         public var referenceLogProbabilities: [Double]?
         public var controlSampling: ControlSampling
 
@@ -68,11 +66,13 @@ public struct PolicyBatch: Sendable {
 
     public let loss: PolicyLoss
     public let samples: [Sample]
-    /// Tokens of samples that are not masked, without excluded control tokens.
+    /// Tokens in the loss: those of all samples that are not masked, without excluded control tokens.
     public let tokenCount: Int
-    /// Control tokens among `tokenCount`.
+    /// The control tokens among `tokenCount`.
     public let controlTokenCount: Int
 
+    /// Checks the samples and counts their tokens.
+    ///
     /// - Throws: `PolicyBatchError` naming the sample.
     public init(loss: PolicyLoss, samples: [Sample]) throws {
         var tokenCount = 0
@@ -82,17 +82,17 @@ public struct PolicyBatch: Sendable {
             guard sample.advantage.isFinite else {
                 throw PolicyBatchError.notFinite(sample: index, what: "advantage")
             }
+            if sample.isMasked { continue }
             for (values, what) in [
                 (sample.oldLogProbabilities, "old log-probabilities"),
                 (sample.referenceLogProbabilities, "reference log-probabilities"),
             ] {
-                guard let values, !sample.isMasked else { continue }
+                guard let values else { continue }
                 guard values.count == sample.tokenCount else {
                     throw PolicyBatchError.lengthMismatch(
                         sample: index, what: what, expected: sample.tokenCount, found: values.count)
                 }
             }
-            if sample.isMasked { continue }
             if loss.klCoefficient != 0, sample.referenceLogProbabilities == nil {
                 throw PolicyBatchError.missingReference(sample: index)
             }
@@ -106,7 +106,7 @@ public struct PolicyBatch: Sendable {
         self.controlTokenCount = controlTokenCount
     }
 
-    /// False where leaving the sample out of the forward and backward pass changes neither loss nor gradient.
+    /// Whether a sample affects the loss or its gradient; one that does not need not be run.
     public func contributes(_ sample: Int) -> Bool {
         !samples[sample].isMasked
             && (samples[sample].advantage != 0 || loss.klCoefficient != 0 || loss.entropyCoefficient != 0)
@@ -127,7 +127,7 @@ public struct PolicyBatch: Sendable {
         }
     }
 
-    /// The weight of a token's entropy, and of its KL estimate under `KLReduction.mean`.
+    /// The weight u of a token's entropy, which is also the weight v of its KL estimate under `KLReduction.mean`.
     public func regularizerWeight(sample: Int) -> Double {
         switch loss.kind {
         case .degrpo, .grpo: 1 / (Double(samples[sample].tokenCount) * Double(samples.count))
@@ -136,9 +136,9 @@ public struct PolicyBatch: Sendable {
         }
     }
 
-    /// Mean over the samples of how much more the control token weighs than under `grpo`: α(T_i+1) for `degrpo`.
+    /// The mean weight of the control token relative to its weight under `grpo`, which is α(T_i+1) for `degrpo`.
     ///
-    /// Under 1 the decoupling weakens the choice of mode instead of strengthening it.
+    /// A value under 1 means that decoupling weakens the choice of mode instead of strengthening it.
     public var relativeControlWeight: Double {
         let counted = samples.indices.filter { !samples[$0].isMasked && samples[$0].controlSampling != .excluded }
         guard !counted.isEmpty else { return 0 }
@@ -148,28 +148,29 @@ public struct PolicyBatch: Sendable {
         return sum / Double(counted.count)
     }
 
-    /// A token's part of the loss, and its derivatives.
+    /// The contribution of one token to the loss, and its derivatives.
     ///
     /// - Parameters:
-    ///   - sample: index into `samples`.
-    ///   - token: 0 for the control token, up to `tokenCount - 1`.
-    ///   - logProbability: of the token under the policy being trained, from logits / T.
-    ///   - entropy: of the distribution it was sampled from, in nats.
-    public func term(sample: Int, token: Int, logProbability: Double, entropy: Double) -> PolicyTerm {
+    ///   - index: the index of the sample in `samples`.
+    ///   - token: 0 for the control token, at most `tokenCount - 1`.
+    ///   - logProbability: the token's log-probability under the policy being trained, from logits / temperature.
+    ///   - entropy: the entropy of the distribution that the token was sampled from, in nats.
+    /// - Returns: the term, 0 for tokens outside the loss.
+    public func term(sample index: Int, token: Int, logProbability: Double, entropy: Double) -> PolicyTerm {
         var term = PolicyTerm(isControl: token == 0)
-        let facts = samples[sample]
-        if facts.isMasked || (token == 0 && facts.controlSampling == .excluded) { return term }
+        let sample = samples[index]
+        if sample.isMasked || (token == 0 && sample.controlSampling == .excluded) { return term }
 
         term.isCounted = true
-        let weight = weight(sample: sample, token: token)
-        let advantage = facts.advantage
-        if token == 0, case .balanced(let old, let cap) = facts.controlSampling {
-            let ratio = min(exponential(logProbability - old), cap)
+        let weight = weight(sample: index, token: token)
+        let advantage = sample.advantage
+        if token == 0, case .balanced(let old, let cap) = sample.controlSampling {
+            let ratio = min(exp(logProbability - old), cap)
             term.policyLoss = -weight * advantage * ratio
             term.gradient = term.policyLoss
         } else {
-            let logRatio = facts.oldLogProbabilities.map { logProbability - $0[token] } ?? 0
-            let ratio = exponential(logRatio)
+            let logRatio = sample.oldLogProbabilities.map { logProbability - $0[token] } ?? 0
+            let ratio = exp(logRatio)
             let clipped = min(max(ratio, 1 - loss.epsilonLow), 1 + loss.epsilonHigh)
             term.negativeLogRatio = -logRatio
             term.isClipped = ratio * advantage > clipped * advantage
@@ -177,8 +178,8 @@ public struct PolicyBatch: Sendable {
             term.gradient = term.isClipped ? 0 : -weight * ratio * advantage
         }
 
-        let regularizerWeight = regularizerWeight(sample: sample)
-        if loss.klCoefficient != 0, let reference = facts.referenceLogProbabilities?[token] {
+        let regularizerWeight = regularizerWeight(sample: index)
+        if loss.klCoefficient != 0, let reference = sample.referenceLogProbabilities?[token] {
             let estimate = loss.klEstimate(new: logProbability, reference: reference)
             let klWeight = loss.klReduction == .sum ? 1 / Double(samples.count) : regularizerWeight
             term.kl = klWeight * estimate.value
@@ -192,19 +193,19 @@ public struct PolicyBatch: Sendable {
     }
 }
 
-/// One token's part of a loss.
+/// The contribution of one token to a loss.
 public struct PolicyTerm: Sendable, Equatable {
-    /// What the token adds to the loss of the mini-batch.
+    /// The amount that the token adds to the loss of the mini-batch.
     public var loss: Double = 0
-    /// dLoss/dlogp
+    /// The derivative of the loss with respect to the token's log-probability.
     public var gradient: Double = 0
-    /// dLoss/dentropy
+    /// The derivative of the loss with respect to the token's entropy.
     public var entropyGradient: Double = 0
-    /// The clip holds: no policy gradient at this token.
+    /// Whether the ratio is clipped, so that the token has no policy gradient.
     public var isClipped = false
-    /// Token 0 of its response.
+    /// Whether this is token 0 of its response.
     public var isControl: Bool
-    /// False for tokens outside the loss (masked samples, excluded control tokens).
+    /// False for tokens outside the loss: those of masked samples and excluded control tokens.
     public var isCounted = false
     /// The weighted policy-gradient part of `loss`.
     public var policyLoss: Double = 0
@@ -212,8 +213,8 @@ public struct PolicyTerm: Sendable, Equatable {
     public var kl: Double = 0
     /// The weighted entropy, without its coefficient.
     public var entropyBonus: Double = 0
-    /// old − new log-probability; 0 where the ratio is 1 by construction.
+    /// Old − new log-probability; 0 if the ratio is 1 by construction.
     public var negativeLogRatio: Double = 0
-    /// The entropy as given.
+    /// The entropy of the token's distribution, unweighted.
     public var entropy: Double = 0
 }

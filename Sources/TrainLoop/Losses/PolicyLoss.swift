@@ -1,19 +1,32 @@
-/// Which policy-gradient loss, and its constants.
+import Foundation
+
+/// A policy-gradient loss and its constants; docs/training.md describes it for users.
 ///
-/// The loss is minus the objective of DESIGN.md section 8. For the samples i of a mini-batch with tokens t = 0...T_i,
-/// where token 0 is the control token whatever was sampled there, and L = min(ρA, clip(ρ, 1−ε_low, 1+ε_high)A):
+/// For the N samples i of a mini-batch, with tokens t = 0...T_i, where token 0 is the control token whatever was
+/// sampled there, A_i the advantage, ρ the ratio of new to old probability of a token, and H its entropy:
 ///
-///     loss = −Σ_i Σ_t w_{i,t} L_{i,t} + β Σ_i Σ_t v_{i,t} KL_{i,t} − c Σ_i Σ_t u_{i,t} H_{i,t}
+///     loss    = −Σ_i Σ_t w_it L_it + β Σ_i Σ_t v_it KL_it − c Σ_i Σ_t u_it H_it
+///     L_it    = min(ρ_it A_i, clip(ρ_it, 1−ε_low, 1+ε_high) A_i)
 ///
-/// The kinds differ in the weights w, v and u alone, which `PolicyBatch` fixes for a whole mini-batch at once.
+/// The kinds of loss differ only in the weights, which `PolicyBatch` fixes for a whole mini-batch at once:
+///
+///     kind             w, control token          w, response token          u, and v under KLReduction.mean
+///     degrpo           α / N                     1 / (T_i N)                1 / ((T_i+1) N)
+///     degrpo-released  α / control tokens        1 / response tokens        1 / all tokens
+///     grpo             1 / ((T_i+1) N)           1 / ((T_i+1) N)            1 / ((T_i+1) N)
+///     grpo-token-mean  1 / all tokens            1 / all tokens             1 / all tokens
+///     dr-grpo          1 / (maximumNewTokens N)  1 / (maximumNewTokens N)   1 / (maximumNewTokens N)
+///
+/// Token counts are those of the mini-batch. `degrpo` is equation 4 of Thinkless (arXiv 2505.13379), `grpo` its
+/// equation 1.
 public struct PolicyLoss: Sendable, Equatable {
-    /// How a token's weight depends on the batch. The raw value is the name on the command line.
+    /// How a token's weight depends on the mini-batch; the raw value is the name on the command line.
     public enum Kind: String, Sendable, CaseIterable {
         /// Thinkless, equation 4: α on the control token, 1/T_i on the response, mean over samples.
         case degrpo
         /// The authors' code, over the whole mini-batch: α · mean over control tokens + mean over response tokens.
         case degrpoReleased = "degrpo-released"
-        /// Equation 1: 1/(T_i+1) on every token, mean over samples.
+        /// Thinkless, equation 1: 1/(T_i+1) on every token, mean over samples.
         case grpo
         /// Mean over all tokens of the mini-batch.
         case grpoTokenMean = "grpo-token-mean"
@@ -25,10 +38,10 @@ public struct PolicyLoss: Sendable, Equatable {
     public enum ControlWeight: Sendable, Equatable {
         /// α, the same for every sample.
         case constant(Double)
-        /// K/(T_i+1): as large as α on average but still coupled to the length, for ablations.
+        /// K/(T_i+1), which depends on the response's length as under plain GRPO; for ablations.
         case inverseLength(Double)
 
-        /// The weight of the control token of a response with `tokenCount` = T_i+1 tokens.
+        /// The weight for a response of `tokenCount` = T_i+1 tokens.
         public func value(tokenCount: Int) -> Double {
             switch self {
             case .constant(let alpha): alpha
@@ -37,7 +50,7 @@ public struct PolicyLoss: Sendable, Equatable {
         }
     }
 
-    /// An estimator of KL(new ‖ reference) from one sampled token; d = ref − new log-probability.
+    /// An estimator of KL(new ‖ reference) from one sampled token, with d = reference − new log-probability.
     public enum KLEstimator: String, Sendable, CaseIterable {
         /// −d
         case k1
@@ -47,28 +60,28 @@ public struct PolicyLoss: Sendable, Equatable {
         case k3
     }
 
-    /// How the estimates of one sample are added up.
+    /// How the KL estimates of a response's tokens are combined.
     public enum KLReduction: String, Sendable, CaseIterable {
-        /// As the kind of loss averages: over a sample's tokens, over all tokens, or by `maximumNewTokens`.
+        /// Averaged with the weights that the kind of loss gives to the entropy.
         case mean
-        /// Summed over a sample's tokens, mean over samples, whatever the kind: equation 4 read literally.
+        /// Summed over a response and averaged over samples, for every kind: equation 4 read literally.
         case sum
     }
 
     public var kind: Kind
     public var controlWeight: ControlWeight
-    /// The ratio is clipped to 1 − `epsilonLow` ... 1 + `epsilonHigh`.
+    /// The ratio is clipped to [1 − ε_low, 1 + ε_high].
     public var epsilonLow: Double
     public var epsilonHigh: Double
-    /// β. With 0 no reference log-probabilities are needed.
+    /// The weight β of the KL term; with 0 no reference log-probabilities are needed.
     public var klCoefficient: Double
     public var klEstimator: KLEstimator
     public var klReduction: KLReduction
-    /// An estimate beyond ±this counts as this and has no gradient (the released code: 10).
+    /// Clamps a token's KL estimate to ±this value, where its gradient is 0 (the authors' code: 10).
     public var klLimit: Double?
-    /// c, the weight of the entropy bonus; averaged over tokens as the KL is under `KLReduction.mean`.
+    /// The weight c of the entropy bonus.
     public var entropyCoefficient: Double
-    /// The divisor of `drGRPO`: the longest response that could have been sampled.
+    /// The divisor of `drGRPO`: the length of the longest response that could have been sampled.
     public var maximumNewTokens: Int
 
     public init(
@@ -89,17 +102,7 @@ public struct PolicyLoss: Sendable, Equatable {
         self.maximumNewTokens = maximumNewTokens
     }
 
-    /// True where samples are averaged with equal weight, false where all tokens of the mini-batch are.
-    var averagesSamples: Bool {
-        switch kind {
-        case .degrpo, .grpo, .drGRPO: true
-        case .degrpoReleased, .grpoTokenMean: false
-        }
-    }
-}
-
-extension PolicyLoss {
-    /// The KL estimate of one token and its derivative by the new log-probability.
+    /// The KL estimate of one token, and its derivative with respect to the new log-probability.
     func klEstimate(new: Double, reference: Double) -> (value: Double, derivative: Double) {
         let difference = reference - new
         let value: Double
@@ -108,7 +111,7 @@ extension PolicyLoss {
         case .k1: (value, derivative) = (-difference, 1)
         case .k2: (value, derivative) = (difference * difference / 2, -difference)
         case .k3:
-            let ratio = exponential(difference)
+            let ratio = exp(difference)
             (value, derivative) = (ratio - difference - 1, 1 - ratio)
         }
         if let klLimit, abs(value) > klLimit { return (value < 0 ? -klLimit : klLimit, 0) }

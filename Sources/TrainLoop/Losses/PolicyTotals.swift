@@ -1,14 +1,14 @@
-/// The loss of a mini-batch and its read-outs, added up token by token over any cut into micro-batches.
+/// The loss of a mini-batch and its metrics, summed token by token over any division into micro-batches.
 public struct PolicyTotals: Sendable, Equatable {
-    /// The loss: control + response + β · kl − c · entropy bonus.
+    /// The loss: control + response + β · KL − c · entropy.
     public private(set) var loss = 0.0
-    /// The policy-gradient part of the control tokens, its weight (α) included; `control_loss`.
+    /// The policy-gradient part of the control tokens, including its weight α; metric `control_loss`.
     public private(set) var controlLoss = 0.0
-    /// The policy-gradient part of all other tokens; `response_loss`.
+    /// The policy-gradient part of all other tokens; metric `response_loss`.
     public private(set) var responseLoss = 0.0
-    /// The KL term without β, averaged as the loss does it; `kl_loss`.
+    /// The KL term without β, weighted as in the loss; metric `kl_loss`.
     public private(set) var kl = 0.0
-    /// Tokens added that count in the loss.
+    /// The tokens added that are part of the loss.
     public private(set) var tokenCount = 0
     public private(set) var clippedTokenCount = 0
     private var entropySum = 0.0
@@ -28,7 +28,7 @@ public struct PolicyTotals: Sendable, Equatable {
         negativeLogRatioSum += term.negativeLogRatio
     }
 
-    /// Adds what another micro-batch of the same mini-batch came to.
+    /// Adds the totals of another micro-batch of the same mini-batch.
     public mutating func add(_ other: PolicyTotals) {
         loss += other.loss
         controlLoss += other.controlLoss
@@ -40,11 +40,11 @@ public struct PolicyTotals: Sendable, Equatable {
         negativeLogRatioSum += other.negativeLogRatioSum
     }
 
-    /// Mean entropy of the tokens added, in nats; 0 over none. `entropy`.
+    /// The mean entropy of the tokens added, in nats, 0 if there are none; metric `entropy`.
     public var meanEntropy: Double { mean(entropySum) }
-    /// Mean of old − new log-probability over the tokens added; `ppo_kl`.
+    /// The mean of old − new log-probability over the tokens added; metric `ppo_kl`.
     public var meanNegativeLogRatio: Double { mean(negativeLogRatioSum) }
-    /// Share of the tokens added whose ratio is clipped; `pg_clipfrac`.
+    /// The share of the tokens added whose ratio is clipped; metric `pg_clipfrac`.
     public var clippedFraction: Double { mean(Double(clippedTokenCount)) }
 
     private func mean(_ sum: Double) -> Double { tokenCount == 0 ? 0 : sum / Double(tokenCount) }

@@ -2,9 +2,9 @@ import Foundation
 
 /// The learning rate over a run: linear warm-up, then constant, linear or cosine decay to a floor.
 ///
-/// Steps count from 0 and the values are those of transformers' schedules: with warm-up, step 0 has rate 0.
+/// Steps count from 0 and the values are those of transformers' schedules: with warm-up, the rate at step 0 is 0.
 public struct LearningRateSchedule: Sendable, Equatable {
-    /// The shape behind the warm-up. The raw value is the name on the command line.
+    /// The shape after the warm-up; the raw value is the name on the command line.
     public enum Shape: String, Sendable, CaseIterable {
         case constant, linear, cosine
     }
@@ -13,7 +13,7 @@ public struct LearningRateSchedule: Sendable, Equatable {
     /// The rate at the end of the warm-up.
     public var peak: Double
     public var warmUpSteps: Int
-    /// The step at which decay reaches the floor.
+    /// The step at which the decay reaches the floor.
     public var totalSteps: Int
     /// The floor as a share of the peak, 0...1.
     public var floorRatio: Double
@@ -26,7 +26,7 @@ public struct LearningRateSchedule: Sendable, Equatable {
         self.floorRatio = floorRatio
     }
 
-    /// The rate of the update with this number, counted from 0.
+    /// The rate of an update, counted from 0.
     public func rate(at step: Int) -> Double {
         if step < warmUpSteps { return peak * Double(step) / Double(max(1, warmUpSteps)) }
         let progress = min(1, Double(step - warmUpSteps) / Double(max(1, totalSteps - warmUpSteps)))
@@ -38,4 +38,9 @@ public struct LearningRateSchedule: Sendable, Equatable {
         }
         return peak * (floorRatio + (1 - floorRatio) * max(0, decayed))
     }
+
+    /// The rate of the update after `step` finished ones.
+    ///
+    /// The warm-up starts one step later than in `rate(at:)`, because an update at rate 0 would be wasted.
+    func rateOfNextUpdate(after step: Int) -> Double { rate(at: step + (warmUpSteps > 0 ? 1 : 0)) }
 }

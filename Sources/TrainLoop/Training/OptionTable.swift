@@ -1,21 +1,25 @@
 import CheckpointIO
 import OrderedJSON
 
-/// One option of a run: its key in a state's JSON, its flag, and how it is read and set.
+/// One option of a run: its key in a saved state, its flag, its valid values, and where it is stored.
 ///
-/// A table of these is the one place that ties the three together: what a state records, what resuming reads back, and
-/// what a flag given to a resumed run is compared with.
-struct OptionField<Options>: Sendable {
+/// An option's flag is named in two places: in the table of these fields, which saving, resuming, checking and reading
+/// the command line go through, and in the declaration of the command-line argument.
+package struct OptionField<Options>: Sendable {
     let key: String
-    let flag: String
-    /// States written before the option existed do not have it; its default is what they did.
-    var isRequired = true
-    let read: @Sendable (Options) -> JSON
-    /// False where the value is none for this option.
-    let write: @Sendable (inout Options, JSON) -> Bool
+    package let flag: String
+    /// Whether a state without the option is damaged; if not, the default applies.
+    private(set) var isRequired = true
+    let json: @Sendable (Options) -> JSON
+    /// Sets the option from a saved state; false if the value is not valid.
+    let setJSON: @Sendable (inout Options, JSON) -> Bool
+    /// Sets the option to a value of its type; false for a value of another type.
+    let setValue: @Sendable (inout Options, Any) -> Bool
+    /// Throws `OptionError` if the value is out of range.
+    let check: @Sendable (Options) throws -> Void
 
-    /// The same option, absent from earlier states.
-    var sinceLater: Self {
+    /// The same option, which states saved before it existed do not have.
+    var optionalInOldCheckpoints: Self {
         var field = self
         field.isRequired = false
         return field
@@ -23,33 +27,50 @@ struct OptionField<Options>: Sendable {
 
     static func of<Value: Sendable>(
         _ key: String, _ flag: String, _ path: WritableKeyPath<Options, Value> & Sendable,
-        to: @escaping @Sendable (Value) -> JSON, from: @escaping @Sendable (JSON) -> Value?
+        to: @escaping @Sendable (Value) -> JSON, from: @escaping @Sendable (JSON) -> Value?,
+        check: @escaping @Sendable (_ flag: String, Value) throws -> Void = { _, _ in }
     ) -> Self {
         OptionField(
-            key: key, flag: flag, read: { to($0[keyPath: path]) },
-            write: { options, json in
+            key: key, flag: flag, json: { to($0[keyPath: path]) },
+            setJSON: { options, json in
                 guard let value = from(json) else { return false }
                 options[keyPath: path] = value
                 return true
-            })
+            },
+            setValue: { options, value in
+                guard let value = value as? Value else { return false }
+                options[keyPath: path] = value
+                return true
+            },
+            check: { try check(flag, $0[keyPath: path]) })
     }
 
-    static func int(_ key: String, _ flag: String, _ path: WritableKeyPath<Options, Int> & Sendable) -> Self {
-        of(key, flag, path, to: { .integer($0) }, from: \.int)
+    static func int(
+        _ key: String, _ flag: String, _ path: WritableKeyPath<Options, Int> & Sendable, _ valid: ClosedRange<Int>
+    ) -> Self {
+        of(key, flag, path, to: { .integer($0) }, from: \.int, check: valid.check)
     }
 
-    static func optionalInt(_ key: String, _ flag: String, _ path: WritableKeyPath<Options, Int?> & Sendable) -> Self {
-        of(key, flag, path, to: { $0.map { .integer($0) } ?? .null }, from: { $0.isNull ? .some(nil) : $0.int })
+    static func optionalInt(
+        _ key: String, _ flag: String, _ path: WritableKeyPath<Options, Int?> & Sendable, _ valid: ClosedRange<Int>
+    ) -> Self {
+        of(
+            key, flag, path, to: { $0.map { .integer($0) } ?? .null }, from: { $0.isNull ? .some(nil) : $0.int },
+            check: { flag, value in if let value { try valid.check(flag, value) } })
     }
 
-    static func double(_ key: String, _ flag: String, _ path: WritableKeyPath<Options, Double> & Sendable) -> Self {
-        of(key, flag, path, to: { .double($0) }, from: \.double)
+    static func double(
+        _ key: String, _ flag: String, _ path: WritableKeyPath<Options, Double> & Sendable, _ valid: ValidNumbers
+    ) -> Self {
+        of(key, flag, path, to: { .double($0) }, from: \.double, check: valid.check)
     }
 
     static func optionalDouble(
-        _ key: String, _ flag: String, _ path: WritableKeyPath<Options, Double?> & Sendable
+        _ key: String, _ flag: String, _ path: WritableKeyPath<Options, Double?> & Sendable, _ valid: ValidNumbers
     ) -> Self {
-        of(key, flag, path, to: { $0.map { .double($0) } ?? .null }, from: { $0.isNull ? .some(nil) : $0.double })
+        of(
+            key, flag, path, to: { $0.map { .double($0) } ?? .null }, from: { $0.isNull ? .some(nil) : $0.double },
+            check: { flag, value in if let value { try valid.check(flag, value) } })
     }
 
     static func bool(_ key: String, _ flag: String, _ path: WritableKeyPath<Options, Bool> & Sendable) -> Self {
@@ -60,7 +81,7 @@ struct OptionField<Options>: Sendable {
         of(key, flag, path, to: { .array($0.map { .string($0) }) }, from: { $0.array?.compactMap(\.string) })
     }
 
-    /// 64 bits do not fit a JSON number everywhere, so a seed is kept as text.
+    /// A 64-bit number, which is stored as text because not every JSON reader keeps 64 bits of a number.
     static func seed(_ key: String, _ flag: String, _ path: WritableKeyPath<Options, UInt64> & Sendable) -> Self {
         of(key, flag, path, to: { .string(String($0)) }, from: { $0.string.flatMap { UInt64($0) } })
     }
@@ -72,77 +93,105 @@ struct OptionField<Options>: Sendable {
     }
 }
 
-/// Options that a state records by a table of fields.
-protocol RecordedOptions {
+/// The numbers that an option accepts, and how an error describes them.
+struct ValidNumbers: Sendable {
+    let contains: @Sendable (Double) -> Bool
+    let requirement: String
+
+    static let positive = ValidNumbers(contains: { $0 > 0 && $0.isFinite }, requirement: "must be above 0")
+    static let notNegative = ValidNumbers(contains: { $0 >= 0 && $0.isFinite }, requirement: "must not be negative")
+    static let share = ValidNumbers(contains: (0...1).contains, requirement: "must lie in 0...1")
+    static let belowOne = ValidNumbers(contains: (0..<1).contains, requirement: "must lie in 0..<1")
+    static let belowHalf = ValidNumbers(contains: (0..<0.5).contains, requirement: "must lie in 0..<0.5")
+
+    @Sendable func check(_ flag: String, _ value: Double) throws {
+        try OptionError.require(contains(value), "\(flag) \(requirement)")
+    }
+}
+
+extension ClosedRange<Int> {
+    @Sendable fileprivate func check(_ flag: String, _ value: Int) throws {
+        try OptionError.require(
+            value >= lowerBound,
+            lowerBound == 0 ? "\(flag) must not be negative" : "\(flag) must be at least \(lowerBound)")
+        try OptionError.require(value <= upperBound, "\(flag) must be at most \(upperBound)")
+    }
+}
+
+/// Options that a saved state records through a table of fields.
+package protocol RecordedOptions {
+    /// The options in the order in which a state lists them.
     static var fields: [OptionField<Self>] { get }
+
+    /// The defaults.
     init()
-    /// - Throws: `OptionError` where values make no sense by themselves or together.
-    func check() throws
+
+    /// Checks the options that depend on each other.
+    ///
+    /// - Throws: `OptionError` naming a flag.
+    func checkCombinations() throws
 }
 
 extension RecordedOptions {
     /// The options by the keys of their fields.
-    var recorded: JSON { .object(JSONObject(Self.fields.map { ($0.key, $0.read(self)) })) }
+    package var recorded: JSON { .object(JSONObject(Self.fields.map { ($0.key, $0.json(self)) })) }
 
-    /// The options of the run that saved `file`, checked as if they had been given.
+    /// Checks every option, and the options that depend on each other.
     ///
-    /// - Throws: `StoredOptionsError`, and `TrainingState.Failure` where there is no training state.
-    init(recordedIn file: CheckpointFile) throws {
-        guard let text = file.metadata.trainingState else { throw TrainingState.Failure.noTrainingState(file.path) }
+    /// - Throws: `OptionError` naming the flag.
+    package func check() throws {
+        for field in Self.fields { try field.check(self) }
+        try checkCombinations()
+    }
+
+    /// Sets the option of a flag, as given on the command line.
+    ///
+    /// - Returns: false if there is no option with this flag and a value of this type.
+    package mutating func setOption(_ flag: String, to value: Any) -> Bool {
+        Self.fields.first { $0.flag == flag }?.setValue(&self, value) ?? false
+    }
+
+    /// The options of the run that saved `file`, checked as if they had been given on the command line.
+    ///
+    /// - Throws: `StoredOptionsError`, or `TrainingStateError` if the file has no training state.
+    package init(storedIn file: CheckpointFile) throws {
+        guard let text = file.metadata.trainingState else { throw TrainingStateError.noTrainingState(file.path) }
         let json = try JSON.parse(text)["options"] ?? .null
         self.init()
         for field in Self.fields {
-            guard let value = json[field.key] else {
-                if field.isRequired { throw StoredOptionsError.missing(file.path, key: field.key) }
-                continue
+            if json[field.key] == nil, !field.isRequired { continue }
+            guard let value = json[field.key], field.setJSON(&self, value) else {
+                throw StoredOptionsError.missing(file.path, key: field.key)
             }
-            guard field.write(&self, value) else { throw StoredOptionsError.missing(file.path, key: field.key) }
         }
-        do { try check() } catch { throw StoredOptionsError.senseless(file.path, reason: "\(error)") }
+        do { try check() } catch { throw StoredOptionsError.invalid(file.path, reason: "\(error)") }
     }
 
-    /// What differs in `other`, by flag, as texts for a person.
-    func differences(to other: Self) -> [(flag: String, here: String, there: String)] {
-        Self.fields.compactMap { field in
-            let (here, there) = (field.read(self), field.read(other))
-            guard here != there else { return nil }
-            return (field.flag, here.plainText ?? here.serialized(), there.plainText ?? there.serialized())
-        }
-    }
-
-    /// A resumed run goes on with its own options.
+    /// Refuses flags of a resumed run that differ from these options, with which the run was started.
     ///
-    /// - Throws: `OptionError` naming the first flag that asks for something else.
-    func refuseDifferences(in wanted: Self) throws {
-        guard let first = differences(to: wanted).first else { return }
-        throw OptionError(
-            "\(first.flag) \(first.there) differs from the run's \(first.here); a resumed run goes on with the options "
-                + "it was started with, so leave the flag out, or start a new run from one of its states")
+    /// - Throws: `OptionError` naming the first flag that differs.
+    package func refuse(differing wanted: Self) throws {
+        for field in Self.fields {
+            let (own, other) = (field.json(self), field.json(wanted))
+            guard own != other else { continue }
+            func text(_ value: JSON) -> String { value.plainText ?? value.serialized() }
+            throw OptionError(
+                "\(field.flag) \(text(other)) differs from the run's \(text(own)); a resumed run keeps its options, so "
+                    + "leave the flag out, or start a new run from one of its states")
+        }
     }
 }
 
-/// Why options make no sense.
-public struct OptionError: Error, Equatable, CustomStringConvertible {
-    public let description: String
-
-    init(_ description: String) { self.description = description }
-
-    /// - Throws: where the condition does not hold.
-    static func require(_ condition: Bool, _ text: @autoclosure () -> String) throws {
-        if !condition { throw OptionError(text()) }
-    }
-}
-
-/// Why the options in a state cannot be gone on with.
+/// An error in the options that a saved state records.
 enum StoredOptionsError: Error, CustomStringConvertible {
     case missing(String, key: String)
-    case senseless(String, reason: String)
+    case invalid(String, reason: String)
 
     var description: String {
         switch self {
         case .missing(let path, let key):
-            "\(path): its training state lacks the option \"\(key)\" or holds no valid value"
-        case .senseless(let path, let reason): "\(path): the options in its training state make no sense: \(reason)"
+            "\(path): its training state has no valid value for the option \"\(key)\""
+        case .invalid(let path, let reason): "\(path): the options in its training state are not valid: \(reason)"
         }
     }
 }

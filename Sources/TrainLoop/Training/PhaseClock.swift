@@ -1,4 +1,4 @@
-/// Seconds by phase of a step, as metrics; a phase may be come back to.
+/// The seconds that each phase of a step takes, as metrics; a phase may occur several times.
 struct PhaseClock {
     private let start = ContinuousClock.now
     private var last: ContinuousClock.Instant
@@ -6,7 +6,7 @@ struct PhaseClock {
 
     init() { last = start }
 
-    /// Everything since the last mark was this phase.
+    /// Adds the time since the last mark to a phase.
     mutating func mark(_ phase: String) {
         let now = ContinuousClock.now
         let seconds = Double((now - last) / .seconds(1))
@@ -18,9 +18,10 @@ struct PhaseClock {
         last = now
     }
 
-    /// `seconds_<phase>` for each, and `seconds_step` from the start until now.
-    var metrics: [(name: String, value: Double)] {
-        phases.map { ("seconds_" + $0.name, $0.seconds) }
-            + [("seconds_step", Double((ContinuousClock.now - start) / .seconds(1)))]
+    /// `seconds_<phase>` of each phase, and `seconds_step` since the clock was made.
+    var metrics: MetricRow {
+        MetricRow(
+            phases.map { ("seconds_" + $0.name, $0.seconds) }
+                + [("seconds_step", Double((ContinuousClock.now - start) / .seconds(1)))])
     }
 }

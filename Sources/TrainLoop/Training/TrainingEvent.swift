@@ -1,42 +1,37 @@
-/// What a loop tells its caller, who prints it and may stop the run.
-public enum TrainingEvent: Sendable {
-    /// Something a person should know before the run goes on.
+/// An event of a run that its caller may show.
+package enum TrainingEvent: Sendable {
+    /// Information that helps to judge the run.
     case note(String)
-    /// The same, where something may be going wrong.
+    /// A sign that something may be going wrong.
     case warning(String)
-    /// One update is done; the metrics by name, as they go to the history and to `metrics.jsonl`.
-    case step(Int, of: Int, metrics: [(name: String, value: Double)])
-    /// Mode preference was measured: mean P(`<think>`) and P(`<short>`) by level.
+    /// A step is done; its metrics, as they go to the history and to `metrics.jsonl`.
+    case step(Int, of: Int, metrics: MetricRow)
+    /// The mode probe was measured: mean P(`<think>`) and P(`<short>`) by level.
     case probe(step: Int, byLevel: [(level: String, pThink: Double, pShort: Double)])
-    /// Mean P(`<think>`) and P(`<short>`) over the prompts of the step under way, by level; before its `step`.
+    /// Mean P(`<think>`) and P(`<short>`) over the prompts of the current step, by level; precedes its `step`.
     case preference([(level: String, pThink: Double, pShort: Double)])
-    /// The dev problems were asked; step 0 is before the first update.
+    /// The model was evaluated on the dev problems; step 0 is before the first update.
     case evaluation(step: Int, Evaluation)
-    /// A warm-up was measured on what it was not trained on; comes before the `step`.
-    case heldOut(step: Int, metrics: [(name: String, value: Double)])
-    /// Whether the warm-up is ready for reinforcement learning; nil where nothing could be measured. Comes last.
+    /// A warm-up was measured on held-out pairs; precedes the `step`.
+    case heldOut(step: Int, metrics: MetricRow)
+    /// Whether the warm-up is ready for reinforcement learning; nil if nothing could be measured. The last event.
     case readiness(Readiness?)
-    /// A state was saved.
     case saved(path: String, byteCount: Int)
-    /// Part of a step's work is under way.
+    /// A part of the work of a step is done.
     case progress(phase: String, done: Int, total: Int)
 }
 
-public enum TrainingDisposition: Sendable {
-    case more
-    /// Finish the step, save, and return.
-    case stop
-}
+package typealias TrainingReport = (TrainingEvent) -> Void
 
-/// Why a run stopped by itself.
-public enum TrainingFailure: Error, CustomStringConvertible {
+/// An error that ends a run, or keeps it from starting.
+package enum TrainingFailure: Error, CustomStringConvertible {
     case notFinite(what: String, step: Int, lastGood: String?)
     case emptyData(String)
     case invariant(step: Int, String)
     case dataChanged(String)
     case reward(RewardError, step: Int, lastGood: String)
 
-    public var description: String {
+    package var description: String {
         switch self {
         case .notFinite(let what, let step, let lastGood):
             "\(what) is not finite at step \(step); the last good state is \(lastGood ?? "the input")"

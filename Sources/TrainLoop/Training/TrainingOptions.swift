@@ -1,62 +1,91 @@
+import OrderedJSON
 import Transformer
 
-/// What both stages of training can be told, each with defaults of its own.
-public protocol TrainingOptions {
-    /// The peak.
-    var learningRate: Double { get set }
-    /// The shape behind the warm-up.
-    var schedule: LearningRateSchedule.Shape { get set }
-    /// Where the schedule ends, as a share of the peak.
-    var finalLearningRateShare: Double { get set }
-    var beta1: Double { get set }
-    var beta2: Double { get set }
-    var epsilon: Double { get set }
-    var weightDecay: Double { get set }
-    /// Gradient norm above which gradients are scaled down; 0: never.
-    var clipNorm: Double { get set }
-    /// Patterns of parameters that are not trained.
-    var freeze: [String] { get set }
-    /// Tokens in one forward and backward pass; changes memory and speed, never the result beyond rounding.
-    var microBatchTokens: Int { get set }
-    /// What matrix products multiply, forward and back. The mode probe measures in float32 all the same.
-    var products: ProductPrecision { get set }
-    var seed: UInt64 { get set }
-    /// States that keep optimizer and training state.
-    var keepLast: Int { get set }
-
-    /// The defaults.
-    init()
+/// The options of a training stage; both stages have an optimizer and a run, with different defaults.
+package protocol TrainingOptions: RecordedOptions, Sendable, Equatable {
+    associatedtype Run: RunOptions
+    var optimizer: OptimizerOptions { get set }
+    var run: Run { get set }
 }
 
-extension TrainingOptions {
-    func optimizer(for configuration: ModelConfiguration) -> AdamW {
+/// The options of a run that both stages have.
+package protocol RunOptions: Sendable, Equatable {
+    var seed: UInt64 { get set }
+    /// The number of newest states that keep the optimizer's moments and the training state.
+    var keepLast: Int { get set }
+}
+
+/// How an update is made from a gradient, and how the gradient is computed.
+package struct OptimizerOptions: Sendable, Equatable {
+    /// The learning rate at the end of the warm-up.
+    package var learningRate: Double
+    /// The shape of the schedule after the warm-up.
+    package var schedule: LearningRateSchedule.Shape
+    /// The learning rate at the end of the schedule, as a share of the peak.
+    package var finalLearningRateShare: Double
+    /// Updates of linear warm-up; nil: 5 % of the steps.
+    package var warmupSteps: Int?
+    package var beta1 = 0.9
+    package var beta2: Double
+    package var epsilon = 1e-8
+    package var weightDecay: Double
+    /// The gradient norm above which gradients are scaled down; 0: never.
+    package var clipNorm = 1.0
+    /// Patterns of the names of parameters that are not trained.
+    package var freeze: [String] = []
+    /// Tokens in one forward and backward pass; affects memory and speed, and results only by rounding.
+    package var microBatchTokens = 4096
+    /// The number format of the factors of matrix products; the mode probe always uses float32.
+    package var products = ProductPrecision.fp32
+
+    func resolvedWarmup(_ totalSteps: Int) -> Int { warmupSteps ?? (totalSteps + 19) / 20 }
+
+    func rateSchedule(totalSteps: Int) -> LearningRateSchedule {
+        LearningRateSchedule(
+            shape: schedule, peak: learningRate, warmUpSteps: resolvedWarmup(totalSteps), totalSteps: totalSteps,
+            floorRatio: finalLearningRateShare)
+    }
+
+    func makeOptimizer(for configuration: ModelConfiguration) -> AdamW {
         AdamW(configuration, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay)
     }
+}
 
-    /// - Throws: `OptionError` naming the flag.
-    func checkTraining() throws {
-        let require = OptionError.require
-        for (flag, value) in [("--micro-batch-tokens", microBatchTokens), ("--keep-last", keepLast)] {
-            try require(value >= 1, "\(flag) must be at least 1")
-            try require(value <= 1 << 40, "\(flag) must be at most \(1 << 40)")
-        }
-        for (flag, value) in [("--lr", learningRate), ("--adam-epsilon", epsilon)] {
-            try require(value > 0 && value.isFinite, "\(flag) must be above 0")
-        }
-        for (flag, value) in [("--weight-decay", weightDecay), ("--clip-norm", clipNorm)] {
-            try require(value >= 0 && value.isFinite, "\(flag) must not be negative")
-        }
-        try require(products.isAvailable, "--products \(ProductPrecision.requirement)")
-        try require((0...1).contains(finalLearningRateShare), "--final-lr-share must lie in 0...1")
-        for (flag, value) in [("--beta1", beta1), ("--beta2", beta2)] {
-            try require(value >= 0 && value < 1, "\(flag) must lie in 0..<1")
-        }
-    }
-
-    /// Bytes of tensors that a run of so many saved states leaves, before compression: float32 weights, and two moments
-    /// with the last states.
+extension RunOptions {
+    /// The bytes on disk of a run with this number of saved states, before compression.
+    ///
+    /// Every state has float32 weights, the newest also two moments.
     func diskBytes(ofStates states: Int, parameters: Int) -> Int {
         let full = min(keepLast, states)
         return parameters * (12 * full + 4 * (states - full))
     }
+}
+
+/// The table entries that both stages have.
+extension OptionField where Options: TrainingOptions {
+    static var learningRate: Self { .double("lr", "--lr", \.optimizer.learningRate, .positive) }
+    static var schedule: Self { .choice("schedule", "--schedule", \.optimizer.schedule) }
+    static var finalLearningRateShare: Self {
+        .double("final_lr_share", "--final-lr-share", \.optimizer.finalLearningRateShare, .share)
+    }
+    static var warmup: Self { .optionalInt("warmup_steps", "--warmup", \.optimizer.warmupSteps, 0...1 << 40) }
+    static var beta1: Self { .double("beta1", "--beta1", \.optimizer.beta1, .belowOne) }
+    static var beta2: Self { .double("beta2", "--beta2", \.optimizer.beta2, .belowOne) }
+    /// AdamW's ε, which the two stages record under different keys.
+    static func epsilon(key: String) -> Self { .double(key, "--adam-epsilon", \.optimizer.epsilon, .positive) }
+    static var weightDecay: Self { .double("weight_decay", "--weight-decay", \.optimizer.weightDecay, .notNegative) }
+    static var clipNorm: Self { .double("clip_norm", "--clip-norm", \.optimizer.clipNorm, .notNegative) }
+    static var freeze: Self { .texts("freeze", "--freeze", \.optimizer.freeze) }
+    static var microBatch: Self {
+        .int("micro_batch_tokens", "--micro-batch-tokens", \.optimizer.microBatchTokens, 1...1 << 40)
+    }
+    static var products: Self {
+        .of(
+            "products", "--products", \.optimizer.products, to: { .string($0.rawValue) },
+            from: { $0.string.flatMap(ProductPrecision.init(rawValue:)) },
+            check: { try OptionError.require($1.isAvailable, "\($0) \(ProductPrecision.requirement)") }
+        ).optionalInOldCheckpoints
+    }
+    static var seed: Self { .seed("seed", "--seed", \.run.seed) }
+    static var keepLast: Self { .int("keep_last", "--keep-last", \.run.keepLast, 1...1 << 40) }
 }

@@ -2,113 +2,173 @@ import CheckpointIO
 import OrderedJSON
 import Transformer
 
-/// Everything a run carries from one step to the next, and how it becomes a checkpoint and comes back.
-public struct TrainingState {
-    public var parameters: ModelParameters
-    public var optimizer: AdamW
-    /// Updates made so far in this stage.
-    public var step: Int
-    /// What came with the input: config, tokenizer, chat template, lineage, earlier histories and probes.
-    public var metadata: CheckpointMetadata
-    /// Digest of the checkpoint that the run started from.
-    public let parentDigest: String
+/// The two stages of training.
+enum TrainingStage {
+    case warmUp, reinforcement
 
-    public enum Failure: Error, CustomStringConvertible {
-        case noTrainingState(String)
-        case otherCommand(String, expected: String, found: String)
-        case damagedState(String, reason: String)
-
-        public var description: String {
-            switch self {
-            case .noTrainingState(let path): "\(path): holds no training state to resume"
-            case .otherCommand(let path, let expected, let found):
-                "\(path): was written by \(found), not by \(expected)"
-            case .damagedState(let path, let reason): "\(path): its training state cannot be read: \(reason)"
-            }
+    /// The command that runs the stage; states and lineage record it.
+    var command: String {
+        switch self {
+        case .warmUp: "train-sft"
+        case .reinforcement: "train-rl"
         }
     }
 
-    /// The start of a stage: weights of `file`, moments at zero.
-    public init(starting file: CheckpointFile, optimizer makeOptimizer: (ModelConfiguration) -> AdamW) throws {
+    /// The key of the stage's metrics in a checkpoint's history.
+    var historyKey: String {
+        switch self {
+        case .warmUp: "sft"
+        case .reinforcement: "rl"
+        }
+    }
+}
+
+/// The digests of the data files of a run, by which a resumed run recognises them.
+struct TrainingDataDigests {
+    let training: String
+    /// The file of `--eval-data`; nil if there is none.
+    let evaluation: String?
+
+    /// - Throws: `TrainingFailure.dataChanged` if a state was trained on other data.
+    func check(against stored: JSON) throws {
+        guard stored["data_sha256"]?.string == training else { throw TrainingFailure.dataChanged("--data") }
+        guard stored["eval_data_sha256"]?.string == evaluation else {
+            throw TrainingFailure.dataChanged("--eval-data")
+        }
+    }
+
+    var json: [(String, JSON)] {
+        [("data_sha256", .string(training)), ("eval_data_sha256", evaluation.map { .string($0) } ?? .null)]
+    }
+}
+
+/// Everything that a run carries from one step to the next, and how it is saved and loaded.
+package struct TrainingState {
+    package let parameters: ModelParameters
+    package var optimizer: AdamW
+    /// Updates made so far in this stage.
+    package internal(set) var step: Int
+    /// Configuration, tokenizer, chat template, lineage, histories and probes.
+    var metadata: CheckpointMetadata
+    /// The digest of the checkpoint that the run started from.
+    private let parentDigest: String
+
+    /// The start of a stage: the weights of `file`, moments of 0, an empty history, and an entry in the lineage.
+    ///
+    /// `options` and `report` go into the lineage. Each stage has a probe table of its own, because it counts its own
+    /// steps.
+    ///
+    /// - Throws: errors of reading the weights.
+    init(
+        starting stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions, options: JSON,
+        report: JSON, probe: ProbeTable
+    ) throws {
         parameters = try ModelParameters(file)
-        optimizer = makeOptimizer(parameters.configuration)
+        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration)
         step = 0
         metadata = file.metadata
         metadata.optimizer = nil
         metadata.trainingState = nil
         parentDigest = file.digest
+        metadata.lineage.append(
+            LineageEntry(
+                operation: stage.command, arguments: options, parent: file.digest, tool: Tool.name, report: report
+            ).text)
+        metadata.history[stage.historyKey] = MetricHistory()
+        if !probe.prompts.isEmpty { metadata.probes.append(probe) }
     }
 
-    /// The state that `file` holds, as `command` saved it.
+    /// The state that `file` holds, which `stage` must have saved.
     ///
-    /// - Returns: the state, and the JSON that the command stored about itself.
-    public static func resuming(
-        _ file: CheckpointFile, command: String, optimizer makeOptimizer: (ModelConfiguration) -> AdamW
-    ) throws -> (TrainingState, JSON) {
+    /// `stored` is set to the training state as recorded, from which a stage takes what it needs.
+    ///
+    /// - Throws: `TrainingStateError`, and errors of reading tensors.
+    init(
+        resuming stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions, stored: inout JSON
+    ) throws {
         guard let text = file.metadata.trainingState, let record = file.metadata.optimizer else {
-            throw Failure.noTrainingState(file.path)
+            throw TrainingStateError.noTrainingState(file.path)
         }
-        let stored = try JSON.parse(text)
-        guard let found = stored["command"]?.string, let parent = stored["parent"]?.string,
+        stored = try JSON.parse(text)
+        guard let command = stored["command"]?.string, let parent = stored["parent"]?.string,
             let step = stored["step"]?.int
-        else { throw Failure.damagedState(file.path, reason: "command, parent or step is missing") }
-        guard found == command else { throw Failure.otherCommand(file.path, expected: command, found: found) }
-        var state = TrainingState(
-            parameters: try ModelParameters(file), file: file, parent: parent, step: step, makeOptimizer)
-        for description in state.parameters.configuration.parameters {
-            if let values = state.optimizer.m[description.name] {
-                try file.readFloat32(description.name, in: .optimizerM, into: values)
-            }
-            if let values = state.optimizer.v[description.name] {
-                try file.readFloat32(description.name, in: .optimizerV, into: values)
-            }
+        else { throw TrainingStateError.damagedState(file.path, reason: "command, parent or step is missing") }
+        guard command == stage.command else {
+            throw TrainingStateError.otherCommand(file.path, expected: stage.command, found: command)
         }
-        state.optimizer.step = record.step
-        return (state, stored)
-    }
-
-    private init(
-        parameters: ModelParameters, file: CheckpointFile, parent: String, step: Int,
-        _ makeOptimizer: (ModelConfiguration) -> AdamW
-    ) {
-        self.parameters = parameters
-        optimizer = makeOptimizer(parameters.configuration)
+        parameters = try ModelParameters(file)
+        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration)
         self.step = step
         metadata = file.metadata
         parentDigest = parent
+        for description in parameters.configuration.parameters {
+            if let values = self.optimizer.m[description.name] {
+                try file.readFloat32(description.name, in: .optimizerM, into: values)
+            }
+            if let values = self.optimizer.v[description.name] {
+                try file.readFloat32(description.name, in: .optimizerV, into: values)
+            }
+        }
+        self.optimizer.step = record.step
     }
 
-    /// Writes the whole state: weights and moments in fp32, history, probe, what the command needs to go on.
-    @discardableResult
-    public func save(
-        to path: String, command: String, about: [(String, JSON)], overwrite: Bool = false,
-        progress: (@Sendable (Int) -> Void)? = nil
-    ) throws -> WrittenCheckpoint {
+    /// Writes the whole state: weights and moments in float32, history, probes, and what the stage needs to resume.
+    ///
+    /// `record` is the stage's own part of the training state. A file at `path` is replaced.
+    ///
+    /// - Throws: errors of writing.
+    func save(to path: String, stage: TrainingStage, record: [(String, JSON)]) throws -> WrittenCheckpoint {
         var metadata = metadata
         metadata.kind = .training
         metadata.step = step
         metadata.optimizer = OptimizerRecord(
             step: optimizer.step, beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon)
-        metadata.trainingState = JSON.object(
-            JSONObject(
-                [("command", .string(command)), ("parent", .string(parentDigest)), ("step", .integer(step))] + about)
-        ).serialized(indent: 2)
+        let common: [(String, JSON)] = [
+            ("command", .string(stage.command)), ("parent", .string(parentDigest)), ("step", .integer(step)),
+        ]
+        metadata.trainingState = JSON.object(JSONObject(common + record)).serialized(indent: 2)
         let tensors =
             Self.tensors(.weights, parameters) + Self.tensors(.optimizerM, optimizer.m)
             + Self.tensors(.optimizerV, optimizer.v)
-        return try CheckpointWriter.write(
-            metadata, tensors: tensors, to: path, overwrite: overwrite, progress: progress)
+        return try CheckpointWriter.write(metadata, tensors: tensors, to: path, overwrite: true)
     }
 
-    /// The tensors of a flat parameter buffer, ready to be written as float32.
-    public static func tensors(_ group: TensorGroup, _ parameters: ModelParameters) -> [TensorToWrite] {
-        parameters.configuration.parameters.map { parameter in
-            TensorToWrite(
+    /// The tensors of a parameter buffer, ready to be written as float32.
+    package static func tensors(_ group: TensorGroup, _ parameters: ModelParameters) -> [TensorToWrite] {
+        parameters.layout.compactMap { parameter in
+            guard let values = parameters[parameter.name] else { return nil }
+            return TensorToWrite(
                 group: group,
                 description: TensorDescription(name: parameter.name, elementType: .float32, shape: parameter.shape),
-                // Every parameter of the configuration has its place in the buffer.
-                content: .memory(
-                    TensorMemory(UnsafeRawBufferPointer(parameters[parameter.name]!), owner: parameters)))
+                content: .memory(TensorMemory(UnsafeRawBufferPointer(values), owner: parameters)))
+        }
+    }
+
+    /// The history of a stage so far.
+    func history(of stage: TrainingStage) -> MetricHistory { metadata.history[stage.historyKey] ?? MetricHistory() }
+
+    /// Mean P(`<think>`) and P(`<short>`) over the prompts of the probe when it was last measured; nil without a probe.
+    var probedPreference: (think: Double, short: Double)? {
+        guard let table = metadata.probes.last, let think = table.pThink.last, let short = table.pShort.last,
+            !think.isEmpty
+        else { return nil }
+        func mean(_ row: [Double]) -> Double { row.reduce(0, +) / Double(row.count) }
+        return (mean(think), mean(short))
+    }
+}
+
+/// A checkpoint that a run cannot resume from.
+package enum TrainingStateError: Error, CustomStringConvertible {
+    case noTrainingState(String)
+    case otherCommand(String, expected: String, found: String)
+    case damagedState(String, reason: String)
+
+    package var description: String {
+        switch self {
+        case .noTrainingState(let path): "\(path): has no training state to resume from"
+        case .otherCommand(let path, let expected, let found):
+            "\(path): was written by \(found), not by \(expected)"
+        case .damagedState(let path, let reason): "\(path): its training state cannot be read: \(reason)"
         }
     }
 }

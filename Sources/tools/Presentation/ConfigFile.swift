@@ -1,59 +1,57 @@
 import ArgumentParser
 import Foundation
+import OrderedJSON
 import Yams
 
 /// Flags from a YAML file: a mapping of flag names, without their dashes, to scalars, or to lists for flags that may be
-/// given several times.
+/// repeated.
 ///
-/// They are put in front of those on the command line and go through the same parser, so a file can say whatever the
-/// command line can, in the same words, and nothing else.
+/// The flags are inserted before those of the command line and go through the same parser, so a file can contain
+/// whatever the command line can.
 enum ConfigFile {
-    enum Failure: Error, CustomStringConvertible {
-        case unreadable(String, String)
-        case unfit(String, line: Int?, String)
-
-        var description: String {
-            switch self {
-            case .unreadable(let path, let reason): "\(path): \(reason)"
-            case .unfit(let path, let line, let reason): path + (line.map { ", line \($0)" } ?? "") + ": " + reason
-            }
-        }
-    }
-
     private static let maximumBytes = 1 << 20
 
     /// The file that `--config` names.
     static func path(in arguments: [String]) -> String? { path(in: arguments.dropFirst()) }
 
-    /// The command line with the flags of its `--config` file, where it has one.
+    /// The command line with the flags of its `--config` file, if it has one.
     ///
-    /// - Parameter arguments: the verb first.
-    static func expanded(_ arguments: [String]) throws -> [String] {
-        guard let verb = arguments.first, let path = path(in: arguments.dropFirst()),
-            let command = Ckpt.command(named: verb)
-        else { return arguments }
+    /// - Parameters:
+    ///   - arguments: the arguments of `ckpt`, the verb first.
+    ///   - command: finds the command of a verb.
+    /// - Returns: the arguments to parse.
+    /// - Throws: `ConfigFileError`.
+    static func expanded(
+        _ arguments: [String], of command: (_ verb: String) -> (any ParsableCommand.Type)?
+    ) throws -> [String] {
+        guard let verb = arguments.first, let path = path(in: arguments.dropFirst()), let command = command(verb) else {
+            return arguments
+        }
         let flags = Flags(of: command)
-        // A command without --config says so itself.
+        // The parser refuses --config for a command that does not have it.
         guard flags.takesValue["config"] != nil else { return arguments }
         let given = Set(
             arguments.dropFirst().filter { $0.hasPrefix("--") }.map { $0.dropFirst(2).prefix { $0 != "=" } }.map(
                 String.init))
         var inserted: [String] = []
-        for (key, line, value) in try entries(path) {
+        for (key, line, values) in try entries(path) {
             guard let takesValue = flags.takesValue[key], key != "config" else {
-                throw Failure.unfit(
-                    path, line: line,
-                    "\"\(key)\" is no flag of ckpt \(verb)\(flags.nearest(to: key).map { "; did you mean \"\($0)\"?" } ?? "")"
-                )
+                let suggestion = flags.nearest(to: key).map { "; did you mean \"\($0)\"?" } ?? ""
+                throw ConfigFileError.invalid(
+                    path, line: line, "\"\(key)\" is not a flag of ckpt \(verb)\(suggestion)")
             }
-            guard !given.contains(key), !(key == "output" && arguments.contains("-o")) else { continue }
+            guard given.isDisjoint(with: [key, "no-" + key]), !(key == "output" && arguments.contains("-o")) else {
+                continue
+            }
             if takesValue {
-                inserted += value.flatMap { ["--\(key)=\($0)"] }
+                inserted += values.map { "--\(key)=\($0)" }
             } else {
-                guard value.count == 1, ["true", "false"].contains(value[0]) else {
-                    throw Failure.unfit(path, line: line, "\"\(key)\" is a switch: true or false")
+                guard values.count == 1, ["true", "false"].contains(values[0]) else {
+                    throw ConfigFileError.invalid(path, line: line, "\"\(key)\" is a switch: true or false")
                 }
-                if value[0] == "true" { inserted.append("--" + key) }
+                // A switch that is on by default has a flag that turns it off.
+                let name = values[0] == "true" ? key : "no-" + key
+                if flags.takesValue[name] != nil { inserted.append("--" + name) }
             }
         }
         return [verb] + inserted + arguments.dropFirst()
@@ -69,22 +67,23 @@ enum ConfigFile {
 
     private static func entries(_ path: String) throws -> [(key: String, line: Int?, value: [String])] {
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw Failure.unreadable(path, "cannot be read")
+            throw ConfigFileError.unreadable(path, "cannot be read")
         }
         guard data.count <= maximumBytes, let text = String(data: data, encoding: .utf8) else {
-            throw Failure.unreadable(path, "is no YAML file of at most 1 MiB in UTF-8")
+            throw ConfigFileError.unreadable(path, "is not a YAML file in UTF-8 of at most 1 MiB")
         }
         let root: Node?
         do { root = try Yams.compose(yaml: text) } catch {
-            throw Failure.unreadable(path, "is no YAML: \(error)")
+            throw ConfigFileError.unreadable(path, "is not valid YAML: \(error)")
         }
         guard let root else { return [] }
         guard let mapping = root.mapping else {
-            throw Failure.unfit(path, line: root.mark?.line, "must be a mapping of flags to values, like lr: 1e-4")
+            throw ConfigFileError.invalid(
+                path, line: root.mark?.line, "must be a mapping of flags to values, like lr: 1e-4")
         }
         return try mapping.map { key, value in
             guard let name = key.scalar?.string else {
-                throw Failure.unfit(path, line: key.mark?.line, "a key must be the name of a flag")
+                throw ConfigFileError.invalid(path, line: key.mark?.line, "a key must be the name of a flag")
             }
             return (name, key.mark?.line, try scalars(value, of: name, path))
         }
@@ -94,7 +93,7 @@ enum ConfigFile {
         let nodes = node.sequence.map { Array($0) } ?? [node]
         return try nodes.map { node in
             guard let text = node.scalar?.string, node.tag != Tag(.null), !text.isEmpty else {
-                throw Failure.unfit(
+                throw ConfigFileError.invalid(
                     path, line: node.mark?.line,
                     "\"\(key)\" must be a text, a number, true or false, or a list of these")
             }
@@ -102,26 +101,39 @@ enum ConfigFile {
         }
     }
 
-    /// The long flags of a command, read off its help so that there is no second list of them.
+    /// The flags of a command, from ArgumentParser's description of its arguments.
     private struct Flags {
-        /// By name; false for a switch.
-        var takesValue: [String: Bool] = [:]
+        /// Whether a flag takes a value, by its name without dashes.
+        private(set) var takesValue: [String: Bool] = [:]
 
         init(of command: any ParsableCommand.Type) {
-            for line in command.helpMessage(columns: 400).split(separator: "\n") {
-                let words = line.split(separator: " ")
-                guard line.hasPrefix("  -"), let name = words.first(where: { $0.hasPrefix("--") }) else { continue }
-                let after = words.drop { $0 != name }.dropFirst().first
-                takesValue[String(name.dropFirst(2))] = after?.hasPrefix("<") == true
+            let description = try? JSON.parse(command._dumpHelp())
+            for argument in description?["command"]?["arguments"]?.array ?? [] {
+                for name in argument["names"]?.array ?? [] where name["kind"]?.string == "long" {
+                    takesValue[name["name"]?.string ?? ""] = argument["kind"]?.string == "option"
+                }
             }
         }
 
-        /// The flag that shares the longest start.
+        /// The flag that shares the longest prefix with a key.
         func nearest(to key: String) -> String? {
             let best = takesValue.keys.filter { $0 != "help" && $0 != "version" }
                 .map { ($0, $0.commonPrefix(with: key).count) }
                 .max { ($0.1, $1.0) < ($1.1, $0.0) }
             return best.flatMap { $0.1 >= 2 ? $0.0 : nil }
+        }
+    }
+}
+
+/// A `--config` file that cannot be used.
+enum ConfigFileError: Error, CustomStringConvertible {
+    case unreadable(String, String)
+    case invalid(String, line: Int?, String)
+
+    var description: String {
+        switch self {
+        case .unreadable(let path, let reason): "\(path): \(reason)"
+        case .invalid(let path, let line, let reason): path + (line.map { ", line \($0)" } ?? "") + ": " + reason
         }
     }
 }

@@ -1,32 +1,37 @@
 import Foundation
 import Synchronization
 
-/// Ctrl-C and SIGTERM as a wish that a loop looks at, instead of death in the middle of a step.
+/// Ctrl-C and SIGTERM as a request that a loop checks, so that they do not end the process in the middle of a step.
 ///
-/// A second signal ends the process at once, as a person expects of it.
+/// A second signal ends the process at once.
 final class Interruption: Sendable {
     private let requested = Atomic<Bool>(false)
 
     var isRequested: Bool { requested.load(ordering: .relaxed) }
 
-    /// - Parameter notice: what is said when the wish arrives.
+    /// Runs `body` while signals are turned into requests.
+    ///
+    /// - Parameters:
+    ///   - notice: the message on the first signal.
+    ///   - body: the work, which checks `isRequested`.
+    /// - Returns: the result of `body`.
     static func watching<Result>(
-        notice: String = "finishing this step, then saving; once more to stop at once",
+        notice: String = "finishing this step, then saving; press again to stop at once",
         _ body: (Interruption) throws -> Result
     ) rethrows -> Result {
         let interruption = Interruption()
         let sources = interruption.listen(notice)
-        defer { Self.ignoreNoMore(sources) }
+        defer { Self.restore(sources) }
         return try body(interruption)
     }
 
-    /// - Parameter notice: what the first signal says.
+    /// The same for work that is asynchronous.
     static func watching<Result>(
         notice: String, _ body: (Interruption) async throws -> Result
     ) async rethrows -> Result {
         let interruption = Interruption()
         let sources = interruption.listen(notice)
-        defer { Self.ignoreNoMore(sources) }
+        defer { Self.restore(sources) }
         return try await body(interruption)
     }
 
@@ -44,7 +49,7 @@ final class Interruption: Sendable {
         }
     }
 
-    private static func ignoreNoMore(_ sources: [any DispatchSourceSignal]) {
+    private static func restore(_ sources: [any DispatchSourceSignal]) {
         for source in sources { source.cancel() }
         for signal in [SIGINT, SIGTERM] { Foundation.signal(signal, SIG_DFL) }
     }

@@ -2,33 +2,30 @@ import ArgumentParser
 import TrainLoop
 
 /// AdamW and its learning rate, with the defaults of a stage.
-struct OptimizerArguments<Stage: TrainingOptions>: ParsableArguments {
-    @Option(name: .customLong("lr"), help: "Peak learning rate. Default: \(Stage().learningRate).")
-    var learningRate: Double?
+struct OptimizerArguments<Stage: TrainingOptions>: OptionArguments {
+    private static var standard: OptimizerOptions { Stage().optimizer }
 
-    @Option(help: "Shape behind the warm-up. Default: \(Stage().schedule.rawValue).")
+    @Option(help: "Peak learning rate. Default: \(standard.learningRate).")
+    var lr: Double?
+
+    @Option(help: "Shape of the schedule after the warm-up. Default: \(standard.schedule.rawValue).")
     var schedule: LearningRateSchedule.Shape?
 
-    @Option(help: "Where the schedule ends, as a share of the peak. Default: \(Stage().finalLearningRateShare).")
+    @Option(
+        help: """
+            Learning rate at the end of the schedule, as a share of the peak. \
+            Default: \(standard.finalLearningRateShare).
+            """)
     var finalLrShare: Double?
 
-    @Option(help: "AdamW's beta 1. Default: \(Stage().beta1).")
+    @Option(help: "AdamW's beta 1. Default: \(standard.beta1).")
     var beta1: Double?
 
-    @Option(help: "AdamW's beta 2. Default: \(Stage().beta2).")
+    @Option(help: "AdamW's beta 2. Default: \(standard.beta2).")
     var beta2: Double?
 
-    @Option(help: "AdamW's weight decay, on matrices. Default: \(Stage().weightDecay).")
+    @Option(help: "AdamW's weight decay, applied to matrices. Default: \(standard.weightDecay).")
     var weightDecay: Double?
-
-    func apply(to options: inout Stage) {
-        take(learningRate, into: &options.learningRate)
-        take(schedule, into: &options.schedule)
-        take(finalLrShare, into: &options.finalLearningRateShare)
-        take(beta1, into: &options.beta1)
-        take(beta2, into: &options.beta2)
-        take(weightDecay, into: &options.weightDecay)
-    }
 }
 
 extension LearningRateSchedule.Shape: ExpressibleByArgument {}

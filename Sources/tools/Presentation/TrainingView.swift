@@ -1,28 +1,30 @@
 import Foundation
 import TrainLoop
 
-/// A training run as it goes by, on stderr: a line a step, and below it on a terminal the preference for a mode by
-/// level as bars that move, and what is under way. Elsewhere the bars come with each measurement of the probe.
+/// The progress of a training run on stderr, one line per step.
+///
+/// On a terminal the lines are followed by bars of the mode preference by level and by the phase of the current step,
+/// which are redrawn; elsewhere bars are printed with each measurement of the probe.
 struct TrainingView {
-    /// What of a step's metrics goes into its line.
-    let metrics: (MetricLine.Metrics) -> String
+    /// Shows the metrics of a step as a part of its line.
+    let line: (MetricRow) -> String
 
     private let start = ContinuousClock.now
     private var firstStep: Int?
     private var lastLine: ContinuousClock.Instant?
     private let isTerminal = Terminal.isTerminal(STDERR_FILENO)
 
-    /// The newest preference of each level, in the order of their names.
+    /// The newest preference of each level, sorted by level.
     private var preference: [(level: String, pThink: Double, pShort: Double)] = []
     private var phase: String?
     private var lastDrawn: ContinuousClock.Instant?
-    /// Lines at the bottom that are drawn anew.
+    /// The number of lines at the bottom that are redrawn.
     private var drawnLines = 0
     private static let maximumBars = 10
 
-    init(metrics: @escaping (MetricLine.Metrics) -> String) { self.metrics = metrics }
+    init(line: @escaping (MetricRow) -> String) { self.line = line }
 
-    mutating func show(_ event: TrainingEvent, stops: Bool) -> TrainingDisposition {
+    mutating func show(_ event: TrainingEvent) {
         switch event {
         case .note(let text): say(text)
         case .warning(let text): say("ckpt: warning: \(text)")
@@ -43,37 +45,36 @@ struct TrainingView {
         case .evaluation(let step, let result): for line in EvaluationLines.of(result, step: step) { say(line) }
         case .saved(let path, let byteCount): say("  saved \(path) (\(Format.bytes(byteCount)))")
         }
-        return stops ? .stop : .more
     }
 
     private mutating func showVerdict(_ readiness: Readiness?) {
         guard let readiness else {
-            return say("whether it is ready for RL was not measured: there is nothing held out")
+            return say("readiness for RL was not measured, because no data is held out")
         }
         if readiness.shortcomings.isEmpty {
-            say("ready for RL: both modes are used, and they differ")
+            say("ready for RL: both modes are in use, and they differ")
         }
         for shortcoming in readiness.shortcomings { say("ckpt: warning: not ready for RL: \(shortcoming)") }
     }
 
-    /// The bars stay as they were last; what was under way is over.
+    /// Removes the phase from the screen and leaves the bars.
     mutating func finish() {
         phase = nil
         if isTerminal { draw() }
         drawnLines = 0
     }
 
-    private mutating func showStep(_ step: Int, _ total: Int, _ values: MetricLine.Metrics) {
+    private mutating func showStep(_ step: Int, _ total: Int, _ row: MetricRow) {
         let first = firstStep ?? step - 1
         firstStep = first
         let seconds = Double((ContinuousClock.now - start) / .seconds(1))
         let left = seconds / Double(max(step - first, 1)) * Double(total - step)
         phase = nil
-        // Quick steps would flood a log: a line a second is enough, and the last one.
+        // Fast steps would flood a log: at most one line per second, and always the first and the last.
         let now = ContinuousClock.now
         if let lastLine, now - lastLine < .seconds(1), step != total, step != first + 1 { return }
         lastLine = now
-        say("step \(step)/\(total)  \(metrics(values))  \(Format.duration(left)) left")
+        say("step \(step)/\(total)  \(line(row))  \(Format.duration(left)) left")
     }
 
     private mutating func update(_ byLevel: [(level: String, pThink: Double, pShort: Double)]) {
@@ -95,7 +96,7 @@ struct TrainingView {
 
     // MARK: - The lines at the bottom
 
-    /// A line that stays, above those that move.
+    /// Prints a line above those that are redrawn.
     private mutating func say(_ line: String) {
         clear()
         Terminal.writeError(line)
@@ -130,7 +131,7 @@ struct TrainingView {
     }
 }
 
-/// An evaluation during training as lines: accuracy and tokens, free and with each mode forced.
+/// The lines of an evaluation during training: accuracy and tokens, free and with each mode forced.
 enum EvaluationLines {
     static func of(_ result: Evaluation, step: Int) -> [String] {
         func line(_ name: String, _ level: String?) -> String {
@@ -138,10 +139,9 @@ enum EvaluationLines {
                 result.summary(.auto, level: level), result.summary(.think, level: level),
                 result.summary(.short, level: level)
             )
-            return
-                "    \(Format.column(name, 10)) right \(Format.percent(free.accuracy)) with \(Format.number(free.meanTokens))"
-                + " tokens, think \(Format.percent(free.thinkShare)); forced think \(Format.percent(think.accuracy)), "
-                + "forced short \(Format.percent(short.accuracy))"
+            return "    \(Format.column(name, 10)) right \(Format.percent(free.accuracy)) with "
+                + "\(Format.number(free.meanTokens)) tokens, think \(Format.percent(free.thinkShare)); "
+                + "forced think \(Format.percent(think.accuracy)), forced short \(Format.percent(short.accuracy))"
         }
         let levels = result.levels.filter { !$0.isEmpty }
         return ["  evaluation at step \(step), \(result.problems.count) problems:", line("all", nil)]

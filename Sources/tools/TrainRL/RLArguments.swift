@@ -2,154 +2,139 @@ import ArgumentParser
 import TrainLoop
 import Transformer
 
-// The flags of train-rl by purpose. All are optional, so that what was given can be told from what was not: a flag that
-// was given goes before a preset, and a resumed run refuses one that differs from its own.
+// The flags of train-rl by purpose.
 
 private let standard = RLOptions()
 
-struct RLRunArguments: ParsableArguments {
-    @Option(help: "Steps in all. Default: \(standard.steps).")
+struct RLRunArguments: OptionArguments {
+    @Option(help: "Steps in total. Default: \(standard.run.steps).")
     var steps: Int?
 
-    @Option(help: "Prompts in one step. Default: \(standard.promptsPerStep).")
+    @Option(help: "Prompts in one step. Default: \(standard.rollout.promptsPerStep).")
     var prompts: Int?
 
-    @Option(help: "Answers sampled for each prompt. Default: \(standard.samplesPerPrompt).")
+    @Option(help: "Answers sampled for each prompt. Default: \(standard.rollout.samplesPerPrompt).")
     var samples: Int?
 
-    @Option(help: "Steps of linear warm-up of the learning rate. Default: \(standard.warmupSteps).")
+    @Option(help: "Steps of linear warm-up of the learning rate. Default: 0.")
     var warmup: Int?
 
-    @Option(help: "Steps between saved states. Default: \(standard.saveEvery).")
+    @Option(help: "Steps between saved states. Default: \(standard.run.saveEvery).")
     var saveEvery: Int?
 
-    @Option(help: "Steps between measurements of mode preference. Default: \(standard.probeEvery).")
+    @Option(help: "Steps between measurements of mode preference. Default: \(standard.run.probeEvery).")
     var probeEvery: Int?
 
-    @Flag(help: "Put token ids and log-probabilities into the rollout log.")
+    @Flag(help: "Write token ids and log-probabilities to the rollout log.")
     var logProbabilities = false
 
     @Flag(
         inversion: .prefixedNo,
-        help:
-            "Measure the gradient of the control tokens apart: a pass over the prompts, 4 bytes a parameter. On by default."
-    )
+        help: """
+            Measure the gradient norm of the control tokens separately, by a pass over the prompts and 4 bytes per \
+            parameter. On by default.
+            """)
     var splitGradientNorm: Bool?
-
-    func apply(to options: inout RLOptions) {
-        take(steps, into: &options.steps)
-        take(prompts, into: &options.promptsPerStep)
-        take(samples, into: &options.samplesPerPrompt)
-        take(warmup, into: &options.warmupSteps)
-        take(saveEvery, into: &options.saveEvery)
-        take(probeEvery, into: &options.probeEvery)
-        if logProbabilities { options.logsProbabilities = true }
-        take(splitGradientNorm, into: &options.splitsGradientNorm)
-    }
 }
 
-struct RLSamplingArguments: ParsableArguments {
-    @Option(help: "Longer prompts are left out, and counted. Default: \(standard.maximumPromptTokens).")
+struct RLSamplingArguments: OptionArguments {
+    @Option(help: "Longer prompts are left out and counted. Default: \(standard.rollout.maximumPromptTokens).")
     var maxPromptTokens: Int?
 
-    @Option(help: "Tokens of an answer at most; a longer one counts as wrong. Default: \(standard.maximumNewTokens).")
+    @Option(
+        help: """
+            Tokens of an answer at most; a longer one counts as wrong. Default: \(standard.rollout.maximumNewTokens).
+            """)
     var maxNewTokens: Int?
 
-    @Option(help: "Tokens of a short answer at most. Default: no limit of its own.")
+    @Option(help: "Tokens of a short answer at most. Default: those of --max-new-tokens.")
     var maxShortTokens: Int?
 
-    @Option(help: "Sampling temperature; the loss sees the same. Default: \(standard.temperature).")
+    @Option(help: "Sampling temperature, which the loss uses too. Default: \(standard.rollout.temperature).")
     var temperature: Double?
-
-    func apply(to options: inout RLOptions) {
-        take(maxPromptTokens, into: &options.maximumPromptTokens)
-        take(maxNewTokens, into: &options.maximumNewTokens)
-        takeOptional(maxShortTokens, into: &options.maximumShortTokens)
-        take(temperature, into: &options.temperature)
-    }
 }
 
-struct RLRewardArguments: ParsableArguments {
+struct RLRewardArguments: OptionArguments {
     @Option(
-        help: "Who judges: math (equivalence; the default), exact (same characters), or command:PROGRAM.",
-        transform: RLOptions.RewardSource.parsed)
-    var reward: RLOptions.RewardSource?
+        help: "What judges answers: math (equivalence; the default), exact (same characters), or command:PROGRAM.",
+        transform: RewardSource.parsed)
+    var reward: RewardSource?
 
-    @Option(help: "Seconds that a reward program may take for one step. Default: \(Int(standard.rewardTimeout)).")
+    @Option(help: "Seconds that a reward program may take for one step. Default: \(Int(standard.reward.timeout)).")
     var rewardTimeout: Double?
 
-    @Option(help: "Where the answer stands: in a box (the default), the whole text, or any of the usual places.")
+    @Option(help: "Where the answer is found: in a box (the default), the whole text, or any of the usual places.")
     var answer: AnswerRule?
+}
 
+/// The values of the rewards, which are one option of a run.
+struct RewardValueArguments: ParsableArguments {
     @Option(help: "A right answer after thinking is worth 1-gamma. Default: 0.5.")
     var gamma: Double?
 
-    @Option(parsing: .unconditional, help: "What a right short answer is worth. Default: 1.")
+    @Option(parsing: .unconditional, help: "Reward of a right short answer. Default: 1.")
     var rewardShortCorrect: Double?
 
-    @Option(parsing: .unconditional, help: "What a right answer after thinking is worth. Default: 1-gamma.")
+    @Option(parsing: .unconditional, help: "Reward of a right answer after thinking. Default: 1-gamma.")
     var rewardThinkCorrect: Double?
 
-    @Option(parsing: .unconditional, help: "What a wrong or truncated short answer is worth. Default: -1.")
+    @Option(parsing: .unconditional, help: "Reward of a wrong or truncated short answer. Default: -1.")
     var rewardShortWrong: Double?
 
-    @Option(parsing: .unconditional, help: "What a wrong or truncated answer after thinking is worth. Default: -1.")
+    @Option(parsing: .unconditional, help: "Reward of a wrong or truncated answer after thinking. Default: -1.")
     var rewardThinkWrong: Double?
 
-    @Option(parsing: .unconditional, help: "What a malformed answer is worth. Default: -1.")
+    @Option(parsing: .unconditional, help: "Reward of a malformed answer. Default: -1.")
     var rewardMalformed: Double?
 
     func validate() throws {
         if gamma != nil, rewardThinkCorrect != nil {
             throw ValidationError(
-                "--gamma and --reward-think-correct both say what a right long answer is worth; give one")
+                "--gamma and --reward-think-correct both set the reward of a right long answer; give one")
         }
     }
 
-    func apply(to options: inout RLOptions) {
-        take(reward, into: &options.reward)
-        take(rewardTimeout, into: &options.rewardTimeout)
-        take(answer, into: &options.answerRule)
-        if let gamma { options.rewards.thinkRight = 1 - gamma }
-        take(rewardShortCorrect, into: &options.rewards.shortRight)
-        take(rewardThinkCorrect, into: &options.rewards.thinkRight)
-        take(rewardShortWrong, into: &options.rewards.shortWrong)
-        take(rewardThinkWrong, into: &options.rewards.thinkWrong)
-        take(rewardMalformed, into: &options.rewards.malformed)
+    func apply(to values: inout ModeReward.Values) {
+        values.shortRight = rewardShortCorrect ?? values.shortRight
+        values.thinkRight = rewardThinkCorrect ?? gamma.map { 1 - $0 } ?? values.thinkRight
+        values.shortWrong = rewardShortWrong ?? values.shortWrong
+        values.thinkWrong = rewardThinkWrong ?? values.thinkWrong
+        values.malformed = rewardMalformed ?? values.malformed
     }
 }
 
-struct RLLossArguments: ParsableArguments {
-    @Option(help: "How tokens are weighed. Default: degrpo.")
+struct RLLossArguments: OptionArguments {
+    @Option(help: "How tokens are weighted. Default: degrpo.")
     var loss: PolicyLoss.Kind?
 
     @Option(
-        help:
-            "Weight of the control token in the degrpo losses: a number, auto=K, linear:FROM:TO:STEPS, or length=K. Default: 0.001.",
-        transform: RLOptions.Alpha.parsed
-    )
-    var alpha: RLOptions.Alpha?
+        help: """
+            Weight of the control token in the degrpo losses: a number, auto=K, linear:FROM:TO:STEPS, or length=K. \
+            Default: 0.001.
+            """,
+        transform: AlphaSchedule.parsed)
+    var alpha: AlphaSchedule?
 
-    @Option(help: "Clip range below 1. Default: \(standard.epsilonLow).")
+    @Option(help: "Clip range below 1. Default: \(standard.loss.epsilonLow).")
     var epsilonLow: Double?
 
-    @Option(help: "Clip range above 1. Default: \(standard.epsilonHigh).")
+    @Option(help: "Clip range above 1. Default: \(standard.loss.epsilonHigh).")
     var epsilonHigh: Double?
 
     @Option(help: "Weight of the entropy bonus. Default: 0.")
     var entropyCoefficient: Double?
 
-    @Option(help: "What an advantage is divided by: none (the default), or the group's standard deviation.")
+    @Option(help: "Divisor of an advantage: none (the default), or the group's standard deviation.")
     var advantageScale: Advantages.Scale?
 
-    @Option(help: "Optimizer updates with one step's samples. Default: 1.")
+    @Option(help: "Optimizer updates with the samples of one step. Default: 1.")
     var updatesPerBatch: Int?
 
-    @Option(help: "Parts a step's groups are cut into, one update each. Default: as many as updates.")
+    @Option(help: "Parts that a step's groups are divided into, one update each. Default: as many as updates.")
     var miniBatches: Int?
 
-    @Option(help: "Where ratios of several updates are taken to. Default: sampled.")
-    var oldLogProbabilities: RLOptions.OldLogProbabilities?
+    @Option(help: "Source of the old log-probabilities in the ratios of several updates. Default: sampled.")
+    var oldLogProbabilities: OldLogProbabilities?
 
     @Option(help: "Weight of the KL term; above 0 it needs a reference policy in memory. Default: 0.")
     var klCoefficient: Double?
@@ -157,75 +142,41 @@ struct RLLossArguments: ParsableArguments {
     @Option(help: "Estimator of the KL. Default: k3.")
     var klEstimator: PolicyLoss.KLEstimator?
 
-    @Option(help: "mean (over tokens as the loss does; the default), or sum (equation 4 read literally).")
+    @Option(help: "mean (over tokens, weighted as in the loss; the default), or sum (equation 4 read literally).")
     var klReduction: PolicyLoss.KLReduction?
 
-    @Option(help: "A token's KL estimate counts as this at most, either way. Default: no limit.")
+    @Option(help: "Limit of a token's KL estimate, in both directions. Default: none.")
     var klLimit: Double?
 
-    @Option(help: "Checkpoint of the reference policy. Default: the start of the run.")
-    var reference: String?
-
-    @Option(help: "How the reference is held: bf16 (the default) or fp32.")
+    @Option(help: "Precision of the reference in memory: bf16 (the default) or fp32.")
     var referencePrecision: WeightPrecision?
-
-    func apply(to options: inout RLOptions) {
-        take(loss, into: &options.loss)
-        take(alpha, into: &options.alpha)
-        take(epsilonLow, into: &options.epsilonLow)
-        take(epsilonHigh, into: &options.epsilonHigh)
-        take(entropyCoefficient, into: &options.entropyCoefficient)
-        take(advantageScale, into: &options.advantageScale)
-        take(updatesPerBatch, into: &options.updatesPerBatch)
-        takeOptional(miniBatches, into: &options.miniBatches)
-        take(oldLogProbabilities, into: &options.oldLogProbabilities)
-        take(klCoefficient, into: &options.klCoefficient)
-        take(klEstimator, into: &options.klEstimator)
-        take(klReduction, into: &options.klReduction)
-        takeOptional(klLimit, into: &options.klLimit)
-        take(referencePrecision, into: &options.referencePrecision)
-    }
 }
 
-struct RLGuardArguments: ParsableArguments {
+struct RLGuardArguments: OptionArguments {
     @Option(help: "Samples of each group that are forced into each mode. Default: 0.")
     var balance: Int?
 
     @Option(
-        help: "Control tokens of balanced groups: importance (weighed; the default), or none (forced ones left out).")
-    var balanceWeight: RLOptions.BalanceWeight?
+        help: "Control tokens of balanced groups: importance (weighted; the default), or none (forced ones left out).")
+    var balanceWeight: BalanceWeight?
 
-    @Option(help: "Where those weights are cut off. Default: \(standard.balanceCap).")
+    @Option(help: "Cap of those weights. Default: \(standard.guards.balanceCap).")
     var balanceCap: Double?
 
-    @Option(help: "Fresh prompts a step at most in place of groups whose rewards are all equal. Default: 0.")
+    @Option(help: "Groups per step at most that fresh prompts replace because all rewards are equal. Default: 0.")
     var refill: Int?
 
     @Flag(help: "Leave truncated answers out of the loss.")
     var maskTruncated = false
 
-    @Option(help: "Warn when a mode has had less than this share … Default: \(standard.alarmShare).")
+    @Option(help: "Warn if a mode has had less than this share … Default: \(standard.guards.alarmShare).")
     var alarmShare: Double?
 
-    @Option(help: "… for so many steps; 0: never. Default: \(standard.alarmSteps).")
+    @Option(help: "… for this number of steps; 0: never. Default: \(standard.guards.alarmSteps).")
     var alarmSteps: Int?
 
-    @Option(help: "Problems to evaluate on, free and with each mode forced; kept out of training.")
-    var evalData: String?
-
-    @Option(help: "Steps between evaluations on --eval-data. Default: \(standard.evaluateEvery).")
+    @Option(help: "Steps between evaluations on --eval-data. Default: \(standard.run.evaluateEvery).")
     var evalEvery: Int?
-
-    func apply(to options: inout RLOptions) {
-        take(balance, into: &options.balance)
-        take(balanceWeight, into: &options.balanceWeight)
-        take(balanceCap, into: &options.balanceCap)
-        take(refill, into: &options.refill)
-        if maskTruncated { options.masksTruncated = true }
-        take(alarmShare, into: &options.alarmShare)
-        take(alarmSteps, into: &options.alarmSteps)
-        take(evalEvery, into: &options.evaluateEvery)
-    }
 }
 
 extension PolicyLoss.Kind: ExpressibleByArgument {}
@@ -233,24 +184,22 @@ extension PolicyLoss.KLEstimator: ExpressibleByArgument {}
 extension PolicyLoss.KLReduction: ExpressibleByArgument {}
 extension AnswerRule: ExpressibleByArgument {}
 extension Advantages.Scale: ExpressibleByArgument {}
-extension RLOptions.OldLogProbabilities: ExpressibleByArgument {}
+extension OldLogProbabilities: ExpressibleByArgument {}
 extension WeightPrecision: ExpressibleByArgument {}
 extension ProductPrecision: ExpressibleByArgument {}
-extension RLOptions.BalanceWeight: ExpressibleByArgument {}
-extension RLOptions.Preset: ExpressibleByArgument {}
-extension RLOptions.Alpha {
+extension BalanceWeight: ExpressibleByArgument {}
+extension RLPreset: ExpressibleByArgument {}
+
+extension AlphaSchedule {
     static func parsed(_ text: String) throws -> Self {
-        guard let value = Self(text) else {
-            throw ValidationError(
-                "give a number that is not negative, auto=K or length=K with K > 0, or linear:FROM:TO:STEPS")
-        }
+        guard let value = Self(text) else { throw ValidationError("give \(requirement)") }
         return value
     }
 }
 
-extension RLOptions.RewardSource {
+extension RewardSource {
     static func parsed(_ text: String) throws -> Self {
-        guard let value = Self(rawValue: text) else { throw ValidationError("give math, exact, or command:PROGRAM") }
+        guard let value = Self(text) else { throw ValidationError("give math, exact, or command:PROGRAM") }
         return value
     }
 }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import CheckpointIO
-import Foundation
 import TrainLoop
 import Transformer
 
@@ -16,35 +15,43 @@ struct TrainRLCommand: ParsableCommand {
                 --max-new-tokens 64
               ckpt train-rl --resume rl/ --data problems.jsonl
 
-            Each step samples --samples answers to each of --prompts problems, rewards them (right and short 1, \
-            right after thinking 1-gamma, wrong or malformed -1), and makes --updates-per-batch updates. Watch reward \
-            and the shares of the modes. The loss says nothing: the advantages of a group add up to zero and the first \
-            update has ratio 1, so it stays near zero however well the run goes.
+            Each step samples --samples answers to each of --prompts problems, rewards them (1 for a right short \
+            answer, 1-gamma for a right answer after thinking, -1 for a wrong or malformed one), and makes \
+            --updates-per-batch updates. Watch the reward and the shares of the modes. The loss shows no progress: the \
+            advantages of a group sum to zero and the first update has ratio 1, so it stays near zero.
 
             The effect depends on the weight of the control token: under plain GRPO it is 1/(T+1) for a response of \
             T tokens. The first step prints how --alpha compares; --alpha auto=K sets it to K times that.
 
-            A program of your own judges with --reward command:PROGRAM. It gets one line of JSON a step, \
+            With --reward command:PROGRAM a program judges. It receives one line of JSON per step, \
             {"responses": [{"id", "problem", "answer", "level", "mode", "response", "found"}, …]}, and answers with \
             one, {"results": [true, false, {"right": true, "reward": 0.3}, …]}. docs/training.md has every formula.
             """)
 
     @OptionGroup var arguments: RunArguments
+    @OptionGroup var shared: SharedArguments
 
     @Option(
-        help: "Problems with answers, JSON lines (GSM8K, MATH and verl rows are read as they are).",
+        help: "Problems with answers, JSON lines (also rows of GSM8K, MATH and verl).",
         completion: .file(extensions: ["jsonl", "json"]))
     var data: String
 
-    @Option(help: "Settings of others in place of the defaults: thinkless. Flags that are given win.")
-    var preset: RLOptions.Preset?
+    @Option(help: "Problems to evaluate on, free and with each mode forced; kept out of training.")
+    var evalData: String?
 
-    @Flag(help: "Say what the run would take (memory, disk, tokens, time by a short trial), and write nothing.")
+    @Option(help: "Checkpoint of the reference policy of the KL term. Default: the start of the run.")
+    var reference: String?
+
+    @Option(help: "Published settings instead of the defaults: thinkless. Flags that are given take precedence.")
+    var preset: RLPreset?
+
+    @Flag(help: "Report what the run would take (memory, disk, tokens, and time by a short trial), and write nothing.")
     var dryRun = false
 
     @OptionGroup(title: "Run") var schedule: RLRunArguments
     @OptionGroup(title: "Sampling") var sampling: RLSamplingArguments
-    @OptionGroup(title: "Reward") var reward: RLRewardArguments
+    @OptionGroup(title: "Reward") var rewards: RLRewardArguments
+    @OptionGroup(title: "Reward") var rewardValues: RewardValueArguments
     @OptionGroup(title: "Loss") var loss: RLLossArguments
     @OptionGroup(title: "Guards") var guards: RLGuardArguments
     @OptionGroup(title: "Optimizer") var optimizer: OptimizerArguments<RLOptions>
@@ -58,67 +65,59 @@ struct TrainRLCommand: ParsableCommand {
     func run() throws {
         let resumed = try arguments.resumedFolder()
         let source = try arguments.source(resumed)
-        try MemoryFit.check(
-            weightsOf: try ModelConfiguration(json: source.metadata.config), bytesPerParameter: 16,
-            remedy:
-                "training holds weights, gradients and two moments in fp32; take a smaller model or a larger machine")
-        let stored = arguments.isResuming ? try RLOptions(storedIn: source) : RLOptions()
-        let options = given(stored)
-        if arguments.isResuming { try stored.refuse(differing: options) }
+        try MemoryFit.checkTraining(source)
+        let options = try arguments.options(of: source, changedBy: apply)
         try options.check()
 
+        let requiresAnswer = options.reward.source.needsGroundTruth
         var inputs = RLInputs(
-            problems: try ProblemFile.read(path: data, requiresAnswer: options.reward.needsGroundTruth),
+            problems: try ProblemFile.read(path: data, requiresAnswer: requiresAnswer),
             dataDigest: try FileDigest.sha256(path: data))
         inputs.probe = try arguments.probeProblems()
-        if let path = guards.evalData {
-            let problems = try ProblemFile.read(path: path, requiresAnswer: options.reward.needsGroundTruth)
-            inputs.evaluation = (problems, try FileDigest.sha256(path: path))
+        if let path = evalData {
+            inputs.evaluation = (
+                try ProblemFile.read(path: path, requiresAnswer: requiresAnswer), try FileDigest.sha256(path: path)
+            )
         }
-        inputs.reference = try loss.reference.map { try CheckpointFile(path: $0) }
+        inputs.reference = try reference.map { try CheckpointFile(path: $0) }
         var trainer = try RLTrainer(source, inputs, options: options, resuming: arguments.isResuming)
         describe(trainer)
         try MemoryFit.announce(trainer.memory)
-        if dryRun { return print(TrialText(trainer.trial(), steps: options.steps).text, terminator: "") }
-
-        let folder = try resumed ?? arguments.newFolder()
-        var view = TrainingView(metrics: MetricLine.reinforcement)
-        let last = try Interruption.watching { interruption in
-            defer { view.finish() }
-            return try trainer.run(in: folder) { view.show($0, stops: interruption.isRequested) }
-        }
-        RunArguments.conclude(
-            "train-rl", folder: folder,
-            inputs: [("--data", data), ("--eval-data", guards.evalData), ("--reference", loss.reference)], last: last,
-            step: trainer.state.step, of: options.steps)
+        if dryRun { return print(RLTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
+        try arguments.train(
+            &trainer, in: resumed,
+            inputs: [("--data", data), ("--eval-data", evalData), ("--reference", reference)],
+            line: MetricLine.reinforcement)
     }
 
-    /// Preset and flags over what stands without them.
-    private func given(_ base: RLOptions) -> RLOptions {
-        var options = base
+    /// Applies the preset and the flags that were given.
+    private func apply(to options: inout RLOptions) {
         if let preset { options.apply(preset) }
-        arguments.apply(to: &options)
+        shared.apply(to: &options)
         schedule.apply(to: &options)
         sampling.apply(to: &options)
-        reward.apply(to: &options)
+        rewards.apply(to: &options)
+        rewardValues.apply(to: &options.reward.values)
         loss.apply(to: &options)
         guards.apply(to: &options)
         optimizer.apply(to: &options)
-        return options
     }
 
     private func describe(_ trainer: RLTrainer) {
         let (options, summary) = (trainer.options, trainer.summary)
         if let preset { Terminal.writeError(PresetText.text(preset, options)) }
+        let rollout = options.rollout
         Terminal.writeError(
-            "\(summary.problems) problems, \(summary.heldOutForProbe) of the data held out for the probe"
-                + (summary.heldOutForEvaluation > 0 ? ", \(summary.heldOutForEvaluation) for evaluation" : "")
+            "\(Format.counted(summary.problems, "problem")), \(summary.heldOutForProbe) of the data held out for the "
+                + "probe" + (summary.heldOutForEvaluation > 0 ? ", \(summary.heldOutForEvaluation) for evaluation" : "")
                 + (summary.droppedOverlong > 0 ? ", \(summary.droppedOverlong) dropped as too long" : "")
-                + "; \(options.steps) steps of \(options.promptsPerStep) prompts × \(options.samplesPerPrompt) samples")
-        Terminal.writeError(Self.breakEven(options.rewards))
+                + "; \(Format.counted(options.run.steps, "step")) of "
+                + "\(Format.counted(rollout.promptsPerStep, "prompt")) × "
+                + Format.counted(rollout.samplesPerPrompt, "sample"))
+        Terminal.writeError(Self.breakEven(options.reward.values))
     }
 
-    /// When a short answer pays better than a long one.
+    /// The condition under which a short answer pays more than a long one.
     private static func breakEven(_ values: ModeReward.Values) -> String {
         if let ratio = values.breakEven {
             return "short mode pays for a prompt when accuracy_short / accuracy_think > \(Format.number(ratio))"

@@ -3,73 +3,54 @@ import TrainLoop
 
 private let standard = SFTOptions()
 
-/// How long a warm-up is, and what it leaves.
-struct SFTRunArguments: ParsableArguments {
-    @Option(help: "Updates in all. Default: as many as --epochs takes.")
+/// The length of a warm-up, and the states it saves.
+struct SFTRunArguments: OptionArguments {
+    @Option(help: "Updates in total. Default: as many as --epochs takes.")
     var steps: Int?
 
     @Option(help: "Passes over the data. Default: 1.")
     var epochs: Double?
 
-    @Option(help: "Pairs in one update; each brings both halves. Default: \(standard.pairsPerStep).")
+    @Option(help: "Pairs in one update; each contributes both halves. Default: \(standard.data.pairsPerStep).")
     var batchPairs: Int?
 
-    @Option(help: "Tokens in one update instead: pairs are taken as long as they fit.")
+    @Option(help: "Tokens in one update, instead of a number of pairs: pairs are added while they fit.")
     var batchTokens: Int?
 
     @Option(help: "Updates of linear warm-up of the learning rate. Default: 5 % of the steps.")
     var warmup: Int?
 
-    @Option(help: "Updates between saved states. Default: only the last.")
+    @Option(help: "Updates between saved states. Default: only the last is saved.")
     var saveEvery: Int?
-
-    func apply(to options: inout SFTOptions) {
-        takeOptional(steps, into: &options.steps)
-        take(epochs, into: &options.epochs)
-        take(batchPairs, into: &options.pairsPerStep)
-        takeOptional(batchTokens, into: &options.tokensPerStep)
-        takeOptional(warmup, into: &options.warmupSteps)
-        takeOptional(saveEvery, into: &options.saveEvery)
-    }
 }
 
-/// What is trained, on what, and what the loss is.
-struct SFTLossArguments: ParsableArguments {
-    @Option(help: "The order of the pairs: shuffled (anew in every epoch; the default), or file.")
+/// The parameters that are trained, the data, and the loss.
+struct SFTLossArguments: OptionArguments {
+    @Option(help: "Order of the pairs: shuffled (again in every epoch; the default), or file.")
     var order: PairOrder?
 
-    @Option(help: "Tokens of prompt and response together. Default: \(standard.maximumLength).")
+    @Option(help: "Tokens of a prompt with its response. Default: \(standard.data.maximumLength).")
     var maxLength: Int?
 
-    @Option(help: "What becomes of longer samples: drop (the whole pair; the default) or clip.")
+    @Option(help: "Treatment of longer samples: drop (the whole pair; the default) or clip.")
     var overlong: OverlongPolicy?
 
     @Option(help: "Mean over all response tokens (token; the default) or over responses (sequence).")
     var lossReduction: LossReduction?
 
-    @Option(help: "What is trained: all (the default), or control: the rows of the control tokens alone.")
+    @Option(help: "Train all parameters (all; the default), or only the rows of the control tokens (control).")
     var trainRows: TrainRows?
 
     @Option(
-        name: .customLong("control-lr-scale"),
-        help: "Factor on the learning rate of the control tokens' rows. Default: \(standard.controlLearningRateScale).")
-    var controlLearningRateScale: Double?
-
-    func apply(to options: inout SFTOptions) {
-        take(order, into: &options.order)
-        take(maxLength, into: &options.maximumLength)
-        take(overlong, into: &options.overlong)
-        take(lossReduction, into: &options.reduction)
-        take(trainRows, into: &options.trainRows)
-        take(controlLearningRateScale, into: &options.controlLearningRateScale)
-    }
+        help: """
+            Factor on the learning rate of the control tokens' rows. \
+            Default: \(standard.loss.controlLearningRateScale).
+            """)
+    var controlLrScale: Double?
 }
 
-/// What a warm-up is measured on.
-struct SFTEvaluationArguments: ParsableArguments {
-    @Option(help: "Pairs to measure on, kept out of training. Default: those of the data that the probe asks.")
-    var evalData: String?
-
+/// The measurements of a warm-up.
+struct SFTEvaluationArguments: OptionArguments {
     @Option(help: "Updates between measurements of the probe. Default: only at evaluations and saves.")
     var probeEvery: Int?
 
@@ -77,22 +58,14 @@ struct SFTEvaluationArguments: ParsableArguments {
     var evalEvery: Int?
 
     @Option(
-        help: "Held-out problems sampled with both modes forced; 0: none. Default: \(standard.evaluationProblems).")
+        help: "Held-out problems sampled with each mode forced; 0: none. Default: \(standard.evaluation.problems).")
     var evalProblems: Int?
 
-    @Option(help: "Tokens of such a sample at most. Default: \(standard.evaluationTokens).")
+    @Option(help: "Tokens of such a sample at most. Default: \(standard.evaluation.maximumNewTokens).")
     var evalMaxNewTokens: Int?
 
-    @Option(help: "Where its answer stands: any (box, ####, last number; the default), boxed, bare.")
+    @Option(help: "Where its answer is found: any (box, ####, last number; the default), boxed, bare.")
     var answer: AnswerRule?
-
-    func apply(to options: inout SFTOptions) {
-        takeOptional(probeEvery, into: &options.probeEvery)
-        takeOptional(evalEvery, into: &options.evaluateEvery)
-        take(evalProblems, into: &options.evaluationProblems)
-        take(evalMaxNewTokens, into: &options.evaluationTokens)
-        take(answer, into: &options.answerRule)
-    }
 }
 
 extension TrainRows: ExpressibleByArgument {}

@@ -1,19 +1,20 @@
 import Foundation
 import OrderedJSON
 
-/// `metrics.jsonl` of a run: one JSON object a step, in the file as soon as it is appended.
-public final class MetricsLog {
-    public let path: String
+/// The log `metrics.jsonl` of a run: one JSON object per step, in the file as soon as it is appended.
+package final class MetricsLog {
+    private let path: String
     private let descriptor: Int32
 
-    /// Opens the log for appending, and makes it where there is none.
+    /// Opens the log for appending, and creates it if it does not exist.
     ///
-    /// - Parameter lastStep: the step of the state that a run goes on from. Rows of later steps, which a killed run may
-    ///   have written after its last save, are dropped, and so is a last line that is not whole. nil keeps everything.
+    /// Rows of steps after `lastStep`, which a killed run may have written after its last save, are removed, and so is
+    /// an incomplete last line.
+    ///
     /// - Throws: `DataFileError`.
-    public init(path: String, resumingAfter lastStep: Int? = nil) throws {
+    package init(path: String, resumingAfter lastStep: Int) throws {
         self.path = path
-        if let lastStep, FileManager.default.fileExists(atPath: path) {
+        if FileManager.default.fileExists(atPath: path) {
             try DataFile.write(try Self.rows(of: path, upTo: lastStep), to: path, overwrite: true)
         }
         descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o666)
@@ -22,24 +23,14 @@ public final class MetricsLog {
 
     deinit { close(descriptor) }
 
-    /// Appends one row; values that are not finite become `null`.
+    /// Appends the row of a step; values that are not finite become `null`.
     ///
-    /// - Throws: `DataFileError` if the row could not be written, for instance because the disk is full.
-    public func append(step: Int, _ values: [(String, Double)]) throws {
+    /// - Throws: `DataFileError` if the row cannot be written, for instance because the disk is full.
+    package func append(step: Int, _ row: MetricRow) throws {
         var members = JSONObject([("step", .integer(step))])
-        for (name, value) in values where name != "step" { members[name] = .double(value) }
-        try append(.object(members))
-    }
-
-    /// Appends one row, which should have a `step`.
-    ///
-    /// - Throws: `DataFileError`.
-    public func append(_ row: JSON) throws {
-        let line = Array((row.serialized() + "\n").utf8)
-        let written = line.withUnsafeBytes { write(descriptor, $0.baseAddress!, $0.count) }
-        guard written == line.count else {
-            throw DataFileError(path: path, reason: "cannot write: \(String(cString: strerror(errno)))")
-        }
+        for (name, value) in row.values { members[name] = .double(value) }
+        let line = JSON.object(members).serialized() + "\n"
+        try writeRecord(Array(line.utf8), to: descriptor, of: path)
     }
 
     private static func rows(of path: String, upTo lastStep: Int) throws -> String {
@@ -53,5 +44,14 @@ public final class MetricsLog {
             kept.append(UInt8(ascii: "\n"))
         }
         return String(decoding: kept, as: UTF8.self)
+    }
+}
+
+/// Writes a record of a log with one system call.
+///
+/// - Throws: `DataFileError` if not all bytes could be written.
+func writeRecord(_ bytes: [UInt8], to descriptor: Int32, of path: String) throws {
+    guard bytes.withUnsafeBytes({ write(descriptor, $0.baseAddress, $0.count) }) == bytes.count else {
+        throw DataFileError(path: path, reason: "cannot write: \(String(cString: strerror(errno)))")
     }
 }

@@ -1,32 +1,33 @@
 import Foundation
 
-/// Scalars as a TensorBoard event file: TFRecord frames around protocol buffers, both written by hand.
+/// Scalars in a TensorBoard event file: protocol buffers in TFRecord frames.
 ///
-/// A frame is the length (8 bytes), its masked CRC-32C, the event, and the event's masked CRC-32C. Of the messages
-/// only what scalars need is written: `Event` {1 wall_time, 2 step, 3 file_version, 5 summary, 7 session_log},
+/// A frame is the length (8 bytes), its masked CRC-32C, the event, and the event's masked CRC-32C. Only the messages
+/// and fields that scalars need are written: `Event` {1 wall_time, 2 step, 3 file_version, 5 summary, 7 session_log},
 /// `Summary` {1 value}, `Value` {1 tag, 2 simple_value}.
-public final class TensorBoardLog {
-    public let path: String
+package final class TensorBoardLog {
+    package let path: String
     private let descriptor: Int32
     private let now: () -> Double
 
-    /// Starts a new event file in a folder, which is made where it is missing.
+    /// Starts a new event file.
     ///
     /// - Parameters:
-    ///   - firstStep: where a run is resumed, the first step that will be written; TensorBoard then forgets what other
-    ///     files of the folder say of this step and later ones.
+    ///   - folder: the folder, which is created if it does not exist.
+    ///   - firstStep: the first step that a resumed run will write, nil for a new run. TensorBoard ignores this step
+    ///     and later ones in the other files of the folder.
     ///   - now: seconds since 1970.
     /// - Throws: `DataFileError`.
-    public init(
+    package init(
         folder: String, resumingAt firstStep: Int? = nil, now: @escaping () -> Double = { Date().timeIntervalSince1970 }
     ) throws {
         self.now = now
-        // Names sort by time and are new: TensorBoard follows the last file of a folder.
+        // TensorBoard follows the last file of a folder by name, so names sort by time and are unique.
         let stem = "\(folder)/events.out.tfevents.\(String(format: "%010d", Int(now()))).ckpt.\(getpid())"
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         } catch {
-            throw DataFileError(path: folder, reason: "cannot make the folder")
+            throw DataFileError(path: folder, reason: "cannot create the folder")
         }
         var path = stem
         var descriptor: Int32 = -1
@@ -60,9 +61,9 @@ public final class TensorBoardLog {
     /// Appends the values of one step.
     ///
     /// - Throws: `DataFileError`.
-    public func append(step: Int, _ values: [(String, Double)]) throws {
+    package func append(step: Int, _ row: MetricRow) throws {
         var summary = ProtocolBuffer()
-        for (name, value) in values {
+        for (name, value) in row.values {
             var entry = ProtocolBuffer()
             entry.add(1, string: name)
             entry.add(2, float: Float(value))
@@ -79,10 +80,7 @@ public final class TensorBoardLog {
         let length = littleEndian(UInt64(event.bytes.count))
         let frame =
             length + littleEndian(CRC32C.masked(length)) + event.bytes + littleEndian(CRC32C.masked(event.bytes))
-        let written = frame.withUnsafeBytes { write(descriptor, $0.baseAddress!, $0.count) }
-        guard written == frame.count else {
-            throw DataFileError(path: path, reason: "cannot write: \(String(cString: strerror(errno)))")
-        }
+        try writeRecord(frame, to: descriptor, of: path)
     }
 }
 
@@ -90,7 +88,7 @@ private func littleEndian(_ value: some FixedWidthInteger) -> [UInt8] {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
 }
 
-/// A message of protocol buffers, field by field.
+/// A protocol buffer message, written field by field.
 private struct ProtocolBuffer {
     private(set) var bytes: [UInt8] = []
 

@@ -1,31 +1,36 @@
 import CheckpointIO
 
-/// Notices that a run has all but lost a mode, from what its history says of the last steps.
+/// Detects that a run has almost lost a mode.
 ///
-/// It keeps nothing of its own, so a resumed run rings at the same step.
+/// It has no state but the run's history, so a resumed run raises it at the same step.
 struct CollapseAlarm {
     let share: Double
     let steps: Int
 
-    /// What a step adds to the history.
+    /// The judgement of one step.
+    struct Verdict {
+        /// Whether a mode was almost absent in this step.
+        var isLow = false
+        /// Whether that has been so for `steps` steps.
+        var isRaised = false
+        /// Whether the alarm was raised in this step.
+        var isNew = false
+
+        var metrics: MetricRow { ["mode_low": isLow ? 1 : 0, "collapse_alarm": isRaised ? 1 : 0] }
+    }
+
+    /// Judges a step.
     ///
-    /// - Parameters:
-    ///   - history: of the steps before.
-    ///   - metrics: of this step: `num_think`, `num_short`, `p_think_mean`.
-    ///   - probe: mean P(`<think>`) over the probe's prompts when it was measured last, nil without a probe.
-    /// - Returns: whether a mode was all but absent in this step, whether that has been so for `steps` steps, and
-    ///   whether it has become so with this one.
-    func judge(
-        _ metrics: [(name: String, value: Double)], after history: MetricHistory, probe: Double?
-    ) -> (isLow: Bool, rings: Bool, isNew: Bool) {
-        guard steps > 0 else { return (false, false, false) }
-        func value(_ name: String) -> Double { metrics.first { $0.name == name }?.value ?? .nan }
+    /// `probe` is mean P(`<think>`) over the probe's prompts when it was last measured; nil without a probe.
+    func judge(_ row: MetricRow, after history: MetricHistory, probe: Double?) -> Verdict {
+        guard steps > 0 else { return Verdict() }
+        func value(_ name: String) -> Double { row[name] ?? .nan }
         let chosen = value("num_think") + value("num_short")
-        // Where every sample is forced, the probabilities tell.
+        // If every sample is forced, their probabilities are judged instead.
         let thinkShare = chosen > 0 ? value("num_think") / chosen : value("p_think_mean")
         let isLow = [thinkShare, probe ?? 0.5].contains { $0 < share || $0 > 1 - share }
         let before = (history["mode_low"] ?? []).reversed()
-        let run = (isLow ? 1 : 0) + (isLow ? before.prefix { $0 == 1 }.count : 0)
-        return (isLow, run >= steps, run == steps)
+        let lowSteps = isLow ? 1 + before.prefix { $0 == 1 }.count : 0
+        return Verdict(isLow: isLow, isRaised: lowSteps >= steps, isNew: lowSteps == steps)
     }
 }

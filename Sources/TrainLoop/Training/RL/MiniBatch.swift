@@ -1,31 +1,39 @@
 import Transformer
 
-/// The samples of one update: what their loss is, and how its gradient comes about.
+/// The samples of one update, and the computation of their loss and its gradient.
 package struct MiniBatch {
-    package let sequences: [TrainingSequence]
-    package let loss: PolicyBatch
-    /// Of the sampler, `[sample][token]`.
-    let sampled: [[Float]]
+    private let sequences: [TrainingSequence]
+    package let policyBatch: PolicyBatch
+    /// The sampler's log-probabilities, `[sample][token]`; empty if they are not to be compared with.
+    private let samplerLogProbabilities: [[Float]]
 
-    /// Sums over one pass.
+    /// The sums over one pass through the samples.
     package struct Outcome {
         package var totals = PolicyTotals()
-        /// Sum and maximum of |training's − sampler's| log-probability over the tokens run.
+        /// |model − sampler| log-probability over the tokens run: sum and maximum.
         var differenceSum = 0.0
         var differenceMaximum = 0.0
         var tokensRun = 0
     }
 
-    package init(sequences: [TrainingSequence], loss: PolicyBatch, sampled: [[Float]] = []) {
+    package init(sequences: [TrainingSequence], policyBatch: PolicyBatch, samplerLogProbabilities: [[Float]] = []) {
         self.sequences = sequences
-        self.loss = loss
-        self.sampled = sampled
+        self.policyBatch = policyBatch
+        self.samplerLogProbabilities = samplerLogProbabilities
     }
 
-    /// Samples that are run; the others would change nothing.
-    package var contributing: [Int] { sequences.indices.filter(loss.contributes) }
+    /// The indices of the samples that are run; the others have no effect on loss and gradient.
+    var contributing: [Int] { sequences.indices.filter(policyBatch.contributes) }
 
-    /// Adds the gradient of the loss over the whole mini-batch, however it is cut into passes of `tokenBudget` tokens.
+    /// Adds the gradient of the loss to `gradients`, in passes of at most `tokenBudget` tokens.
+    ///
+    /// - Parameters:
+    ///   - model: the model being trained.
+    ///   - temperature: the sampling temperature, by which logits are divided.
+    ///   - tokenBudget: the tokens of one pass; the result depends on it only by rounding.
+    ///   - gradients: the buffer that the gradient is added to.
+    ///   - progress: called after each pass with the number of its samples.
+    /// - Returns: the loss and its parts, and the difference to the sampler.
     @discardableResult
     package func accumulate(
         _ model: Model, temperature: Double, tokenBudget: Int, into gradients: ModelParameters,
@@ -34,7 +42,7 @@ package struct MiniBatch {
         run(sequences, model, temperature, tokenBudget, gradients, progress)
     }
 
-    /// Adds the part of the gradient that goes through the control tokens alone. Only prompts are run for it.
+    /// Adds the part of the gradient that flows through the control tokens; only the prompts are run.
     func accumulateControl(_ model: Model, temperature: Double, tokenBudget: Int, into gradients: ModelParameters) {
         let first = sequences.map { TrainingSequence(prompt: $0.prompt, response: Array($0.response.prefix(1))) }
         _ = run(first, model, temperature, tokenBudget, gradients) { _ in }
@@ -47,9 +55,9 @@ package struct MiniBatch {
         var outcome = Outcome()
         for indices in PackedSequences.microBatches(sequences, indices: contributing, tokenBudget: tokenBudget) {
             let packed = PackedSequences(sequences, indices: indices)
-            func term(_ place: Int, _ logProbability: Float, _ entropy: Float) -> PolicyTerm {
-                let owner = packed.owners[place]
-                return loss.term(
+            func term(_ position: Int, _ logProbability: Float, _ entropy: Float) -> PolicyTerm {
+                let owner = packed.owners[position]
+                return policyBatch.term(
                     sample: owner.sequence, token: owner.token, logProbability: Double(logProbability),
                     entropy: Double(entropy))
             }
@@ -57,17 +65,19 @@ package struct MiniBatch {
                 packed.batch, packed.positions, temperature: Float(temperature), into: gradients
             ) { range, scores in
                 var gradient = (logProbability: [Float](), entropy: [Float]())
-                for (offset, place) in range.enumerated() {
-                    let term = term(place, scores.logProbabilities[offset], scores.entropies[offset])
+                for (offset, position) in range.enumerated() {
+                    let term = term(position, scores.logProbabilities[offset], scores.entropies[offset])
                     gradient.logProbability.append(Float(term.gradient))
-                    if loss.loss.entropyCoefficient != 0 { gradient.entropy.append(Float(term.entropyGradient)) }
+                    if policyBatch.loss.entropyCoefficient != 0 { gradient.entropy.append(Float(term.entropyGradient)) }
                 }
                 return gradient
             }
-            for (place, owner) in packed.owners.enumerated() {
-                outcome.totals.add(term(place, scores.logProbabilities[place], scores.entropies[place]))
-                guard owner.sequence < sampled.count else { continue }
-                let difference = abs(Double(scores.logProbabilities[place] - sampled[owner.sequence][owner.token]))
+            for (position, owner) in packed.owners.enumerated() {
+                let logProbability = scores.logProbabilities[position]
+                outcome.totals.add(term(position, logProbability, scores.entropies[position]))
+                guard owner.sequence < samplerLogProbabilities.count else { continue }
+                let sampled = samplerLogProbabilities[owner.sequence][owner.token]
+                let difference = abs(Double(logProbability - sampled))
                 outcome.differenceSum += difference
                 outcome.differenceMaximum = max(outcome.differenceMaximum, difference)
                 outcome.tokensRun += 1
@@ -75,5 +85,24 @@ package struct MiniBatch {
             progress(indices.count)
         }
         return outcome
+    }
+}
+
+extension Model {
+    /// Log-probabilities of the response tokens, `[sequence][token]`, in passes of at most `tokenBudget` tokens.
+    func logProbabilities(
+        of sequences: [TrainingSequence], temperature: Double, tokenBudget: Int
+    ) -> [[Double]] {
+        var result = sequences.map { [Double](repeating: 0, count: $0.response.count) }
+        for indices in PackedSequences.microBatches(
+            sequences, indices: Array(sequences.indices), tokenBudget: tokenBudget)
+        {
+            let packed = PackedSequences(sequences, indices: indices)
+            let scores = score(packed.batch, packed.positions, temperature: Float(temperature))
+            for (owner, value) in zip(packed.owners, scores.logProbabilities) {
+                result[owner.sequence][owner.token] = Double(value)
+            }
+        }
+        return result
     }
 }

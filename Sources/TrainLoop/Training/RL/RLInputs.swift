@@ -1,47 +1,55 @@
 import CheckpointIO
 
-/// What a reinforcement learning run reads beside the checkpoint that it starts from.
-public struct RLInputs: Sendable {
-    public var problems: [Problem]
-    /// Names the data, so that a resumed run can tell that it is the same.
-    public var dataDigest: String
-    /// Problems for the mode probe; nil: the set that the checkpoint carries, or one chosen from `problems`.
-    public var probe: [Problem]?
-    /// Problems to evaluate on while training, and the digest of their file; kept out of training.
-    public var evaluation: (problems: [Problem], digest: String)?
+/// The input of a reinforcement learning run besides the checkpoint that it starts from.
+package struct RLInputs: Sendable {
+    /// The problems to train on; each has an answer, unless a program judges.
+    package var problems: [Problem]
+    /// The digest of the file of `problems`, by which a resumed run recognises it.
+    package var dataDigest: String
+    /// The problems of the mode probe; nil: those that the checkpoint carries, or some chosen from `problems`.
+    package var probe: [Problem]?
+    /// Problems to evaluate on during training, and the digest of their file; kept out of training.
+    package var evaluation: (problems: [Problem], digest: String)?
     /// The reference policy of the KL term; nil: the start of the run.
-    public var reference: CheckpointFile?
+    package var reference: CheckpointFile?
 
-    public init(problems: [Problem], dataDigest: String) {
+    package init(problems: [Problem], dataDigest: String) {
         self.problems = problems
         self.dataDigest = dataDigest
     }
 }
 
-/// What reading the data came to.
-public struct RLDataSummary: Sendable {
-    public var problems = 0
-    public var droppedOverlong = 0
-    public var heldOutForProbe = 0
-    public var heldOutForEvaluation = 0
+/// Counts of the problems that were read for a run.
+package struct RLDataSummary: Sendable {
+    package fileprivate(set) var problems = 0
+    package fileprivate(set) var droppedOverlong = 0
+    package fileprivate(set) var heldOutForProbe = 0
+    package fileprivate(set) var heldOutForEvaluation = 0
 }
 
-/// Problems with their prompts, in the order in which a run meets them.
-struct RLTrainingData: Sendable {
-    let problems: [(problem: Problem, prompt: [Int])]
+/// A problem with its prompt as ids.
+struct EncodedProblem: Sendable {
+    let problem: Problem
+    let prompt: [Int]
+}
+
+/// The problems in the order in which a run takes them.
+struct ProblemStream: Sendable {
+    let problems: [EncodedProblem]
     let summary: RLDataSummary
+    /// The problems taken so far, counted over all epochs.
+    var position = 0
     private var order: DataOrder
 
-    /// - Parameter heldOut: texts that the probe and the evaluation ask about.
     /// - Throws: `TrainingFailure.emptyData`, and errors of the encoder.
-    init(
-        _ inputs: RLInputs, probeTexts: Set<String>, encoder: PromptEncoder, options: RLOptions
-    ) throws {
+    init(_ inputs: RLInputs, probe: [Problem], encoder: PromptEncoder, options: RLOptions) throws {
+        let probed = Set(probe.map(\.problem))
         let evaluated = Set(inputs.evaluation?.problems.map(\.problem) ?? [])
+        let maximum = options.rollout.maximumPromptTokens
         var summary = RLDataSummary()
-        var problems: [(problem: Problem, prompt: [Int])] = []
+        var problems: [EncodedProblem] = []
         for problem in inputs.problems {
-            if probeTexts.contains(problem.problem) {
+            if probed.contains(problem.problem) {
                 summary.heldOutForProbe += 1
                 continue
             }
@@ -50,28 +58,31 @@ struct RLTrainingData: Sendable {
                 continue
             }
             let prompt = try encoder.prompt(for: problem.problem)
-            if prompt.count > options.maximumPromptTokens {
+            if prompt.count > maximum {
                 summary.droppedOverlong += 1
             } else {
-                problems.append((problem, prompt))
+                problems.append(EncodedProblem(problem: problem, prompt: prompt))
             }
         }
         guard !problems.isEmpty else {
             throw TrainingFailure.emptyData(
                 inputs.problems.isEmpty
                     ? "the data holds no problems"
-                    : "no problem is left to train on: \(summary.droppedOverlong) of \(inputs.problems.count) are longer "
-                        + "than \(options.maximumPromptTokens) tokens (--max-prompt-tokens), "
+                    : "no problem is left to train on: \(summary.droppedOverlong) of \(inputs.problems.count) are "
+                        + "longer than \(maximum) tokens (--max-prompt-tokens), "
                         + "\(summary.heldOutForProbe + summary.heldOutForEvaluation) are kept for probe and evaluation")
         }
         summary.problems = problems.count
         self.problems = problems
         self.summary = summary
-        order = DataOrder(count: problems.count, seed: options.seed)
+        order = DataOrder(count: problems.count, seed: options.run.seed)
     }
 
-    /// The next `count` problems from `position` on, counted over all epochs.
-    mutating func take(from position: Int, count: Int) -> [(problem: Problem, prompt: [Int])] {
-        order.indices(from: position, count: count).map { problems[$0] }
+    /// Takes the next problems.
+    ///
+    /// `firstKey` is the position of the first, from which the random numbers of each problem are derived.
+    mutating func take(_ count: Int) -> (problems: [EncodedProblem], firstKey: Int) {
+        defer { position += count }
+        return (order.indices(from: position, count: count).map { problems[$0] }, position)
     }
 }

@@ -1,45 +1,45 @@
-extension RLOptions {
-    /// Settings of others, by name.
-    public enum Preset: String, Sendable, CaseIterable {
-        /// What the authors of Thinkless ran: their training script and its configuration
-        /// (`scripts/rl/thinkless_1.5b_deepscaler.sh`, `ppo_trainer.yaml`, `fsdp_workers.py`).
-        case thinkless
-    }
+/// Published settings, by name.
+package enum RLPreset: String, Sendable, CaseIterable {
+    /// The settings of the authors of Thinkless: their training script and its configuration
+    /// (`scripts/rl/thinkless_1.5b_deepscaler.sh`, `ppo_trainer.yaml`, `fsdp_workers.py`).
+    case thinkless
+}
 
-    /// The options with a preset's settings in place of the defaults.
-    public mutating func apply(_ preset: Preset) {
+extension RLOptions {
+    /// Replaces the options that a preset sets.
+    package mutating func apply(_ preset: RLPreset) {
         switch preset {
         case .thinkless:
-            promptsPerStep = 128
-            samplesPerPrompt = 8
-            maximumPromptTokens = 1024
-            maximumNewTokens = 24_576
-            temperature = 0.6
-            loss = .degrpoReleased
-            alpha = .fixed(1e-3)
-            epsilonLow = 0.2
-            epsilonHigh = 0.2
-            entropyCoefficient = 1e-3
-            advantageScale = .none
-            // A mini-batch of 64 of the 128 prompts.
-            updatesPerBatch = 2
-            miniBatches = nil
-            oldLogProbabilities = .recomputed
-            klCoefficient = 1e-3
-            klEstimator = .k3
-            klReduction = .mean
-            klLimit = 10
-            rewards = ModeReward.Values(gamma: 0.5)
-            answerRule = .boxed
-            learningRate = 1e-6
-            schedule = .constant
-            warmupSteps = 0
-            beta1 = 0.9
-            beta2 = 0.95
-            weightDecay = 0.01
-            clipNorm = 1
-            saveEvery = 10
-            evaluateEvery = 10
+            rollout.promptsPerStep = 128
+            rollout.samplesPerPrompt = 8
+            rollout.maximumPromptTokens = 1024
+            rollout.maximumNewTokens = 24_576
+            rollout.temperature = 0.6
+            loss.kind = .degrpoReleased
+            loss.alpha = .fixed(1e-3)
+            loss.epsilonLow = 0.2
+            loss.epsilonHigh = 0.2
+            loss.entropyCoefficient = 1e-3
+            loss.advantageScale = .none
+            // Mini-batches of 64 of the 128 prompts.
+            loss.updatesPerBatch = 2
+            loss.miniBatches = nil
+            loss.oldLogProbabilities = .recomputed
+            loss.klCoefficient = 1e-3
+            loss.klEstimator = .k3
+            loss.klReduction = .mean
+            loss.klLimit = 10
+            reward.values = ModeReward.Values(gamma: 0.5)
+            reward.answerRule = .boxed
+            optimizer.learningRate = 1e-6
+            optimizer.schedule = .constant
+            optimizer.warmupSteps = 0
+            optimizer.beta1 = 0.9
+            optimizer.beta2 = 0.95
+            optimizer.weightDecay = 0.01
+            optimizer.clipNorm = 1
+            run.saveEvery = 10
+            run.evaluateEvery = 10
         }
     }
 }

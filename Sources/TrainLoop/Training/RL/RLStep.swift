@@ -1,191 +1,421 @@
-import CheckpointIO
 import Foundation
 import OrderedJSON
 import Transformer
 
-extension RLTrainer {
-    /// One step: sample, score, log, update.
-    mutating func step(
-        folder: RunFolder, lastGood: String, report: (TrainingEvent) -> TrainingDisposition
-    ) throws -> [(name: String, value: Double)] {
-        let next = state.step + 1
+// One step of DeGRPO (Thinkless, arXiv 2505.13379, section 3.2), from top to bottom. `run` is the whole step; the
+// functions after it are its parts in order:
+//
+//     sample      G responses to each of a step's prompts x from the current policy π, at temperature T. The first
+//                 token of a response is its control token a_0, which chooses the mode: <think> or <short>.
+//     score       The reward r_i: 1 for a right short answer, 1−γ for a right answer after thinking, −1 for an answer
+//                 that is wrong, truncated or malformed.
+//     advantages  A_i = r_i − mean(r) over the group. A group whose rewards are all equal has no gradient; with
+//                 --refill fresh prompts take the place of such groups.
+//     update      For each of the step's mini-batches of N responses, one AdamW update that maximises
+//
+//                     J = 1/N Σ_i ( α L_i0 + 1/T_i Σ_{t≥1} L_it ) − β KL + c H                 (equation 4)
+//                     L_it = min(ρ_it A_i, clip(ρ_it, 1−ε_low, 1+ε_high) A_i)                  (equation 2)
+//
+//                 T_i is the number of tokens after a_0, ρ_it the ratio of new to old probability of a token. α
+//                 decouples the choice of mode from the length of the response: in GRPO (equation 1) the control token
+//                 has the weight 1/(T_i+1), which is small, and smaller after <think> than after <short>. `PolicyLoss`
+//                 lists the other losses, which differ only in these weights.
+//     record      The metrics of the step, for logs and history.
+//
+// Departures from the paper and the authors' code (VainF/Thinkless); docs/training.md has the full list:
+//
+// - The authors' code takes token means over micro-batches, so their division changes the result. Here every divisor is
+//   that of the whole mini-batch. `--loss degrpo-released` is their loss in this form.
+// - The mode is the id of the first token, not a tag found in the text.
+// - The first update of a step trains the policy that sampled, so its ratio is 1 and is not computed. Only later
+//   updates need old log-probabilities.
+// - --balance k forces k responses of a group into each mode. A control token c is then drawn from the mixture
+//   q(c) = (k + (G−2k) π_old(c)) / G, and its ratio π/q is capped instead of clipped.
+
+/// One step of reinforcement learning: sample → score → advantages → update → record.
+struct RLStep {
+    /// The number of the step, counted from 1.
+    let number: Int
+    let options: RLOptions
+    let encoder: PromptEncoder
+    let reward: any Reward
+    let model: Model
+    let reference: ReferencePolicy?
+    let trained: TrainedParameters
+    let learningRate: Double
+    let gradients: GradientBuffers
+    /// The run that the step belongs to: its folder, its newest state, and the receiver of events.
+    let training: TrainingRun
+
+    /// Makes the step.
+    ///
+    /// - Parameters:
+    ///   - state: its weights, moments and step change.
+    ///   - problems: the step takes its prompts from here.
+    ///   - automaticAlpha: the α that `--alpha auto` computed; nil before the first step.
+    /// - Returns: the metrics of the step.
+    /// - Throws: `TrainingFailure`, and errors of writing the rollout log.
+    func run(
+        _ state: inout TrainingState, _ problems: inout ProblemStream, _ automaticAlpha: inout Double?
+    ) throws -> MetricRow {
         var clock = PhaseClock()
-        let (all, kept) = try collect(step: next, lastGood: lastGood, clock: &clock, report: report)
-        try writeRollouts(all, step: next, folder: folder)
-        let weight = resolveAlpha(kept, step: next, report)
+        let (all, kept) = try collectGroups(from: &problems, &clock)
+        try writeRolloutLog(all)
+        let alpha = controlWeight(for: kept, &automaticAlpha)
         clock.mark("reward")
 
-        let rate = schedule.rate(at: state.step + (schedule.warmUpSteps > 0 ? 1 : 0))
-        let summary = try makeUpdates(
-            kept, controlWeight: weight, rate: rate, step: next, lastGood: lastGood, clock: &clock, report: report)
-        if next == 1 { try checkFirstStep(summary, report) }
-        state.step = next
-
-        let rollouts = RolloutMetrics(groups: all)
-        var metrics = [(name: "step", value: Double(next))] + rollouts.rows + summary.metrics
-        metrics += [("lr", rate), ("alpha", meanWeight(weight, kept))]
-        metrics += alarm(metrics, report)
-        _ = report(.preference(rollouts.preferenceByLevel))
-        return metrics + rollouts.sharesByLevel + clock.metrics
+        let summary = try update(&state, with: kept, alpha, &clock)
+        if number == 1 {
+            try FirstStepCheck(options: options, referenceIsStart: reference?.isStart ?? false)
+                .check(summary, training.report)
+        }
+        state.step = number
+        return record(all, kept, alpha, summary, state, clock)
     }
 
-    /// Samples the step's groups, and fresh ones in place of those without spread, as far as `refill` goes.
+    /// Samples the step's groups, and fresh ones in place of groups without spread, up to `--refill`.
     ///
-    /// - Returns: every group that was sampled, and those of the loss.
-    private mutating func collect(
-        step: Int, lastGood: String, clock: inout PhaseClock, report: (TrainingEvent) -> TrainingDisposition
+    /// - Returns: every group that was sampled, and the groups of the loss.
+    private func collectGroups(
+        from problems: inout ProblemStream, _ clock: inout PhaseClock
     ) throws -> (all: [RolloutGroup], kept: [RolloutGroup]) {
-        try withoutActuallyEscaping(report) { report in
-            var phase = "rollout"
-            let rollout = RolloutPhase(
-                encoder: encoder, options: options, reward: reward, generator: Generator(model),
-                progress: { _ = report(.progress(phase: phase, done: $0, total: $1)) })
-            var all: [RolloutGroup] = []
-            /// Places in `all` of the groups in the loss.
-            var places = Array(0..<options.promptsPerStep)
-            var wanted = options.promptsPerStep
-            var left = options.refill
-            while true {
-                let problems = data.take(from: dataPosition, count: wanted)
-                let keys = dataPosition..<(dataPosition + wanted)
-                dataPosition += wanted
-                do {
-                    all += try rollout.groups(problems, keys: keys, step: step, clock: &clock)
-                } catch let error as RewardError {
-                    throw TrainingFailure.reward(error, step: step, lastGood: lastGood)
-                }
-                let flat = places.indices.filter { !all[places[$0]].hasSpread }
-                wanted = min(flat.count, left)
-                guard wanted > 0 else { break }
-                for (index, place) in flat.prefix(wanted).enumerated() {
-                    all[places[place]].isKept = false
-                    places[place] = all.count + index
-                }
-                left -= wanted
-                phase = "refill"
+        let generator = Generator(model)
+        var all: [RolloutGroup] = []
+        // The indices in `all` of the groups that the loss is computed on.
+        var kept = Array(0..<options.rollout.promptsPerStep)
+        var wanted = kept.count
+        var refillsLeft = options.guards.refill
+        while true {
+            let (taken, firstKey) = problems.take(wanted)
+            let sampled = sample(taken, firstKey, generator, phase: all.isEmpty ? "rollout" : "refill")
+            clock.mark("rollout")
+            all += withAdvantages(try score(sampled))
+            clock.mark("reward")
+
+            let flat = kept.indices.filter { !all[kept[$0]].hasSpread }
+            wanted = min(flat.count, refillsLeft)
+            guard wanted > 0 else { break }
+            for (offset, index) in flat.prefix(wanted).enumerated() {
+                all[kept[index]].isKept = false
+                kept[index] = all.count + offset
             }
-            return (all, places.map { all[$0] })
+            refillsLeft -= wanted
+        }
+        return (all, kept.map { all[$0] })
+    }
+
+    // MARK: - Sample
+
+    /// The responses sampled for one prompt.
+    private struct SampledGroup {
+        let problem: EncodedProblem
+        let responses: [Completion]
+        /// P(`<think>`) and P(`<short>`) as first token.
+        let firstToken: (think: Double, short: Double)
+    }
+
+    private func sample(
+        _ problems: [EncodedProblem], _ firstKey: Int, _ generator: Generator, phase: String
+    ) -> [SampledGroup] {
+        let groupSize = options.rollout.samplesPerPrompt
+        let requests = problems.enumerated().map { index, problem in
+            GenerationRequest(
+                prompt: problem.prompt, promptKey: firstKey + index, sampleCount: groupSize,
+                forcedFirstTokens: forcedFirstTokens)
+        }
+        let sampling = SamplingOptions(
+            temperature: Float(options.rollout.temperature), maximumNewTokens: options.rollout.maximumNewTokens,
+            stopTokens: encoder.stopTokens, seed: options.run.seed, step: number)
+        let total = problems.count * groupSize
+        var finished = 0
+        var shortAnswers = ShortAnswerLimit(
+            limit: options.rollout.maximumShortTokens, shortToken: encoder.control.short, responses: total)
+        var firstTokens = [(think: Double, short: Double)](repeating: (0, 0), count: problems.count)
+        let responses = generator.generate(
+            requests, sampling,
+            onToken: { request, sample, token in
+                guard sampling.stopTokens.contains(token) else {
+                    return shortAnswers.continues(request * groupSize + sample, with: token)
+                }
+                finished += 1
+                training.report(.progress(phase: phase, done: finished, total: total))
+                return true
+            },
+            onPrompt: { request, logits in
+                let both = Generator.probabilities(of: [encoder.control.think, encoder.control.short], logits)
+                firstTokens[request] = (both[0], both[1])
+            })
+        return problems.indices.map {
+            SampledGroup(problem: problems[$0], responses: responses[$0], firstToken: firstTokens[$0])
         }
     }
 
-    private mutating func resolveAlpha(
-        _ groups: [RolloutGroup], step: Int, _ report: (TrainingEvent) -> TrainingDisposition
+    /// The forced first token of each response of a group under `--balance`; nil for a free one.
+    private var forcedFirstTokens: [Int?]? {
+        let balance = options.guards.balance
+        guard balance > 0 else { return nil }
+        return (0..<options.rollout.samplesPerPrompt).map { sample in
+            sample < balance ? encoder.control.think : sample < 2 * balance ? encoder.control.short : nil
+        }
+    }
+
+    // MARK: - Score
+
+    /// Rewards the responses of all groups as one batch, so that a reward program is asked once.
+    private func score(_ groups: [SampledGroup]) throws -> [(SampledGroup, [RewardQuery], [Verdict])] {
+        let queries = groups.map { group in
+            group.responses.map { encoder.query(group.problem.problem, response: $0.tokens) }
+        }
+        do {
+            var verdicts = try reward.score(queries.flatMap { $0 })[...]
+            return zip(groups, queries).map { group, queries in
+                defer { verdicts = verdicts.dropFirst(queries.count) }
+                return (group, queries, Array(verdicts.prefix(queries.count)))
+            }
+        } catch let error as RewardError {
+            let start = training.folder.checkpointPath(step: number - 1)
+            throw TrainingFailure.reward(error, step: number, lastGood: training.lastSaved ?? start)
+        }
+    }
+
+    // MARK: - Advantages
+
+    private func withAdvantages(_ groups: [(SampledGroup, [RewardQuery], [Verdict])]) -> [RolloutGroup] {
+        groups.map { group, queries, verdicts in
+            let advantages = Advantages.ofGroup(verdicts.map(\.reward), scale: options.loss.advantageScale)
+            let rollouts = group.responses.enumerated().map { sample, response in
+                Rollout(
+                    sample: sample,
+                    sequence: TrainingSequence(prompt: group.problem.prompt, response: response.tokens),
+                    logProbabilities: response.logProbabilities, form: queries[sample].form, verdict: verdicts[sample],
+                    advantage: advantages[sample], isForced: sample < 2 * options.guards.balance)
+            }
+            return RolloutGroup(problem: group.problem.problem, firstToken: group.firstToken, rollouts: rollouts)
+        }
+    }
+
+    private func writeRolloutLog(_ groups: [RolloutGroup]) throws {
+        let rows = groups.flatMap {
+            $0.rows(step: number, encoder: encoder, isDetailed: options.run.logsProbabilities)
+        }
+        try Data(rows.map { $0.serialized() + "\n" }.joined().utf8)
+            .write(to: URL(fileURLWithPath: training.folder.rolloutLogPath(step: number)), options: .atomic)
+    }
+
+    // MARK: - Update
+
+    /// The weight of the control token in this step, which `--alpha auto` computes from the first step's rollouts.
+    private func controlWeight(
+        for groups: [RolloutGroup], _ automaticAlpha: inout Double?
     ) -> PolicyLoss.ControlWeight {
-        if let weight = options.alpha.weight(step: step) ?? automaticAlpha.map({ .constant($0) }) { return weight }
-        guard case .auto(let factor) = options.alpha else { return .constant(0) }
+        guard case .auto(let factor) = options.loss.alpha else {
+            return options.loss.alpha.weight(step: number) ?? .constant(0)
+        }
+        if let automaticAlpha { return .constant(automaticAlpha) }
         let rollouts = groups.flatMap(\.rollouts)
         let mean = Double(rollouts.reduce(0) { $0 + $1.tokenCount }) / Double(rollouts.count)
         let alpha = factor / mean
         automaticAlpha = alpha
-        _ = report(.note("alpha set to \(alpha) = \(factor) / \(mean) mean response tokens, and kept"))
+        training.report(
+            .note("alpha is \(alpha) = \(factor) / \(mean) mean response tokens from this step on"))
         return .constant(alpha)
     }
 
-    /// α as it was used, the mean over samples where it depends on their lengths.
-    private func meanWeight(_ weight: PolicyLoss.ControlWeight, _ groups: [RolloutGroup]) -> Double {
-        if case .constant(let alpha) = weight { return alpha }
-        let rollouts = groups.flatMap(\.rollouts)
-        return rollouts.reduce(0) { $0 + weight.value(tokenCount: $1.tokenCount) } / Double(rollouts.count)
-    }
-
-    /// What must hold at the first step, and what a person should know about it.
-    private func checkFirstStep(
-        _ summary: UpdateSummary, _ report: (TrainingEvent) -> TrainingDisposition
-    ) throws {
-        // The update scores the sampled tokens with the policy that sampled them. Where factors are rounded, single tokens
-        // differ as sums have another order; on average they must not.
-        let isRounded = options.products == .bf16
-        let (difference, limit) = isRounded ? (summary.difference.mean, 0.05) : (summary.difference.maximum, 0.01)
-        guard difference < limit else {
-            throw TrainingFailure.invariant(
-                step: 1,
-                "training gives a sampled token another log-probability (by \(difference)) than sampling did")
+    /// Makes the optimizer updates of the step, one per mini-batch.
+    private func update(
+        _ state: inout TrainingState, with kept: [RolloutGroup], _ alpha: PolicyLoss.ControlWeight,
+        _ clock: inout PhaseClock
+    ) throws -> UpdateSummary {
+        var groups = kept
+        if let reference {
+            score(&groups, with: reference.model, into: \.referenceLogProbabilities)
+            clock.mark("reference")
         }
-        if isReferenceTheStart, let kl = summary.totals.first?.kl {
-            switch options.referencePrecision {
-            case .fp32:
-                guard abs(kl) < (isRounded ? 1e-2 : 1e-4) else {
-                    throw TrainingFailure.invariant(step: 1, "the KL to the start is \(kl) before any update")
-                }
-            case .bf16:
-                _ = report(
-                    .note(
-                        "rounding the reference to bfloat16 makes a KL of \(String(format: "%.2g", kl)) at the start; "
-                            + "--reference-precision fp32 avoids it"))
+        let updates = options.loss.updatesPerBatch
+        if updates > 1, options.loss.oldLogProbabilities == .recomputed {
+            score(&groups, with: model, into: \.oldLogProbabilities)
+            clock.mark("old_logp")
+        }
+
+        var summary = UpdateSummary()
+        let parts = options.loss.resolvedMiniBatches
+        for update in 0..<updates {
+            let part = update % parts
+            let range = (groups.count * part / parts)..<(groups.count * (part + 1) / parts)
+            let batch = try miniBatch(groups[range].flatMap(\.rollouts), alpha, isOnPolicy: update == 0)
+            let outcome = accumulate(batch, phase: updates > 1 ? "update \(update + 1)" : "update", &summary)
+            if update == 0 {
+                summary.relativeControlWeight = batch.policyBatch.relativeControlWeight
+                summary.difference = (
+                    outcome.tokensRun > 0 ? outcome.differenceSum / Double(outcome.tokensRun) : 0,
+                    outcome.differenceMaximum
+                )
+            }
+            summary.totals.append(outcome.totals)
+            let norm = gradientNorm(gradients.all)
+            summary.gradientNorms.append(norm)
+            guard outcome.totals.loss.isFinite, norm.isFinite else {
+                let gradient = "the gradient" + (gradients.all.firstNotFinite.map { " of \($0.name)" } ?? "")
+                throw TrainingFailure.notFinite(
+                    what: outcome.totals.loss.isFinite ? gradient : "the loss", step: number,
+                    lastGood: training.lastSaved)
+            }
+            // Without a gradient there is no update: a batch without spread must not change any bit of the weights.
+            if norm > 0 || options.optimizer.weightDecay > 0 {
+                trained.update(
+                    &state, gradients: gradients.all, norm: norm, learningRate: learningRate,
+                    clipNorm: options.optimizer.clipNorm)
             }
         }
-        guard options.loss == .degrpo || options.loss == .degrpoReleased else { return }
-        let weight = summary.controlWeight
-        let text = "the control token weighs \(String(format: "%.3g", weight)) times what it would under plain GRPO"
-        if weight < 1 {
-            _ = report(
-                .warning(
-                    text
-                        + ": less, so the choice of mode learns more slowly; raise --alpha, or use --alpha auto=K"))
-        } else {
-            _ = report(.note(text))
+        clock.mark("update")
+        return summary
+    }
+
+    /// Computes the gradient of a mini-batch, and the norms of its two parts if they are logged.
+    private func accumulate(
+        _ batch: MiniBatch, phase: String, _ summary: inout UpdateSummary
+    ) -> MiniBatch.Outcome {
+        let (temperature, budget) = (options.rollout.temperature, options.optimizer.microBatchTokens)
+        if options.run.logsControlGradientNorm {
+            gradients.control.clear()
+            batch.accumulateControl(model, temperature: temperature, tokenBudget: budget, into: gradients.control)
+            trained.clearUntrained(gradients.control)
+        }
+        gradients.all.clear()
+        let total = batch.contributing.count
+        var done = 0
+        let outcome = batch.accumulate(model, temperature: temperature, tokenBudget: budget, into: gradients.all) {
+            done += $0
+            training.report(.progress(phase: phase, done: done, total: total))
+        }
+        trained.clearUntrained(gradients.all)
+        if options.run.logsControlGradientNorm {
+            summary.controlGradientNorms.append(gradientNorm(gradients.control))
+            summary.responseGradientNorms.append(gradientNorm(gradients.all, minus: gradients.control))
+        }
+        return outcome
+    }
+
+    /// The samples of one update; `isOnPolicy` if the policy being trained is still the one that sampled (ratio 1).
+    private func miniBatch(
+        _ rollouts: [Rollout], _ alpha: PolicyLoss.ControlWeight, isOnPolicy: Bool
+    ) throws -> MiniBatch {
+        let chosen = options.loss
+        let loss = PolicyLoss(
+            kind: chosen.kind, controlWeight: alpha, epsilonLow: chosen.epsilonLow, epsilonHigh: chosen.epsilonHigh,
+            klCoefficient: chosen.klCoefficient, klEstimator: chosen.klEstimator, klReduction: chosen.klReduction,
+            klLimit: chosen.klLimit, entropyCoefficient: chosen.entropyCoefficient,
+            maximumNewTokens: options.rollout.maximumNewTokens)
+        let samples = rollouts.map { rollout in
+            PolicyBatch.Sample(
+                tokenCount: rollout.tokenCount, advantage: rollout.advantage,
+                isMasked: options.guards.masksTruncated && rollout.form.isTruncated,
+                oldLogProbabilities: isOnPolicy
+                    ? nil : rollout.oldLogProbabilities ?? rollout.logProbabilities.map(Double.init),
+                referenceLogProbabilities: rollout.referenceLogProbabilities,
+                controlSampling: controlSampling(of: rollout))
+        }
+        return MiniBatch(
+            sequences: rollouts.map(\.sequence), policyBatch: try PolicyBatch(loss: loss, samples: samples),
+            samplerLogProbabilities: rollouts.map(\.logProbabilities))
+    }
+
+    /// How the control token was chosen under `--balance`.
+    ///
+    /// With k responses of a group forced into each mode, a control token c was drawn with probability
+    /// q(c) = (k + (G−2k) π(c)) / G, forced or not, and any other first token with (G−2k) π / G.
+    private func controlSampling(of rollout: Rollout) -> PolicyBatch.ControlSampling {
+        let guards = options.guards
+        guard guards.balance > 0 else { return .free }
+        if guards.balanceWeight == .none { return rollout.isForced ? .excluded : .free }
+        let forced = rollout.mode == nil ? 0 : Double(guards.balance)
+        let groupSize = options.rollout.samplesPerPrompt
+        let free = Double(groupSize - 2 * guards.balance)
+        let probability = exp(Double(rollout.logProbabilities.first ?? 0))
+        let mixture = (forced + free * probability) / Double(groupSize)
+        return .balanced(logProbability: log(mixture), cap: guards.balanceCap)
+    }
+
+    /// Stores each response's log-probabilities under a model, at the sampling temperature.
+    private func score(
+        _ groups: inout [RolloutGroup], with model: Model, into path: WritableKeyPath<Rollout, [Double]?>
+    ) {
+        var rows = model.logProbabilities(
+            of: groups.flatMap { $0.rollouts.map(\.sequence) }, temperature: options.rollout.temperature,
+            tokenBudget: options.optimizer.microBatchTokens)[...]
+        for group in groups.indices {
+            for rollout in groups[group].rollouts.indices {
+                groups[group].rollouts[rollout][keyPath: path] = rows.popFirst()
+            }
         }
     }
 
-    private func alarm(
-        _ metrics: [(name: String, value: Double)], _ report: (TrainingEvent) -> TrainingDisposition
-    ) -> [(name: String, value: Double)] {
-        let alarm = CollapseAlarm(share: options.alarmShare, steps: options.alarmSteps)
-        let byLevel = state.metadata.probes.last?.pThink.last
-        let probe = byLevel.flatMap { $0.isEmpty ? nil : $0.reduce(0, +) / Double($0.count) }
-        let (isLow, rings, isNew) = alarm.judge(
-            metrics, after: state.metadata.history["rl"] ?? MetricHistory(), probe: probe)
-        if isNew {
-            _ = report(
+    // MARK: - Record
+
+    private func record(
+        _ all: [RolloutGroup], _ kept: [RolloutGroup], _ alpha: PolicyLoss.ControlWeight, _ summary: UpdateSummary,
+        _ state: TrainingState, _ clock: PhaseClock
+    ) -> MetricRow {
+        let rollouts = RolloutMetrics(groups: all)
+        var row: MetricRow = ["step": Double(number)]
+        row.append(rollouts.row)
+        row.append(summary.metrics)
+        row.append(["lr": learningRate, "alpha": mean(alpha, over: kept.flatMap(\.rollouts))])
+
+        let guards = options.guards
+        let alarm = CollapseAlarm(share: guards.alarmShare, steps: guards.alarmSteps)
+            .judge(row, after: state.history(of: training.stage), probe: state.probedPreference?.think)
+        row.append(alarm.metrics)
+        if alarm.isNew {
+            training.report(
                 .warning(
-                    "one mode has had less than \(options.alarmShare * 100) % for \(options.alarmSteps) steps: the choice "
-                        + "is collapsing; lower --alpha or --lr, raise --kl-coefficient, or keep both alive with --balance"
-                ))
+                    "one mode has had less than \(guards.alarmShare * 100) % for \(guards.alarmSteps) "
+                        + "\(guards.alarmSteps == 1 ? "step" : "steps"): the choice is collapsing; lower --alpha or "
+                        + "--lr, raise --kl-coefficient, or keep both modes in use with --balance"))
         }
-        return [("mode_low", isLow ? 1 : 0), ("collapse_alarm", rings ? 1 : 0)]
+        training.report(.preference(rollouts.preferenceByLevel))
+        row.append(rollouts.sharesByLevel)
+        row.append(clock.metrics)
+        return row
     }
 
-    private func writeRollouts(_ groups: [RolloutGroup], step: Int, folder: RunFolder) throws {
-        let digits = String(step)
-        let name = "/step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits + ".jsonl"
-        let rows = groups.flatMap { $0.rows(step: step, encoder: encoder, detailed: options.logsProbabilities) }
-        try Data(rows.map { $0.serialized() + "\n" }.joined().utf8)
-            .write(to: URL(fileURLWithPath: folder.rolloutsPath + name), options: .atomic)
+    /// The mean weight of the control token over the responses, on whose length it may depend.
+    private func mean(_ alpha: PolicyLoss.ControlWeight, over rollouts: [Rollout]) -> Double {
+        if case .constant(let value) = alpha { return value }
+        return rollouts.reduce(0) { $0 + alpha.value(tokenCount: $1.tokenCount) } / Double(rollouts.count)
     }
 }
 
-// MARK: - Evaluation during training
+/// Gradient buffers, reused across updates to avoid reallocation.
+final class GradientBuffers {
+    let all: ModelParameters
+    /// The part of the gradient that flows through the control tokens; allocated when it is first used.
+    lazy var control = ModelParameters(all.configuration)
 
-extension RLTrainer {
-    /// Accuracy on the dev problems, free and with each mode forced.
-    func evaluate(
-        _ report: (TrainingEvent) -> TrainingDisposition
-    ) throws -> [(name: String, value: Double)] {
-        guard let evaluation else { return [] }
-        let start = ContinuousClock.now
-        var chosen = Evaluation.Options()
-        chosen.conditions = [.auto, .think, .short]
-        chosen.prompt = .plain
-        chosen.temperature = options.temperature
-        chosen.topP = 1
-        chosen.maximumNewTokens = options.maximumNewTokens
-        chosen.rule = options.answerRule
-        chosen.seed = options.seed
-        let result = try withoutActuallyEscaping(report) { report in
-            var hooks = EvaluationHooks()
-            hooks.progress = { _ = report(.progress(phase: "evaluation", done: $0, total: $1)) }
-            return try Evaluation(
-                evaluation.problems, encoder: encoder, model: Model(state.parameters, products: options.products),
-                options: chosen,
-                reward: reward, hooks: hooks)
+    init(_ configuration: ModelConfiguration) { all = ModelParameters(configuration) }
+}
+
+/// Ends short answers that reach `--max-short-tokens`.
+private struct ShortAnswerLimit {
+    private let limit: Int?
+    private let shortToken: Int
+    /// The tokens of each short answer so far; nil for answers that do not start with the short token.
+    private var lengths: [Int?]
+
+    init(limit: Int?, shortToken: Int, responses: Int) {
+        self.limit = limit
+        self.shortToken = shortToken
+        lengths = Array(repeating: 0, count: responses)
+    }
+
+    /// Whether a response goes on after this token, which is not a stop token.
+    mutating func continues(_ response: Int, with token: Int) -> Bool {
+        guard let limit, let length = lengths[response] else { return true }
+        guard length > 0 || token == shortToken else {
+            lengths[response] = nil
+            return true
         }
-        let (free, think, short) = (result.summary(.auto), result.summary(.think), result.summary(.short))
-        _ = report(.evaluation(step: state.step, result))
-        return [
-            ("eval_acc", free.accuracy), ("eval_acc_think", think.accuracy), ("eval_acc_short", short.accuracy),
-            ("eval_think_share", free.thinkShare), ("eval_p_think", free.pThink), ("eval_tokens", free.meanTokens),
-            ("eval_tokens_think", think.meanTokens), ("eval_tokens_short", short.meanTokens),
-            ("seconds_eval", Double((ContinuousClock.now - start) / .seconds(1))),
-        ]
+        lengths[response] = length + 1
+        return length + 1 < limit
     }
 }

@@ -1,50 +1,54 @@
-import Foundation
 import OrderedJSON
 import Transformer
 
-/// One sampled response with what became of it.
-public struct Rollout: Sendable {
-    public var sample: Int
-    public var sequence: TrainingSequence
-    /// Of the sampled tokens, at the rollout's temperature.
-    public var logProbabilities: [Float]
-    public var form: ResponseForm
-    public var verdict: Verdict
-    public var advantage: Double
-    /// Its control token was put in, not sampled.
-    public var isForced: Bool
+/// One sampled response with its verdict and advantage.
+struct Rollout: Sendable {
+    /// The index of the response in its group.
+    let sample: Int
+    let sequence: TrainingSequence
+    /// The sampler's log-probabilities of the response's tokens, at the sampling temperature.
+    let logProbabilities: [Float]
+    let form: ResponseForm
+    let verdict: Verdict
+    let advantage: Double
+    /// Whether the control token was forced instead of sampled.
+    let isForced: Bool
+    /// The denominators of the ratio, if a step makes several updates.
+    var oldLogProbabilities: [Double]?
+    /// The log-probabilities under the reference policy, if there is one.
+    var referenceLogProbabilities: [Double]?
 
-    public var mode: Mode? { form.mode }
-    public var isCorrect: Bool { verdict.outcome == .right }
-    public var tokenCount: Int { sequence.response.count }
+    var mode: Mode? { form.mode }
+    var isCorrect: Bool { verdict.outcome == .right }
+    var tokenCount: Int { sequence.response.count }
 }
 
-/// The samples of one prompt, among which advantages are taken.
-public struct RolloutGroup: Sendable {
-    public var problem: Problem
-    /// P(`<think>`) and P(`<short>`) as first token at temperature 1, of the policy that sampled.
-    public var firstToken: (think: Double, short: Double)
-    public var rollouts: [Rollout]
-    /// False where a fresh prompt took its place in the loss.
-    public var isKept = true
+/// The responses to one prompt, whose advantages are relative to each other.
+struct RolloutGroup: Sendable {
+    let problem: Problem
+    /// P(`<think>`) and P(`<short>`) as first token at temperature 1, under the policy that sampled.
+    let firstToken: (think: Double, short: Double)
+    var rollouts: [Rollout]
+    /// False if a fresh prompt takes the place of this group in the loss.
+    var isKept = true
 
-    /// Some sample did better than another; otherwise the group says nothing.
-    public var hasSpread: Bool { rollouts.contains { $0.advantage != 0 } }
+    /// Whether some response was rewarded more than another; without spread a group has no gradient.
+    var hasSpread: Bool { rollouts.contains { $0.advantage != 0 } }
 
     /// The rows of the rollout log.
     ///
-    /// - Parameter detailed: token ids and log-probabilities too.
-    func rows(step: Int, encoder: PromptEncoder, detailed: Bool) -> [JSON] {
+    /// `isDetailed` includes token ids and log-probabilities.
+    func rows(step: Int, encoder: PromptEncoder, isDetailed: Bool) -> [JSON] {
         rollouts.map { rollout in
             func text(_ value: String?) -> JSON { value.map { .string($0) } ?? .null }
             let verdict = rollout.verdict
-            let who: [(String, JSON)] = [
+            let question: [(String, JSON)] = [
                 ("step", .integer(step)), ("id", .string(problem.id)), ("level", text(problem.level)),
                 ("sample", .integer(rollout.sample)), ("problem", .string(problem.problem)),
                 ("answer", text(problem.answer)),
                 ("completion", .string(encoder.text(of: rollout.sequence.response))),
             ]
-            let what: [(String, JSON)] = [
+            let judgement: [(String, JSON)] = [
                 ("mode", text(rollout.mode?.rawValue)), ("forced", .bool(rollout.isForced)),
                 ("outcome", .string(verdict.outcome.rawValue)), ("defect", text(verdict.defect?.rawValue)),
                 ("found", text(verdict.answer)), ("reward", .double(verdict.reward)),
@@ -52,8 +56,8 @@ public struct RolloutGroup: Sendable {
                 ("truncated", .bool(rollout.form.isTruncated)), ("in_loss", .bool(isKept)),
                 ("p_think", .double(firstToken.think)), ("p_short", .double(firstToken.short)),
             ]
-            var row = JSONObject(who + what)
-            if detailed {
+            var row = JSONObject(question + judgement)
+            if isDetailed {
                 row["token_ids"] = .array(rollout.sequence.response.map { .integer($0) })
                 row["log_probabilities"] = .array(rollout.logProbabilities.map { .double(Double($0)) })
             }

@@ -1,16 +1,16 @@
 import Foundation
 
-/// What a step's rollouts say, by the names that Thinkless and verl use where they have one.
+/// The metrics of a step's rollouts, with the names that Thinkless and verl use for those that they have.
 struct RolloutMetrics {
-    /// All groups that were sampled, those that fresh prompts replaced included.
+    /// All groups that were sampled, including those that fresh prompts replaced.
     let groups: [RolloutGroup]
 
-    /// Levels beyond this many have no columns of their own.
+    /// Data with more levels has no metrics by level.
     private static let maximumLevels = 32
 
     private var all: [Rollout] { groups.flatMap(\.rollouts) }
 
-    var rows: [(name: String, value: Double)] {
+    var row: MetricRow {
         let all = all
         let free = all.filter { !$0.isForced }
         let think = all.filter { $0.mode == .think }
@@ -23,43 +23,44 @@ struct RolloutMetrics {
         let rewards = all.map(\.verdict.reward)
         let rewardMean = mean(rewards) { $0 }
         return [
-            // Use of the modes is what the policy chose; forced samples say nothing about it.
-            ("num_think", Double(free.count { $0.mode == .think })),
-            ("num_short", Double(free.count { $0.mode == .short })),
-            ("acc_think", share(think.count(where: \.isCorrect), of: think.count)),
-            ("acc_short", share(short.count(where: \.isCorrect), of: short.count)),
-            ("acc", share(all.count(where: \.isCorrect), of: all.count)),
-            ("all_correct_think", groupCount { $0.rollouts.allSatisfy { $0.isCorrect && $0.mode == .think } }),
-            ("all_correct_short", groupCount { $0.rollouts.allSatisfy { $0.isCorrect && $0.mode == .short } }),
-            ("all_wrong", groupCount { $0.rollouts.allSatisfy { !$0.isCorrect } }),
-            ("zero_advantage_groups", groupCount { !$0.hasSpread }),
-            ("refilled_groups", groupCount { !$0.isKept }),
-            ("reward_mean", rewardMean),
-            ("reward_std", mean(rewards) { ($0 - rewardMean) * ($0 - rewardMean) }.squareRoot()),
-            ("response_length_mean", mean(all) { Double($0.tokenCount) }),
-            ("response_length_max", Double(all.map(\.tokenCount).max() ?? 0)),
-            ("response_length_think", mean(think) { Double($0.tokenCount) }),
-            ("response_length_short", mean(short) { Double($0.tokenCount) }),
-            ("clip_ratio", share(all.count(where: \.form.isTruncated), of: all.count)),
-            ("malformed", Double(all.count { $0.verdict.outcome == .malformed })),
-            ("malformed_first_token", Double(all.count { $0.mode == nil })),
-            ("truncated_think", Double(think.count(where: \.form.isTruncated))),
-            ("truncated_short", Double(short.count(where: \.form.isTruncated))),
-            ("p_think_mean", mean(groups, \.firstToken.think)),
-            ("p_think_entropy", mean(groups) { Self.binaryEntropy($0.firstToken) }),
+            // Counts of free samples only, because the policy did not choose the mode of forced ones.
+            "num_think": Double(free.count { $0.mode == .think }),
+            "num_short": Double(free.count { $0.mode == .short }),
+            "acc_think": share(think.count(where: \.isCorrect), of: think.count),
+            "acc_short": share(short.count(where: \.isCorrect), of: short.count),
+            "acc": share(all.count(where: \.isCorrect), of: all.count),
+            "all_correct_think": groupCount { $0.rollouts.allSatisfy { $0.isCorrect && $0.mode == .think } },
+            "all_correct_short": groupCount { $0.rollouts.allSatisfy { $0.isCorrect && $0.mode == .short } },
+            "all_wrong": groupCount { $0.rollouts.allSatisfy { !$0.isCorrect } },
+            "zero_advantage_groups": groupCount { !$0.hasSpread },
+            "refilled_groups": groupCount { !$0.isKept },
+            "reward_mean": rewardMean,
+            "reward_std": mean(rewards) { ($0 - rewardMean) * ($0 - rewardMean) }.squareRoot(),
+            "response_length_mean": mean(all) { Double($0.tokenCount) },
+            "response_length_max": Double(all.map(\.tokenCount).max() ?? 0),
+            "response_length_think": mean(think) { Double($0.tokenCount) },
+            "response_length_short": mean(short) { Double($0.tokenCount) },
+            "clip_ratio": share(all.count(where: \.form.isTruncated), of: all.count),
+            "malformed": Double(all.count { $0.verdict.outcome == .malformed }),
+            "malformed_first_token": Double(all.count { $0.mode == nil }),
+            "truncated_think": Double(think.count(where: \.form.isTruncated)),
+            "truncated_short": Double(short.count(where: \.form.isTruncated)),
+            "p_think_mean": mean(groups, \.firstToken.think),
+            "p_think_entropy": mean(groups) { Self.binaryEntropy($0.firstToken) },
         ]
     }
 
-    /// Share of think among the free rollouts of each level, `think_share_<level>`.
-    var sharesByLevel: [(name: String, value: Double)] {
-        byLevel.map { level, groups in
-            let free = groups.flatMap(\.rollouts).filter { !$0.isForced }
-            let share = free.isEmpty ? .nan : Double(free.count { $0.mode == .think }) / Double(free.count)
-            return ("think_share_" + Self.metricName(level), share)
-        }
+    /// The share of thinking among the free rollouts of each level, `think_share_<level>`.
+    var sharesByLevel: MetricRow {
+        MetricRow(
+            byLevel.map { level, groups in
+                let free = groups.flatMap(\.rollouts).filter { !$0.isForced }
+                let share = free.isEmpty ? .nan : Double(free.count { $0.mode == .think }) / Double(free.count)
+                return ("think_share_" + Self.metricName(level), share)
+            })
     }
 
-    /// Mean P(`<think>`) and P(`<short>`) of the step's prompts by level.
+    /// Mean P(`<think>`) and P(`<short>`) over the step's prompts, by level.
     var preferenceByLevel: [(level: String, pThink: Double, pShort: Double)] {
         let levels = byLevel.isEmpty ? [("", groups)] : byLevel
         return levels.map { level, groups in
@@ -72,17 +73,17 @@ struct RolloutMetrics {
     }
 
     private var byLevel: [(level: String, groups: [RolloutGroup])] {
-        let named = Dictionary(grouping: groups.filter { $0.problem.level?.isEmpty == false }) { $0.problem.level! }
-        guard named.count <= Self.maximumLevels else { return [] }
-        return named.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        let levels = Dictionary(grouping: groups) { $0.problem.level ?? "" }.filter { !$0.key.isEmpty }
+        guard levels.count <= Self.maximumLevels else { return [] }
+        return levels.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
-    /// A level as part of the name of a metric, which has no '/', no space and no control character.
+    /// A level as a part of a metric's name, which contains no `/`, space or control character.
     private static func metricName(_ level: String) -> String {
         String(level.map { $0 == "/" || $0.isWhitespace || $0.unicodeScalars.contains { $0.value < 0x21 } ? "_" : $0 })
     }
 
-    /// Of choosing between the two modes, in nats.
+    /// The entropy of the choice between the two modes, in nats.
     private static func binaryEntropy(_ p: (think: Double, short: Double)) -> Double {
         let sum = p.think + p.short
         guard sum > 0 else { return 0 }

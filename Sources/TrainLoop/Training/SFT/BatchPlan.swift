@@ -1,18 +1,20 @@
-/// Which pairs fall into which update: a fixed number, or as many as a number of tokens allows.
+/// The division of the pairs into updates, by a number of pairs or by a number of tokens.
 ///
-/// A function of the data, the seed and the options alone, so a resumed run meets the same updates.
+/// It depends only on the data, the seed and the options, so a resumed run sees the same updates.
 package struct BatchPlan {
     private let tokens: [Int]
     private let pairsPerStep: Int
     private let tokensPerStep: Int?
     private var order: DataOrder
-    /// Where the updates begin, counted in pairs over all epochs; found as far as it was asked for.
+    /// The first pair of each update, counted over all epochs, as far as it was computed.
     private var starts = [0]
 
     /// - Parameters:
-    ///   - tokens: of each pair, both halves with their prompts.
-    ///   - shuffles: anew in every epoch; otherwise pairs come in their order.
-    ///   - tokensPerStep: an update takes pairs as long as they fit, one at least; nil: `pairsPerStep`.
+    ///   - tokens: the tokens of each pair, both halves with their prompts.
+    ///   - pairsPerStep: the pairs of an update, unless `tokensPerStep` is given.
+    ///   - tokensPerStep: the tokens of an update, to which pairs are added while they fit; an update has at least one.
+    ///   - seed: the seed of the shuffles.
+    ///   - shuffles: whether the pairs are shuffled in every epoch.
     package init(tokens: [Int], pairsPerStep: Int, tokensPerStep: Int?, seed: UInt64, shuffles: Bool = true) {
         self.tokens = tokens
         self.pairsPerStep = pairsPerStep
@@ -20,19 +22,19 @@ package struct BatchPlan {
         order = DataOrder(count: tokens.count, seed: seed, shuffles: shuffles)
     }
 
-    /// The pairs of the update with this number, counted from 0.
+    /// The indices of the pairs of an update, counted from 0.
     package mutating func pairs(of step: Int) -> [Int] {
         guard tokensPerStep != nil else { return order.indices(from: step * pairsPerStep, count: pairsPerStep) }
         while starts.count <= step + 1 { starts.append(end(from: starts[starts.count - 1])) }
         return order.indices(from: starts[step], count: starts[step + 1] - starts[step])
     }
 
-    /// How many updates it takes to go through the data that often.
+    /// The number of updates that this number of passes over the data takes.
     package mutating func steps(epochs: Double) -> Int {
         let pairs = epochs * Double(tokens.count)
         guard tokensPerStep != nil else { return max(1, Int((pairs / Double(pairsPerStep)).rounded(.up))) }
         while Double(starts[starts.count - 1]) < pairs { starts.append(end(from: starts[starts.count - 1])) }
-        return max(1, (starts.firstIndex { Double($0) >= pairs } ?? 1))
+        return max(1, starts.firstIndex { Double($0) >= pairs } ?? 1)
     }
 
     private mutating func end(from start: Int) -> Int {
@@ -42,7 +44,7 @@ package struct BatchPlan {
             sum += tokens[order.indices(from: end, count: 1)[0]]
             if end > start, sum > tokensPerStep ?? 0 { return end }
             end += 1
-            // A bound for data of next to nothing: no update needs more than the whole of it.
+            // An update never needs more than all of the data; very small data would otherwise loop for long.
             if end - start >= tokens.count { return end }
         }
     }

@@ -1,43 +1,20 @@
 import Foundation
-import OrderedJSON
 import Transformer
 
-/// What a warm-up is judged by: loss by mode on pairs it was not trained on, and what the model writes when either mode
-/// is forced.
-package struct HeldOutCheck {
-    /// Both halves of each pair, think, then short.
+/// Measures a warm-up on data it was not trained on: the loss by mode, and the answers when a mode is forced.
+struct HeldOutCheck {
+    /// Both halves of each held-out pair, think before short.
     let sequences: [TrainingSequence]
     let problems: [Problem]
-    let options: Options
+    let options: SFTOptions
 
-    struct Options {
-        /// Problems that are sampled with both modes forced.
-        var sampled: Int
-        var maximumNewTokens: Int
-        var rule: AnswerRule
-        var seed: UInt64
-        var microBatchTokens: Int
-    }
-
-    /// What forcing a mode brought.
-    package struct Forced: Equatable {
-        package var count = 0
-        package var tokens = 0.0
-        /// Of samples with a known truth; NaN without any.
-        package var accuracy = Double.nan
-        /// Share that ended and has the form of its mode: working and one `</think>`, or no `</think>` at all.
-        package var wellFormed = 0.0
-
-        package init() {}
-    }
-
-    /// Means over the tokens of the held-out pairs; empty without pairs.
-    func losses(_ model: Model) -> [(name: String, value: Double)] {
-        guard !sequences.isEmpty else { return [] }
+    /// Mean losses over the tokens of the held-out pairs; empty without pairs.
+    func losses(_ model: Model) -> MetricRow {
+        guard !sequences.isEmpty else { return [:] }
         var sums = (think: 0.0, short: 0.0, control: 0.0)
         var counts = (think: 0, short: 0)
         for indices in PackedSequences.microBatches(
-            sequences, indices: Array(sequences.indices), tokenBudget: options.microBatchTokens)
+            sequences, indices: Array(sequences.indices), tokenBudget: options.optimizer.microBatchTokens)
         {
             let packed = PackedSequences(sequences, indices: indices)
             let scores = model.score(packed.batch, packed.positions)
@@ -54,17 +31,20 @@ package struct HeldOutCheck {
             }
         }
         return [
-            ("eval_loss", (sums.think + sums.short) / Double(counts.think + counts.short)),
-            ("eval_think_loss", sums.think / Double(counts.think)),
-            ("eval_short_loss", sums.short / Double(counts.short)),
-            ("eval_control_loss", sums.control / Double(sequences.count)),
+            "eval_loss": (sums.think + sums.short) / Double(counts.think + counts.short),
+            "eval_think_loss": sums.think / Double(counts.think),
+            "eval_short_loss": sums.short / Double(counts.short),
+            "eval_control_loss": sums.control / Double(sequences.count),
         ]
     }
 
-    /// Samples at temperature 1, the policy that reinforcement learning starts from.
-    func forced(_ mode: Mode, _ model: Model, _ encoder: PromptEncoder) throws -> Forced {
-        let chosen = Array(problems.prefix(options.sampled))
-        guard !chosen.isEmpty else { return Forced() }
+    /// Samples some of the problems with a mode forced, at temperature 1, the policy that reinforcement learning starts
+    /// from; nil if there are none.
+    ///
+    /// - Throws: errors of the encoder.
+    func forced(_ mode: Mode, _ model: Model, _ encoder: PromptEncoder) throws -> ForcedModeResult? {
+        let chosen = Array(problems.prefix(options.evaluation.problems))
+        guard !chosen.isEmpty else { return nil }
         let requests = try chosen.enumerated().map { index, problem in
             GenerationRequest(
                 prompt: try encoder.prompt(for: problem.problem), promptKey: index,
@@ -73,7 +53,8 @@ package struct HeldOutCheck {
         let completions = Generator(model).generate(
             requests,
             SamplingOptions(
-                maximumNewTokens: options.maximumNewTokens, stopTokens: encoder.stopTokens, seed: options.seed)
+                maximumNewTokens: options.evaluation.maximumNewTokens, stopTokens: encoder.stopTokens,
+                seed: options.run.seed)
         ).compactMap(\.first)
         var (graded, right, formed, tokens) = (0, 0, 0, 0)
         for (problem, completion) in zip(chosen, completions) {
@@ -86,59 +67,79 @@ package struct HeldOutCheck {
             tokens += completion.tokens.count
             guard let truth = problem.answer else { continue }
             graded += 1
-            let answer = AnswerExtraction.answer(in: query.answerText, rule: options.rule)
+            let answer = AnswerExtraction.answer(in: query.answerText, rule: options.evaluation.answerRule)
             right += isFormed && answer.map { MathGrader.areEquivalent($0, truth) } == true ? 1 : 0
         }
         let count = Double(chosen.count)
-        var forced = Forced()
-        (forced.count, forced.tokens, forced.wellFormed) = (
-            chosen.count, Double(tokens) / count, Double(formed) / count
-        )
-        if graded > 0 { forced.accuracy = Double(right) / Double(graded) }
-        return forced
+        return ForcedModeResult(
+            tokens: Double(tokens) / count, accuracy: graded > 0 ? Double(right) / Double(graded) : .nan,
+            wellFormed: Double(formed) / count)
     }
 }
 
-/// Whether a warmed-up model is ready for reinforcement learning, and why not.
-public struct Readiness: Sendable, Equatable {
-    /// Empty where it is ready.
-    public let shortcomings: [String]
+/// The answers to held-out problems with one mode forced.
+package struct ForcedModeResult: Equatable {
+    /// Mean tokens of an answer.
+    let tokens: Double
+    /// The share of right answers among problems with a known answer; NaN without any.
+    let accuracy: Double
+    /// The share of answers that are complete and have the form of their mode: working and one `</think>`, or no
+    /// `</think>` at all.
+    let wellFormed: Double
 
-    /// A mode under this probability is seldom sampled, so the choice can hardly be learned.
-    static let leastModeShare = 0.1
-    /// Other first tokens are malformed answers.
-    static let leastControlShare = 0.9
-    /// Forced thinking shorter than that many times forced short answers is no other mode.
-    static let leastLengthRatio = 1.2
-    static let leastWellFormed = 0.5
+    package init(tokens: Double, accuracy: Double, wellFormed: Double) {
+        self.tokens = tokens
+        self.accuracy = accuracy
+        self.wellFormed = wellFormed
+    }
+
+    func metrics(_ mode: Mode) -> MetricRow {
+        ["eval_acc_\(mode)": accuracy, "eval_tokens_\(mode)": tokens, "eval_formed_\(mode)": wellFormed]
+    }
+}
+
+/// Whether a warmed-up model is ready for reinforcement learning.
+package struct Readiness: Sendable, Equatable {
+    /// The reasons why it is not ready; empty if it is.
+    package let shortcomings: [String]
+
+    /// A mode with a lower probability is sampled too rarely for the choice to be learned.
+    private static let minimumModeShare = 0.1
+    /// Answers without a control token as first token are malformed.
+    private static let minimumControlShare = 0.9
+    /// Forced thinking must be at least this many times as long as forced short answers, or the modes do not differ.
+    private static let minimumLengthRatio = 1.2
+    private static let minimumWellFormedShare = 0.5
 
     /// - Parameters:
-    ///   - pThink: mean P(`<think>`) as first token over the probe, and `pShort` likewise; NaN without a probe.
-    ///   - think: what forcing the mode brought; nil where nothing was sampled.
-    package init(pThink: Double, pShort: Double, think: HeldOutCheck.Forced?, short: HeldOutCheck.Forced?) {
+    ///   - pThink: mean P(`<think>`) as first token over the probe; NaN without a probe.
+    ///   - pShort: the same for `<short>`.
+    ///   - think: the answers with thinking forced; nil if none were sampled.
+    ///   - short: the same for short answers.
+    package init(pThink: Double, pShort: Double, think: ForcedModeResult?, short: ForcedModeResult?) {
         var shortcomings: [String] = []
         func percent(_ share: Double) -> String { String(format: "%.3g %%", share * 100) }
         if pThink.isFinite, pShort.isFinite {
-            for (name, share) in [("<think>", pThink), ("<short>", pShort)] where share < Self.leastModeShare {
-                shortcomings.append("P(\(name)) is \(percent(share)), under 10 %: that mode would hardly be tried")
+            for (name, share) in [("<think>", pThink), ("<short>", pShort)] where share < Self.minimumModeShare {
+                shortcomings.append("P(\(name)) is \(percent(share)), under 10 %: that mode would rarely be sampled")
             }
-            if pThink + pShort < Self.leastControlShare {
+            if pThink + pShort < Self.minimumControlShare {
                 shortcomings.append(
-                    "the first token is no control token in \(percent(1 - pThink - pShort)) of answers")
+                    "the first token is not a control token in \(percent(1 - pThink - pShort)) of answers")
             }
         }
-        if let think, let short, think.count > 0, short.count > 0 {
+        if let think, let short {
             func number(_ value: Double) -> String { String(format: "%.3g", value) }
-            if think.tokens < Self.leastLengthRatio * short.tokens {
+            if think.tokens < Self.minimumLengthRatio * short.tokens {
                 shortcomings.append(
                     "forced modes answer alike: \(number(think.tokens)) tokens after <think>, \(number(short.tokens)) "
                         + "after <short>")
             }
             for (name, forced) in [("<think>", think), ("<short>", short)]
-            where forced.wellFormed < Self.leastWellFormed {
+            where forced.wellFormed < Self.minimumWellFormedShare {
                 shortcomings.append(
-                    "only \(percent(forced.wellFormed)) of the answers after a forced \(name) are complete and well formed"
-                )
+                    "only \(percent(forced.wellFormed)) of the answers after a forced \(name) are complete and well "
+                        + "formed")
             }
         }
         self.shortcomings = shortcomings

@@ -1,34 +1,38 @@
 import Transformer
 
-/// The responses of one SFT update and the weight of each token in its loss.
+/// The responses of one SFT update and their loss.
 package struct SFTBatch {
-    /// Sums over the batch, weighted as the loss is.
+    /// The loss of a batch and its parts.
     package struct Totals {
         package var loss = 0.0
-        /// Mean negative log-probability of the control tokens alone.
+        /// Mean negative log-probability of the control tokens.
         package var controlLoss = 0.0
-        /// Mean over the tokens of think responses, and of short ones.
+        /// Mean negative log-probability of the tokens of think responses.
         package var thinkLoss = 0.0
+        /// Mean negative log-probability of the tokens of short responses.
         package var shortLoss = 0.0
         package var tokenCount = 0
         /// The first sequence with a log-probability that is not finite.
         package var firstNotFinite: Int?
     }
 
-    package let sequences: [TrainingSequence]
-    package let reduction: LossReduction
+    private let sequences: [TrainingSequence]
+    private let reduction: LossReduction
 
+    /// - Parameters:
+    ///   - sequences: the halves of the pairs, think before short.
+    ///   - reduction: the divisor of the loss.
     package init(_ sequences: [TrainingSequence], reduction: LossReduction) {
         self.sequences = sequences
         self.reduction = reduction
     }
 
     /// Tokens of prompts and responses.
-    package var tokenCount: Int { sequences.reduce(0) { $0 + $1.count } }
+    var tokenCount: Int { sequences.reduce(0) { $0 + $1.count } }
 
-    /// Adds the gradient of the batch's loss to `gradients`. Pairs are think, short, think, short, …
+    /// Adds the gradient of the batch's loss to `gradients`.
     ///
-    /// All divisors are those of the whole batch, so the result does not depend on `microBatchTokens`.
+    /// All divisors are those of the whole batch, so the result depends on `microBatchTokens` only by rounding.
     package func accumulate(_ model: Model, microBatchTokens: Int, into gradients: ModelParameters) -> Totals {
         let responseTokens = sequences.reduce(0) { $0 + $1.response.count }
         func weight(_ sequence: Int) -> Double {

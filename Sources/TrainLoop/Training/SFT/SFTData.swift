@@ -1,51 +1,61 @@
-/// One pair as it is trained: think, then short, both behind the same prompt.
+import CheckpointIO
+
+/// The input of a warm-up besides the checkpoint that it starts from.
+package struct SFTInputs {
+    package var pairs: [Pair]
+    /// The digest of the file of `pairs`, by which a resumed run recognises it.
+    package var dataDigest: String
+    /// The problems of the mode probe; nil: those that the checkpoint carries, or some chosen from `pairs`.
+    package var probe: [Problem]?
+    /// Pairs to measure on, and the digest of their file; nil: the pairs of the data whose problems are in the probe.
+    package var evaluation: (pairs: [Pair], digest: String)?
+
+    package init(pairs: [Pair], dataDigest: String) {
+        self.pairs = pairs
+        self.dataDigest = dataDigest
+    }
+}
+
+/// Counts of the pairs that were read for a warm-up.
+package struct SFTDataSummary: Sendable {
+    package fileprivate(set) var pairs = 0
+    /// Pairs without one of their halves, which are left out.
+    package fileprivate(set) var incomplete = 0
+    package fileprivate(set) var droppedOverlong = 0
+    package fileprivate(set) var clippedOverlong = 0
+    package fileprivate(set) var heldOutForProbe = 0
+    package fileprivate(set) var heldOutForEvaluation = 0
+}
+
+/// One pair ready for training: think, then short, both with the same prompt.
 struct TrainingPair: Sendable {
     let id: String
     let sequences: [TrainingSequence]
 
     var tokens: Int { sequences.reduce(0) { $0 + $1.count } }
 
-    /// The half that a sequence of a batch of pairs is, for a message.
+    /// The half that a sequence of a batch is, for a message.
     static func half(_ sequence: Int) -> String { sequence % 2 == 0 ? "think" : "short" }
 }
 
-/// What reading the data of a warm-up came to.
-public struct SFTDataSummary: Sendable {
-    public internal(set) var pairs = 0
-    /// Left out since one of their halves is missing.
-    public internal(set) var incomplete = 0
-    public internal(set) var droppedOverlong = 0
-    public internal(set) var clippedOverlong = 0
-    public internal(set) var heldOutForProbe = 0
-    /// Held out since the evaluation has their problems.
-    public internal(set) var heldOutForEvaluation = 0
-    /// Held-out pairs that the loss is measured on.
-    public internal(set) var evaluated = 0
-}
-
-/// Pairs as ids, those to train on and those held out, and what was left out.
+/// The encoded pairs of a warm-up: those to train on and those held out.
 struct SFTData {
     private(set) var pairs: [TrainingPair] = []
     private(set) var summary = SFTDataSummary()
-    /// Complete pairs that are not trained on.
     private(set) var heldOut: [TrainingPair] = []
-    /// Their problems; those of the probe where there are no such pairs.
+    /// The problems of `heldOut`, or those of the probe if there are no such pairs.
     private(set) var heldOutProblems: [Problem] = []
 
-    /// - Parameters:
-    ///   - probe: problems that are kept out of training; pairs of them are held out.
-    ///   - evaluation: pairs to hold out in their place.
-    /// - Throws: `TrainingFailure.emptyData`; errors of the encoder.
-    init(
-        _ data: [Pair], evaluation: [Pair]?, probe: [Problem], encoder: PromptEncoder, options: SFTOptions
-    ) throws {
+    /// Pairs of the probe's problems are kept out of training, and held out unless there are evaluation pairs.
+    /// - Throws: `TrainingFailure.emptyData`, and errors of the encoder.
+    init(_ inputs: SFTInputs, probe: [Problem], encoder: PromptEncoder, options: SFTDataOptions) throws {
         let probeTexts = Set(probe.map(\.problem))
-        let evaluationTexts = Set((evaluation ?? []).map(\.problem))
-        var held: [Pair] = []
-        for pair in data {
+        let evaluationTexts = Set((inputs.evaluation?.pairs ?? []).map(\.problem))
+        var probed: [Pair] = []
+        for pair in inputs.pairs {
             if probeTexts.contains(pair.problem) {
                 summary.heldOutForProbe += 1
-                held.append(pair)
+                probed.append(pair)
             } else if evaluationTexts.contains(pair.problem) {
                 summary.heldOutForEvaluation += 1
             } else if let pair = try Self.encoded(pair, encoder, options, &summary) {
@@ -55,27 +65,26 @@ struct SFTData {
         summary.pairs = pairs.count
         guard !pairs.isEmpty else {
             throw TrainingFailure.emptyData(
-                data.isEmpty
+                inputs.pairs.isEmpty
                     ? "the data holds no pairs"
-                    : "no pair is left to train on: \(summary.incomplete) miss a half (two rows of one prompt make a "
-                        + "pair, one answer beginning with <think> and one with <short>), \(summary.droppedOverlong) of "
-                        + "\(data.count) are longer than \(options.maximumLength) tokens (--max-length), "
-                        + "\(summary.heldOutForProbe) are kept for the probe, \(summary.heldOutForEvaluation) for evaluation"
-            )
+                    : "no pair is left to train on: \(summary.incomplete) lack a half (two rows with the same prompt "
+                        + "make a pair, one answer beginning with <think> and one with <short>), "
+                        + "\(summary.droppedOverlong) of \(inputs.pairs.count) are longer than "
+                        + "\(options.maximumLength) tokens (--max-length), \(summary.heldOutForProbe) are kept for the "
+                        + "probe, \(summary.heldOutForEvaluation) for evaluation")
         }
         var ignored = SFTDataSummary()
-        for pair in evaluation ?? held {
+        for pair in inputs.evaluation?.pairs ?? probed {
             guard let encoded = try Self.encoded(pair, encoder, options, &ignored) else { continue }
             heldOut.append(encoded)
-            heldOutProblems.append(Problem(asking: pair))
+            heldOutProblems.append(Problem(of: pair))
         }
         if heldOutProblems.isEmpty { heldOutProblems = probe }
-        summary.evaluated = heldOut.count
     }
 
-    /// nil where the pair is incomplete or too long.
+    /// The pair as ids; nil if it is incomplete or too long.
     private static func encoded(
-        _ pair: Pair, _ encoder: PromptEncoder, _ options: SFTOptions, _ summary: inout SFTDataSummary
+        _ pair: Pair, _ encoder: PromptEncoder, _ options: SFTDataOptions, _ summary: inout SFTDataSummary
     ) throws -> TrainingPair? {
         guard let think = pair.think, let short = pair.short else {
             summary.incomplete += 1
@@ -102,7 +111,7 @@ struct SFTData {
 
 extension Problem {
     /// The question of a pair, without its answers.
-    init(asking pair: Pair) {
+    init(of pair: Pair) {
         self.init(id: pair.id, problem: pair.problem, answer: pair.answer, level: pair.level)
     }
 }

@@ -1,60 +1,69 @@
 import Transformer
 
-/// What a warm-up will take, by a short trial of its first update that changes nothing on disk.
-public struct SFTTrial: Sendable {
-    /// Bytes of memory by what for.
-    public var memory: [(what: String, bytes: Int)]
+/// The resources that a warm-up takes, measured by a short trial of its first update that writes nothing.
+package struct SFTTrial: Sendable {
+    package var memory: [MemoryUse]
     /// Bytes of tensors in the folder at the end, before compression.
-    public var diskBytes: Int
-    public var savedStates: Int
-    /// Tokens of the whole run, prompts counted once a pair.
-    public var tokens: Int
-    public var longestSample: Int
-    public var tokensPerSecond: Double
-    public var secondsPerOptimizerUpdate: Double
-    public var seconds: Double
+    package var diskBytes: Int
+    package var savedStates: Int
+    /// Tokens of the whole run; the halves of a pair share their prompt.
+    package var tokens: Int
+    package var longestSample: Int
+    package var tokensPerSecond: Double
+    package var secondsPerOptimizerUpdate: Double
+    package var seconds: Double
 }
 
 extension SFTTrainer {
-    /// Trains on a micro-batch of the first update, without keeping what comes of it.
-    public func trial() -> SFTTrial {
+    /// Trains on a micro-batch of the first update and discards the result.
+    package func trial() -> SFTTrial {
         var plan = self.plan
         let speed = TrainingSpeed(
-            model, plan.pairs(of: 0).flatMap { pairs[$0].sequences }, microBatchTokens: options.microBatchTokens,
-            gradients: gradients)
+            model, plan.pairs(of: 0).flatMap { pairs[$0].sequences },
+            microBatchTokens: options.optimizer.microBatchTokens, gradients: gradients)
         let tokens = (0..<totalSteps).reduce(0) { sum, step in
             plan.pairs(of: step).reduce(sum) { $0 + Self.computedTokens(pairs[$1]) }
         }
-        let states = options.saveEvery.map { (totalSteps + $0 - 1) / $0 } ?? 1
+        let states = options.run.saveEvery.map { (totalSteps + $0 - 1) / $0 } ?? 1
         return SFTTrial(
             memory: memory,
-            diskBytes: options.diskBytes(ofStates: states, parameters: state.parameters.configuration.parameterCount),
+            diskBytes: options.run.diskBytes(
+                ofStates: states, parameters: state.parameters.configuration.parameterCount),
             savedStates: states, tokens: tokens, longestSample: longestSample,
             tokensPerSecond: speed.tokensPerSecond, secondsPerOptimizerUpdate: speed.secondsPerOptimizerUpdate,
             seconds: Double(tokens) / speed.tokensPerSecond + Double(totalSteps) * speed.secondsPerOptimizerUpdate)
     }
 
-    /// Bytes of memory that the run will take, by what for.
-    public var memory: [(what: String, bytes: Int)] {
+    /// The memory that the run will take.
+    package var memory: [MemoryUse] {
         var plan = self.plan
-        let configuration = state.parameters.configuration
-        let parameters = configuration.parameterCount
         let update = plan.pairs(of: 0).reduce(0) { $0 + Self.computedTokens(pairs[$1]) }
-        // One sample at least is run at once.
-        let tokens = max(longestSample, min(options.microBatchTokens, update))
-        return [
-            ("weights, gradient and two moments", 16 * parameters),
-            (
-                "activations of \(tokens) tokens",
-                MemoryEstimate.training(configuration, tokens: tokens) - 16 * parameters
-            ),
-        ]
+        // At least one sample is in memory at a time.
+        let tokens = max(longestSample, min(options.optimizer.microBatchTokens, update))
+        return MemoryUse.training(state.parameters.configuration, tokens: tokens)
     }
 
     private var longestSample: Int { pairs.flatMap(\.sequences).reduce(0) { max($0, $1.count) } }
 
-    /// Both halves share their prompt.
+    /// The tokens that are computed for a pair, whose halves share their prompt.
     private static func computedTokens(_ pair: TrainingPair) -> Int {
         pair.sequences.reduce(pair.sequences[0].prompt.count) { $0 + $1.response.count }
+    }
+}
+
+/// A part of the memory that a run takes.
+package struct MemoryUse: Sendable {
+    package let purpose: String
+    package let bytes: Int
+
+    /// The parts that every run has.
+    static func training(_ configuration: ModelConfiguration, tokens: Int) -> [MemoryUse] {
+        let parameters = 16 * configuration.parameterCount
+        return [
+            MemoryUse(purpose: "weights, gradient and two moments", bytes: parameters),
+            MemoryUse(
+                purpose: "activations of \(tokens) tokens",
+                bytes: MemoryEstimate.training(configuration, tokens: tokens) - parameters),
+        ]
     }
 }

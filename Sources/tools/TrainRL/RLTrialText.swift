@@ -1,51 +1,44 @@
 import OrderedJSON
 import TrainLoop
 
-/// What `--dry-run` prints.
-struct TrialText {
-    let trial: RLTrial
-    let steps: Int
-
-    init(_ trial: RLTrial, steps: Int) {
-        self.trial = trial
-        self.steps = steps
-    }
-
-    var text: String {
+/// The output of `train-rl --dry-run`.
+enum RLTrialText {
+    static func text(_ trial: RLTrial, steps: Int) -> String {
         func row(_ name: String, _ value: String) -> String { "  \(Format.column(name, 36)) \(value)\n" }
         let memory = trial.memory.reduce(0) { $0 + $1.bytes }
         let tokens = Double(trial.samplesPerStep) * trial.meanResponseTokens
         let (expected, longest) = trial.secondsPerStep
         var text = "memory, about \(Format.bytes(memory))\n"
-        for part in trial.memory { text += row(part.what, Format.bytes(part.bytes)) }
-        text +=
-            "disk, at most \(Format.bytes(trial.diskBytes)) for \(trial.savedStates) states (and the rollout logs)\n"
+        for part in trial.memory { text += row(part.purpose, Format.bytes(part.bytes)) }
+        text += "disk, at most \(Format.bytes(trial.diskBytes)) for \(Format.counted(trial.savedStates, "state"))"
+        text += " (and the rollout logs)\n"
         text += "a step\n"
         text += row("samples", Format.grouped(trial.samplesPerStep))
         text += row("tokens of a prompt, mean", Format.number(trial.meanPromptTokens))
         text += row(
             "tokens of an answer, mean of a trial",
             Format.number(trial.meanResponseTokens)
-                + (trial.unfinished > 0 ? ", at least: \(trial.unfinished) answers were not finished" : ""))
+                + (trial.unfinished > 0
+                    ? ", at least: the trial cut off \(Format.counted(trial.unfinished, "answer"))" : ""))
         text += row("tokens to sample", Format.grouped(Int(tokens)))
         text += row("sampling", "\(Format.number(trial.sampledTokensPerSecond)) tokens/s")
         text += row("training", "\(Format.number(trial.trainedTokensPerSecond)) tokens/s")
         text += row("optimizer, an update", Format.number(trial.secondsPerOptimizerUpdate) + " s")
         text += row(
-            "time", "\(Format.duration(expected)) (\(Format.duration(longest)) if every answer were as long as allowed)"
-        )
-        text += "the run, \(steps) steps: \(Format.duration(expected * Double(steps))), saving and probes not counted\n"
+            "time", "\(Format.duration(expected)) (\(Format.duration(longest)) if every answer had the largest length)")
+        text += "the run, \(Format.counted(steps, "step")): \(Format.duration(expected * Double(steps))), "
+        text += "without saving and probes\n"
         text += "nothing was written\n"
         return text
     }
 }
 
-/// The options that a preset came to, as lines for a person.
+/// The options of a run that uses a preset, as lines.
 enum PresetText {
-    static func text(_ preset: RLOptions.Preset, _ options: RLOptions) -> String {
+    static func text(_ preset: RLPreset, _ options: RLOptions) -> String {
         var lines = ["preset \(preset.rawValue), with the flags that were given:"]
         var line = " "
-        for (key, value) in options.json.object ?? JSONObject() {
+        for (key, value) in options.recorded.object ?? JSONObject() {
             let word = " \(key)=\(value.string ?? value.serialized())"
             if line.count + word.count > 110 {
                 lines.append(line)

@@ -1,0 +1,22 @@
+/// The metrics of a run, written to `metrics.jsonl` and to a TensorBoard event file in the run's folder.
+struct RunLog {
+    private let metrics: MetricsLog
+    private let board: TensorBoardLog
+
+    /// Opens both logs.
+    ///
+    /// Rows after `step`, the step that a resumed run continues from, are dropped.
+    ///
+    /// - Throws: `DataFileError`.
+    init(_ folder: RunFolder, after step: Int) throws {
+        metrics = try MetricsLog(path: folder.metricsPath, resumingAfter: step)
+        board = try TensorBoardLog(folder: folder.tensorBoardPath, resumingAt: step > 0 ? step + 1 : nil)
+    }
+
+    /// - Throws: `DataFileError`.
+    func append(step: Int, _ row: MetricRow) throws {
+        let values = row.values.filter { $0.name != "step" }
+        try metrics.append(step: step, MetricRow(values))
+        try board.append(step: step, MetricRow(values))
+    }
+}

@@ -1,0 +1,114 @@
+import CheckpointIO
+import Foundation
+import OrderedJSON
+import Transformer
+
+/// A stage of training that is ready to run.
+package protocol StageTrainer {
+    /// The command that runs the stage.
+    static var command: String { get }
+    var state: TrainingState { get }
+    var totalSteps: Int { get }
+    /// The memory that the run will take.
+    var memory: [MemoryUse] { get }
+
+    /// Trains to the last step, or until `shouldStop` asks for an end.
+    ///
+    /// - Parameters:
+    ///   - folder: the run's folder.
+    ///   - report: receives the events of the run.
+    ///   - shouldStop: whether to save and end, asked after every step.
+    /// - Returns: the path of the last state saved.
+    /// - Throws: `TrainingFailure`, and errors of writing.
+    mutating func run(
+        in folder: RunFolder, report: @escaping TrainingReport, shouldStop: @escaping () -> Bool
+    ) throws -> String
+}
+
+/// A run of either stage while it trains: folder and lock, logs, mode probe, saves, and the request to stop.
+///
+/// The loop belongs to the stage, which calls `probe`, `record` and `save` at its own steps. The state that changes
+/// from step to step is passed in, so that each call shows what it changes.
+struct TrainingRun {
+    let stage: TrainingStage
+    /// The run's folder, locked by this value.
+    let folder: RunFolder
+    let encoder: PromptEncoder
+    let report: TrainingReport
+    /// Whether the run should save and end after the current step; asked once per step.
+    let shouldStop: () -> Bool
+    /// The newest state of the run; nil before the first.
+    private(set) var lastSaved: String?
+    private let log: RunLog
+
+    /// Opens the logs, and drops rows of steps that a killed run made after its last save.
+    ///
+    /// - Throws: `DataFileError`.
+    init(
+        _ stage: TrainingStage, in folder: RunFolder, from state: TrainingState, encoder: PromptEncoder,
+        report: @escaping TrainingReport, shouldStop: @escaping () -> Bool
+    ) throws {
+        self.stage = stage
+        self.folder = folder
+        self.encoder = encoder
+        self.report = report
+        self.shouldStop = shouldStop
+        lastSaved = state.step > 0 ? folder.checkpointPath(step: state.step) : nil
+        log = try RunLog(folder, after: state.step)
+    }
+
+    /// Measures mode preference on the probe's prompts, if there are any and this step was not measured yet.
+    ///
+    /// - Throws: errors of the encoder.
+    func probe(_ state: inout TrainingState) throws {
+        guard let last = state.metadata.probes.indices.last, state.metadata.probes[last].steps.last != state.step else {
+            return
+        }
+        try ModeProbe.record(
+            &state.metadata.probes[last], step: state.step, encoder: encoder, parameters: state.parameters)
+        report(.probe(step: state.step, byLevel: state.metadata.probes[last].latestByLevel))
+    }
+
+    /// Adds the metrics of the current step to the logs and to the history.
+    ///
+    /// - Throws: `DataFileError`.
+    func record(_ row: MetricRow, in state: inout TrainingState) throws {
+        try log.append(step: state.step, row)
+        state.metadata.history[stage.historyKey, default: MetricHistory()].append(row.values)
+    }
+
+    /// Saves the state under its step and turns old states into plain models.
+    ///
+    /// `record` is the stage's own part of the training state.
+    ///
+    /// - Throws: errors of writing.
+    mutating func save(_ state: TrainingState, record: [(String, JSON)], keepLast: Int) throws {
+        let path = folder.checkpointPath(step: state.step)
+        let written = try state.save(to: path, stage: stage, record: record)
+        try folder.retire(keepingLast: keepLast)
+        lastSaved = path
+        report(.saved(path: path, byteCount: written.fileByteCount))
+    }
+}
+
+extension ModeProbe {
+    /// The problems of a run's mode probe, which are kept out of training.
+    ///
+    /// A resumed run finds them in the table that its state carries, and so excludes the same prompts again.
+    ///
+    /// `given` are those of `--probe`. At most a tenth of the data is chosen.
+    static func problems(
+        given: [Problem]?, carriedBy file: CheckpointFile, orFrom data: [Problem], count: Int, seed: UInt64
+    ) -> [Problem] {
+        if let given { return given }
+        if let table = file.metadata.probes.last {
+            return zip(table.prompts, table.levels).map { Problem(id: "", problem: $0, level: $1.isEmpty ? nil : $1) }
+        }
+        return choose(data, count: min(count, data.count / 10), seed: seed)
+    }
+}
+
+extension Int {
+    /// Whether something that happens every `interval` steps happens at this step; never if `interval` is nil.
+    func isDue(every interval: Int?) -> Bool { interval.map { self % $0 == 0 } ?? false }
+}
