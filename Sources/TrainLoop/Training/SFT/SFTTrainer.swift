@@ -16,7 +16,7 @@ import Transformer
 // division into micro-batches changes only rounding. Departures from the authors' code (VainF/Reasoning-SFT):
 //
 // - It also trains the assistant header, which is given at inference; here the whole prompt is masked.
-// - It shuffles single responses, although the paper pairs them; here both halves of a pair are in the same update.
+// - It shuffles single responses, which separates the halves of a pair; here both are in the same update.
 // - It clips long responses, which lose their end token; here the pair is dropped, unless `--overlong clip` is given.
 // - The rows of the control tokens learn faster (`--control-lr-scale`), because they are new to the model.
 //
