@@ -100,7 +100,7 @@ package final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Works on the items of the current `run`. As a function, it releases `body` before the worker reports.
+    /// Works on the items of the current `run`; being a function, it releases `body` before the worker reports.
     private func takePart(_ worker: Int) {
         if let body { work(worker, body, itemCount) }
     }
