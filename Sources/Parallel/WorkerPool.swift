@@ -97,8 +97,13 @@ package final class WorkerPool: @unchecked Sendable {
             sleepers -= 1
             condition.unlock()
             seen += 1
-            if let body { work(worker, body, itemCount) }
+            takePart(worker)
             busyWorkers.subtract(1, ordering: .releasing)
         }
+    }
+
+    /// Works on the items of the current `run`; being a function, it releases `body` before the worker reports.
+    private func takePart(_ worker: Int) {
+        if let body { work(worker, body, itemCount) }
     }
 }
