@@ -81,7 +81,7 @@ struct ExportCommand: ParsableCommand {
                 precision: dtype.flatMap(GGUFExport.Precision.init(rawValue:)), progress: { bar.update($0) })
             bar.finish()
         }
-        print("\(output.output): \(quantity(stored.tensors.count, "tensor")) from \(input)")
+        print("\(output.output): \(Format.counted(stored.tensors.count, "tensor")) from \(input)")
     }
 }
 

@@ -59,7 +59,7 @@ struct ImportCommand: ParsableCommand {
         bar.finish()
         let parameters = source.tensors.reduce(0) { $0 + $1.elementCount }
         print(
-            "\(output.output): \(quantity(parameters, "parameter")) in \(quantity(source.tensors.count, "tensor")), "
+            "\(output.output): \(Format.counted(parameters, "parameter")) in \(Format.counted(source.tensors.count, "tensor")), "
                 + "\(Format.bytes(written.logicalByteCount)) as \(Format.bytes(written.fileByteCount)), "
                 + "digest \(Format.shortDigest(written.digest))")
         for note in model.notes { Terminal.writeError("ckpt: note: \(note)") }

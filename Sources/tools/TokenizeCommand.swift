@@ -103,7 +103,7 @@ struct TokenizeCommand: ParsableCommand {
         }
         if !ids.isEmpty { print() }
         let bytes = decoded.utf8.count
-        print("\(quantity(ids.count, "token")), \(quantity(bytes, "byte"))")
+        print("\(Format.counted(ids.count, "token")), \(Format.counted(bytes, "byte"))")
         if chat || given == nil {
             print(chat ? "prompt:" : "text:")
             for line in decoded.split(separator: "\n", omittingEmptySubsequences: false).withNewlines {

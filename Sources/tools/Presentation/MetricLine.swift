@@ -42,8 +42,3 @@ enum MetricLine {
         return parts.joined(separator: "  ")
     }
 }
-
-extension Format {
-    /// A count with its noun: `1 pair`, `2,000 pairs`.
-    static func counted(_ count: Int, _ noun: String) -> String { "\(grouped(count)) \(noun)\(count == 1 ? "" : "s")" }
-}

@@ -32,7 +32,7 @@ struct AddTokensText {
         if let divergence = report.divergence { lines += Self.lines(divergence) }
         lines.append("")
         lines.append(
-            "\(quantity(report.copiedTensorCount, "tensor")) copied unchanged, \(report.writtenTensorCount) written"
+            "\(Format.counted(report.copiedTensorCount, "tensor")) copied unchanged, \(report.writtenTensorCount) written"
                 + (report.extendsOptimizer ? "; optimizer moments of new rows are zero" : ""))
         if !report.endTokens.isEmpty {
             lines.append("generation stops at \(report.endTokens.joined(separator: " "))")

@@ -3,9 +3,6 @@ import CheckpointIO
 import OrderedJSON
 import Surgery
 
-/// A count with its noun: "1 tensor", "2 tensors".
-func quantity(_ count: Int, _ noun: String) -> String { "\(Format.grouped(count)) \(noun)\(count == 1 ? "" : "s")" }
-
 /// The options of commands that derive a checkpoint from others, with their progress bar and report.
 struct SurgeryOptions: ParsableArguments {
     @OptionGroup var output: OutputOptions
@@ -25,7 +22,7 @@ struct SurgeryOptions: ParsableArguments {
             print(
                 "\(Style.bold(output.output))  \(Format.bytes(result.fileByteCount)), digest "
                     + Format.shortDigest(result.digest))
-            let copied = quantity(result.copiedTensorCount, "tensor")
+            let copied = Format.counted(result.copiedTensorCount, "tensor")
             print("\(copied) copied unchanged, \(result.writtenTensorCount) written")
         }
     }
