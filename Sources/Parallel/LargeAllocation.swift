@@ -4,9 +4,9 @@ import Glibc
 package enum LargeAllocation {
     /// Allocates uninitialised memory, aligned to 64 bytes or more; large blocks ask the system for huge pages.
     ///
-    /// Use it for memory that is read often: decoding from weights in huge pages is 8 to 10 % faster. The first touch of
-    /// a huge page costs a tenth of that of small pages if memory is available, but several times as much in a virtual
-    /// machine whose host must provide it (docs/benchmarks.md). Free the memory with `deallocate()`.
+    /// Use it for memory that is read often: decoding from weights in huge pages is 8 to 10 % faster. The first touch
+    /// of a huge page costs a tenth of that of small pages if memory is available, but several times as much in a
+    /// virtual machine whose host must provide it (docs/benchmarks.md). Free the memory with `deallocate()`.
     package static func allocate(byteCount: Int) -> UnsafeMutableRawBufferPointer {
         let hugePage = 2 << 20
         guard byteCount >= hugePage else { return .allocate(byteCount: byteCount, alignment: 64) }

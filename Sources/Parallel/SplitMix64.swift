@@ -1,6 +1,7 @@
 /// SplitMix64: a small generator that gives the same sequence on every machine, for data that a seed must reproduce.
 ///
-/// Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014; finaliser: Stafford's variant 13.
+/// Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014; finaliser: Stafford's variant
+/// 13.
 package struct SplitMix64: RandomNumberGenerator, Sendable {
     /// The increment of the state: 2⁶⁴ divided by the golden ratio.
     package static let increment: UInt64 = 0x9E37_79B9_7F4A_7C15

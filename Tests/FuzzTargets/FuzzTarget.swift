@@ -3,8 +3,8 @@ import Foundation
 
 /// A reader of untrusted bytes, which accepts its input or refuses it with a one-line error.
 ///
-/// A crash, a hang, an allocation out of proportion to the input, or a `FuzzFinding` is a bug. `scripts/check/fuzz` runs the
-/// targets under libFuzzer; FuzzTargetsTests replays the corpus.
+/// A crash, a hang, an allocation out of proportion to the input, or a `FuzzFinding` is a bug. `scripts/check/fuzz`
+/// runs the targets under libFuzzer; FuzzTargetsTests replays the corpus.
 public enum FuzzTarget: String, CaseIterable, Sendable {
     /// A checkpoint in its HDF5 container.
     case checkpoint

@@ -1,9 +1,9 @@
 /// A pattern for tensor names in which `*` matches any run of characters, dots included.
-package struct NamePattern: Sendable, Equatable {
+public struct NamePattern: Sendable, Equatable {
     package let text: String
     private let parts: [String]
 
-    package init(_ text: String) {
+    public init(_ text: String) {
         self.text = text
         parts = text.split(separator: "*", omittingEmptySubsequences: false).map(String.init)
     }
@@ -11,7 +11,7 @@ package struct NamePattern: Sendable, Equatable {
     /// Number of `*` in the pattern.
     package var wildcardCount: Int { parts.count - 1 }
 
-    package func matches(_ name: String) -> Bool { captures(in: name) != nil }
+    public func matches(_ name: String) -> Bool { captures(in: name) != nil }
 
     /// The shortest text that each `*` matches in `name`, or nil if the pattern does not match.
     package func captures(in name: String) -> [Substring]? {

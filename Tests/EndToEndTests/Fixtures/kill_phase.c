@@ -1,10 +1,10 @@
 // Preloaded into ckpt train-rl or train-sft: kills the process in a chosen phase of its next step.
 //
 // KILL_PHASE: rollout (while responses are sampled), update (after the step's rollouts were logged), write (while a
-// state is written), save (when a state is about to get its final name), saved (when it has it) or retire (when the state
-// before it is about to be replaced by a plain model). train-sft has no rollouts, so there rollout is anywhere between
-// saves. KILL_CALL: which matrix product, or which write, of the phase it is to be, from 1. KILL_SKIP: states to let pass
-// first, as a run that starts at step 0 saves one before its first step.
+// state is written), save (when a state is about to get its final name), saved (when it has it) or retire (when the
+// state before it is about to be replaced by a plain model). train-sft has no rollouts, so there rollout is anywhere
+// between saves. KILL_CALL: which matrix product, or which write, of the phase it is to be, from 1. KILL_SKIP: states
+// to let pass first, as a run that starts at step 0 saves one before its first step.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <signal.h>
