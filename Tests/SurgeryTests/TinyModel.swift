@@ -2,6 +2,7 @@ import CheckpointIO
 import Foundation
 import OrderedJSON
 import Surgery
+import TestSupport
 import Tokenization
 
 /// A tiny decoder: two layers of width 16 with a byte-level tokenizer.
