@@ -47,7 +47,7 @@ import Testing
         }
         #expect(
             file.tensor("model.norm.weight", in: .optimizerM)?.sha256
-                == "08ec9d70a62a334e53e560dbf3a060a95b91cb025599fc66bd9c87158be9d0a7")
+                == "a742a326a9f9f87a704e28fc0931fd303b4e728db037c511e774f0dddba5ef05")
         #expect(file.metadata.optimizer == OptimizerRecord(step: 2, beta1: 0.9, beta2: 0.95, epsilon: 1e-8))
     }
 
