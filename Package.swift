@@ -76,7 +76,7 @@ let package = Package(
 
         // Also run by the tests of crashes and faults.
         benchmark("io-bench", in: "io", ["CheckpointIO", "Parallel"], scripts: ["compare.py"]),
-        benchmark("damage-bench", in: "damage", ["CheckpointIO"]),
+        benchmark("damage-bench", in: "damage", ["CheckpointIO", "Parallel"]),
         benchmark("foreign-bench", in: "foreign", ["CheckpointIO"]),
         benchmark(
             "engine-bench", in: "engine", ["Transformer", "Parallel", "CheckpointIO", "COpenBLAS"],
@@ -99,7 +99,7 @@ let package = Package(
 
         tests(of: "FuzzTargets", fixtures: true),
         tests(of: "OrderedJSON"),
-        tests(of: "CheckpointIO", ["OrderedJSON", "CHDF5", "CZstd"], fixtures: true),
+        tests(of: "CheckpointIO", ["OrderedJSON", "Parallel", "CHDF5", "CZstd"], fixtures: true),
         tests(of: "Jinja", ["OrderedJSON"], fixtures: true),
         tests(of: "Tokenization", ["OrderedJSON", "CheckpointIO"], fixtures: true),
         tests(of: "Transformer", ["OrderedJSON", "Parallel", "CheckpointIO"], fixtures: true),
