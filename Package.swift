@@ -77,7 +77,7 @@ let package = Package(
         // Also run by the tests of crashes and faults.
         benchmark("io-bench", in: "io", ["CheckpointIO", "Parallel"], scripts: ["compare.py"]),
         benchmark("damage-bench", in: "damage", ["CheckpointIO", "Parallel"]),
-        benchmark("foreign-bench", in: "foreign", ["CheckpointIO"]),
+        benchmark("formats-bench", in: "formats", ["CheckpointIO"]),
         benchmark(
             "engine-bench", in: "engine", ["Transformer", "Parallel", "CheckpointIO", "COpenBLAS"],
             scripts: ["compare.py", "rounding.py"]),

@@ -7,7 +7,8 @@ Prints both losses at every step, their largest relative difference, and tokens 
     python3 bench/sft/compare.py MODEL.h5 [--data gsm8k-train.jsonl] [--steps 50] [--pairs 2] [--max-length 128]
 
 MODEL.h5 is an imported model without control tokens, such as SmolLM2-135M-Instruct (scripts/real-model imports it). The
-data are GSM8K rows, of which scripts/gsm8k-pairs.py makes pairs; without any, scripts/word-problems.py makes some.
+data are GSM8K rows, of which scripts/research/gsm8k-pairs.py makes pairs; without any,
+scripts/research/word-problems.py makes some.
 Both sides get the same ids: this script encodes prompts and responses with transformers, and checks the first pair
 against `ckpt check-data`. Loss on control token, response and end token, mean over the tokens of the update.
 

@@ -16,7 +16,7 @@ const char *ckpt_instruction_set(void);
 /// c[m, n] = a[m, k] b[n, k]ᵀ for a few rows and many weights b, which go from memory straight into registers.
 struct ckpt_skinny_gemm_kernels {
     /// The largest number of rows, and of elements of a (a share of the second-level cache), for which these kernels
-    /// are faster than packing (docs/engine.md has the rates).
+    /// are faster than packing (docs/engine-figures.md has the rates).
     long max_rows, max_elements;
     void (*gemm_nt)(
         long m, long n, long k, const float *a, long lda, const float *b, long ldb, float *c, long ldc, int adding);

@@ -5,7 +5,8 @@ public enum ProductPrecision: String, Sendable, CaseIterable {
     case fp32
     /// Both factors rounded to bfloat16 (nearest even) when packed, which AVX512-BF16 multiplies at twice the rate.
     ///
-    /// Products of small matrices, attention and all other operations stay in float32 (docs/engine.md has the errors).
+    /// Products of small matrices, attention and all other operations stay in float32. docs/engine-figures.md has the
+    /// errors.
     case bf16
 
     /// What `bf16` needs, in words.

@@ -1,7 +1,7 @@
 import CKernels
 import Parallel
 
-/// Attention by C kernels on processors with AVX2 or AVX-512 (docs/engine.md has the rates).
+/// Attention by C kernels on processors with AVX2 or AVX-512 (docs/engine-figures.md has the rates).
 ///
 /// A head's keys and values are packed once; the scores of a few queries then stay in cache from the first product to
 /// the last. The order of every sum depends on the segment alone.

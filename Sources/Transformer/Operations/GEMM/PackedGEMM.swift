@@ -1,7 +1,7 @@
 import CKernels
 import Parallel
 
-/// Products of large matrices with both factors packed, on all threads (docs/engine.md has the rates).
+/// Products of large matrices with both factors packed, on all threads (docs/engine-figures.md has the rates).
 ///
 /// OpenBLAS, called by each thread for its share, packs one factor once per thread; here the team packs both once, then
 /// takes tiles of the result from a list, so that no thread waits long for another. The order of a sum depends on k

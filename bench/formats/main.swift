@@ -1,9 +1,9 @@
 // Converts models between formats with CheckpointIO alone, and prints time and peak memory.
 //
-//     foreign-bench import PATH base.h5 [type]       a model in any supported format to a checkpoint
-//     foreign-bench hf base.h5 FOLDER [type]         a checkpoint to a Hugging Face folder
-//     foreign-bench gguf base.h5 FILE [type]         a checkpoint to GGUF
-//     foreign-bench raw PATH FOLDER                  every tensor's bytes as a file, to compare with other programs
+//     formats-bench import PATH base.h5 [type]       a model in any supported format to a checkpoint
+//     formats-bench hf base.h5 FOLDER [type]         a checkpoint to a Hugging Face folder
+//     formats-bench gguf base.h5 FILE [type]         a checkpoint to GGUF
+//     formats-bench raw PATH FOLDER                  every tensor's bytes as a file, to compare with other programs
 
 import CheckpointIO
 import Foundation
@@ -15,7 +15,7 @@ func peakMegabytes() -> Int {
 }
 
 func run(_ arguments: [String]) throws {
-    guard arguments.count >= 3 else { return print("foreign-bench import|hf|gguf|raw INPUT OUTPUT [TYPE]") }
+    guard arguments.count >= 3 else { return print("formats-bench import|hf|gguf|raw INPUT OUTPUT [TYPE]") }
     let type = arguments.count > 3 ? arguments[3] : nil
     let start = ContinuousClock.now
     var byteCount = 0
@@ -73,6 +73,6 @@ func run(_ arguments: [String]) throws {
 do {
     try run(Array(CommandLine.arguments.dropFirst()))
 } catch {
-    FileHandle.standardError.write(Data("foreign-bench: \(error)\n".utf8))
+    FileHandle.standardError.write(Data("formats-bench: \(error)\n".utf8))
     exit(2)
 }
