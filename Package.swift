@@ -76,7 +76,7 @@ let package = Package(
 
         // Also run by the tests of crashes and faults.
         benchmark("io-bench", in: "io", ["CheckpointIO", "Parallel"], scripts: ["compare.py"]),
-        benchmark("damage-bench", in: "damage", ["CheckpointIO", "Parallel"]),
+        benchmark("damage-bench", in: "damage", ["CheckpointIO", "Parallel"], scripts: ["stock.py"]),
         benchmark("formats-bench", in: "formats", ["CheckpointIO"]),
         benchmark(
             "engine-bench", in: "engine", ["Transformer", "Parallel", "CheckpointIO", "COpenBLAS"],

@@ -50,7 +50,10 @@ struct VerifyCommand: ParsableCommand {
             var report = VerifyReport(
                 path: path, isDeep: !structure, digest: file.digest, tensorCount: tensors.count,
                 byteCount: tensors.reduce(0) { $0 + $1.description.byteCount })
-            guard !structure else { return report }
+            guard !structure else {
+                report.damages = try file.structureDamages()
+                return report
+            }
             let bar = ProgressBar("verifying", total: report.byteCount, unit: .bytes)
             defer { bar.finish() }
             report.damages = try file.verify { bar.update($0) }

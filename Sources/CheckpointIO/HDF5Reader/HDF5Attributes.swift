@@ -30,12 +30,15 @@ enum HDF5Attributes {
         do {
             var typeCursor = HDF5Cursor(try part(typeSize))
             let type = try HDF5Datatype.parse(&typeCursor)
+            try typeCursor.end(of: "a datatype")
             var spaceCursor = HDF5Cursor(try part(spaceSize))
             let shape = try HDF5Dataspace.parse(&spaceCursor)
             guard let byteCount = checkedByteCount(shape ?? [], type.byteCount), byteCount <= cursor.remaining else {
                 throw HDF5Problem.damaged("its value is longer than its message")
             }
-            return (name, try HDF5Value(type, shape, Array(try cursor.bytes(byteCount))))
+            let value = try HDF5Value(type, shape, Array(try cursor.bytes(byteCount)))
+            try cursor.end(of: "the message")
+            return (name, value)
         } catch let problem as HDF5Problem {
             throw problem.prefixed("attribute \(name)")
         }

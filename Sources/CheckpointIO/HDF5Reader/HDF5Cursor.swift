@@ -57,21 +57,9 @@ struct HDF5Cursor {
         guard matches else { throw HDF5Problem.damaged("\(what) has no \(expected) signature") }
     }
 
-    /// Reads the header of a version 1 B-tree node; `expected` is its level, or nil for the root.
-    mutating func treeNode(
-        type: Int, k: Int, level expected: Int?, of what: String
-    ) throws -> (level: Int, count: Int) {
-        try signature("TREE", of: what)
-        guard try uint8() == type else { throw HDF5Problem.damaged("\(what) has a wrong type") }
-        let level = try uint8()
-        guard level < 8, expected == nil || level == expected else {
-            throw HDF5Problem.damaged("\(what) has level \(level)")
-        }
-        let count = try uint16()
-        guard count <= 2 * k else { throw HDF5Problem.damaged("\(what) has \(count) children") }
-        // The addresses of the siblings.
-        try skip(16)
-        return (level, count)
+    /// Checks that nothing but the padding to eight bytes is left.
+    func end(of what: String) throws {
+        guard remaining < 8 else { throw HDF5Problem.damaged("\(what) is longer than its content") }
     }
 
     mutating func version(_ expected: Int, of what: String) throws {

@@ -10,11 +10,13 @@ enum HDF5Datasets {
             var layout = try header.only(.layout)
         else { throw HDF5Problem.unsupported("an object that is neither group nor dataset") }
         let type = try HDF5Datatype.parse(&typeMessage)
+        try typeMessage.end(of: "the datatype")
         let shape = try HDF5Dataspace.parse(&spaceMessage)
         let elementSize = type.byteCount
         guard let byteCount = checkedByteCount(shape ?? [], elementSize) else {
             throw HDF5Problem.damaged("the shape \(shape ?? []) is impossibly large")
         }
+        try HDF5FillValue.check(header, elementSize: elementSize)
         let filters = try header.only(.filterPipeline).map { cursor in
             var cursor = cursor
             return try pipeline(&cursor, elementSize: elementSize)
@@ -26,14 +28,12 @@ enum HDF5Datasets {
             guard filters == nil else { throw HDF5Problem.damaged("a dataset with filters but without chunks") }
             storage = try contiguous(&layout, byteCount, source)
         case 2:
-            storage =
-                byteCount == 0
-                ? .contiguous(nil, byteCount: 0)
-                : try chunked(&layout, shape ?? [], elementSize, filters ?? [], source)
+            storage = try chunked(&layout, shape ?? [], elementSize, filters ?? [], source)
         case 0: throw HDF5Problem.unsupported("a dataset in compact storage")
         case 3: throw HDF5Problem.unsupported("a virtual dataset")
         case let other: throw HDF5Problem.damaged("a layout of class \(other)")
         }
+        try layout.end(of: "the layout")
         return HDF5Dataset(type: type, shape: shape, storage: storage, attributes: attributes)
     }
 
@@ -42,11 +42,16 @@ enum HDF5Datasets {
     ) throws -> StoredLayout {
         let address = try layout.address()
         let stored = try layout.length()
-        guard byteCount > 0 else { return .contiguous(nil, byteCount: 0) }
-        guard let address else { throw HDF5Problem.damaged("its data were never written") }
         guard stored == byteCount else {
             throw HDF5Problem.damaged("its shape calls for \(byteCount) bytes, \(stored) are stored")
         }
+        guard byteCount > 0 else {
+            guard address ?? 0 <= UInt64(source.byteCount) else {
+                throw HDF5Problem.damaged("its address is past the end of the file")
+            }
+            return .contiguous(nil, byteCount: 0)
+        }
+        guard let address else { throw HDF5Problem.damaged("its data were never written") }
         try source.claimRange(address, byteCount, "its data")
         return .contiguous(address, byteCount: byteCount)
     }
@@ -60,6 +65,7 @@ enum HDF5Datasets {
         let count = try cursor.uint8()
         if version == 1 { try cursor.zeros(6) }
         guard count <= 2 else { throw HDF5Problem.unsupported("more than two filters") }
+        guard count > 0 else { throw HDF5Problem.damaged("a filter pipeline without filters") }
         var filters: [HDF5Filter] = []
         for _ in 0..<count {
             let identifier = Int32(try cursor.uint16())
@@ -67,11 +73,15 @@ enum HDF5Datasets {
             guard try cursor.uint16() <= 1 else { throw HDF5Problem.damaged("a filter has unknown flags") }
             let parameterCount = try cursor.uint16()
             guard parameterCount <= 8 else { throw HDF5Problem.unsupported("a filter with many parameters") }
-            try cursor.skip(nameLength)
+            let name = try cursor.bytes(nameLength)
+            guard version == 2 || nameLength % 8 == 0, isName(name) else {
+                throw HDF5Problem.damaged("a filter's name is not a text")
+            }
             let parameters = try (0..<parameterCount).map { _ in try cursor.integer(UInt32.self) }
             if version == 1, parameterCount % 2 == 1 { try cursor.skip(4) }
             filters.append(HDF5Filter(identifier: identifier, parameters: parameters))
         }
+        try cursor.end(of: "a filter pipeline")
         let isShuffleRight = filters.allSatisfy {
             $0.identifier != CheckpointLayout.shuffleFilter || $0.parameters == [UInt32(elementSize)]
         }
@@ -84,6 +94,12 @@ enum HDF5Datasets {
                     + "only shuffle (2) and zstd (32015), in this order, are read")
         }
         return filters
+    }
+
+    /// Whether a filter's name is empty, or printable ASCII with a NUL and padding.
+    private static func isName(_ name: ArraySlice<UInt8>) -> Bool {
+        guard let end = name.firstIndex(of: 0) else { return name.isEmpty }
+        return name[..<end].allSatisfy { (0x20..<0x7f).contains($0) } && name[end...].allSatisfy { $0 == 0 }
     }
 
     private static func chunked(
@@ -105,13 +121,14 @@ enum HDF5Datasets {
         guard let count = checkedByteCount(grid.counts, 1), count <= source.byteCount / 16 else {
             throw HDF5Problem.damaged("the shape \(shape) calls for more chunks than the file can hold")
         }
-        guard let tree else { throw HDF5Problem.damaged("its data were never written") }
+        guard tree != nil || count == 0 else { throw HDF5Problem.damaged("its data were never written") }
         var reader = ChunkTreeReader(source: source, grid: grid, filterCount: filters.count)
-        try reader.node(at: tree, level: nil)
+        if let tree { try reader.node(at: tree, level: nil) }
+        try reader.levels.finish("a chunk index node")
         guard reader.chunks.count == count else {
             throw HDF5Problem.damaged("\(reader.chunks.count) of \(count) chunks are stored")
         }
-        return .chunked(grid, filters, reader.chunks)
+        return count == 0 ? .contiguous(nil, byteCount: 0) : .chunked(grid, filters, reader.chunks)
     }
 
     private struct ChunkTreeReader {
@@ -119,14 +136,15 @@ enum HDF5Datasets {
         let grid: ChunkGrid
         let filterCount: Int
         var chunks: [StoredChunk] = []
+        var levels = HDF5TreeLevels()
 
         mutating func node(at address: UInt64, level expected: Int?) throws {
             let rank = grid.shape.count
             let keyBytes = 8 + 8 * (rank + 1)
             let nodeBytes = HDF5Format.treeNodeSize(k: HDF5Format.chunkTreeK, keySize: keyBytes)
             var cursor = HDF5Cursor(try source.claim(address, nodeBytes, "a chunk index node"))
-            let (level, count) = try cursor.treeNode(
-                type: 1, k: HDF5Format.chunkTreeK, level: expected, of: "a chunk index node")
+            let (level, count) = try levels.node(
+                &cursor, at: address, type: 1, k: HDF5Format.chunkTreeK, level: expected, of: "a chunk index node")
             for _ in 0..<count {
                 let byteCount = try cursor.uint32()
                 let mask = try cursor.integer(UInt32.self)
@@ -134,6 +152,9 @@ enum HDF5Datasets {
                 let elementOffset = try cursor.length()
                 guard let child = try cursor.address() else { throw HDF5Problem.damaged("a chunk has no address") }
                 if level > 0 {
+                    guard elementOffset == 0, grid.number(ofChunkAt: offset) == chunks.count else {
+                        throw HDF5Problem.damaged("a chunk index node has a wrong key for chunk \(chunks.count)")
+                    }
                     try node(at: child, level: level - 1)
                     continue
                 }
@@ -143,6 +164,18 @@ enum HDF5Datasets {
                 try check(byteCount, mask)
                 try source.claimRange(child, byteCount, "chunk \(chunks.count)")
                 chunks.append(StoredChunk(address: child, byteCount: byteCount, filterMask: mask))
+            }
+            if count > 0 { try checkLastKey(&cursor) }
+        }
+
+        /// Checks the key after a node's last child: readers search only for chunks that precede it.
+        private func checkLastKey(_ cursor: inout HDF5Cursor) throws {
+            try cursor.skip(8)
+            let key = try (0...grid.shape.count).map { _ in try cursor.length() }
+            let isMultiple = zip(key, grid.chunkShape + [grid.elementSize]).allSatisfy { $0 % $1 == 0 }
+            let last = grid.offset(ofChunk: chunks.count - 1) + [0]
+            guard isMultiple, last.lexicographicallyPrecedes(key) else {
+                throw HDF5Problem.damaged("a chunk index node ends with a wrong key")
             }
         }
 

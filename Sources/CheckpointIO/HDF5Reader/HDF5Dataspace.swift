@@ -14,10 +14,20 @@ enum HDF5Dataspace {
             }
         default: throw HDF5Problem.unsupported("a dataspace of version \(version)")
         }
-        guard flags & ~1 == 0 else { throw HDF5Problem.unsupported("a dataspace with flags \(flags)") }
+        guard flags & ~1 == 0, flags == 0 || rank > 0 else {
+            throw HDF5Problem.unsupported("a dataspace with flags \(flags)")
+        }
         var shape: [Int] = []
         for _ in 0..<rank { shape.append(try cursor.length()) }
-        if flags & 1 != 0 { try cursor.skip(8 * rank) }
+        if flags & 1 != 0 {
+            for dimension in shape {
+                let maximum = try cursor.integer(UInt64.self)
+                guard maximum == UInt64(dimension) || maximum == UInt64.max else {
+                    throw HDF5Problem.damaged("a dataspace has a maximum of \(maximum) for a dimension of \(dimension)")
+                }
+            }
+        }
+        try cursor.end(of: "a dataspace")
         return rank == 0 ? nil : shape
     }
 }

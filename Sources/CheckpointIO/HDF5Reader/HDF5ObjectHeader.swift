@@ -2,6 +2,8 @@
 struct HDF5ObjectHeader {
 
     private(set) var messages: [(type: HDF5MessageType, body: ArraySlice<UInt8>)] = []
+    /// Whether the header has gaps, continues elsewhere or records a time, as headers of ckpt never do.
+    private(set) var isByAnotherProgram = false
 
     /// Headers are small: a few messages, and attributes of at most 64 KiB.
     private static let maximumBlockBytes = 1 << 20
@@ -33,10 +35,13 @@ struct HDF5ObjectHeader {
             }
             var cursor = HDF5Cursor(try source.claim(blockAddress, byteCount, "an object header block"))
             index += 1
-            // A block may end with a gap that is too small for a message.
-            while cursor.remaining >= 8, count < messageCount {
+            while cursor.remaining > 0 {
                 count += 1
                 let (type, body) = try Self.message(&cursor)
+                let others: [HDF5MessageType] = [
+                    .null, .continuation, .oldFillValue, .modificationTime, .oldModificationTime,
+                ]
+                isByAnotherProgram = isByAnotherProgram || others.contains(type)
                 switch type {
                 case .null: continue
                 case .continuation:
@@ -45,12 +50,30 @@ struct HDF5ObjectHeader {
                         throw HDF5Problem.damaged("an object header continues nowhere")
                     }
                     blocks.append((next, try continuation.length()))
+                    try continuation.end(of: "a continuation message")
                 default: messages.append((type, body))
                 }
             }
         }
         guard count == messageCount else {
             throw HDF5Problem.damaged("an object header has \(count) of \(messageCount) messages")
+        }
+        try checkTimes()
+    }
+
+    /// Checks the messages with the time of the last change, which have no meaning for a checkpoint.
+    private func checkTimes() throws {
+        if var time = try only(.modificationTime) {
+            try time.version(1, of: "the modification time")
+            try time.zeros(3)
+            try time.skip(4)
+            try time.end(of: "the modification time")
+        }
+        if var time = try only(.oldModificationTime) {
+            // Year, month, day, hour, minute and second in decimal digits.
+            guard try time.bytes(14).allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
+                throw HDF5Problem.damaged("the modification time is not a time")
+            }
         }
     }
 

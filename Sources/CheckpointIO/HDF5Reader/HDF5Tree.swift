@@ -5,6 +5,10 @@
 /// layout 3. Anything else is refused with its name. The file is not trusted; see `HDF5Source`.
 struct HDF5TreeReader {
     let source: HDF5Source
+    /// The address of the root's object header, once it has been read.
+    private(set) var rootAddress: UInt64 = 0
+    /// Whether an object header has a form that ckpt does not write.
+    private(set) var isByAnotherProgram = false
     private var objectCount = 0
 
     /// Maximum number of groups and datasets.
@@ -18,8 +22,9 @@ struct HDF5TreeReader {
     mutating func root() throws -> HDF5Group {
         let root: HDF5Node
         do {
-            let address = try superblock()
-            root = try node(at: address, path: "", depth: 0)
+            let entry = try superblock()
+            rootAddress = entry.header
+            root = try node(entry, path: "", depth: 0)
             try source.settleClaims()
         } catch let problem as HDF5Problem {
             throw problem.located(path: source.path, place: "the file")
@@ -30,8 +35,8 @@ struct HDF5TreeReader {
         return group
     }
 
-    /// The address of the root group's object header.
-    private func superblock() throws -> UInt64 {
+    /// Reads the superblock, and returns its reference to the root group.
+    private func superblock() throws -> HDF5SymbolEntry {
         let size = HDF5Format.superblockSize
         guard source.byteCount >= size else { throw HDF5Problem.unsupported("is too short for an HDF5 file") }
         var cursor = HDF5Cursor(try source.claim(0, size, "the superblock"))
@@ -61,12 +66,11 @@ struct HDF5TreeReader {
             throw HDF5Problem.damaged("should have \(end) bytes and has \(source.byteCount)")
         }
         try cursor.zeros(8)
-        guard let root = try cursor.address() else { throw HDF5Problem.damaged("has no root group") }
-        return root
+        return try HDF5SymbolEntry(&cursor)
     }
 
-    /// Reads the object at an address with everything below it; errors contain its path.
-    private mutating func node(at address: UInt64, path: String, depth: Int) throws -> HDF5Node {
+    /// Reads an object with everything below it; errors contain its path.
+    private mutating func node(_ entry: HDF5SymbolEntry, path: String, depth: Int) throws -> HDF5Node {
         do {
             objectCount += 1
             guard objectCount <= Self.maximumObjects else {
@@ -75,7 +79,8 @@ struct HDF5TreeReader {
             guard depth <= CheckpointLayout.maximumDepth else {
                 throw HDF5Problem.unsupported("groups nested deeper than \(CheckpointLayout.maximumDepth)")
             }
-            let header = try HDF5ObjectHeader(source, at: address)
+            let header = try HDF5ObjectHeader(source, at: entry.header)
+            isByAnotherProgram = isByAnotherProgram || header.isByAnotherProgram
             var attributes: [(name: String, value: HDF5Value)] = []
             for message in header.messages where message.type == .attribute {
                 let attribute = try HDF5Attributes.parse(message.body, source)
@@ -84,14 +89,17 @@ struct HDF5TreeReader {
                 }
                 attributes.append(attribute)
             }
-            if try header.only(.symbolTable) == nil {
+            let table = try HDF5Groups.table(header)
+            guard entry.table == nil || entry.table == table else {
+                throw HDF5Problem.damaged("its parent names another symbol table")
+            }
+            guard let table else {
                 return .dataset(try HDF5Datasets.read(header, attributes, source))
             }
             var members: [(name: String, node: HDF5Node)] = []
-            let entries = try HDF5Groups.entries(header, source, limit: Self.maximumObjects - objectCount)
-            for entry in entries {
-                members.append(
-                    (entry.name, try node(at: entry.address, path: "\(path)/\(entry.name)", depth: depth + 1)))
+            let entries = try HDF5Groups.entries(table, source, limit: Self.maximumObjects - objectCount)
+            for (name, object) in entries {
+                members.append((name, try node(object, path: "\(path)/\(name)", depth: depth + 1)))
             }
             return .group(HDF5Group(attributes: attributes, members: members))
         } catch let problem as HDF5Problem {

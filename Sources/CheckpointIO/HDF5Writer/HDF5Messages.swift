@@ -90,9 +90,9 @@ enum HDF5Messages {
         var body = HDF5Bytes()
         // Class and version, 24 bits of flags that depend on the class, and the size of an element.
         switch type {
-        case .text(let byteCount, let padding):
-            let utf8: UInt8 = 0x10
-            body.append([0x13, utf8 | (padding == .zeros ? 1 : 0), 0, 0])
+        case .text(let byteCount, _):
+            // UTF-8, padded with NULs.
+            body.append([0x13, 0x11, 0, 0])
             body.append(UInt32(byteCount))
         case .element(.bool):
             body.append([0x18, 2, 0, 0])

@@ -6,6 +6,8 @@
 struct HDF5Structure {
     /// The first bytes of the file.
     private(set) var superblock: [UInt8] = []
+    /// The address of the root's object header, the last part of the file.
+    private(set) var rootAddress: UInt64 = 0
     /// Everything else, which follows the data at the end of the file.
     var bytes: [UInt8] { output.bytes }
 
@@ -17,6 +19,7 @@ struct HDF5Structure {
         self.start = start
         let addresses = append(root)
         superblock = makeSuperblock(addresses)
+        rootAddress = addresses.header
     }
 
     /// The addresses of an object; its parent's symbol table repeats those of a group's tree and heap.

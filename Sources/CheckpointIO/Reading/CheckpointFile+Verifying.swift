@@ -2,13 +2,13 @@ import Parallel
 import Synchronization
 
 extension CheckpointFile {
-    /// Decodes every chunk and compares every tensor's SHA-256, using all cores.
+    /// Checks every byte: decodes every chunk, and compares every tensor's SHA-256 and the structure, using all cores.
     ///
-    /// Structure, metadata and digests were checked when the file was opened.
+    /// Metadata and digests were checked when the file was opened, as was every field of the structure that readers use.
     ///
     /// - Parameter progress: Called with the uncompressed bytes done so far, from several threads.
-    /// - Returns: The damaged parts in the order of the tensors; empty if there are none.
-    /// - Throws: `CheckpointError.system` if the file cannot be read.
+    /// - Returns: The damaged parts in the order of the tensors, after those of the structure; empty if there are none.
+    /// - Throws: `CheckpointError` if the file cannot be read.
     public func verify(progress: (@Sendable (Int) -> Void)? = nil) throws -> [Damage] {
         let tensors = TensorGroup.allCases.flatMap { self.tensors(in: $0) }
         let order = tensors.indices.sorted {
@@ -21,7 +21,8 @@ extension CheckpointFile {
             state.found.withLock { $0[order[index]] = damages }
             progress?(state.done.wrappingAdd(tensor.description.byteCount, ordering: .relaxed).newValue)
         }
-        return state.found.withLock { found in tensors.indices.flatMap { found[$0] ?? [] } }
+        let structure = try structureDamages()
+        return state.found.withLock { found in structure + tensors.indices.flatMap { found[$0] ?? [] } }
     }
 
     /// Decodes a tensor and compares its SHA-256, on the calling thread.
