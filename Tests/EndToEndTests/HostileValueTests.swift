@@ -13,18 +13,18 @@ import Testing
             history.append([("step", value), ("loss\(value)", value)])
         }
         let metadata = CheckpointMetadata(
-            kind: .training, step: .min, createdBy: evil,
+            kind: .training, step: 1 << 40, createdBy: evil,
             config: "{\"model_type\":\"\\u001b[2J\",\"vocab_size\":\(Int.min),\"hidden_size\":1e999}",
             tokenizer: TokenizerRecord(
                 json: Array("{}".utf8), config: nil,
                 addedTokens: [
-                    AddedTokenRecord(id: .min, content: evil, special: true, trained: false),
-                    AddedTokenRecord(id: .max, content: evil, special: true, trained: true),
+                    AddedTokenRecord(id: 0, content: evil, special: true, trained: false),
+                    AddedTokenRecord(id: 1 << 40, content: evil, special: true, trained: true),
                 ]),
             tiedTensors: [:], optimizer: nil, trainingState: "{\"a\\u001b[2J\":\"\\u001b[2J\",\"b\":1e999}",
             history: ["rl": history],
             probes: [
-                ProbeTable(prompts: [evil], levels: [""], steps: [.max], pThink: [[-.infinity]], pShort: [[1e300]])
+                ProbeTable(prompts: [evil], levels: [""], steps: [1 << 40], pThink: [[.nan]], pShort: [[1]])
             ],
             lineage: [
                 "no JSON \(evil)",
@@ -54,5 +54,26 @@ import Testing
             #expect(result.status == 2 && !result.errors.contains("\u{1B}"), "\(result.errors)")
         }
         #expect(try Command.ckpt("inspect", "evil.h5", "config", "--json", in: folder).status == 2)
+    }
+
+    /// The layer's number in a tensor's name is an index of tables.
+    @Test(arguments: ["9223372036854775807", "9223372036854775806", "-1", "1000000000"])
+    func diffTakesAnyLayerNumber(layer: String) throws {
+        let folder = try TemporaryFolder()
+        for (name, value) in [("a.h5", Float(1)), ("b.h5", 2)] {
+            let tensors = ["0", layer].map { layer in
+                TensorToWrite(
+                    description: TensorDescription(
+                        name: "model.layers.\(layer).mlp.up_proj.weight", elementType: .float32, shape: [1, 1]),
+                    content: .bytes { _, target in target.storeBytes(of: value, as: Float.self) })
+            }
+            _ = try CheckpointWriter.write(
+                CheckpointMetadata(config: "{}"), tensors: tensors, to: folder.path(name), overwrite: false)
+        }
+        let ways: [[String]] = [[], ["--json"], ["--html", "page.html"]]
+        for flags in ways {
+            let result = try Command.run(Command.ckptPath, ["diff", "a.h5", "b.h5"] + flags, in: folder)
+            #expect((0...2).contains(result.status), "\(flags): \(result.status), \(result.errors)")
+        }
     }
 }

@@ -17,8 +17,14 @@ enum CheckpointLayout {
     static let contiguousLimit = 32 << 10
     /// Maximum number of path components; deeper nesting is refused.
     static let maximumDepth = 32
-    /// Maximum length of a tensor name in bytes.
+    /// Maximum length in bytes of a tensor's name, and of the name of any group or dataset.
     static let maximumNameLength = 1024
+    /// Maximum size of an attribute: HDF5 stores it in the object header, where a message has at most 64 KiB.
+    static let maximumAttributeBytes = 60 << 10
+    /// Maximum total size of all datasets that are not tensors.
+    static let maximumRecordBytes = 128 << 20
+    /// Steps, and other numbers that count something; sums and products of a few of them do not overflow.
+    static let counters = 0...1 << 40
 
     /// The path of a tensor's dataset relative to its group, without a leading slash.
     static func relativePath(ofTensor name: String) -> String {
@@ -28,6 +34,16 @@ enum CheckpointLayout {
     /// The name of the tensor at a path relative to its group.
     static func tensorName(ofPath path: String) -> String {
         String(decoding: path.utf8.map { $0 == UInt8(ascii: "/") ? UInt8(ascii: ".") : $0 }, as: UTF8.self)
+    }
+
+    /// Why no group or dataset can have the name, or nil if it is valid.
+    static func problem(withMemberName name: String) -> String? {
+        if name.isEmpty { return "must not be empty" }
+        if name == "." || name == ".." { return "must not be '.' or '..'" }
+        if name.utf8.count > maximumNameLength { return "has at most \(maximumNameLength) bytes" }
+        if name.utf8.contains(UInt8(ascii: "/")) { return "must not contain '/'" }
+        if !name.unicodeScalars.allSatisfy(\.isPlain) { return "must not contain invisible characters" }
+        return nil
     }
 
     /// Why `name` is not a valid tensor name, or nil if it is valid.

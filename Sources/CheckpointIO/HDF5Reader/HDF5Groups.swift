@@ -149,9 +149,8 @@ enum HDF5Groups {
         }
 
         private func name(_ bytes: ArraySlice<UInt8>) throws -> String {
-            guard bytes.count <= CheckpointLayout.maximumNameLength,
-                let name = String(validating: bytes, as: UTF8.self), name != "", name != ".", name != "..",
-                !bytes.contains(UInt8(ascii: "/")), name.unicodeScalars.allSatisfy(\.isPlain)
+            guard let name = String(validating: bytes, as: UTF8.self),
+                CheckpointLayout.problem(withMemberName: name) == nil
             else { throw HDF5Problem.damaged("a member's name is not one that a checkpoint uses") }
             return name
         }

@@ -10,7 +10,7 @@ extension CheckpointMetadata {
             throw records.unsupported("/", "is a checkpoint of kind \(kind)")
         }
         self.init(
-            kind: kind, step: try records.integer("/@step"), createdBy: try records.text("/@created_by"),
+            kind: kind, step: try records.counter("/@step"), createdBy: try records.text("/@created_by"),
             config: try records.text("/config"), generationConfig: try records.optionalText("/generation_config"),
             chatTemplate: try records.optionalText("/chat_template"), tokenizer: try TokenizerRecord(from: records),
             tiedTensors: try Self.tiedTensors(from: records, storedTensors),
@@ -24,7 +24,7 @@ extension CheckpointMetadata {
         records.attribute("/", "format", .text(CheckpointLayout.format))
         records.attribute("/", "format_version", .integer(CheckpointLayout.version))
         records.attribute("/", "kind", .text(kind.rawValue))
-        records.attribute("/", "created_by", .text(createdBy))
+        records.attribute("/", "created_by", text: createdBy)
         records.attribute("/", "step", .integer(step))
         records.dataset("/config", text: config)
         records.dataset("/generation_config", text: generationConfig)
@@ -35,7 +35,7 @@ extension CheckpointMetadata {
         optimizer?.write(to: &records)
         if trainingState != nil { records.group("/training") }
         records.dataset("/training/state", text: trainingState)
-        MetricHistory.write(history, to: &records)
+        try MetricHistory.write(history, to: &records)
         try ProbeTable.write(probes, to: &records)
         writeLineage(to: &records)
     }
@@ -63,7 +63,7 @@ extension CheckpointMetadata {
         guard !tiedTensors.isEmpty else { return }
         var members = JSONObject()
         for (name, target) in tiedTensors.sorted(by: { $0.key < $1.key }) { members[name] = .string(target) }
-        records.attribute("/weights", "tied", .text(JSON.object(members).serialized()))
+        records.attribute("/weights", "tied", text: JSON.object(members).serialized())
     }
 
     // MARK: - Lineage

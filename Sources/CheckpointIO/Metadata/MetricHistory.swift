@@ -64,13 +64,18 @@ extension MetricHistory {
         return result
     }
 
-    static func write(_ histories: [String: MetricHistory], to records: inout RecordWriter) {
+    static func write(_ histories: [String: MetricHistory], to records: inout RecordWriter) throws {
         if !histories.isEmpty { records.group("/history") }
         for (phase, history) in histories.sorted(by: { $0.key < $1.key }) {
             let path = "/history/" + phase
+            for name in [phase] + history.names {
+                guard let problem = CheckpointLayout.problem(withMemberName: name) else { continue }
+                throw CheckpointError.invalid(
+                    name: name == phase ? path : "\(path)/\(name)", problem: "the name of a metric \(problem)")
+            }
             records.group(path)
             // HDF5 lists names alphabetically, so the order of the metrics is stored separately.
-            records.attribute(path, "order", .texts(history.names))
+            records.attribute(path, "order", texts: history.names)
             for name in history.names { records.dataset("\(path)/\(name)", .doubles(history[name] ?? [])) }
         }
     }

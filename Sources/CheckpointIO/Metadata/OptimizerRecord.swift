@@ -20,8 +20,11 @@ extension OptimizerRecord {
         guard let betas = records.values["/optimizer@betas"]?.doubles, betas.count == 2,
             let epsilon = records.values["/optimizer@eps"]?.double
         else { throw records.damaged("/optimizer", "lacks betas or eps") }
+        guard betas.allSatisfy({ (0..<1).contains($0) }), epsilon >= 0, epsilon.isFinite else {
+            throw records.damaged("/optimizer", "has betas outside 0..<1, or an eps that is negative or not finite")
+        }
         self.init(
-            step: try records.integer("/optimizer@step"), beta1: betas[0], beta2: betas[1], epsilon: epsilon)
+            step: try records.counter("/optimizer@step"), beta1: betas[0], beta2: betas[1], epsilon: epsilon)
     }
 
     func write(to records: inout RecordWriter) {

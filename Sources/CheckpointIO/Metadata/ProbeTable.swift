@@ -7,9 +7,9 @@ public struct ProbeTable: Sendable, Equatable {
     public var levels: [String]
     /// The step of each snapshot.
     public var steps: [Int]
-    /// P(`<think>`), `[snapshots][prompts]`.
+    /// P(`<think>`), `[snapshots][prompts]`; NaN if the model's logits were not numbers.
     public var pThink: [[Double]]
-    /// P(`<short>`), `[snapshots][prompts]`.
+    /// P(`<short>`), `[snapshots][prompts]`; NaN if the model's logits were not numbers.
     public var pShort: [[Double]]
 
     public init(
@@ -48,11 +48,14 @@ extension ProbeTable {
 
     private init(from records: RecordReader, _ path: String) throws {
         let prompts = try records.texts(path + "/prompt")
-        let steps = try records.integers(path + "/step")
+        let steps = try records.counters(path + "/step")
         func rows(_ column: String) throws -> [[Double]] {
             let all = try records.doubles(path + column, rank: 2)
             guard records.values[path + column]?.shape == [steps.count, prompts.count] else {
                 throw records.damaged(path + column, "its shape is not snapshots by prompts")
+            }
+            guard all.allSatisfy({ (0...1).contains($0) || $0.isNaN }) else {
+                throw records.damaged(path + column, "has a probability outside 0...1")
             }
             return steps.indices.map { Array(all[$0 * prompts.count..<($0 + 1) * prompts.count]) }
         }

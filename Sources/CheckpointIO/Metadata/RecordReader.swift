@@ -21,14 +21,30 @@ struct RecordReader {
 
     func texts(_ key: String) throws -> [String] { try array(key, "texts", \.texts) }
 
-    func integer(_ key: String) throws -> Int {
+    private func integer(_ key: String) throws -> Int {
         guard let integer = values[key]?.integer else { throw damaged(key, "is missing or not an integer") }
         return integer
     }
 
-    func optionalInteger(_ key: String) throws -> Int? { values[key] == nil ? nil : try integer(key) }
+    /// An integer in `CheckpointLayout.counters`.
+    func counter(_ key: String) throws -> Int {
+        let integer = try integer(key)
+        guard CheckpointLayout.counters.contains(integer) else { throw damaged(key, Self.outOfRange) }
+        return integer
+    }
 
-    func integers(_ key: String) throws -> [Int] { try array(key, "integers", \.integers) }
+    func optionalCounter(_ key: String) throws -> Int? { values[key] == nil ? nil : try counter(key) }
+
+    /// Integers in `CheckpointLayout.counters`.
+    func counters(_ key: String) throws -> [Int] {
+        let integers = try array(key, "integers", \.integers)
+        guard integers.allSatisfy({ CheckpointLayout.counters.contains($0) }) else {
+            throw damaged(key, Self.outOfRange)
+        }
+        return integers
+    }
+
+    private static let outOfRange = "has a number outside \(CheckpointLayout.counters)"
 
     func doubles(_ key: String, rank: Int = 1) throws -> [Double] { try array(key, rank: rank, "numbers", \.doubles) }
 

@@ -13,18 +13,21 @@ struct CheckpointRecord: Sendable {
 }
 
 /// Collects the metadata of a checkpoint as groups and records to be stored.
+///
+/// What is collected is decoded again as the reader decodes it, so the writer accepts nothing that the reader refuses.
 struct RecordWriter {
     private(set) var groups: [String] = []
     private(set) var records: [CheckpointRecord] = []
-    /// Records with a text that contains a NUL character, at which the text would end when it is read.
-    private var withNUL: [String] = []
+    /// The first record that cannot be encoded, and the reason.
+    private var refusal: CheckpointError?
 
     /// Encodes all metadata of a checkpoint.
     ///
     /// - Throws: `CheckpointError.invalid` if the metadata contradicts itself or cannot be stored.
     init(_ metadata: CheckpointMetadata) throws {
         try metadata.write(to: &self)
-        try check()
+        if let refusal { throw refusal }
+        try check(tied: metadata.tiedTensors)
     }
 
     mutating func group(_ path: String) { groups.append(path) }
@@ -34,52 +37,86 @@ struct RecordWriter {
     }
 
     mutating func dataset(_ path: String, text: String?) {
-        guard let text else { return }
-        if text.utf8.contains(0) { withNUL.append(path) }
+        guard let text, allows([text], at: path, CheckpointLayout.maximumRecordBytes) else { return }
         dataset(path, .text(text))
     }
 
     mutating func dataset(_ path: String, texts: [String]) {
-        if texts.contains(where: { $0.utf8.contains(0) }) { withNUL.append(path) }
+        guard allows(texts, at: path, CheckpointLayout.maximumRecordBytes) else { return }
         dataset(path, .texts(texts))
     }
 
     mutating func attribute(_ path: String, _ name: String, _ value: HDF5Value) {
-        if case .text = value.type, value.shape == nil, value.bytes.dropFirst().contains(0) {
-            withNUL.append("\(path)@\(name)")
-        }
         records.append(CheckpointRecord(path: path, attribute: name, value: value))
+    }
+
+    mutating func attribute(_ path: String, _ name: String, text: String) {
+        guard allows([text], at: "\(path)@\(name)", CheckpointLayout.maximumAttributeBytes) else { return }
+        attribute(path, name, .text(text))
+    }
+
+    mutating func attribute(_ path: String, _ name: String, texts: [String]) {
+        guard allows(texts, at: "\(path)@\(name)", CheckpointLayout.maximumAttributeBytes) else { return }
+        attribute(path, name, .texts(texts))
     }
 
     mutating func attribute(_ path: String, _ name: String, integer: Int?) {
         if let integer { attribute(path, name, .integer(integer)) }
     }
 
-    private func check() throws {
-        if let path = withNUL.first {
-            throw CheckpointError.invalid(
-                name: path, problem: "a text in a checkpoint must not contain a NUL character")
+    /// Whether texts can be stored together, in fields as wide as the longest; otherwise notes the refusal.
+    private mutating func allows(_ texts: [String], at place: String, _ maximumBytes: Int) -> Bool {
+        var problem: String?
+        if texts.contains(where: { $0.utf8.contains(0) }) {
+            // A text would end there when it is read.
+            problem = "a text in a checkpoint must not contain a NUL character"
+        }
+        let (byteCount, overflows) = texts.count.multipliedReportingOverflow(by: texts.map(\.utf8.count).max() ?? 0)
+        if overflows || byteCount > maximumBytes {
+            problem =
+                maximumBytes == CheckpointLayout.maximumAttributeBytes
+                ? "an attribute has at most \(maximumBytes) bytes"
+                : "is larger than a checkpoint's metadata may be"
+        }
+        guard let problem else { return true }
+        if refusal == nil { refusal = .invalid(name: place, problem: problem) }
+        return false
+    }
+
+    private static func notAllowed(_ place: String) -> CheckpointError {
+        .invalid(name: place, problem: "is not a place that a checkpoint has")
+    }
+
+    /// Checks places and sizes, and reads the records as the reader does.
+    private func check(tied: [String: String]) throws {
+        var byteCount = 0
+        var reader = RecordReader(filePath: "")
+        for group in groups {
+            guard CheckpointShape.allowsGroup(group) else { throw Self.notAllowed(group) }
+            reader.add(group: group)
         }
         for record in records {
-            if record.attribute != nil, record.value.bytes.count > Self.maximumAttributeBytes {
-                throw CheckpointError.invalid(
-                    name: record.digestPath, problem: "an attribute has at most \(Self.maximumAttributeBytes) bytes")
+            guard
+                record.attribute.map({ CheckpointShape.allowsAttribute($0, of: record.path) })
+                    ?? CheckpointShape.allowsDataset(record.path)
+            else { throw Self.notAllowed(record.digestPath) }
+            if record.attribute == nil {
+                byteCount += record.value.bytes.count
+                guard byteCount <= CheckpointLayout.maximumRecordBytes else {
+                    throw CheckpointError.invalid(
+                        name: record.path, problem: "is larger than a checkpoint's metadata may be")
+                }
             }
-            guard record.path.hasPrefix("/history/") else { continue }
-            let parts = record.path.dropFirst("/history/".count).utf8
-                .split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-            let isPlain = parts.allSatisfy { part in
-                !part.isEmpty && part.allSatisfy { $0 > 0x20 && $0 != 0x7f }
-                    && !part.elementsEqual(".".utf8) && !part.elementsEqual("..".utf8)
-            }
-            guard isPlain, parts.count == (record.attribute == nil ? 2 : 1) else {
-                throw CheckpointError.invalid(
-                    name: record.path,
-                    problem: "the name of a metric must not contain '/', spaces or control characters")
+            reader.add(record.digestPath, record.value)
+        }
+        do {
+            _ = try CheckpointMetadata(from: reader, storedTensors: Set(tied.values))
+        } catch let error as CheckpointError {
+            switch error {
+            case .damaged(_, let place, let problem), .unsupported(_, let place, let problem):
+                throw CheckpointError.invalid(name: place, problem: problem)
+            default: throw error
             }
         }
     }
-
-    /// HDF5 stores attributes in the object header, where a message has at most 64 KiB.
-    static let maximumAttributeBytes = 60 << 10
 }

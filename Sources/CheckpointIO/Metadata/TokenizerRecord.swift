@@ -49,7 +49,7 @@ extension TokenizerRecord {
         guard let json = records.values["/tokenizer/json"], json.type == .element(.uint8), json.shape?.count == 1 else {
             throw records.damaged("/tokenizer/json", "is not an array of bytes")
         }
-        let ids = try records.integers(Self.table + "/id")
+        let ids = try records.counters(Self.table + "/id")
         let contents = try records.texts(Self.table + "/content")
         let special = try records.booleans(Self.table + "/special")
         let trained = try records.booleans(Self.table + "/trained")
@@ -61,9 +61,9 @@ extension TokenizerRecord {
         }
         self.init(
             json: json.bytes, config: try records.optionalText("/tokenizer/config"), addedTokens: tokens,
-            thinkID: try records.optionalInteger("/tokenizer@think_id"),
-            thinkEndID: try records.optionalInteger("/tokenizer@think_end_id"),
-            shortID: try records.optionalInteger("/tokenizer@short_id"))
+            thinkID: try records.optionalCounter("/tokenizer@think_id"),
+            thinkEndID: try records.optionalCounter("/tokenizer@think_end_id"),
+            shortID: try records.optionalCounter("/tokenizer@short_id"))
     }
 
     func write(to records: inout RecordWriter) {

@@ -29,8 +29,6 @@ private struct CheckpointScan {
     private var valueBytes = 0
     private var tensorBytes = 0
 
-    /// Maximum total size of all datasets that are not tensors.
-    private static let maximumValueBytes = 128 << 20
     /// Maximum ratio of the tensors' size to the file's size, checked above `unlimitedTensorBytes`.
     private static let maximumRatio = 1000
     private static let unlimitedTensorBytes = 4 << 30
@@ -130,7 +128,7 @@ private struct CheckpointScan {
             throw unsupported(path, "is not a dataset that a checkpoint has")
         }
         let byteCount = checkedByteCount(dataset.shape ?? [], dataset.type.byteCount) ?? Int.max
-        guard byteCount <= Self.maximumValueBytes - valueBytes else {
+        guard byteCount <= CheckpointLayout.maximumRecordBytes - valueBytes else {
             throw unsupported(path, "is larger than a checkpoint's metadata may be")
         }
         valueBytes += byteCount

@@ -35,6 +35,11 @@ public enum CheckpointWriter {
         return try write([], to: path, overwrite: overwrite, progress) { content }
     }
 
+    /// Checks that metadata can be written and read back, whatever tensors it is written with.
+    ///
+    /// - Throws: `CheckpointError.invalid` naming the part that cannot be stored.
+    package static func check(_ metadata: CheckpointMetadata) throws { _ = try RecordWriter(metadata) }
+
     /// Writes tensors copied from another checkpoint while `rest` computes the remaining content on another thread.
     ///
     /// If `rest` throws, copying ends with its error. Otherwise identical to `write(_:tensors:to:overwrite:progress:)`.

@@ -1,4 +1,5 @@
 import CheckpointIO
+import OrderedJSON
 
 /// A metric of a run between the steps of two checkpoints.
 package struct MetricChange: Sendable {
@@ -23,7 +24,7 @@ package struct MetricChange: Sendable {
             return history.names.filter { $0 != "step" }.compactMap { name in
                 history[name].map { values in
                     MetricChange(
-                        run: run, name: name, steps: steps[first...].map { $0.isFinite ? Int($0) : 0 },
+                        run: run, name: name, steps: steps[first...].map { Int(saturating: $0) },
                         values: Array(values[first...]))
                 }
             }

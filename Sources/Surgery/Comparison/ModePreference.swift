@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import OrderedJSON
 
 /// How the probability of starting with `<think>` changed between two snapshots of a probe set.
 package struct ModePreferenceChange: Sendable {
@@ -100,7 +101,7 @@ package struct ModePreferenceChange: Sendable {
     static func histogram(_ values: [Double], bins: Int) -> [Int] {
         var counts = [Int](repeating: 0, count: bins)
         for value in values where value.isFinite {
-            counts[min(max(Int(value * Double(bins)), 0), bins - 1)] += 1
+            counts[min(max(Int(saturating: value * Double(bins)), 0), bins - 1)] += 1
         }
         return counts
     }

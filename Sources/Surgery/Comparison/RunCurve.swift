@@ -107,7 +107,7 @@ package struct RunCurve: Sendable {
             (history["rl"]?.rowCount ?? 0) > 0
             ? "rl" : history.keys.contains("sft") ? "sft" : history.keys.sorted().first ?? "rl"
         let metrics = history[run]
-        steps = metrics?["step"]?.map { $0.isFinite ? Int($0) : 0 } ?? []
+        steps = metrics?["step"]?.map { Int(saturating: $0) } ?? []
         series =
             metrics?.names.filter { $0 != "step" }.compactMap { name in
                 metrics?[name].map { Series(name: name, values: $0) }

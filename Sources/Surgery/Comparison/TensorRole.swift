@@ -17,10 +17,10 @@ package enum TensorRole: String, Sendable, CaseIterable {
         }
     }
 
-    /// The number after `layers.` in a name.
+    /// The number after `layers.` in a name; nil if no model has so many layers, because tables have a cell for each.
     static func layer(of name: String) -> Int? {
         let parts = name.split(separator: ".")
         guard let index = parts.firstIndex(of: "layers"), index + 1 < parts.count else { return nil }
-        return Int(parts[index + 1])
+        return Int(parts[index + 1]).flatMap { (0..<10_000).contains($0) ? $0 : nil }
     }
 }

@@ -99,6 +99,8 @@ struct ValidNumbers: Sendable {
     let requirement: String
 
     static let positive = ValidNumbers(contains: { $0 > 0 && $0.isFinite }, requirement: "must be above 0")
+    static let epochs = ValidNumbers(
+        contains: { $0 > 0 && $0 <= 1e6 }, requirement: "must be above 0 and at most 1,000,000")
     static let notNegative = ValidNumbers(contains: { $0 >= 0 && $0.isFinite }, requirement: "must not be negative")
     static let share = ValidNumbers(contains: (0...1).contains, requirement: "must lie in 0...1")
     static let belowOne = ValidNumbers(contains: (0..<1).contains, requirement: "must lie in 0..<1")

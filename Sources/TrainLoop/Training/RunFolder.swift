@@ -68,23 +68,40 @@ package struct RunFolder: Sendable {
         }.sorted()
     }
 
-    /// The newest checkpoint that a run can resume from: complete, readable, with optimizer and training state.
+    /// The newest checkpoint that a run can resume from: undamaged, with optimizer and training state.
     ///
-    /// - Throws: `RunFolderError.nothingToResume`.
-    package func latestTrainingState() throws -> CheckpointFile {
+    /// Every chunk of it is checked. `damaged` has an error for each newer checkpoint that is damaged.
+    ///
+    /// - Throws: `RunFolderError.nothingToResume`, and errors of reading other than damage.
+    package func latestTrainingState() throws -> (file: CheckpointFile, damaged: [CheckpointError]) {
+        var damaged: [CheckpointError] = []
         for step in steps().reversed() {
-            guard let file = try? CheckpointFile(path: checkpointPath(step: step)) else { continue }
-            if file.metadata.kind == .training { return file }
+            let path = checkpointPath(step: step)
+            do {
+                let file = try CheckpointFile(path: path)
+                guard file.metadata.kind == .training else { continue }
+                guard let damage = try file.verify().first else { return (file, damaged) }
+                damaged.append(.damaged(path: path, place: damage.place, problem: damage.problem))
+            } catch let error as CheckpointError where error.isDamage {
+                damaged.append(error)
+            }
         }
-        throw RunFolderError.nothingToResume(path)
+        throw RunFolderError.nothingToResume(path, newest: damaged.first)
     }
 
-    /// Turns all but the newest `count` training states into plain models, by copying compressed chunks.
+    /// Turns training states up to a step into plain models, except the newest `count`, by copying compressed chunks.
+    ///
+    /// Damaged checkpoints stay as they are, and so do those of later steps, which a resumed run passed over.
     ///
     /// - Throws: errors of reading and writing checkpoints.
-    func retire(keepingLast count: Int) throws {
-        for step in steps().dropLast(count) {
-            let file = try CheckpointFile(path: checkpointPath(step: step))
+    func retire(keepingLast count: Int, until last: Int) throws {
+        for step in steps().filter({ $0 <= last }).dropLast(count) {
+            let file: CheckpointFile
+            do {
+                file = try CheckpointFile(path: checkpointPath(step: step))
+            } catch let error as CheckpointError where error.isDamage {
+                continue
+            }
             guard file.metadata.kind == .training else { continue }
             var metadata = file.metadata
             metadata.kind = .model
@@ -98,10 +115,20 @@ package struct RunFolder: Sendable {
     }
 }
 
+extension CheckpointError {
+    /// Whether the file was read, and its content is not that of a checkpoint.
+    fileprivate var isDamage: Bool {
+        switch self {
+        case .damaged, .unsupported: true
+        default: false
+        }
+    }
+}
+
 /// A run's folder that cannot be used.
 package enum RunFolderError: Error, CustomStringConvertible {
     case notEmpty(String)
-    case nothingToResume(String)
+    case nothingToResume(String, newest: CheckpointError?)
     case cannotCreate(String, reason: String)
     case inUse(String)
 
@@ -110,7 +137,9 @@ package enum RunFolderError: Error, CustomStringConvertible {
         case .notEmpty(let path):
             "\(path): already holds a run; give another folder, --resume \(path) to continue it, or --force to "
                 + "replace it"
-        case .nothingToResume(let path): "\(path): holds no complete checkpoint of a training state to resume from"
+        case .nothingToResume(let path, let damage):
+            "\(path): holds no complete checkpoint of a training state to resume from"
+                + (damage.map { "; \($0)" } ?? "")
         case .cannotCreate(let path, let reason): "\(path): cannot create the folder: \(reason)"
         case .inUse(let path): "\(path): another process is training in this folder; wait until it has ended"
         }

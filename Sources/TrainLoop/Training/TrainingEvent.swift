@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// An event of a run that its caller may show.
 package enum TrainingEvent: Sendable {
     /// Information that helps to judge the run.
@@ -29,6 +31,8 @@ package enum TrainingFailure: Error, CustomStringConvertible {
     case emptyData(String)
     case invariant(step: Int, String)
     case dataChanged(String)
+    case unreadableSave(String, lastGood: String?)
+    case level(problem: String, String)
     case reward(RewardError, step: Int, lastGood: String)
 
     package var description: String {
@@ -38,8 +42,26 @@ package enum TrainingFailure: Error, CustomStringConvertible {
         case .emptyData(let reason): reason
         case .invariant(let step, let what): "step \(step): \(what)"
         case .dataChanged(let flag): "\(flag) is not what the run started with; resume needs the same data"
+        case .unreadableSave(let reason, let lastGood):
+            "the state was saved, but cannot be read back: \(reason); the last good state is \(lastGood ?? "the input")"
+        case .level(let problem, let reason):
+            "the level of the problem \(problem.onOneLine(limit: 80)) \(reason); shorten it or leave it out"
         case .reward(let error, let step, let lastGood):
             "\(error), at step \(step); the last good state is \(lastGood)"
         }
+    }
+
+    private static let maximumLevelBytes = 1024
+
+    /// Refuses a level that could not be stored with the prompts of a mode probe.
+    ///
+    /// - Throws: `TrainingFailure.level`.
+    static func check(level: String?, of problem: String) throws {
+        guard let level else { return }
+        if level.utf8.count > maximumLevelBytes {
+            throw TrainingFailure.level(
+                problem: problem, "has \(level.utf8.count) bytes, more than \(maximumLevelBytes)")
+        }
+        if level.utf8.contains(0) { throw TrainingFailure.level(problem: problem, "contains a NUL character") }
     }
 }

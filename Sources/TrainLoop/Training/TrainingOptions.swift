@@ -57,7 +57,7 @@ extension RunOptions {
     /// Every state has float32 weights, the newest also two moments.
     func diskBytes(ofStates states: Int, parameters: Int) -> Int {
         let full = min(keepLast, states)
-        return parameters * (12 * full + 4 * (states - full))
+        return Int(saturating: Double(parameters) * (12 * Double(full) + 4 * Double(states - full)))
     }
 }
 

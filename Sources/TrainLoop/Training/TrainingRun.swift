@@ -77,15 +77,25 @@ struct TrainingRun {
         state.metadata.history[stage.historyKey, default: MetricHistory()].append(row.values)
     }
 
-    /// Saves the state under its step and turns old states into plain models.
+    /// Saves the state under its step, reads it back, and turns old states into plain models.
     ///
-    /// `record` is the stage's own part of the training state.
+    /// `record` is the stage's own part of the training state. Old states stay as they are until the new one is known
+    /// to be readable.
     ///
-    /// - Throws: errors of writing.
+    /// - Throws: `TrainingFailure.unreadableSave`, and errors of writing.
     mutating func save(_ state: TrainingState, record: [(String, JSON)], keepLast: Int) throws {
         let path = folder.checkpointPath(step: state.step)
         let written = try state.save(to: path, stage: stage, record: record)
-        try folder.retire(keepingLast: keepLast)
+        do {
+            let file = try CheckpointFile(path: path)
+            guard file.digest == written.digest, file.metadata.step == state.step else {
+                throw CheckpointError.damaged(
+                    path: path, place: "/", problem: "it is not the state of step \(state.step) that was written")
+            }
+        } catch {
+            throw TrainingFailure.unreadableSave("\(error)", lastGood: lastSaved)
+        }
+        try folder.retire(keepingLast: keepLast, until: state.step)
         lastSaved = path
         report(.saved(path: path, byteCount: written.fileByteCount))
     }

@@ -96,6 +96,13 @@ package struct TrainingState {
         guard command == stage.command else {
             throw TrainingStateError.otherCommand(file.path, expected: stage.command, found: command)
         }
+        // An evaluation of the start has a row of its own.
+        let rows = file.metadata.history[stage.historyKey]?.rowCount ?? 0
+        guard step == file.metadata.step, rows == step || rows == step + 1 else {
+            throw TrainingStateError.damagedState(
+                file.path,
+                reason: "its step is \(step), the file's is \(file.metadata.step), and it has \(rows) rows of metrics")
+        }
         parameters = try ModelParameters(file)
         self.optimizer = optimizer.makeOptimizer(for: parameters.configuration)
         self.step = step
@@ -112,12 +119,37 @@ package struct TrainingState {
         self.optimizer.step = record.step
     }
 
+    /// Refuses a state of a step after the last one of the run.
+    ///
+    /// - Throws: `TrainingStateError.damagedState`.
+    func check(totalSteps: Int, of file: CheckpointFile) throws {
+        guard step <= totalSteps else {
+            throw TrainingStateError.damagedState(
+                file.path, reason: "its step is \(step), but the run has \(totalSteps) steps")
+        }
+    }
+
     /// Writes the whole state: weights and moments in float32, history, probes, and what the stage needs to resume.
     ///
     /// `record` is the stage's own part of the training state. A file at `path` is replaced.
     ///
     /// - Throws: errors of writing.
     func save(to path: String, stage: TrainingStage, record: [(String, JSON)]) throws -> WrittenCheckpoint {
+        let tensors =
+            Self.tensors(.weights, parameters) + Self.tensors(.optimizerM, optimizer.m)
+            + Self.tensors(.optimizerV, optimizer.v)
+        return try CheckpointWriter.write(
+            savedMetadata(stage, record: record), tensors: tensors, to: path, overwrite: true)
+    }
+
+    /// Checks before a run starts that its states can be written and read back.
+    ///
+    /// - Throws: `CheckpointError.invalid` naming the part that cannot be stored.
+    func checkCanBeSaved(_ stage: TrainingStage, record: [(String, JSON)]) throws {
+        try CheckpointWriter.check(savedMetadata(stage, record: record))
+    }
+
+    private func savedMetadata(_ stage: TrainingStage, record: [(String, JSON)]) -> CheckpointMetadata {
         var metadata = metadata
         metadata.kind = .training
         metadata.step = step
@@ -127,10 +159,7 @@ package struct TrainingState {
             ("command", .string(stage.command)), ("parent", .string(parentDigest)), ("step", .integer(step)),
         ]
         metadata.trainingState = JSON.object(JSONObject(common + record)).serialized(indent: 2)
-        let tensors =
-            Self.tensors(.weights, parameters) + Self.tensors(.optimizerM, optimizer.m)
-            + Self.tensors(.optimizerV, optimizer.v)
-        return try CheckpointWriter.write(metadata, tensors: tensors, to: path, overwrite: true)
+        return metadata
     }
 
     /// The tensors of a parameter buffer, ready to be written as float32.

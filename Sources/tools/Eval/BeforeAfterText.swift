@@ -1,3 +1,4 @@
+import OrderedJSON
 import TrainLoop
 
 /// How the mode choices of a second checkpoint differ from those of a first.
@@ -34,7 +35,9 @@ struct BeforeAfterText {
         return lines
     }
 
-    private func points(_ share: Double) -> String { share.isFinite ? String(Int((share * 100).rounded())) : "–" }
+    private func points(_ share: Double) -> String {
+        share.isFinite ? String(Int(saturating: (share * 100).rounded())) : "–"
+    }
 
     /// A decoy and a hard problem of the same length, with the model's answers.
     private var twins: [String] {

@@ -66,7 +66,7 @@ enum Format {
 
     static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite else { return "–" }
-        let whole = Int(seconds.rounded())
+        let whole = Int(saturating: seconds.rounded())
         if whole < 60 { return "\(whole) s" }
         if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
         return "\(whole / 3600) h \(whole % 3600 / 60) min"

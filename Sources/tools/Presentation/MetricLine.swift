@@ -1,3 +1,4 @@
+import OrderedJSON
 import TrainLoop
 
 /// The metrics of a step as a part of one line.
@@ -34,9 +35,9 @@ enum MetricLine {
             "right \(Format.percent(value("acc_think"))) / \(Format.percent(value("acc_short")))",
             "tokens \(number("response_length_think")) / \(number("response_length_short"))",
         ]
-        if value("malformed") > 0 { parts.append("malformed \(Int(value("malformed")))") }
+        if value("malformed") > 0 { parts.append("malformed \(Int(saturating: value("malformed")))") }
         let truncated = value("truncated_think") + value("truncated_short")
-        if truncated > 0 { parts.append("truncated \(Int(truncated))") }
+        if truncated > 0 { parts.append("truncated \(Int(saturating: truncated))") }
         if value("kl_loss") != 0 { parts.append("kl \(number("kl_loss"))") }
         parts += ["gradient \(number("grad_norm"))", "loss \(number("loss"))"]
         return parts.joined(separator: "  ")

@@ -42,9 +42,12 @@ struct RunArguments: ParsableArguments {
     /// The folder of the run to resume, locked; nil for a new run.
     func resumedFolder() throws -> RunFolder? { try resume.map { try RunFolder(resuming: $0) } }
 
-    /// The newest state of the run to resume, or the checkpoint that a new run starts from.
+    /// The newest undamaged state of the run to resume, or the checkpoint that a new run starts from.
     func source(_ resumed: RunFolder?) throws -> CheckpointFile {
-        try resumed?.latestTrainingState() ?? CheckpointFile(path: input ?? "")
+        guard let resumed else { return try CheckpointFile(path: input ?? "") }
+        let (file, damaged) = try resumed.latestTrainingState()
+        for error in damaged { Terminal.warn("\(error); resuming from \(file.path)") }
+        return file
     }
 
     /// The options of a stage: those of the resumed run or the defaults, changed by `apply`.

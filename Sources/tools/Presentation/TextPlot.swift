@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// Bars, sparklines and scatter plots made of characters that every terminal font has.
 enum TextPlot {
     /// A bar of `width` cells, filled to `fraction` with a resolution of an eighth of a cell.
@@ -28,7 +30,7 @@ enum TextPlot {
                 guard value.isFinite else { return " " }
                 // Halved first: the difference of two finite numbers can overflow.
                 let share = highest > lowest ? (value / 2 - lowest / 2) / (highest / 2 - lowest / 2) : 0.5
-                return levels[Int(min(max(share * 8, 0), 7))]
+                return levels[min(max(Int(saturating: share * 8), 0), 7)]
             })
     }
 
@@ -64,8 +66,8 @@ enum TextPlot {
         let (bottom, top) = highest > lowest ? (lowest, highest) : (lowest - 0.01, highest + 0.01)
         var cells = [[Character]](repeating: [Character](repeating: " ", count: width), count: height)
         func put(_ x: Double, _ y: Double, _ mark: Character) {
-            let column = Int(((x - left) / (right - left) * Double(width - 1)).rounded())
-            let row = Int(((top - y) / (top - bottom) * Double(height - 1)).rounded())
+            let column = Int(saturating: ((x - left) / (right - left) * Double(width - 1)).rounded())
+            let row = Int(saturating: ((top - y) / (top - bottom) * Double(height - 1)).rounded())
             if cells.indices.contains(row), cells[row].indices.contains(column) { cells[row][column] = mark }
         }
         for step in 0..<width {

@@ -20,7 +20,7 @@ enum RLTrialText {
             Format.number(trial.meanResponseTokens)
                 + (trial.unfinished > 0
                     ? ", at least: the trial cut off \(Format.counted(trial.unfinished, "answer"))" : ""))
-        text += row("tokens to sample", Format.grouped(Int(tokens)))
+        text += row("tokens to sample", Format.grouped(Int(saturating: tokens)))
         text += row("sampling", "\(Format.number(trial.sampledTokensPerSecond)) tokens/s")
         text += row("training", "\(Format.number(trial.trainedTokensPerSecond)) tokens/s")
         text += row("optimizer, an update", Format.number(trial.secondsPerOptimizerUpdate) + " s")

@@ -37,6 +37,7 @@ struct EncodedProblem: Sendable {
 struct ProblemStream: Sendable {
     let problems: [EncodedProblem]
     let summary: RLDataSummary
+    let levelNames: LevelNames
     /// The problems taken so far, counted over all epochs.
     var position = 0
     private var order: DataOrder
@@ -75,6 +76,7 @@ struct ProblemStream: Sendable {
         summary.problems = problems.count
         self.problems = problems
         self.summary = summary
+        levelNames = LevelNames(Set(problems.map { $0.problem.level ?? "" }))
         order = DataOrder(count: problems.count, seed: options.run.seed)
     }
 

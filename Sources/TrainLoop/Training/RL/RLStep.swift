@@ -44,6 +44,7 @@ struct RLStep {
     let trained: TrainedParameters
     let learningRate: Double
     let gradients: GradientBuffers
+    let levelNames: LevelNames
     /// The run that the step belongs to: its folder, its newest state, and the receiver of events.
     let training: TrainingRun
 
@@ -356,7 +357,7 @@ struct RLStep {
         _ all: [RolloutGroup], _ kept: [RolloutGroup], _ alpha: PolicyLoss.ControlWeight, _ summary: UpdateSummary,
         _ state: TrainingState, _ clock: PhaseClock
     ) -> MetricRow {
-        let rollouts = RolloutMetrics(groups: all)
+        let rollouts = RolloutMetrics(groups: all, levelNames: levelNames)
         var row: MetricRow = ["step": Double(number)]
         row.append(rollouts.row)
         row.append(summary.metrics)

@@ -41,6 +41,7 @@ package struct RLTrainer: StageTrainer {
         reward = try options.reward.makeReward()
         let probe = ModeProbe.problems(
             given: inputs.probe, carriedBy: file, orFrom: inputs.problems, count: 64, seed: options.run.seed)
+        for problem in inputs.problems + probe { try TrainingFailure.check(level: problem.level, of: problem.id) }
         problems = try ProblemStream(inputs, probe: probe, encoder: encoder, options: options)
         evaluationProblems = inputs.evaluation?.problems
         schedule = options.optimizer.rateSchedule(totalSteps: options.run.steps)
@@ -51,9 +52,18 @@ package struct RLTrainer: StageTrainer {
             state = try TrainingState(
                 resuming: .reinforcement, from: file, optimizer: options.optimizer, stored: &stored)
             try digests.check(against: stored)
+            try state.check(totalSteps: options.run.steps, of: file)
             automaticAlpha = stored["alpha_in_use"]?.double
-            problems.position = stored["data_position"]?.int ?? state.step * options.rollout.promptsPerStep
-            try OptionError.require(problems.position >= 0, "\(file.path): its data_position is negative")
+            guard automaticAlpha.map({ $0 > 0 && $0.isFinite }) ?? true else {
+                throw TrainingStateError.damagedState(file.path, reason: "its alpha_in_use is not a positive number")
+            }
+            let taken = state.step * options.rollout.promptsPerStep
+            problems.position = stored["data_position"]?.int ?? taken
+            let (refills, overflows) = state.step.multipliedReportingOverflow(by: options.guards.refill)
+            guard problems.position >= taken, problems.position - taken <= (overflows ? 1 << 60 : refills) else {
+                throw TrainingStateError.damagedState(
+                    file.path, reason: "its data_position \(problems.position) cannot be that of step \(state.step)")
+            }
         } else {
             state = try TrainingState(
                 starting: .reinforcement, from: file, optimizer: options.optimizer, options: options.recorded,
@@ -75,6 +85,7 @@ package struct RLTrainer: StageTrainer {
         model = Model(state.parameters, products: options.optimizer.products)
         trained = try TrainedParameters(options.optimizer, in: configuration)
         gradients = GradientBuffers(configuration)
+        try state.checkCanBeSaved(.reinforcement, record: record)
     }
 
     package mutating func run(
@@ -97,7 +108,7 @@ package struct RLTrainer: StageTrainer {
             let step = RLStep(
                 number: state.step + 1, options: options, encoder: encoder, reward: reward, model: model,
                 reference: reference, trained: trained, learningRate: schedule.rateOfNextUpdate(after: state.step),
-                gradients: gradients, training: run)
+                gradients: gradients, levelNames: problems.levelNames, training: run)
             var row = try step.run(&state, &problems, &automaticAlpha)
 
             let isLast = state.step == options.run.steps
@@ -113,7 +124,8 @@ package struct RLTrainer: StageTrainer {
         return run.lastSaved ?? folder.checkpointPath(step: state.step)
     }
 
-    private mutating func save(_ run: inout TrainingRun) throws {
+    /// The stage's own part of a saved training state.
+    private var record: [(String, JSON)] {
         var record: [(String, JSON)] = [("options", options.recorded)]
         record += digests.json
         record += [
@@ -121,6 +133,10 @@ package struct RLTrainer: StageTrainer {
             ("alpha_in_use", automaticAlpha.map { .double($0) } ?? .null),
         ]
         if let reference { record.append(("reference", reference.json)) }
+        return record
+    }
+
+    private mutating func save(_ run: inout TrainingRun) throws {
         try run.save(state, record: record, keepLast: options.run.keepLast)
         try reference?.startWasSaved(to: run.folder.checkpointPath(step: state.step))
     }

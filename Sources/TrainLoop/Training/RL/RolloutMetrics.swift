@@ -4,9 +4,7 @@ import Foundation
 struct RolloutMetrics {
     /// All groups that were sampled, including those that fresh prompts replaced.
     let groups: [RolloutGroup]
-
-    /// Data with more levels has no metrics by level.
-    private static let maximumLevels = 32
+    let levelNames: LevelNames
 
     private var all: [Rollout] { groups.flatMap(\.rollouts) }
 
@@ -53,10 +51,11 @@ struct RolloutMetrics {
     /// The share of thinking among the free rollouts of each level, `think_share_<level>`.
     var sharesByLevel: MetricRow {
         MetricRow(
-            byLevel.map { level, groups in
+            byLevel.compactMap { level, groups in
+                guard let name = levelNames[level] else { return nil }
                 let free = groups.flatMap(\.rollouts).filter { !$0.isForced }
                 let share = free.isEmpty ? .nan : Double(free.count { $0.mode == .think }) / Double(free.count)
-                return ("think_share_" + Self.metricName(level), share)
+                return ("think_share_" + name, share)
             })
     }
 
@@ -73,14 +72,8 @@ struct RolloutMetrics {
     }
 
     private var byLevel: [(level: String, groups: [RolloutGroup])] {
-        let levels = Dictionary(grouping: groups) { $0.problem.level ?? "" }.filter { !$0.key.isEmpty }
-        guard levels.count <= Self.maximumLevels else { return [] }
+        let levels = Dictionary(grouping: groups) { $0.problem.level ?? "" }.filter { levelNames[$0.key] != nil }
         return levels.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-    }
-
-    /// A level as a part of a metric's name, which contains no `/`, space or control character.
-    private static func metricName(_ level: String) -> String {
-        String(level.map { $0 == "/" || $0.isWhitespace || $0.unicodeScalars.contains { $0.value < 0x21 } ? "_" : $0 })
     }
 
     /// The entropy of the choice between the two modes, in nats.

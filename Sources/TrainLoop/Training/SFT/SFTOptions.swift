@@ -105,8 +105,8 @@ package struct SFTEvaluationOptions: Sendable, Equatable {
 extension SFTOptions {
     package static let fields: [OptionField<SFTOptions>] = [
         .optionalInt("steps", "--steps", \.run.steps, 1...1 << 40),
-        .double("epochs", "--epochs", \.run.epochs, .positive).optionalInOldCheckpoints,
-        .int("pairs_per_step", "--batch-pairs", \.data.pairsPerStep, 1...1 << 40),
+        .double("epochs", "--epochs", \.run.epochs, .epochs).optionalInOldCheckpoints,
+        .int("pairs_per_step", "--batch-pairs", \.data.pairsPerStep, 1...1 << 20),
         .microBatch,
         .int("max_length", "--max-length", \.data.maximumLength, 8...1 << 40),
         .choice("overlong", "--overlong", \.data.overlong),

@@ -54,6 +54,8 @@ package struct SFTTrainer: StageTrainer {
         let probe = ModeProbe.problems(
             given: inputs.probe, carriedBy: file, orFrom: inputs.pairs.map(Problem.init(of:)),
             count: options.evaluation.probeCount, seed: options.run.seed)
+        for pair in inputs.pairs { try TrainingFailure.check(level: pair.level, of: pair.id) }
+        for problem in probe { try TrainingFailure.check(level: problem.level, of: problem.id) }
         let data = try SFTData(inputs, probe: probe, encoder: encoder, options: options.data)
         (pairs, summary) = (data.pairs, data.summary)
         heldOut = HeldOutCheck(
@@ -74,6 +76,7 @@ package struct SFTTrainer: StageTrainer {
             state = try TrainingState(
                 resuming: .warmUp, from: file, optimizer: options.optimizer, stored: &stored)
             try digests.check(against: stored)
+            try state.check(totalSteps: totalSteps, of: file)
         } else {
             state = try TrainingState(
                 starting: .warmUp, from: file, optimizer: options.optimizer, options: resolved,
@@ -84,6 +87,7 @@ package struct SFTTrainer: StageTrainer {
         model = Model(state.parameters, products: options.optimizer.products)
         trained = try TrainedParameters(options, control: encoder.control, in: configuration)
         gradients = ModelParameters(configuration)
+        try state.checkCanBeSaved(.warmUp, record: record)
     }
 
     package mutating func run(

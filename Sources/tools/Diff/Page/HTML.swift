@@ -61,5 +61,5 @@ enum HTML {
 /// A coordinate in a drawing, with at most two decimals.
 func svg(_ value: Double) -> String {
     let scaled = (value * 100).rounded() / 100
-    return scaled == scaled.rounded() ? String(Int(scaled)) : "\(scaled)"
+    return scaled == scaled.rounded() ? String(Int(saturating: scaled)) : "\(scaled)"
 }

@@ -41,7 +41,7 @@ struct LineChart {
         for tick in horizontal.ticks(5) where tick == tick.rounded() {
             drawing +=
                 "<text class=\"tick\" x=\"\(svg(horizontal.position(tick)))\" y=\"222\" text-anchor=\"middle\">"
-                + "\(Int(tick))</text>"
+                + "\(Int(saturating: tick))</text>"
         }
         drawing += "<line class=\"cursor\" y1=\"\(svg(Self.top))\" y2=\"\(svg(Self.bottom))\" x1=\"0\" x2=\"0\"/>"
         for line in drawn { drawing += Self.path(line, horizontal, vertical) }
