@@ -106,7 +106,8 @@ struct GenerateCommand: ParsableCommand {
             [request], options(for: reader),
             onToken: { _, _, token in
                 if streams, !reader.stopTokens.contains(token) {
-                    FileHandle.standardOutput.write(Data(stream.append(token).utf8))
+                    StandardStreams.writeResults(stream.append(token))
+                    StandardStreams.flush()
                 }
                 return true
             })[0]
@@ -130,7 +131,7 @@ struct GenerateCommand: ParsableCommand {
                 }
                 print(JSON.object(JSONObject(row)).serialized())
             } else if streams {
-                FileHandle.standardOutput.write(Data("\n".utf8))
+                print()
             } else {
                 print(text + "\n")
             }

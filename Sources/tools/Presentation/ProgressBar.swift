@@ -60,7 +60,7 @@ final class ProgressBar: Sendable {
     func finish() {
         state.withLock { state in
             guard state.hasDrawn, isTerminal else { return }
-            FileHandle.standardError.write(Data("\r\u{1B}[K".utf8))
+            StandardStreams.writeErrors("\r\u{1B}[K")
             state.hasDrawn = false
         }
     }
@@ -78,7 +78,7 @@ final class ProgressBar: Sendable {
         }
         let line = "\(title) \(TextPlot.bar(fraction, width: 20)) \(amount)\(left)"
         if isTerminal {
-            FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
+            StandardStreams.writeErrors("\r\u{1B}[K\(line)")
         } else {
             Terminal.writeError(line)
         }

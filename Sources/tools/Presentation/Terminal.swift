@@ -11,7 +11,7 @@ enum Terminal {
 
     /// Writes one line to stderr.
     static func writeError(_ line: String) {
-        FileHandle.standardError.write(Data((line + "\n").utf8))
+        StandardStreams.writeErrors(line + "\n")
     }
 
     /// Writes a warning to stderr.

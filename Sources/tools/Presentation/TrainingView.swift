@@ -113,7 +113,7 @@ struct TrainingView {
 
     private mutating func clear() {
         guard drawnLines > 0 else { return }
-        FileHandle.standardError.write(Data("\u{1B}[\(drawnLines)A\r\u{1B}[J".utf8))
+        StandardStreams.writeErrors("\u{1B}[\(drawnLines)A\r\u{1B}[J")
         drawnLines = 0
     }
 
@@ -126,7 +126,7 @@ struct TrainingView {
         }
         if let phase { lines.append(phase) }
         guard !lines.isEmpty else { return }
-        FileHandle.standardError.write(Data((lines.joined(separator: "\n") + "\n").utf8))
+        StandardStreams.writeErrors(lines.joined(separator: "\n") + "\n")
         drawnLines = lines.count
     }
 }
