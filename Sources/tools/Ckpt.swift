@@ -1,6 +1,7 @@
 import ArgumentParser
 import CheckpointIO
 import Foundation
+import OrderedJSON
 
 /// The command `ckpt` and its tree of subcommands.
 @main
@@ -90,7 +91,7 @@ struct Ckpt: AsyncParsableCommand {
 
     /// The message as one line that begins in lower case; a usage error also names the help to read.
     private static func line(for error: any Error) -> String {
-        let text = text(of: error).split(whereSeparator: \.isNewline).joined(separator: "; ")
+        let text = text(of: error).split(whereSeparator: \.isNewline).joined(separator: "; ").onOneLine(limit: 4000)
         guard isUsageError(error) else { return text }
         let verb = CommandLine.arguments.dropFirst().first { name in
             configuration.groupedSubcommands.contains { group in

@@ -106,7 +106,7 @@ struct GenerateCommand: ParsableCommand {
             [request], options(for: reader),
             onToken: { _, _, token in
                 if streams, !reader.stopTokens.contains(token) {
-                    StandardStreams.writeResults(stream.append(token))
+                    print(unchanged: stream.append(token), terminator: "")
                     StandardStreams.flush()
                 }
                 return true
@@ -129,11 +129,11 @@ struct GenerateCommand: ParsableCommand {
                 if let preference {
                     row += [("p_think", .double(preference.think)), ("p_short", .double(preference.short))]
                 }
-                print(JSON.object(JSONObject(row)).serialized())
+                print(json: .object(JSONObject(row)), indent: nil)
             } else if streams {
                 print()
             } else {
-                print(text + "\n")
+                print(unchanged: text + "\n")
             }
         }
         let tokens = completions.reduce(0) { $0 + $1.tokens.count }

@@ -66,7 +66,7 @@ struct TokenizeCommand: ParsableCommand {
         let tokenText = TokenText(tokenizer: tokenizer, control: source.control)
         let decoded = tokenizer.decode(encoded)
         if json {
-            print(report(tokenText, encoded, decoded, given).serialized(indent: 2))
+            print(json: report(tokenText, encoded, decoded, given))
         } else {
             show(tokenText, encoded, decoded, given)
         }

@@ -1,4 +1,5 @@
 import Foundation
+import OrderedJSON
 import Synchronization
 
 /// Shows the progress of one long task on stderr.
@@ -78,7 +79,7 @@ final class ProgressBar: Sendable {
         }
         let line = "\(title) \(TextPlot.bar(fraction, width: 20)) \(amount)\(left)"
         if isTerminal {
-            StandardStreams.writeErrors("\r\u{1B}[K\(line)")
+            StandardStreams.writeErrors("\r\u{1B}[K\(line.onOneLine())")
         } else {
             Terminal.writeError(line)
         }

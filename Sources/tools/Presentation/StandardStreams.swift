@@ -1,4 +1,5 @@
 import Foundation
+import OrderedJSON
 import Synchronization
 
 /// The standard streams; everything that the program writes to stdout and stderr passes through here.
@@ -7,7 +8,7 @@ import Synchronization
 /// with exit status 2 and one line, or quietly with 141 if the reader of a pipe has gone, as in `ckpt … | head`.
 enum StandardStreams {
     private static let bufferSize = 1 << 16
-    private static let isTerminal = Terminal.isTerminal(STDOUT_FILENO)
+    static let isTerminal = Terminal.isTerminal(STDOUT_FILENO)
     /// Results that are not written yet.
     private static let pending = Mutex<[UInt8]>([])
 
@@ -119,9 +120,21 @@ struct StandardInputError: Error, CustomStringConvertible {
     }
 }
 
-/// Prints results to stdout.
+/// Prints results to stdout; what a terminal would not print in place is escaped, but for newlines and styles.
 ///
 /// It hides Swift's `print` in this module, which ignores that a write fails.
 func print(_ items: Any..., separator: String = " ", terminator: String = "\n") {
-    StandardStreams.writeResults(items.map { "\($0)" }.joined(separator: separator) + terminator)
+    let text = items.map { "\($0)" }.joined(separator: separator) + terminator
+    StandardStreams.writeResults(text.onLines(replacing: Style.sequences))
+}
+
+/// Prints JSON for programs to stdout, unchanged; on a terminal with JSON's own escapes.
+func print(json: JSON, indent: Int? = 2) {
+    StandardStreams.writeResults(
+        (StandardStreams.isTerminal ? json.serializedVisibly(indent: indent) : json.serialized(indent: indent)) + "\n")
+}
+
+/// Prints text from outside to stdout, unchanged; on a terminal as `print` does.
+func print(unchanged text: String, terminator: String = "\n") {
+    StandardStreams.writeResults((StandardStreams.isTerminal ? text.onLines() : text) + terminator)
 }

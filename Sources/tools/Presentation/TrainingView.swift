@@ -1,4 +1,5 @@
 import Foundation
+import OrderedJSON
 import TrainLoop
 
 /// The progress of a training run on stderr, one line per step.
@@ -126,7 +127,7 @@ struct TrainingView {
         }
         if let phase { lines.append(phase) }
         guard !lines.isEmpty else { return }
-        StandardStreams.writeErrors(lines.joined(separator: "\n") + "\n")
+        StandardStreams.writeErrors(lines.map { $0.onOneLine() + "\n" }.joined())
         drawnLines = lines.count
     }
 }
