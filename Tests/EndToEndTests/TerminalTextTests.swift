@@ -17,7 +17,8 @@ import Testing
         #expect(result.status == 0, "\(command): \(result.errors)")
         var text = ""
         for scalar in result.output.unicodeScalars where scalar != "\r" { text.unicodeScalars.append(scalar) }
-        return text
+        // A terminal whose input has ended shows this.
+        return text.replacing("^D\u{8}\u{8}", with: "")
     }
 
     private let evil = #"\u001b[2J\u009b\u202e\u2028x"#
@@ -25,7 +26,7 @@ import Testing
     @Test func checkDataEscapesItsData() throws {
         let whole = try TinyRun.made.get().folder
         let folder = try TemporaryFolder()
-        let pair = #"{"id":"i\n\#(evil)","problem":"1+1=\#(evil)","think":"2</think>2","short":"2","level":"\#(evil)"}"#
+        let pair = #"{"id":"i\n\#(evil)","problem":"1+1=\#(evil)","think":"2</think>2","short":"2"}"#
         try folder.write(pair + "\n" + pair + "\n", to: "pairs.jsonl")
         let arguments = ["check-data", "pairs.jsonl", "--model", whole.path("tokens.h5")]
         let result = try Command.run(Command.ckptPath, arguments, in: folder)

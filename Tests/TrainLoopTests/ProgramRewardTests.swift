@@ -116,7 +116,7 @@ private func query(_ tokens: [Int], _ response: String = "r") -> RewardQuery {
                     #expect(processes(with: mark).isEmpty, "\(command(mark))")
                     #expect(failure { _ = try reward.score([query(short)]) }.contains("has ended"))
                 } else {
-                    #expect(!processes(with: mark).isEmpty, "\(command(mark))")
+                    withExtendedLifetime(reward) { #expect(!processes(with: mark).isEmpty, "\(command(mark))") }
                 }
             }
             #expect(processes(with: mark).isEmpty, "\(command(mark))")

@@ -107,7 +107,7 @@ final class ProcessGroup {
     func readErrors() -> Bool {
         var piece = [UInt8](repeating: 0, count: 1 << 16)
         let count = read(errors, &piece, piece.count)
-        if count > 0 { errorTail = (errorTail + piece[..<count]).suffix(Self.tailByteCount) }
+        if count > 0 { errorTail = Array((errorTail + piece[..<count]).suffix(Self.tailByteCount)) }
         return count > 0 || (count < 0 && [EAGAIN, EINTR].contains(errno))
     }
 
