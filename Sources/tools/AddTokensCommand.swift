@@ -82,7 +82,7 @@ struct AddTokensCommand: ParsableCommand {
         let report = try AddTokens.run(file, options, to: output.destination { bar.update($0) })
         bar.finish()
         if json {
-            print(report.json.serialized(indent: 2))
+            print(json: report.json)
         } else {
             for line in AddTokensText(report: report, path: output.output).lines { print(line) }
         }

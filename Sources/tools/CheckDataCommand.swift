@@ -59,7 +59,7 @@ struct CheckDataCommand: ParsableCommand {
             check = DataCheck(problems: problems, encoder: encoder, maximumLength: limit)
         }
         if json {
-            print(check.json.serialized(indent: 2))
+            print(json: check.json)
             return
         }
         print(Format.counted(check.count, check.isPairs ? "pair" : "problem"))
@@ -69,13 +69,15 @@ struct CheckDataCommand: ParsableCommand {
                     + "\(Format.grouped(spread.largest)) \(encoder == nil ? "bytes" : "tokens")")
         }
         if !check.levels.isEmpty {
-            print("  levels   " + check.levels.map { "\($0.name) \(Format.grouped($0.count))" }.joined(separator: ", "))
+            let levels = check.levels.map { "\($0.name.onOneLine(limit: 80)) \(Format.grouped($0.count))" }
+            print("  levels   " + levels.joined(separator: ", "))
         }
         if check.findings.isEmpty { print("no problems found") }
         for finding in check.findings {
             let share = Format.percent(Double(finding.count) / Double(max(1, check.count)), decimals: 1)
             let text = finding.text == DataCheck.overlong ? "\(finding.text) of \(limit ?? 0)" : finding.text
-            print(Style.yellow("\(Format.grouped(finding.count)) (\(share)) \(text), first \(finding.example)"))
+            let example = finding.example.onOneLine(limit: 80)
+            print(Style.yellow("\(Format.grouped(finding.count)) (\(share)) \(text), first \(example)"))
         }
         if let encoder, let example { try display(example, encoder) }
     }
@@ -99,7 +101,8 @@ struct CheckDataCommand: ParsableCommand {
                 ? Style.faint(before) + separator + Style.green(after) : "\(before)\(separator)»\(after)«"
         }
         for case (let name, let response?) in responses {
-            print("\n" + Style.bold("pair \(pair.id), \(name): \(prompt.count) + \(response.count) tokens"))
+            let title = "pair \(pair.id.onOneLine(limit: 80)), \(name)"
+            print("\n" + Style.bold("\(title): \(prompt.count) + \(response.count) tokens"))
             print(marked(encoder.tokenizer.decode(prompt), encoder.tokenizer.decode(response), ""))
             print(
                 marked(

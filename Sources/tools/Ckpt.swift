@@ -1,6 +1,7 @@
 import ArgumentParser
 import CheckpointIO
 import Foundation
+import OrderedJSON
 
 /// The command `ckpt` and its tree of subcommands.
 @main
@@ -18,7 +19,7 @@ struct Ckpt: AsyncParsableCommand {
               ckpt diff rl/
 
             Exit status: 0 success; 1 diff found differences, verify found damage, or eval missed a required accuracy \
-            or mode share; 2 an error.
+            or mode share; 2 an error; 141 the reader of a pipe has gone, as in `ckpt … | head`.
             """,
         version: BuildDescription.text,
         groupedSubcommands: [
@@ -45,8 +46,14 @@ struct Ckpt: AsyncParsableCommand {
         configuration.groupedSubcommands.flatMap(\.subcommands).first { $0.configuration.commandName == name }
     }
 
-    /// Runs the command line; an error is one line on stderr and exit status 2, help and version go to stdout.
+    /// Runs the command line and ends the process.
     static func main() async {
+        StandardStreams.prepare()
+        StandardStreams.exit(await runCommandLine())
+    }
+
+    /// Runs the command line; an error is one line on stderr and exit status 2, help and version go to stdout.
+    private static func runCommandLine() async -> Int32 {
         do {
             let arguments = try ConfigFile.expanded(
                 Array(CommandLine.arguments.dropFirst()), of: Self.command(named:))
@@ -57,15 +64,16 @@ struct Ckpt: AsyncParsableCommand {
                 try command.run()
             }
         } catch let status as ExitCode {
-            Foundation.exit(status.rawValue)
+            return status.rawValue
         } catch  where exitCode(for: error).isSuccess {
             print(fullMessage(for: error))
         } catch {
             let given = ConfigFile.path(in: Array(CommandLine.arguments.dropFirst()))
             let source = given.map { isUsageError(error) ? " (flags of \($0) included)" : "" } ?? ""
             Terminal.writeError("ckpt: error: \(line(for: error))\(source)")
-            Foundation.exit(2)
+            return 2
         }
+        return 0
     }
 
     private static func isUsageError(_ error: any Error) -> Bool { exitCode(for: error) == .validationFailure }
@@ -83,7 +91,7 @@ struct Ckpt: AsyncParsableCommand {
 
     /// The message as one line that begins in lower case; a usage error also names the help to read.
     private static func line(for error: any Error) -> String {
-        let text = text(of: error).split(whereSeparator: \.isNewline).joined(separator: "; ")
+        let text = text(of: error).split(whereSeparator: \.isNewline).joined(separator: "; ").onOneLine(limit: 4000)
         guard isUsageError(error) else { return text }
         let verb = CommandLine.arguments.dropFirst().first { name in
             configuration.groupedSubcommands.contains { group in

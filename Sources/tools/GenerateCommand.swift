@@ -106,7 +106,8 @@ struct GenerateCommand: ParsableCommand {
             [request], options(for: reader),
             onToken: { _, _, token in
                 if streams, !reader.stopTokens.contains(token) {
-                    FileHandle.standardOutput.write(Data(stream.append(token).utf8))
+                    print(unchanged: stream.append(token), terminator: "")
+                    StandardStreams.flush()
                 }
                 return true
             })[0]
@@ -128,11 +129,11 @@ struct GenerateCommand: ParsableCommand {
                 if let preference {
                     row += [("p_think", .double(preference.think)), ("p_short", .double(preference.short))]
                 }
-                print(JSON.object(JSONObject(row)).serialized())
+                print(json: .object(JSONObject(row)), indent: nil)
             } else if streams {
-                FileHandle.standardOutput.write(Data("\n".utf8))
+                print()
             } else {
-                print(text + "\n")
+                print(unchanged: text + "\n")
             }
         }
         let tokens = completions.reduce(0) { $0 + $1.tokens.count }

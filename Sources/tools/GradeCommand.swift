@@ -42,7 +42,7 @@ struct GradeCommand: ParsableCommand {
         let responses = try RecordedResponse.read(path: input, requiresAnswer: options.reward.source.needsGroundTruth)
         let grading = try ResponseGrading(responses, reward: options.reward.makeReward())
         if let output { try grading.write(to: output, overwrite: force) }
-        print(json ? grading.json.serialized(indent: 2) : text(grading))
+        if json { print(json: grading.json) } else { print(text(grading)) }
     }
 
     private func text(_ grading: ResponseGrading) -> String {

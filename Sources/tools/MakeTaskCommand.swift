@@ -72,7 +72,7 @@ struct MakeTaskCommand: ParsableCommand {
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
         try data.write(to: output, overwrite: true)
         if json {
-            print(data.report.serialized(indent: 2))
+            print(json: data.report)
             return
         }
         print("level  different problems  test  distinct in train")

@@ -59,14 +59,14 @@ struct TokenizeCommand: ParsableCommand {
             given = nil
             encoded = try parsed(ids, tokenizer)
         } else {
-            let read = text ?? readText()
+            let read = try text ?? readText()
             given = read
             encoded = chat ? try source.prompt(for: read) : tokenizer.encode(read, parsingAddedTokens: !plain)
         }
         let tokenText = TokenText(tokenizer: tokenizer, control: source.control)
         let decoded = tokenizer.decode(encoded)
         if json {
-            print(report(tokenText, encoded, decoded, given).serialized(indent: 2))
+            print(json: report(tokenText, encoded, decoded, given))
         } else {
             show(tokenText, encoded, decoded, given)
         }
@@ -83,11 +83,11 @@ struct TokenizeCommand: ParsableCommand {
         }
     }
 
-    private func readText() -> String {
+    private func readText() throws -> String {
         if Terminal.isTerminal(STDIN_FILENO) {
             Terminal.writeError("reading the text from the terminal; end it with Ctrl-D")
         }
-        let bytes = Array(FileHandle.standardInput.readDataToEndOfFile())
+        let bytes = try StandardStreams.readInput()
         if let text = String(validating: bytes, as: UTF8.self) { return text }
         Terminal.warn("stdin is not valid UTF-8; invalid bytes are replaced with U+FFFD")
         return String(decoding: bytes, as: UTF8.self)

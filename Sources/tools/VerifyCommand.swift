@@ -36,7 +36,7 @@ struct VerifyCommand: ParsableCommand {
             if !json { for line in report.lines { print(line) } }
             reports.append(report)
         }
-        if json { print(JSON.array(reports.map(\.json)).serialized(indent: 2)) }
+        if json { print(json: .array(reports.map(\.json))) }
         if reports.contains(where: { !$0.damages.isEmpty }) { throw ExitCode(1) }
     }
 

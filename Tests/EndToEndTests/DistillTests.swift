@@ -19,6 +19,37 @@ import Testing
             environment: ["NO_PROXY": "127.0.0.1", "TEACHER_KEY": "secret"])
     }
 
+    /// The key is in none of the outputs, however the server sends it back.
+    @Test func aKeyThatComesBackIsNotShown() throws {
+        let key = "sk-0123456789/abcdef"
+        let escaped = "sk-0123456789\\/\\u0061bcdef"
+        let padding = String(repeating: "x", count: 190)
+        let replies: [FaultyServer.Response] = [
+            .status(401, body: "{\"error\":{\"message\":\"wrong key \(escaped)\"}}"),
+            .status(401, body: "Bearer \(key)"), .status(401, body: "{\"detail\":[\"\(padding)\",\"\(escaped)\"]}"),
+            .status(403, body: padding + key), .status(404, body: "\(key)\u{301}"), .text("no completion \(key)"),
+            .status(302, headers: ["Location: http://127.0.0.1:9/?key=\(key)"]),
+            .completion(content: "<think>\(key)</think>\(key)"),
+            .completion(content: "</think>1", reasoning: "my key is \(key)"),
+        ]
+        for (index, reply) in replies.enumerated() {
+            let folder = try TemporaryFolder()
+            try problems(9, in: folder)
+            let server = try FaultyServer { _, _, _ in reply }
+            let result = try Command.run(
+                Command.ckptPath,
+                ["distill", "problems.jsonl", "-o", "pairs.jsonl", "--keep", "all", "--think-key-env", "TEACHER_KEY"]
+                    + ["--think-model", "m", "--retries", "0", "--think-teacher", server.address("think")],
+                in: folder, environment: ["NO_PROXY": "127.0.0.1", "TEACHER_KEY": key])
+            var texts = [result.output, result.errors]
+            for name in try folder.names() where name != "problems.jsonl" {
+                texts.append(try String(contentsOfFile: folder.path(name), encoding: .utf8))
+            }
+            for text in texts { #expect(!text.contains("0123456789"), "reply \(index): \(text)") }
+            #expect(server.requests.contains { $0.key?.hasSuffix("Bearer \(key)") == true })
+        }
+    }
+
     private func teachers(_ server: FaultyServer) -> [String] {
         ["--think-teacher", server.address("think"), "--short-teacher", server.address("short")]
     }

@@ -84,4 +84,77 @@ private func query(_ tokens: [Int], _ response: String = "r") -> RewardQuery {
         let found = failure { _ = try reward.score([query(short)]) }
         #expect(found.hasSuffix("wrote more than one line for a batch"), "\(found)")
     }
+
+    // MARK: - Processes
+
+    /// The processes whose command line has this text.
+    private func processes(with text: String) -> [String] {
+        let numbers = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).filter { Int($0) != nil }
+        return numbers.filter { number in
+            guard let line = try? Data(contentsOf: URL(filePath: "/proc/\(number)/cmdline")) else { return false }
+            return String(decoding: line, as: UTF8.self).contains(text)
+        }
+    }
+
+    @Test func noChildOutlivesAProgram() throws {
+        let once = #"read -r line; echo '{"results": []}'; read -r line; "#
+        let answers = #"while read -r line; do echo '{"results": []}'; done"#
+        // Commands that answer the first batch, and whether they fail on the second.
+        let cases: [(command: (String) -> String, fails: Bool)] = [
+            ({ "sleep \($0) & \(answers)" }, false), ({ "(sleep \($0) &) ; \(answers); sleep \($0)" }, false),
+            ({ once + "sleep \($0)" }, true), ({ once + "sleep \($0) & exit 3" }, true),
+            ({ "trap '' TERM; sleep \($0) & \(once) while true; do sleep \($0); done" }, true),
+            ({ once + "sleep \($0) & echo nonsense; cat" }, true),
+        ]
+        for (index, (command, fails)) in cases.enumerated() {
+            let mark = "77\(index).\(ProcessInfo.processInfo.processIdentifier)"
+            do {
+                let reward = try reward(command(mark), timeout: 0.5)
+                if fails {
+                    #expect(throws: RewardError.self) { try reward.score([query(short)]) }
+                    // The error has ended the program, not only the end of the object.
+                    #expect(processes(with: mark).isEmpty, "\(command(mark))")
+                    #expect(failure { _ = try reward.score([query(short)]) }.contains("has ended"))
+                } else {
+                    withExtendedLifetime(reward) { #expect(!processes(with: mark).isEmpty, "\(command(mark))") }
+                }
+            }
+            #expect(processes(with: mark).isEmpty, "\(command(mark))")
+        }
+    }
+
+    @Test func errorsQuoteTheEndOfStderr() throws {
+        let once = #"read -r line; echo '{"results": []}'; read -r line; "#
+        let cases: [(String, String)] = [
+            (
+                "printf 'Traceback:\\n  here\\nValueError: \\033[2Jno\\n' >&2; exit 1",
+                #"exited with status 1 instead of answering; its stderr ends with "Traceback:; here; "#
+                    + #"ValueError: \u{1b}[2Jno""#
+            ),
+            ("head -c 9000000 /dev/zero | tr '\\0' x >&2; exit 7", #"xxx""#),
+        ]
+        for (command, expected) in cases {
+            let reward = try reward(once + command)
+            let found = failure { _ = try reward.score([query(short)]) }
+            #expect(found.hasSuffix(expected) && !found.contains("\n") && found.count < 600, "\(found)")
+        }
+        // A program that only writes messages is not blocked by them.
+        let chatty = try reward(
+            #"while read -r line; do head -c 300000 /dev/zero >&2; echo '{"results": []}'; done"#)
+        #expect(failure { _ = try chatty.score([query(short)]) }.contains("returned 0 results for 1 response"))
+    }
+
+    @Test func floodsAndPartsOfAnswers() throws {
+        let once = #"read -r line; echo '{"results": []}'; read -r line; "#
+        let flood = try reward(once + "exec cat /dev/zero")
+        #expect(failure { _ = try flood.score([query(short)]) }.contains("answered with more than 64 MiB"))
+        let parts = try reward(
+            once + #"printf '{"resu'; sleep 0.1; printf 'lts": [tr'; sleep 0.1; echo 'ue]}'; cat"#)
+        #expect(try parts.score([query(short)]).map(\.outcome) == [.right])
+        // The answer to one batch and, later, another line.
+        let late = try reward(once + #"echo '{"results": [true]}'; sleep 0.1; echo '{"results": [true]}'; cat"#)
+        #expect(try late.score([query(short)]).count == 1)
+        Thread.sleep(forTimeInterval: 0.5)
+        #expect(failure { _ = try late.score([query(short)]) }.hasSuffix("wrote more than one line for a batch"))
+    }
 }

@@ -33,6 +33,14 @@ package final class ServerTeacher: Teacher {
             if let key { request.setValue("Bearer " + key, forHTTPHeaderField: "Authorization") }
             return request
         }
+
+        /// The text without the key, which a server may send back.
+        ///
+        /// A key of fewer than eight characters, such as the "none" of a local server, may be a word of an answer.
+        fileprivate func withoutKey(_ text: String, isAnswer: Bool = false) -> String {
+            guard let key, !key.isEmpty, !isAnswer || key.utf8.count >= 8 else { return text }
+            return text.replacingOccurrences(of: key, with: "[key]", options: .literal)
+        }
     }
 
     package let settings: JSON
@@ -130,21 +138,21 @@ package final class ServerTeacher: Teacher {
             return (.again("\(error)"), nil)
         }
         if reply.status == 200 {
-            guard let answer = Self.answer(in: reply.body) else {
-                return (.again("the reply is not a chat completion: \(Self.excerpt(reply.body))"), nil)
+            guard let answer = answer(in: reply.body) else {
+                return (.again("the reply is not a chat completion: \(Self.excerpt(reply.body, address))"), nil)
             }
             state.withLock { $0.answerCount += 1 }
             return (.done(answer), nil)
         }
-        let text = "status \(reply.status), \(Self.excerpt(reply.body))"
+        let text = "status \(reply.status), \(Self.excerpt(reply.body, address))"
         if RetryPolicy.isTransient(status: reply.status) {
             return (.again(text), RetryPolicy.seconds(retryAfter: reply.retryAfter))
         }
         let place = address.base.absoluteString
         switch reply.status {
         case 300...399:
-            throw TeacherError.useless(
-                "\(place): the server redirects to \(reply.location ?? "another address"); give that address")
+            let target = address.withoutKey(reply.location ?? "another address")
+            throw TeacherError.useless("\(place): the server redirects to \(target); give that address")
         case 401, 403:
             throw TeacherError.useless(
                 "\(place): \(text); name the environment variable that holds the key with --think-key-env or "
@@ -186,7 +194,7 @@ package final class ServerTeacher: Teacher {
     // MARK: Replies
 
     /// The reply in a completion; nil if the body is not one.
-    private static func answer(in body: [UInt8]) -> TeacherReply? {
+    private func answer(in body: [UInt8]) -> TeacherReply? {
         guard let json = try? JSON.parse(body), let choice = json["choices"]?.array?.first,
             let message = choice["message"], message.object != nil
         else { return nil }
@@ -199,19 +207,21 @@ package final class ServerTeacher: Teacher {
         }
         let finish = choice["finish_reason"]?.string
         if finish == "content_filter" { return .refused(reason: "stopped by the server's content filter") }
-        if let refusal = message["refusal"]?.string { return .refused(reason: refusal) }
+        if let refusal = message["refusal"]?.string { return .refused(reason: address.withoutKey(refusal)) }
         return .answer(
             TeacherAnswer(
-                text: text, reasoning: reasoning, isTruncated: finish == "length",
+                text: address.withoutKey(text, isAnswer: true),
+                reasoning: reasoning.map { address.withoutKey($0, isAnswer: true) }, isTruncated: finish == "length",
                 tokenCount: json["usage"]?["completion_tokens"]?.int))
     }
 
-    /// The error message in a reply, or the start of the reply, on one line.
-    private static func excerpt(_ body: [UInt8]) -> String {
+    /// The error message in a reply, or the start of the reply, on one line and without the key.
+    private static func excerpt(_ body: [UInt8], _ address: Address) -> String {
         let json = try? JSON.parse(body)
         let message = json?["error"]?["message"]?.string ?? json?["error"]?.string ?? json?["message"]?.string
-        let text = message ?? String(decoding: body.prefix(200), as: UTF8.self)
-        let line = text.onOneLine().trimmed
+        // The key goes before the text is cut; serializing undoes escapes that would hide it.
+        let text = message ?? json?.serialized() ?? String(decoding: body.prefix(1 << 16), as: UTF8.self)
+        let line = address.withoutKey(text).onOneLine().trimmed
         return line.isEmpty ? "empty reply" : "\"" + String(line.prefix(200)) + "\""
     }
 
@@ -225,7 +235,8 @@ package final class ServerTeacher: Teacher {
             do {
                 let reply = try await client.send(address.request("models"), timeout: timeout)
                 if reply.status == 200 {
-                    let names = (try? JSON.parse(reply.body))?["data"]?.array?.compactMap { $0["id"]?.string } ?? []
+                    let models = (try? JSON.parse(reply.body))?["data"]?.array ?? []
+                    let names = models.compactMap { $0["id"]?.string }.map { address.withoutKey($0) }
                     if names.count == 1 { return names[0] }
                     throw TeacherError.useless(
                         names.isEmpty
@@ -233,7 +244,7 @@ package final class ServerTeacher: Teacher {
                             : "\(place): the server has \(names.count) models; name one with --think-model or "
                                 + "--short-model: " + names.prefix(8).joined(separator: ", "))
                 }
-                problem = "status \(reply.status), \(excerpt(reply.body))"
+                problem = "status \(reply.status), \(excerpt(reply.body, address))"
                 guard RetryPolicy.isTransient(status: reply.status) else {
                     throw TeacherError.useless(
                         "\(place)/models: \(problem); check the address (it ends in /v1), the key (--think-key-env) "

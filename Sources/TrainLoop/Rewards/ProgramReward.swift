@@ -57,16 +57,17 @@ package struct ProgramReward: Reward {
         let request: JSON = ["responses": .array(rows)]
         let line = try program.answer(to: request.serialized())
         guard let reply = try? JSON.parse(line), let results = reply["results"]?.array else {
-            throw program.error("answered \"\(Self.excerpt(line))\", which is not a line {\"results\": […]}")
+            throw program.failure("answered \"\(Self.excerpt(line))\", which is not a line {\"results\": […]}")
         }
         guard results.count == rows.count else {
-            throw program.error("returned \(counted(results.count, "result")) for \(counted(rows.count, "response"))")
+            throw program.failure(
+                "returned \(counted(results.count, "result")) for \(counted(rows.count, "response"))")
         }
         return try results.enumerated().map { index, result in
             if let isRight = result.bool { return (isRight, nil) }
             let reward = result["reward"]
             guard let isRight = result["right"]?.bool, reward == nil || reward?.double?.isFinite == true else {
-                throw program.error(
+                throw program.failure(
                     "returned \(Self.excerpt(Array(result.serialized().utf8))) as result \(index + 1); it must be "
                         + "true, false, or {\"right\": true, \"reward\": 0.3}")
             }
@@ -75,6 +76,6 @@ package struct ProgramReward: Reward {
     }
 
     private static func excerpt(_ line: [UInt8]) -> String {
-        String(decoding: line.prefix(60), as: UTF8.self) + (line.count > 60 ? "…" : "")
+        String(decoding: line.prefix(1000), as: UTF8.self).onOneLine(limit: 60)
     }
 }

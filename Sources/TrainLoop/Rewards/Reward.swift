@@ -1,3 +1,5 @@
+import OrderedJSON
+
 /// The result of grading a response.
 package enum Outcome: String, Sendable, CaseIterable {
     case right, wrong
@@ -39,7 +41,8 @@ package enum RewardError: Error, Equatable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .program(let command, let failure): "the reward program `\(command)` \(failure)"
+        case .program(let command, let failure):
+            "the reward program `\(command.onOneLine(limit: 200))` \(failure.onOneLine())"
         case .missingAnswer(let problem): "problem \"\(problem)\" has no answer to grade against"
         }
     }

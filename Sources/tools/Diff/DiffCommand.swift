@@ -98,7 +98,7 @@ struct DiffCommand: ParsableCommand {
         if json {
             var json = report.json
             if let behavior { json["behavior"] = behavior.json }
-            print(json.serialized(indent: 2))
+            print(json: json)
         } else {
             for line in ComparisonText(report: report, behavior: behavior).lines { print(line) }
         }
@@ -133,7 +133,7 @@ struct DiffCommand: ParsableCommand {
     private func show(_ curves: [RunCurve]) throws {
         try writePage(CurvePage(curves: curves).html)
         if json {
-            print((curves.count == 1 ? curves[0].json : .array(curves.map(\.json))).serialized(indent: 2))
+            print(json: curves.count == 1 ? curves[0].json : .array(curves.map(\.json)))
         } else if curves.count == 2 {
             for line in OverlayText(a: curves[0], b: curves[1]).lines { print(line) }
         } else {

@@ -70,7 +70,7 @@ struct DistillCommand: AsyncParsableCommand {
 
         let retries = [thinkTeacher, shortTeacher].reduce(0) { $0 + (($1 as? ServerTeacher)?.retryCount ?? 0) }
         let text = DistillText(report: report, output: output.output, retries: retries)
-        print(output.json ? text.json.serialized(indent: 2) : text.text, terminator: output.json ? "\n" : "")
+        if output.json { print(json: text.json) } else { print(text.text, terminator: "") }
         if report.wasStopped, report.open > 0 {
             Terminal.writeError("stopped; to go on, run the same command with --resume")
         } else if report.unanswered > 0 {

@@ -58,7 +58,7 @@ struct EvalCommand: ParsableCommand {
             }
         }
         let report = EvaluationReport(results: results, options: options, reporting)
-        print(report.rendered, terminator: "")
+        if reporting.json { print(json: report.json) } else { print(report.rendered, terminator: "") }
 
         let shortfalls = report.shortfalls(
             thinkAccuracy: reporting.requireThinkAccuracy, modeShare: reporting.requireModeShare)

@@ -31,10 +31,8 @@ struct EvaluationReport {
         self.reporting = reporting
     }
 
-    var rendered: String {
-        if reporting.json { return json.serialized(indent: 2) + "\n" }
-        return reporting.markdown ? markdown : text
-    }
+    /// The report as text, or as Markdown if that was asked for.
+    var rendered: String { reporting.markdown ? markdown : text }
 
     var gamma: Double { reporting.gamma }
 

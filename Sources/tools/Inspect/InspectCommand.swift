@@ -40,10 +40,10 @@ struct InspectCommand: ParsableCommand {
         if let path {
             if let text = try Self.text(at: path, in: file) {
                 guard !json else { throw InspectError.textAsJSON(path) }
-                return print(text)
+                return print(unchanged: text)
             }
             if let table = try ColumnTable(at: path, in: file) {
-                return print(json ? table.json.serialized(indent: 2) : table.lines.joined(separator: "\n"))
+                return json ? print(json: table.json) : print(table.lines.joined(separator: "\n"))
             }
             try show(Self.tensors(at: path, in: file), of: file)
         } else if tensors {
@@ -51,7 +51,7 @@ struct InspectCommand: ParsableCommand {
         } else {
             let summary = CheckpointSummary(file)
             if json {
-                print(summary.json.serialized(indent: 2))
+                print(json: summary.json)
             } else {
                 for line in SummaryText(summary: summary).lines { print(line) }
             }
@@ -71,7 +71,7 @@ struct InspectCommand: ParsableCommand {
         bar.finish()
         let table = TensorTable(rows: rows)
         if json {
-            print(table.json.serialized(indent: 2))
+            print(json: table.json)
         } else {
             for line in table.lines { print(line) }
         }

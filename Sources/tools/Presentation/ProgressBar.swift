@@ -1,4 +1,5 @@
 import Foundation
+import OrderedJSON
 import Synchronization
 
 /// Shows the progress of one long task on stderr.
@@ -60,7 +61,7 @@ final class ProgressBar: Sendable {
     func finish() {
         state.withLock { state in
             guard state.hasDrawn, isTerminal else { return }
-            FileHandle.standardError.write(Data("\r\u{1B}[K".utf8))
+            StandardStreams.writeErrors("\r\u{1B}[K")
             state.hasDrawn = false
         }
     }
@@ -78,7 +79,7 @@ final class ProgressBar: Sendable {
         }
         let line = "\(title) \(TextPlot.bar(fraction, width: 20)) \(amount)\(left)"
         if isTerminal {
-            FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
+            StandardStreams.writeErrors("\r\u{1B}[K\(line.onOneLine())")
         } else {
             Terminal.writeError(line)
         }

@@ -1,4 +1,5 @@
 import Foundation
+import OrderedJSON
 
 /// Properties of stdout and stderr, and lines for stderr.
 enum Terminal {
@@ -9,25 +10,36 @@ enum Terminal {
         isTerminal(STDOUT_FILENO) && ProcessInfo.processInfo.environment["NO_COLOR", default: ""].isEmpty
         && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
-    /// Writes one line to stderr.
+    /// Writes one line to stderr; what a terminal would not print in place is escaped, but for newlines.
     static func writeError(_ line: String) {
-        FileHandle.standardError.write(Data((line + "\n").utf8))
+        StandardStreams.writeErrors(line.onLines() + "\n")
     }
 
     /// Writes a warning to stderr.
-    static func warn(_ line: String) { writeError("ckpt: warning: \(line)") }
+    static func warn(_ line: String) { writeError("ckpt: warning: \(line.onOneLine(limit: 4000))") }
 }
 
 /// Text styles, which have no effect if stdout gets no colours.
+///
+/// A style begins and ends with a noncharacter, for which `print` writes the control sequence. One that comes from
+/// outside changes the style of the text after it and nothing else.
 enum Style: String {
-    case bold = "1"
-    case faint = "2"
-    case red = "31"
-    case green = "32"
-    case yellow = "33"
-    case cyan = "36"
+    case bold = "\u{FDD1}"
+    case faint = "\u{FDD2}"
+    case red = "\u{FDD3}"
+    case green = "\u{FDD4}"
+    case yellow = "\u{FDD5}"
+    case cyan = "\u{FDD6}"
 
     func callAsFunction(_ text: String) -> String {
-        Terminal.colorsOutput ? "\u{1B}[\(rawValue)m\(text)\u{1B}[0m" : text
+        Terminal.colorsOutput ? "\(rawValue)\(text)\u{FDD0}" : text
     }
+
+    /// The control sequences for the noncharacters; none if stdout gets no colours.
+    static let sequences: [Unicode.Scalar: String] =
+        Terminal.colorsOutput
+        ? [
+            "\u{FDD0}": "\u{1B}[0m", "\u{FDD1}": "\u{1B}[1m", "\u{FDD2}": "\u{1B}[2m", "\u{FDD3}": "\u{1B}[31m",
+            "\u{FDD4}": "\u{1B}[32m", "\u{FDD5}": "\u{1B}[33m", "\u{FDD6}": "\u{1B}[36m",
+        ] : [:]
 }

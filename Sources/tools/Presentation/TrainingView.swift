@@ -1,4 +1,5 @@
 import Foundation
+import OrderedJSON
 import TrainLoop
 
 /// The progress of a training run on stderr, one line per step.
@@ -113,7 +114,7 @@ struct TrainingView {
 
     private mutating func clear() {
         guard drawnLines > 0 else { return }
-        FileHandle.standardError.write(Data("\u{1B}[\(drawnLines)A\r\u{1B}[J".utf8))
+        StandardStreams.writeErrors("\u{1B}[\(drawnLines)A\r\u{1B}[J")
         drawnLines = 0
     }
 
@@ -126,7 +127,7 @@ struct TrainingView {
         }
         if let phase { lines.append(phase) }
         guard !lines.isEmpty else { return }
-        FileHandle.standardError.write(Data((lines.joined(separator: "\n") + "\n").utf8))
+        StandardStreams.writeErrors(lines.map { $0.onOneLine() + "\n" }.joined())
         drawnLines = lines.count
     }
 }

@@ -17,7 +17,7 @@ struct SurgeryOptions: ParsableArguments {
         let result = try work(output.destination { bar.update($0) })
         bar.finish()
         if json {
-            print(result.json.serialized(indent: 2))
+            print(json: result.json)
         } else {
             print(
                 "\(Style.bold(output.output))  \(Format.bytes(result.fileByteCount)), digest "

@@ -2,11 +2,11 @@ import OrderedJSON
 
 /// Text, data and tables for an HTML page.
 enum HTML {
-    /// The text with the characters of markup escaped.
+    /// The text with the characters of markup escaped, and those that `onLines` escapes.
     static func escape(_ text: String) -> String {
         var result = ""
         result.reserveCapacity(text.utf8.count)
-        for scalar in text.unicodeScalars {
+        for scalar in text.onLines().unicodeScalars {
             switch scalar {
             case "&": result += "&amp;"
             case "<": result += "&lt;"
@@ -21,7 +21,7 @@ enum HTML {
 
     /// A script element with JSON, in which "<" is escaped so that no value can close the element.
     static func data(_ json: JSON) -> String {
-        "<script type=\"application/json\">\(json.serialized().replacing("<", with: "\\u003c"))</script>"
+        "<script type=\"application/json\">\(json.onLines.serialized().replacing("<", with: "\\u003c"))</script>"
     }
 
     /// A table whose first column names the row.
