@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import OrderedJSON
 
 /// The folder of a training run: `step-000000.h5` …, `metrics.jsonl`, `tensorboard/`, `rollouts/`.
 package struct RunFolder: Sendable {
@@ -14,9 +15,12 @@ package struct RunFolder: Sendable {
 
     /// The folder of a run to resume, locked as long as this value or a copy exists.
     ///
-    /// - Throws: `RunFolderError.inUse`.
+    /// - Throws: `RunFolderError.inUse`, or `.noFolder` if there is no folder.
     package init(resuming path: String) throws {
         self.path = Self.withoutTrailingSlash(path)
+        var isFolder: ObjCBool = false
+        let exists = FileManager.default.fileExists(atPath: self.path, isDirectory: &isFolder)
+        guard isFolder.boolValue else { throw RunFolderError.noFolder(self.path, isFile: exists) }
         lock = try RunLock(self.path)
     }
 
@@ -70,11 +74,19 @@ package struct RunFolder: Sendable {
 
     /// The newest checkpoint that a run can resume from: complete, readable, with optimizer and training state.
     ///
-    /// - Throws: `RunFolderError.nothingToResume`.
-    package func latestTrainingState() throws -> CheckpointFile {
+    /// - Parameter command: the command that resumes the run, which must have started it.
+    /// - Returns: the opened checkpoint.
+    /// - Throws: `RunFolderError.nothingToResume`, or `.otherCommand` if the other stage's command started the run.
+    package func latestTrainingState(of command: String) throws -> CheckpointFile {
         for step in steps().reversed() {
             guard let file = try? CheckpointFile(path: checkpointPath(step: step)) else { continue }
-            if file.metadata.kind == .training { return file }
+            guard file.metadata.kind == .training else { continue }
+            let stored = try? JSON.parse(file.metadata.trainingState ?? "")
+            let stages: [TrainingStage] = [.warmUp, .reinforcement]
+            if let other = stages.map(\.command).first(where: { $0 != command && stored?["command"]?.string == $0 }) {
+                throw RunFolderError.otherCommand(path, found: other)
+            }
+            return file
         }
         throw RunFolderError.nothingToResume(path)
     }
@@ -102,6 +114,8 @@ package struct RunFolder: Sendable {
 package enum RunFolderError: Error, CustomStringConvertible {
     case notEmpty(String)
     case nothingToResume(String)
+    case noFolder(String, isFile: Bool)
+    case otherCommand(String, found: String)
     case cannotCreate(String, reason: String)
     case inUse(String)
 
@@ -111,6 +125,12 @@ package enum RunFolderError: Error, CustomStringConvertible {
             "\(path): already holds a run; give another folder, --resume \(path) to continue it, or --force to "
                 + "replace it"
         case .nothingToResume(let path): "\(path): holds no complete checkpoint of a training state to resume from"
+        case .noFolder(let path, let isFile):
+            isFile
+                ? "\(path): is not a folder; give --resume the folder of a run"
+                : "\(path): there is no such folder; check the path"
+        case .otherCommand(let path, let found):
+            "\(path): this is a run of \(found); resume it with ckpt \(found) --resume \(path)"
         case .cannotCreate(let path, let reason): "\(path): cannot create the folder: \(reason)"
         case .inUse(let path): "\(path): another process is training in this folder; wait until it has ended"
         }

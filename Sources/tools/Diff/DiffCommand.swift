@@ -56,6 +56,9 @@ struct DiffCommand: ParsableCommand {
 
     mutating func run() throws {
         if let html, !force, FileManager.default.fileExists(atPath: html) { throw OutputError.exists(html) }
+        for path in paths where access(path, F_OK) != 0 {
+            throw CheckpointError.system(path: path, operation: "open it", code: errno)
+        }
         let folders = paths.filter(Self.isFolder)
         let isPair = paths.count == 2 && folders.isEmpty
         if !isPair, probe != nil || pattern != nil {

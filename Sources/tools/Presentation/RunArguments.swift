@@ -43,8 +43,10 @@ struct RunArguments: ParsableArguments {
     func resumedFolder() throws -> RunFolder? { try resume.map { try RunFolder(resuming: $0) } }
 
     /// The newest state of the run to resume, or the checkpoint that a new run starts from.
-    func source(_ resumed: RunFolder?) throws -> CheckpointFile {
-        try resumed?.latestTrainingState() ?? CheckpointFile(path: input ?? "")
+    ///
+    /// - Throws: `RunFolderError` if the run to resume is not one of `command`, and errors of opening checkpoints.
+    func source(_ resumed: RunFolder?, of command: String) throws -> CheckpointFile {
+        try resumed?.latestTrainingState(of: command) ?? CheckpointFile(path: input ?? "")
     }
 
     /// The options of a stage: those of the resumed run or the defaults, changed by `apply`.
