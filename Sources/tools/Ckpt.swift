@@ -90,7 +90,7 @@ struct Ckpt: AsyncParsableCommand {
     }
 
     private static var verbs: [String] {
-        configuration.groupedSubcommands.flatMap(\.subcommands).compactMap(\.configuration.commandName)
+        configuration.groupedSubcommands.flatMap(\.subcommands).compactMap { $0.configuration.commandName }
     }
 
     /// Parses the command line.
@@ -101,7 +101,7 @@ struct Ckpt: AsyncParsableCommand {
         do {
             return try parseAsRoot(arguments)
         } catch  where isUsageError(error) {
-            guard let command = arguments.first.flatMap(command(named:)),
+            guard let command = arguments.first.flatMap(Self.command(named:)),
                 let flag = CommandFlags(of: command).unknownFlag(in: arguments.dropFirst())
             else { throw error }
             throw ValidationError("Unknown option '\(flag.onOneLine(limit: 80))'")
@@ -141,7 +141,8 @@ struct Ckpt: AsyncParsableCommand {
         let line = first.hasSuffix(".") ? String(first.dropLast()) : first
         if let invalid = text.firstMatch(of: /^The value '(.*)' is invalid for .* Please provide one of (.*)$/),
             let value = Suggestions.value(
-                for: String(invalid.1), among: invalid.2.matches(of: /(?:'|- )([^' ;]+)/).map { String($0.1) })
+                for: String(invalid.1),
+                among: invalid.2.matches(of: /'([^']+)'|- ([^ ;]+)/).compactMap { ($0.1 ?? $0.2).map(String.init) })
         {
             return line + Suggestions.question(["'\(value)'"])
         }

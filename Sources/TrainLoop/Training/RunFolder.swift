@@ -29,9 +29,10 @@ package struct RunFolder: Sendable {
     /// The folder is created if it does not exist. `replacing` removes the checkpoints and logs of an earlier run, and
     /// keeps other files.
     ///
-    /// - Throws: `RunFolderError`.
+    /// - Throws: `RunFolderError`, or `CheckpointError` if `path` is a symbolic link.
     package init(creating path: String, replacing: Bool) throws {
         let path = Self.withoutTrailingSlash(path)
+        try AtomicFile.refuseLink(at: path)
         self.path = path
         do {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -48,7 +49,9 @@ package struct RunFolder: Sendable {
     }
 
     private static func withoutTrailingSlash(_ path: String) -> String {
-        path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        return path
     }
 
     package var metricsPath: String { path + "/metrics.jsonl" }
@@ -93,9 +96,11 @@ package struct RunFolder: Sendable {
 
     /// Turns all but the newest `count` training states into plain models, by copying compressed chunks.
     ///
+    /// Links to states that were moved elsewhere stay.
+    ///
     /// - Throws: errors of reading and writing checkpoints.
     func retire(keepingLast count: Int) throws {
-        for step in steps().dropLast(count) {
+        for step in steps().dropLast(count) where !AtomicFile.isLink(checkpointPath(step: step)) {
             let file = try CheckpointFile(path: checkpointPath(step: step))
             guard file.metadata.kind == .training else { continue }
             var metadata = file.metadata

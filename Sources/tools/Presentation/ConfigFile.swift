@@ -35,7 +35,8 @@ enum ConfigFile {
         var inserted: [String] = []
         for (key, line, values) in try entries(path) {
             guard let takesValue = flags.takesValue[key], key != "config" else {
-                let suggestion = Suggestions.question(flags.similar(to: key).map { "\"\($0)\"" })
+                let similar = flags.similar(to: key).filter { $0 != "config" }
+                let suggestion = Suggestions.question(similar.map { "\"\($0)\"" })
                 throw ConfigFileError.invalid(
                     path, line: line, "\"\(key)\" is not a flag of ckpt \(verb)\(suggestion)")
             }

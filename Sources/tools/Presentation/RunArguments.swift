@@ -39,8 +39,11 @@ struct RunArguments: ParsableArguments {
 
     var isResuming: Bool { resume != nil }
 
-    /// The folder of the run to resume, locked; nil for a new run.
-    func resumedFolder() throws -> RunFolder? { try resume.map { try RunFolder(resuming: $0) } }
+    /// The folder of the run to resume, locked; nil for a new run, whose folder must not be a symbolic link.
+    func resumedFolder() throws -> RunFolder? {
+        if let output { try AtomicFile.refuseLink(at: output) }
+        return try resume.map { try RunFolder(resuming: $0) }
+    }
 
     /// The newest state of the run to resume, or the checkpoint that a new run starts from.
     ///
