@@ -161,7 +161,8 @@ enum DataFile {
 
     /// Writes one JSON object per line, atomically.
     ///
-    /// - Throws: `DataFileError` if the file exists and `overwrite` is false, `CheckpointError` if it cannot be written.
+    /// - Throws: `DataFileError` if the file exists and `overwrite` is false, `CheckpointError` if it cannot be
+    ///   written.
     static func write(_ rows: some Sequence<JSON>, to path: String, overwrite: Bool) throws {
         var text = ""
         for row in rows {
@@ -173,7 +174,8 @@ enum DataFile {
 
     /// Writes a text, atomically.
     ///
-    /// - Throws: `DataFileError` if the file exists and `overwrite` is false, `CheckpointError` if it cannot be written.
+    /// - Throws: `DataFileError` if the file exists and `overwrite` is false, `CheckpointError` if it cannot be
+    ///   written.
     static func write(_ text: String, to path: String, overwrite: Bool) throws {
         if !overwrite, FileManager.default.fileExists(atPath: path) {
             throw DataFileError(path: path, reason: "the file exists; give --force to replace it")

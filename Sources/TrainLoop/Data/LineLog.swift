@@ -10,8 +10,8 @@ final class LineLog {
 
     /// Opens or creates the file; removes an incomplete last line, or the whole content if `replacing`.
     ///
-    /// - Throws: `DataFileError` if the file cannot be used or another process is writing to it, `CheckpointError` if it
-    ///   is a symbolic link.
+    /// - Throws: `DataFileError` if the file cannot be used or another process is writing to it, `CheckpointError` if
+    ///   it is a symbolic link.
     init(path: String, replacing: Bool) throws {
         try AtomicFile.refuseLink(at: path)
         self.path = path
