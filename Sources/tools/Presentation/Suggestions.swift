@@ -114,7 +114,9 @@ enum Suggestions {
         "global-batch-size",
     ]
 
-    private static let precisions = ["precision", "type", "torch-dtype", "data-type", "quantization"]
+    private static let precisions = [
+        "precision", "type", "torch-dtype", "data-type", "quantization", "bf16", "fp16", "half",
+    ]
 
     /// Names of one thing, of which a flag accepts one at most.
     private static let valueSynonyms: [Set<String>] = [
