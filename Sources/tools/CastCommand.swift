@@ -31,7 +31,8 @@ struct CastCommand: ParsableCommand {
         guard let type = ElementType(rawValue: type) else {
             throw SurgeryError.badOption(
                 name: "--dtype",
-                reason: "\(self.type) is not a floating-point type; give float32, float16 or bfloat16")
+                reason: "\(self.type) is not a floating-point type; give float32, float16 or bfloat16"
+                    + Suggestions.question(ofValue: self.type, among: ElementType.allValueStrings))
         }
         let file = try options.open(input)
         try options.run([file]) { destination in

@@ -49,15 +49,14 @@ struct Ckpt: AsyncParsableCommand {
     /// Runs the command line and ends the process.
     static func main() async {
         StandardStreams.prepare()
-        StandardStreams.exit(await runCommandLine())
+        StandardStreams.exit(await runCommandLine(Array(CommandLine.arguments.dropFirst())))
     }
 
     /// Runs the command line; an error is one line on stderr and exit status 2, help and version go to stdout.
-    private static func runCommandLine() async -> Int32 {
+    private static func runCommandLine(_ given: [String]) async -> Int32 {
         do {
-            let arguments = try ConfigFile.expanded(
-                Array(CommandLine.arguments.dropFirst()), of: Self.command(named:))
-            var command = try parseAsRoot(arguments)
+            try checkVerb(of: given)
+            var command = try parsed(try ConfigFile.expanded(given, of: Self.command(named:)))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -68,12 +67,51 @@ struct Ckpt: AsyncParsableCommand {
         } catch  where exitCode(for: error).isSuccess {
             print(fullMessage(for: error))
         } catch {
-            let given = ConfigFile.path(in: Array(CommandLine.arguments.dropFirst()))
-            let source = given.map { isUsageError(error) ? " (flags of \($0) included)" : "" } ?? ""
-            Terminal.writeError("ckpt: error: \(line(for: error))\(source)")
+            let config = ConfigFile.path(in: given)
+            let source = config.map { isUsageError(error) ? " (flags of \($0) included)" : "" } ?? ""
+            writeError(error, note: source)
             return 2
         }
         return 0
+    }
+
+    /// Writes the line of an error to stderr.
+    static func writeError(_ error: any Error, note: String = "") {
+        Terminal.writeError("ckpt: error: \(line(for: error))\(note)")
+    }
+
+    /// Checks that the command line begins with a command, or with `help` and at most one command.
+    ///
+    /// - Throws: `UnknownCommand`, or `ValidationError` for a second argument of `help`.
+    private static func checkVerb(of arguments: [String]) throws {
+        var words = arguments[...]
+        if words.first == "help" {
+            words = words.dropFirst()
+            if words.count > 1, let extra = words.last, !extra.hasPrefix("-") {
+                throw ValidationError("Unexpected argument '\(extra.onOneLine(limit: 80))'")
+            }
+        }
+        guard let word = words.first, !word.hasPrefix("-"), word != "help", command(named: word) == nil else { return }
+        throw UnknownCommand(name: word, similar: Suggestions.commands(for: word, among: verbs))
+    }
+
+    private static var verbs: [String] {
+        configuration.groupedSubcommands.flatMap(\.subcommands).compactMap { $0.configuration.commandName }
+    }
+
+    /// Parses the command line.
+    ///
+    /// - Throws: errors of the parser; if there is an unknown flag, that is the error, because the parser reports a
+    ///   missing `-o` before the unknown `--out`.
+    private static func parsed(_ arguments: [String]) throws -> any ParsableCommand {
+        do {
+            return try parseAsRoot(arguments)
+        } catch  where isUsageError(error) {
+            guard let command = arguments.first.flatMap(Self.command(named:)),
+                let flag = CommandFlags(of: command).unknownFlag(in: arguments.dropFirst())
+            else { throw error }
+            throw ValidationError("Unknown option '\(flag.onOneLine(limit: 80))'")
+        }
     }
 
     private static func isUsageError(_ error: any Error) -> Bool { exitCode(for: error) == .validationFailure }
@@ -89,19 +127,43 @@ struct Ckpt: AsyncParsableCommand {
         return "\(path): \(reason.prefix(1).lowercased() + reason.dropFirst())"
     }
 
-    /// The message as one line that begins in lower case; a usage error also names the help to read.
+    /// The message as one line that begins in lower case.
+    ///
+    /// A usage error also names what the user probably meant, or else the help to read.
     private static func line(for error: any Error) -> String {
         let text = text(of: error).split(whereSeparator: \.isNewline).joined(separator: "; ").onOneLine(limit: 4000)
         guard isUsageError(error) else { return text }
-        let verb = CommandLine.arguments.dropFirst().first { name in
-            configuration.groupedSubcommands.contains { group in
-                group.subcommands.contains { $0.configuration.commandName == name }
-            }
+        let verb = CommandLine.arguments.dropFirst().first { command(named: $0) != nil }
+        if let option = text.firstMatch(of: /^Unknown option '(-[^']*)'/)?.1 {
+            let similar = verb.flatMap(command(named:)).map { CommandFlags(of: $0).similar(to: String(option)) }
+            let names = similar ?? Suggestions.flags(for: String(option), among: ["help", "version"])
+            // Every output is documented as -o.
+            let question = Suggestions.question(names.map { $0 == "output" ? "'-o'" : "'--\($0)'" })
+            if !question.isEmpty { return "unknown option '\(option)'" + question }
+            return "unknown option '\(option)'; see ckpt help" + (verb.map { " \($0)" } ?? "")
         }
-        let sentence = text.replacing(". Please provide", with: "; give").replacing(
-            ". Did you mean", with: "; did you mean")
+        let sentence = text.replacing(". Please provide", with: "; give")
         let first = sentence.prefix(1).lowercased() + sentence.dropFirst()
-        return (first.hasSuffix(".") ? String(first.dropLast()) : first) + "; see ckpt help"
-            + (verb.map { " \($0)" } ?? "")
+        let line = first.hasSuffix(".") ? String(first.dropLast()) : first
+        if let invalid = text.firstMatch(of: /^The value '(.*)' is invalid for .* Please provide one of (.*)$/),
+            let value = Suggestions.value(
+                for: String(invalid.1),
+                among: invalid.2.matches(of: /'([^']+)'|- ([^ ;]+)/).compactMap { ($0.1 ?? $0.2).map(String.init) })
+        {
+            return line + Suggestions.question(["'\(value)'"])
+        }
+        return line.hasSuffix("?") ? line : line + "; see ckpt help" + (verb.map { " \($0)" } ?? "")
+    }
+}
+
+/// A command line that does not begin with a command.
+private struct UnknownCommand: Error, CustomStringConvertible {
+    let name: String
+    /// The commands that it may mean.
+    let similar: [String]
+
+    var description: String {
+        let shown = name.isEmpty ? "\"\"" : name.onOneLine(limit: 80)
+        return "unknown command \(shown)" + (similar.isEmpty ? "; see ckpt help" : Suggestions.question(similar))
     }
 }

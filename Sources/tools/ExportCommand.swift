@@ -50,11 +50,15 @@ struct ExportCommand: ParsableCommand {
         switch chosenFormat {
         case .hf:
             guard let type = ElementType(rawValue: dtype), ElementType.modelTypes.contains(type) else {
-                throw ValidationError("--dtype must be float32, float16 or bfloat16 for a Hugging Face folder")
+                throw ValidationError(
+                    "--dtype must be float32, float16 or bfloat16 for a Hugging Face folder"
+                        + Suggestions.question(ofValue: dtype, among: ElementType.allValueStrings))
             }
         case .gguf:
             guard GGUFExport.Precision(rawValue: dtype) != nil else {
-                throw ValidationError("--dtype must be float32, float16, bfloat16 or q8_0 for GGUF")
+                throw ValidationError(
+                    "--dtype must be float32, float16, bfloat16 or q8_0 for GGUF"
+                        + Suggestions.question(ofValue: dtype, among: ElementType.allValueStrings + ["q8_0"]))
             }
         }
     }

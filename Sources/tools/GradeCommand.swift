@@ -34,7 +34,7 @@ struct GradeCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        if let output, FileManager.default.fileExists(atPath: output), !force { throw OutputError.exists(output) }
+        if let output { try OutputError.refuse(existing: output, replacing: force) }
         var options = RLOptions()
         rewards.apply(to: &options)
         rewardValues.apply(to: &options.reward.values)

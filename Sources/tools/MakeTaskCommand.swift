@@ -1,4 +1,5 @@
 import ArgumentParser
+import CheckpointIO
 import Foundation
 import OrderedJSON
 import TrainLoop
@@ -63,10 +64,9 @@ struct MakeTaskCommand: ParsableCommand {
         (sizes.trainPairs, sizes.trainProblems, sizes.dev, sizes.test, sizes.probe) = (train, rl, dev, test, probe)
         sizes.pairWeights = trainMix.weights
         sizes.problemWeights = rlMix.weights
-        if !force {
-            for name in EmbeddedTaskData.fileNames where FileManager.default.fileExists(atPath: output + "/" + name) {
-                throw OutputError.exists(output + "/" + name)
-            }
+        try AtomicFile.refuseLink(at: output)
+        for name in EmbeddedTaskData.fileNames {
+            try OutputError.refuse(existing: output + "/" + name, replacing: force)
         }
         let data = try EmbeddedTaskData(EmbeddedTask(levels), sizes: sizes, seed: seed)
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)

@@ -15,6 +15,8 @@ struct VerifyCommand: ParsableCommand {
             chunk and file offset. --structure checks only structure, metadata and the list of tensors, which takes \
             milliseconds.
 
+            All files are checked, even if some cannot be read, and summed up in the end.
+
             Exit status: 0 all files are intact, 1 damage found, 2 a file cannot be read or is not a checkpoint. A \
             file that has ckpt's signature but not its structure counts as damaged.
             """)
@@ -32,12 +34,28 @@ struct VerifyCommand: ParsableCommand {
     mutating func run() throws {
         var reports: [VerifyReport] = []
         for path in paths {
-            let report = try report(path)
-            if !json { for line in report.lines { print(line) } }
-            reports.append(report)
+            do {
+                let report = try report(path)
+                if !json { for line in report.lines { print(line) } }
+                reports.append(report)
+            } catch {
+                Ckpt.writeError(error)
+            }
         }
-        if json { print(json: .array(reports.map(\.json))) }
+        if json {
+            print(json: .array(reports.map(\.json)))
+        } else if paths.count > 1 {
+            print(summary(reports))
+        }
+        if reports.count < paths.count { throw ExitCode(2) }
         if reports.contains(where: { !$0.damages.isEmpty }) { throw ExitCode(1) }
+    }
+
+    private func summary(_ reports: [VerifyReport]) -> String {
+        let damaged = reports.count { !$0.damages.isEmpty }
+        let unreadable = paths.count - reports.count
+        return "\(Format.counted(paths.count, "file")): \(reports.count - damaged) intact"
+            + (damaged > 0 ? ", \(damaged) damaged" : "") + (unreadable > 0 ? ", \(unreadable) not readable" : "")
     }
 
     /// Checks one file.

@@ -72,6 +72,44 @@ import Testing
         #expect(try String(contentsOfFile: folder.path("out.h5"), encoding: .utf8) == "precious")
     }
 
+    /// A file that cannot be read does not keep `verify` from the files after it.
+    @Test func verifyChecksAllFilesAndSumsUp() throws {
+        let folder = try prepared()
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: folder.path("good.h5")))
+        bytes[bytes.count / 2] ^= 1
+        try bytes.write(to: folder.url.appendingPathComponent("damaged.h5"))
+        func verify(_ names: String...) throws -> CommandResult {
+            try Command.run(Command.ckptPath, ["verify"] + names, in: folder)
+        }
+
+        let all = try verify("missing.h5", "good.h5", "damaged.h5", "text.h5", "good.h5")
+        #expect(all.status == 2)
+        #expect(all.errors.split(separator: "\n").count == 2 && all.errors.contains("text.h5: "), "\(all.errors)")
+        #expect(all.errors.hasPrefix("ckpt: error: missing.h5: cannot open it: "), "\(all.errors)")
+        #expect(all.output.hasSuffix("\n5 files: 2 intact, 1 damaged, 2 not readable\n"), "\(all.output)")
+
+        let damaged = try verify("damaged.h5", "good.h5")
+        #expect(damaged.status == 1 && damaged.errors.isEmpty)
+        #expect(damaged.output.hasSuffix("\n2 files: 1 intact, 1 damaged\n"), "\(damaged.output)")
+
+        let intact = try verify("good.h5", "good.h5")
+        #expect(intact.status == 0 && intact.output.hasSuffix("\n2 files: 2 intact\n"), "\(intact.output)")
+
+        let reports = try verify("missing.h5", "good.h5", "--json")
+        #expect(reports.status == 2 && reports.output.contains("\"whole\": true"), "\(reports.output)")
+    }
+
+    @Test func flagsOfAConfigFileGetHints() throws {
+        let folder = try prepared()
+        try folder.write("learning-rate: 1e-4\n", to: "run.yaml")
+        let result = try Command.ckpt(
+            "train-sft", "good.h5", "--data", "pairs.jsonl", "--config", "run.yaml", "-o", "out", in: folder)
+        #expect(
+            result.errors
+                == "ckpt: error: run.yaml, line 1: \"learning-rate\" is not a flag of ckpt train-sft; did you mean "
+                + "\"lr\"?\n")
+    }
+
     @Test func unknownToken() throws {
         let folder = try prepared()
         try expectRefusal(

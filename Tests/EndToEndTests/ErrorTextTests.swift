@@ -37,8 +37,27 @@ import Testing
             "cast base.h5 --dtype int3 -o o.h5",
             "--dtype: int3 is not a floating-point type; give float32, float16 or bfloat16"
         ),
+        (
+            "cast base.h5 --dtype bf16 -o o.h5",
+            "--dtype: bf16 is not a floating-point type; give float32, float16 or bfloat16; did you mean bfloat16?"
+        ),
+        (
+            "cast base.h5 --dtype float16 --tensor nothing -o o.h5",
+            "--tensor: no tensor of base.h5 matches nothing; `ckpt inspect` lists them"
+        ),
         ("rename missing.h5 a=b -o o.h5", "missing.h5: " + noFile),
-        ("rename base.h5 nothing=b -o o.h5", "rename: no tensor of base.h5 matches; `ckpt inspect` lists the names"),
+        (
+            "rename base.h5 nothing=b -o o.h5",
+            "rename: no tensor of base.h5 matches nothing; `ckpt inspect` lists them"
+        ),
+        (
+            "rename base.h5 model.*=m.* nothing=b -o o.h5",
+            "rename: no tensor of base.h5 matches nothing; `ckpt inspect` lists them"
+        ),
+        (
+            "rename base.h5 *=* -o o.h5",
+            "rename: the rules change no name of a tensor in base.h5; give other rules"
+        ),
         ("rename base.h5 nothing -o o.h5", "rename: nothing is not a valid rule; give OLD=NEW"),
         ("extract missing.h5 --tensor x -o o.h5", "missing.h5: " + noFile),
         (
@@ -55,6 +74,10 @@ import Testing
             "merge base.h5 tokens.h5 --method linear --weight 1 --weight 1 -o o.h5",
             "tokens.h5: tensor model.embed_tokens.weight: has shape [260, 32], the first model [257, 32]; "
                 + "merge models of one architecture and vocabulary"
+        ),
+        (
+            "merge base.h5 base.h5 --method linear --weight nothing=1,1 -o o.h5",
+            "--weight: no tensor of base.h5 matches nothing; `ckpt inspect` lists them"
         ),
         ("strip missing.h5 -o o.h5", "missing.h5: " + noFile),
         ("make-task -o task", "task/train.jsonl: already exists; give --force to replace it"),
@@ -82,6 +105,19 @@ import Testing
             "train-rl base.h5 --data task/rl.jsonl -o o",
             "base.h5: the checkpoint has no control tokens; run ckpt add-tokens on it first"
         ),
+        (
+            "train-sft tokens.h5 --data task/train.jsonl -o o --freeze nothing",
+            "--freeze nothing matches no parameter; `ckpt inspect --tensors` lists them"
+        ),
+        (
+            "train-rl --resume sft --data task/rl.jsonl",
+            "sft: this is a run of train-sft; resume it with ckpt train-sft --resume sft"
+        ),
+        ("train-sft --resume nowhere/ --data task/train.jsonl", "nowhere: there is no such folder; check the path"),
+        (
+            "train-sft --resume base.h5 --data task/train.jsonl",
+            "base.h5: is not a folder; give --resume the folder of a run"
+        ),
         ("eval missing.h5 --data task/test.jsonl", "missing.h5: " + noFile),
         ("eval tokens.h5 --data empty.jsonl", "empty.jsonl: the file has no rows; give at least one"),
         ("grade missing.jsonl", "missing.jsonl: no such file or directory; check the path"),
@@ -97,6 +133,7 @@ import Testing
         ("diff missing.h5 base.h5", "missing.h5: " + noFile),
         ("diff base.h5", "diff: give two checkpoints, one or two run folders, or more than two checkpoints"),
         ("diff", "missing expected argument '<path> ...'; see ckpt help diff"),
+        ("diff nowhere/", "nowhere/: " + noFile),
         ("diff task", "task: has no .h5 file; give the folder of a run"),
         (
             "diff base.h5 tokens.h5 --tensor nothing",
@@ -117,7 +154,43 @@ import Testing
             "verify text.h5",
             "text.h5: the file: is too short for an HDF5 file; this is not a checkpoint that ckpt can read"
         ),
-        ("nonsense", "unexpected argument 'nonsense'; see ckpt help"),
+        ("nonsense", "unknown command nonsense; see ckpt help"),
+        ("inspct base.h5", "unknown command inspct; did you mean inspect?"),
+        ("inspct --help", "unknown command inspct; did you mean inspect?"),
+        ("help inspct", "unknown command inspct; did you mean inspect?"),
+        ("help nonsense", "unknown command nonsense; see ckpt help"),
+        ("help inspect base.h5", "unexpected argument 'base.h5'; see ckpt help inspect"),
+        ("train tokens.h5", "unknown command train; did you mean train-sft or train-rl?"),
+        ("--verison", "unknown option '--verison'; did you mean '--version'?"),
+        (
+            "generate tokens.h5 --prompt hi --max-tokens 4",
+            "unknown option '--max-tokens'; did you mean '--max-new-tokens'?"
+        ),
+        ("generate tokens.h5 --temp=0.5", "unknown option '--temp'; did you mean '--temperature'?"),
+        (
+            "generate tokens.h5 --max_new_tokens 4",
+            "unknown option '--max_new_tokens'; did you mean '--max-new-tokens'?"
+        ),
+        ("train-sft tokens.h5 --output-dir o", "unknown option '--output-dir'; did you mean '-o'?"),
+        ("train-sft tokens.h5 --batch-size 4", "unknown option '--batch-size'; did you mean '--batch-pairs'?"),
+        ("train-rl tokens.h5 --batch-size 4", "unknown option '--batch-size'; did you mean '--prompts'?"),
+        ("train-rl tokens.h5 --epochs 4", "unknown option '--epochs'; did you mean '--steps'?"),
+        ("train-rl tokens.h5 --learning-rate 4", "unknown option '--learning-rate'; did you mean '--lr'?"),
+        (
+            "distill task/dev.jsonl -o o.jsonl --temp 0",
+            "unknown option '--temp'; did you mean '--think-temperature' or '--short-temperature'?"
+        ),
+        ("eval tokens.h5 --nonsense", "unknown option '--nonsense'; see ckpt help eval"),
+        (
+            "import tokens.h5 --dtype fp16 -o o.h5",
+            "the value 'fp16' is invalid for '--dtype <dtype>'; give one of 'float32', 'float16' or 'bfloat16'; did "
+                + "you mean 'float16'?"
+        ),
+        (
+            "generate tokens.h5 --prompt hi --weights bfloat16",
+            "the value 'bfloat16' is invalid for '--weights <weights>'; give one of 'fp32' and 'bf16'; did you mean "
+                + "'bf16'?"
+        ),
     ]
 
     /// Files of the tiny run and a few broken files.

@@ -27,11 +27,17 @@ import TrainLoop
         _ = try RunFolder(creating: path, replacing: true)
     }
 
-    @Test func aMissingFolderHasNothingToResume() throws {
+    @Test func onlyAFolderWithAStateIsResumed() throws {
         let folder = try TemporaryFolder()
-        let error = #expect(throws: RunFolderError.self) {
-            try RunFolder(resuming: folder.path("none")).latestTrainingState()
-        }
-        #expect(error?.description.contains("holds no complete checkpoint") == true)
+        let missing = folder.path("none")
+        #expect(
+            failure { _ = try RunFolder(resuming: missing) } == missing + ": there is no such folder; check the path")
+        let file = try folder.write("", to: "file")
+        #expect(
+            failure { _ = try RunFolder(resuming: file) }
+                == file + ": is not a folder; give --resume the folder of a run")
+        let empty = try RunFolder(creating: folder.path("empty"), replacing: false)
+        #expect(
+            failure { _ = try empty.latestTrainingState(of: "train-sft") }.contains("holds no complete checkpoint"))
     }
 }

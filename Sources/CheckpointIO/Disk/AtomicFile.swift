@@ -5,15 +5,18 @@ import Parallel
 /// A file that gets its name only when it is complete and flushed to the disk.
 ///
 /// It is written under a temporary name in the same folder, so that the last step is a rename within one file system.
-struct AtomicFile {
-    let path: String
+/// The name is random and the file must not exist before, so that in a shared folder nobody can put a link to another
+/// file in its place.
+package struct AtomicFile {
+    package let path: String
     let temporaryPath: String
     let overwrites: Bool
 
     /// Checks that a file may be created at `path`, without creating it.
     ///
     /// - Throws: `CheckpointError`, for example `.exists` if there is a file and `overwrite` is false.
-    init(_ path: String, overwrite: Bool) throws {
+    package init(_ path: String, overwrite: Bool) throws {
+        try Self.refuseLink(at: path)
         self.path = path
         overwrites = overwrite
         var status = stat()
@@ -25,6 +28,60 @@ struct AtomicFile {
             guard overwrite else { throw CheckpointError.exists(path: path) }
         }
         temporaryPath = Self.temporaryPath(beside: path)
+    }
+
+    /// Refuses a symbolic link as output, whether or not what it points to exists.
+    ///
+    /// Writing through the link would change a file that the user did not name, and replacing the link would leave that
+    /// file as it was.
+    ///
+    /// - Throws: `CheckpointError.invalid`.
+    package static func refuseLink(at path: String) throws {
+        guard isLink(path) else { return }
+        throw CheckpointError.invalid(
+            name: path, problem: "is a symbolic link; give the path that it points to, or remove the link")
+    }
+
+    /// Whether a path is that of a symbolic link, whether or not what it points to exists.
+    package static func isLink(_ path: String) -> Bool {
+        // With a slash at the end, lstat would examine what the link points to.
+        var name = path
+        while name.count > 1, name.hasSuffix("/") { name.removeLast() }
+        var status = stat()
+        return lstat(name, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    }
+
+    /// Writes a whole file.
+    ///
+    /// - Throws: `CheckpointError`; an existing file is then unchanged.
+    package static func write(_ text: String, to path: String, overwrite: Bool) throws {
+        let file = try AtomicFile(path, overwrite: overwrite)
+        do {
+            let descriptor = try file.create()
+            defer { close(descriptor) }
+            var rest = Array(text.utf8)[...]
+            while !rest.isEmpty {
+                let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { throw file.failure("write the file") }
+                rest = rest.dropFirst(count)
+            }
+            try file.commit()
+        } catch {
+            file.discard()
+            throw error
+        }
+    }
+
+    /// Creates the temporary file.
+    ///
+    /// - Returns: a descriptor that appends to the file and remains valid after `commit`.
+    /// - Throws: `CheckpointError.system`.
+    package func create() throws -> Int32 {
+        let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_APPEND | O_CLOEXEC
+        let descriptor = open(temporaryPath, flags, 0o666)
+        guard descriptor >= 0 else { throw failure("create the file") }
+        return descriptor
     }
 
     /// A new name in the folder of `path`.
@@ -41,8 +98,8 @@ struct AtomicFile {
     }
 
     /// Flushes the temporary file to the disk, renames it and flushes the folder.
-    func commit() throws {
-        try Self.synchronize(temporaryPath, flags: O_RDWR, reportedAs: path)
+    package func commit() throws {
+        try Self.synchronize(temporaryPath, flags: O_RDWR | O_NOFOLLOW, reportedAs: path)
         if overwrites {
             // Freeing the blocks of a large file takes a while, so the old file is closed in the background.
             let old = open(path, ckpt_o_path | O_CLOEXEC)
@@ -64,7 +121,7 @@ struct AtomicFile {
     }
 
     /// Removes the temporary file after a failure.
-    func discard() { unlink(temporaryPath) }
+    package func discard() { unlink(temporaryPath) }
 
     private func failure(_ operation: String) -> CheckpointError {
         .system(path: path, operation: operation, code: errno)

@@ -22,7 +22,7 @@ final class DirectOutput {
     init(creating path: String, reportedAs name: String, headerSize: Int) throws {
         plain = try PlainFile(creating: path, reportedAs: name)
         // If the file system has no direct writes, the page cache is used.
-        let direct = open(path, O_WRONLY | O_CLOEXEC | ckpt_o_direct)
+        let direct = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | ckpt_o_direct)
         blocks = try BlockWriter(direct: direct, plain: plain)
         block = blocks.take()
         clear(upTo: headerSize)

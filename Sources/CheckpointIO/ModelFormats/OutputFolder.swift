@@ -16,6 +16,7 @@ struct OutputFolder {
     init(_ path: String, overwrite: Bool) throws {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        try AtomicFile.refuseLink(at: path)
         self.path = path
         var status = stat()
         if lstat(path, &status) == 0 {

@@ -1,3 +1,4 @@
+import CheckpointIO
 import OrderedJSON
 
 /// Why an operation on a checkpoint failed; each description is one line that names the place and the remedy.
@@ -54,6 +55,21 @@ public enum SurgeryError: Error, Equatable, CustomStringConvertible {
                 + "and import the model again"
         case .notComparable(let path, let reason):
             "\(path): \(reason)"
+        }
+    }
+}
+
+extension SurgeryError {
+    /// Checks that each pattern matches a weight of a checkpoint, or one of the additional names.
+    ///
+    /// - Throws: `badOption` with the first pattern that matches nothing.
+    static func require(
+        _ patterns: [NamePattern], toMatchTensorOf file: CheckpointFile, andNames others: [String] = [], option: String
+    ) throws {
+        let names = file.tensors().map(\.description.name) + others
+        for pattern in patterns where !names.contains(where: pattern.matches) {
+            throw badOption(
+                name: option, reason: "no tensor of \(file.path) matches \(pattern.text); `ckpt inspect` lists them")
         }
     }
 }

@@ -13,7 +13,8 @@ public enum Cast {
     ///   - pattern: selects the tensors to convert by name.
     ///   - destination: where to write the result.
     /// - Returns: what was done.
-    /// - Throws: `SurgeryError` if `type` is not a floating-point type or a value exceeds its range.
+    /// - Throws: `SurgeryError` if `type` is not a floating-point type, `pattern` matches no weight, or a value exceeds
+    ///   the range of `type`.
     public static func run(
         _ input: CheckpointFile, as type: ElementType, matching pattern: NamePattern, to destination: SurgeryDestination
     ) throws -> SurgeryResult {
@@ -22,6 +23,7 @@ public enum Cast {
                 name: "--dtype",
                 reason: "\(type.rawValue) is not a floating-point type; give float32, float16 or bfloat16")
         }
+        try SurgeryError.require([pattern], toMatchTensorOf: input, option: "--tensor")
         var result = SurgeryOutput(
             "cast", arguments: ["dtype": .string(type.rawValue), "tensors": .string(pattern.text)], of: input,
             to: destination)

@@ -15,7 +15,7 @@ public enum Graft {
         _ input: CheckpointFile, matching patterns: [NamePattern], to destination: SurgeryDestination
     ) throws -> SurgeryResult {
         let kept = input.tensors().filter { tensor in patterns.contains { $0.matches(tensor.description.name) } }
-        try check(kept, patterns, input)
+        try SurgeryError.require(patterns, toMatchTensorOf: input, option: "--tensor")
         var result = SurgeryOutput(
             "extract", arguments: ["tensors": .array(patterns.map { .string($0.text) })], of: input, to: destination,
             report: ["kept": .integer(kept.count), "left_out": .integer(input.tensors().count - kept.count)])
@@ -42,7 +42,7 @@ public enum Graft {
         to destination: SurgeryDestination
     ) throws -> SurgeryResult {
         let grafts = donor.tensors().filter { tensor in patterns.contains { $0.matches(tensor.description.name) } }
-        try check(grafts, patterns, donor)
+        try SurgeryError.require(patterns, toMatchTensorOf: donor, option: "--tensor")
         var byName: [String: StoredTensor] = [:]
         for graft in grafts {
             guard let own = base.tensor(graft.description.name) else {
@@ -69,13 +69,5 @@ public enum Graft {
             }
         }
         return try result.write()
-    }
-
-    private static func check(_ found: [StoredTensor], _ patterns: [NamePattern], _ file: CheckpointFile) throws {
-        for pattern in patterns where !found.contains(where: { pattern.matches($0.description.name) }) {
-            throw SurgeryError.badOption(
-                name: "--tensor", reason: "no tensor of \(file.path) matches \(pattern.text); `ckpt inspect` lists them"
-            )
-        }
     }
 }

@@ -41,7 +41,7 @@ public enum Merge {
     ///   - base: the model that the others were trained from; only for `taskArithmetic`.
     ///   - destination: where to write the result.
     /// - Returns: what was done.
-    /// - Throws: `SurgeryError` if tensors, shapes or weights do not match.
+    /// - Throws: `SurgeryError` if tensors, shapes or weights do not match, or a pattern matches no tensor.
     public static func run(
         _ models: [CheckpointFile], method: MergeMethod, weights: MergeWeights, base: CheckpointFile?,
         to destination: SurgeryDestination
@@ -50,6 +50,7 @@ public enum Merge {
             throw SurgeryError.badOption(name: "merge", reason: "no model to merge")
         }
         try check(models, method: method, weights: weights, base: base)
+        try SurgeryError.require(weights.byPattern.map(\.pattern), toMatchTensorOf: first, option: "--weight")
         var result = SurgeryOutput(
             "merge",
             arguments: [

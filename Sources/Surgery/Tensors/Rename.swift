@@ -39,7 +39,8 @@ public enum Rename {
     ///   - rules: the first rule that matches a name applies.
     ///   - destination: where to write the result.
     /// - Returns: what was done.
-    /// - Throws: `SurgeryError.badOption` if no rule matches or two tensors would have the same name.
+    /// - Throws: `SurgeryError.badOption` if a rule matches no tensor, no name changes, or two tensors would have the
+    ///   same name.
     public static func run(
         _ input: CheckpointFile, _ rules: [Rule], to destination: SurgeryDestination
     ) throws -> SurgeryResult {
@@ -50,9 +51,12 @@ public enum Rename {
             return name
         }
         let changes = input.tensors().map(\.description.name).filter { renamed($0) != $0 }
+        try SurgeryError.require(
+            rules.map(\.pattern), toMatchTensorOf: input, andNames: Array(input.metadata.tiedTensors.keys),
+            option: "rename")
         guard !changes.isEmpty else {
             throw SurgeryError.badOption(
-                name: "rename", reason: "no tensor of \(input.path) matches; `ckpt inspect` lists the names")
+                name: "rename", reason: "the rules change no name of a tensor in \(input.path); give other rules")
         }
         var result = SurgeryOutput(
             "rename",

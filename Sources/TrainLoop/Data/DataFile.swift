@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 import OrderedJSON
 
@@ -160,7 +161,8 @@ enum DataFile {
 
     /// Writes one JSON object per line, atomically.
     ///
-    /// - Throws: `DataFileError` if the file exists and `overwrite` is false, or cannot be written.
+    /// - Throws: `DataFileError` if the file exists and `overwrite` is false, `CheckpointError` if it cannot be
+    ///   written.
     static func write(_ rows: some Sequence<JSON>, to path: String, overwrite: Bool) throws {
         var text = ""
         for row in rows {
@@ -170,21 +172,15 @@ enum DataFile {
         try write(text, to: path, overwrite: overwrite)
     }
 
-    /// Writes a text to a temporary file, then renames it to the path.
+    /// Writes a text, atomically.
     ///
-    /// - Throws: `DataFileError` if the file exists and `overwrite` is false, or cannot be written.
+    /// - Throws: `DataFileError` if the file exists and `overwrite` is false, `CheckpointError` if it cannot be
+    ///   written.
     static func write(_ text: String, to path: String, overwrite: Bool) throws {
         if !overwrite, FileManager.default.fileExists(atPath: path) {
             throw DataFileError(path: path, reason: "the file exists; give --force to replace it")
         }
-        let temporary = path + ".\(getpid()).tmp"
-        guard FileManager.default.createFile(atPath: temporary, contents: Data(text.utf8)),
-            rename(temporary, path) == 0
-        else {
-            let error = DataFileError.cannotWrite(path)
-            unlink(temporary)
-            throw error
-        }
+        try AtomicFile.write(text, to: path, overwrite: overwrite)
     }
 }
 

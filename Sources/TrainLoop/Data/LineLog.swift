@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 
 /// A file of lines that one process appends to, so that an interrupted run can resume from it.
@@ -9,10 +10,13 @@ final class LineLog {
 
     /// Opens or creates the file; removes an incomplete last line, or the whole content if `replacing`.
     ///
-    /// - Throws: `DataFileError` if the file cannot be used or another process is writing to it.
+    /// - Throws: `DataFileError` if the file cannot be used or another process is writing to it, `CheckpointError` if
+    ///   it is a symbolic link.
     init(path: String, replacing: Bool) throws {
+        try AtomicFile.refuseLink(at: path)
         self.path = path
-        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
+        // O_NOFOLLOW: a link may have been put there since.
+        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw DataFileError.cannotWrite(path) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             throw DataFileError(path: path, reason: "another process is writing to it; give another file")

@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 import OrderedJSON
 
@@ -33,10 +34,12 @@ package struct Distillation: Sendable {
         let start: Start
         var journalPath: String { path + ".answers" }
 
-        /// - Throws: `DataFileError` if the existing files do not fit the kind of start.
+        /// - Throws: `DataFileError` if the existing files do not fit the kind of start, `CheckpointError` if one is a
+        ///   symbolic link.
         package init(path: String, start: Start) throws {
             self.path = path
             self.start = start
+            for file in [path, journalPath] { try AtomicFile.refuseLink(at: file) }
             let hasJournal = FileManager.default.fileExists(atPath: journalPath)
             if start == .new, hasJournal || FileManager.default.fileExists(atPath: path) {
                 throw DataFileError(

@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 import OrderedJSON
 
@@ -33,9 +34,8 @@ actor DistillationRecord {
         self.journal = journal
         path = output.path
         tally = DistillationReport(problems: distillation.problems.count)
-        let temporary = output.path + ".\(getpid()).tmp"
-        descriptor = Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw DataFileError.cannotWrite(output.path) }
+        let file = try AtomicFile(output.path, overwrite: true)
+        descriptor = try file.create()
         do {
             var answered = 0
             var isComplete = [Bool](repeating: false, count: distillation.problems.count)
@@ -62,9 +62,9 @@ actor DistillationRecord {
             report.answersFromEarlier = answered
             (halves, finished, next, tally) = (waiting, outcomes, position, report)
             open = isComplete.indices.filter { !isComplete[$0] }
-            guard rename(temporary, output.path) == 0 else { throw DataFileError.cannotWrite(output.path) }
+            try file.commit()
         } catch {
-            unlink(temporary)
+            file.discard()
             close(descriptor)
             throw error
         }

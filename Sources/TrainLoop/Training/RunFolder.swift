@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import OrderedJSON
 
 /// The folder of a training run: `step-000000.h5` …, `metrics.jsonl`, `tensorboard/`, `rollouts/`.
 package struct RunFolder: Sendable {
@@ -14,9 +15,12 @@ package struct RunFolder: Sendable {
 
     /// The folder of a run to resume, locked as long as this value or a copy exists.
     ///
-    /// - Throws: `RunFolderError.inUse`.
+    /// - Throws: `RunFolderError.inUse`, or `.noFolder` if there is no folder.
     package init(resuming path: String) throws {
         self.path = Self.withoutTrailingSlash(path)
+        var isFolder: ObjCBool = false
+        let exists = FileManager.default.fileExists(atPath: self.path, isDirectory: &isFolder)
+        guard isFolder.boolValue else { throw RunFolderError.noFolder(self.path, isFile: exists) }
         lock = try RunLock(self.path)
     }
 
@@ -25,9 +29,10 @@ package struct RunFolder: Sendable {
     /// The folder is created if it does not exist. `replacing` removes the checkpoints and logs of an earlier run, and
     /// keeps other files.
     ///
-    /// - Throws: `RunFolderError`.
+    /// - Throws: `RunFolderError`, or `CheckpointError` if `path` is a symbolic link.
     package init(creating path: String, replacing: Bool) throws {
         let path = Self.withoutTrailingSlash(path)
+        try AtomicFile.refuseLink(at: path)
         self.path = path
         do {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -44,7 +49,9 @@ package struct RunFolder: Sendable {
     }
 
     private static func withoutTrailingSlash(_ path: String) -> String {
-        path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        return path
     }
 
     package var metricsPath: String { path + "/metrics.jsonl" }
@@ -72,14 +79,18 @@ package struct RunFolder: Sendable {
     ///
     /// Every chunk of it is checked. `damaged` has an error for each newer checkpoint that is damaged.
     ///
-    /// - Throws: `RunFolderError.nothingToResume`, and errors of reading other than damage.
-    package func latestTrainingState() throws -> (file: CheckpointFile, damaged: [CheckpointError]) {
+    /// - Parameter command: the command that resumes the run, which must have started it.
+    /// - Returns: the opened checkpoint, and the damage of each newer one.
+    /// - Throws: `RunFolderError.nothingToResume`, `.otherCommand` if the other stage's command started the run, and
+    ///   errors of reading other than damage.
+    package func latestTrainingState(of command: String) throws -> (file: CheckpointFile, damaged: [CheckpointError]) {
         var damaged: [CheckpointError] = []
         for step in steps().reversed() {
             let path = checkpointPath(step: step)
             do {
                 let file = try CheckpointFile(path: path)
                 guard file.metadata.kind == .training else { continue }
+                try checkCommand(of: file, is: command)
                 guard let damage = try file.verify().first else { return (file, damaged) }
                 damaged.append(.damaged(path: path, place: damage.place, problem: damage.problem))
             } catch let error as CheckpointError where error.isDamage {
@@ -89,13 +100,25 @@ package struct RunFolder: Sendable {
         throw RunFolderError.nothingToResume(path, newest: damaged.first)
     }
 
+    /// Checks that a training state is one of a command.
+    ///
+    /// - Throws: `RunFolderError.otherCommand`.
+    private func checkCommand(of file: CheckpointFile, is command: String) throws {
+        let stored = try? JSON.parse(file.metadata.trainingState ?? "")
+        let stages: [TrainingStage] = [.warmUp, .reinforcement]
+        if let other = stages.map(\.command).first(where: { $0 != command && stored?["command"]?.string == $0 }) {
+            throw RunFolderError.otherCommand(path, found: other)
+        }
+    }
+
     /// Turns training states up to a step into plain models, except the newest `count`, by copying compressed chunks.
     ///
-    /// Damaged checkpoints stay as they are, and so do those of later steps, which a resumed run passed over.
+    /// Damaged checkpoints stay, and so do links and the checkpoints of later steps, which a resumed run passed over.
     ///
     /// - Throws: errors of reading and writing checkpoints.
     func retire(keepingLast count: Int, until last: Int) throws {
-        for step in steps().filter({ $0 <= last }).dropLast(count) {
+        for step in steps().filter({ $0 <= last }).dropLast(count)
+        where !AtomicFile.isLink(checkpointPath(step: step)) {
             let file: CheckpointFile
             do {
                 file = try CheckpointFile(path: checkpointPath(step: step))
@@ -129,6 +152,8 @@ extension CheckpointError {
 package enum RunFolderError: Error, CustomStringConvertible {
     case notEmpty(String)
     case nothingToResume(String, newest: CheckpointError?)
+    case noFolder(String, isFile: Bool)
+    case otherCommand(String, found: String)
     case cannotCreate(String, reason: String)
     case inUse(String)
 
@@ -140,6 +165,12 @@ package enum RunFolderError: Error, CustomStringConvertible {
         case .nothingToResume(let path, let damage):
             "\(path): holds no complete checkpoint of a training state to resume from"
                 + (damage.map { "; \($0)" } ?? "")
+        case .noFolder(let path, let isFile):
+            isFile
+                ? "\(path): is not a folder; give --resume the folder of a run"
+                : "\(path): there is no such folder; check the path"
+        case .otherCommand(let path, let found):
+            "\(path): this is a run of \(found); resume it with ckpt \(found) --resume \(path)"
         case .cannotCreate(let path, let reason): "\(path): cannot create the folder: \(reason)"
         case .inUse(let path): "\(path): another process is training in this folder; wait until it has ended"
         }

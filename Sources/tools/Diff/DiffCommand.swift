@@ -55,7 +55,10 @@ struct DiffCommand: ParsableCommand {
     var force = false
 
     mutating func run() throws {
-        if let html, !force, FileManager.default.fileExists(atPath: html) { throw OutputError.exists(html) }
+        if let html { try OutputError.refuse(existing: html, replacing: force) }
+        for path in paths where access(path, F_OK) != 0 {
+            throw CheckpointError.system(path: path, operation: "open it", code: errno)
+        }
         let folders = paths.filter(Self.isFolder)
         let isPair = paths.count == 2 && folders.isEmpty
         if !isPair, probe != nil || pattern != nil {
@@ -145,7 +148,7 @@ struct DiffCommand: ParsableCommand {
     private func writePage(_ text: @autoclosure () -> String) throws {
         guard let html else { return }
         do {
-            try Data(text().utf8).write(to: URL(fileURLWithPath: html), options: .atomic)
+            try AtomicFile.write(text(), to: html, overwrite: force)
         } catch {
             throw PageError(path: html)
         }

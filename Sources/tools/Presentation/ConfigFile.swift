@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import OrderedJSON
 import Yams
 
 /// Flags from a YAML file: a mapping of flag names, without their dashes, to scalars, or to lists for flags that may be
@@ -27,7 +26,7 @@ enum ConfigFile {
         guard let verb = arguments.first, let path = path(in: arguments.dropFirst()), let command = command(verb) else {
             return arguments
         }
-        let flags = Flags(of: command)
+        let flags = CommandFlags(of: command)
         // The parser refuses --config for a command that does not have it.
         guard flags.takesValue["config"] != nil else { return arguments }
         let given = Set(
@@ -36,7 +35,8 @@ enum ConfigFile {
         var inserted: [String] = []
         for (key, line, values) in try entries(path) {
             guard let takesValue = flags.takesValue[key], key != "config" else {
-                let suggestion = flags.nearest(to: key).map { "; did you mean \"\($0)\"?" } ?? ""
+                let similar = flags.similar(to: key).filter { $0 != "config" }
+                let suggestion = Suggestions.question(similar.map { "\"\($0)\"" })
                 throw ConfigFileError.invalid(
                     path, line: line, "\"\(key)\" is not a flag of ckpt \(verb)\(suggestion)")
             }
@@ -98,29 +98,6 @@ enum ConfigFile {
                     "\"\(key)\" must be a text, a number, true or false, or a list of these")
             }
             return text
-        }
-    }
-
-    /// The flags of a command, from ArgumentParser's description of its arguments.
-    private struct Flags {
-        /// Whether a flag takes a value, by its name without dashes.
-        private(set) var takesValue: [String: Bool] = [:]
-
-        init(of command: any ParsableCommand.Type) {
-            let description = try? JSON.parse(command._dumpHelp())
-            for argument in description?["command"]?["arguments"]?.array ?? [] {
-                for name in argument["names"]?.array ?? [] where name["kind"]?.string == "long" {
-                    takesValue[name["name"]?.string ?? ""] = argument["kind"]?.string == "option"
-                }
-            }
-        }
-
-        /// The flag that shares the longest prefix with a key.
-        func nearest(to key: String) -> String? {
-            let best = takesValue.keys.filter { $0 != "help" && $0 != "version" }
-                .map { ($0, $0.commonPrefix(with: key).count) }
-                .max { ($0.1, $1.0) < ($1.1, $0.0) }
-            return best.flatMap { $0.1 >= 2 ? $0.0 : nil }
         }
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CheckpointIO
 import Foundation
 
 /// `-o` and `--force`, for every command that writes a file.
@@ -11,9 +12,10 @@ struct OutputOptions: ParsableArguments {
 
     /// Checks the output before any work is done.
     ///
-    /// - Throws: `OutputError` if the output exists and `--force` was not given, or if its folder does not exist.
+    /// - Throws: `OutputError` if the output exists and `--force` was not given, or if its folder does not exist;
+    ///   `CheckpointError` if it is a symbolic link.
     func check() throws {
-        if FileManager.default.fileExists(atPath: output), !force { throw OutputError.exists(output) }
+        try OutputError.refuse(existing: output, replacing: force)
         let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
@@ -25,6 +27,14 @@ struct OutputOptions: ParsableArguments {
 enum OutputError: Error, CustomStringConvertible {
     case exists(String)
     case noFolder(String, String)
+
+    /// Refuses a file that exists, unless it is to be replaced, and a symbolic link in any case.
+    ///
+    /// - Throws: `.exists`, or `CheckpointError` for a link.
+    static func refuse(existing path: String, replacing: Bool) throws {
+        try AtomicFile.refuseLink(at: path)
+        if !replacing, FileManager.default.fileExists(atPath: path) { throw exists(path) }
+    }
 
     var description: String {
         switch self {

@@ -39,13 +39,18 @@ struct RunArguments: ParsableArguments {
 
     var isResuming: Bool { resume != nil }
 
-    /// The folder of the run to resume, locked; nil for a new run.
-    func resumedFolder() throws -> RunFolder? { try resume.map { try RunFolder(resuming: $0) } }
+    /// The folder of the run to resume, locked; nil for a new run, whose folder must not be a symbolic link.
+    func resumedFolder() throws -> RunFolder? {
+        if let output { try AtomicFile.refuseLink(at: output) }
+        return try resume.map { try RunFolder(resuming: $0) }
+    }
 
     /// The newest undamaged state of the run to resume, or the checkpoint that a new run starts from.
-    func source(_ resumed: RunFolder?) throws -> CheckpointFile {
+    ///
+    /// - Throws: `RunFolderError` if the run to resume is not one of `command`, and errors of opening checkpoints.
+    func source(_ resumed: RunFolder?, of command: String) throws -> CheckpointFile {
         guard let resumed else { return try CheckpointFile(path: input ?? "") }
-        let (file, damaged) = try resumed.latestTrainingState()
+        let (file, damaged) = try resumed.latestTrainingState(of: command)
         for error in damaged { Terminal.warn("\(error); resuming from \(file.path)") }
         return file
     }

@@ -64,7 +64,7 @@ struct TrainRLCommand: ParsableCommand {
 
     func run() throws {
         let resumed = try arguments.resumedFolder()
-        let source = try arguments.source(resumed)
+        let source = try arguments.source(resumed, of: RLTrainer.command)
         try MemoryFit.checkTraining(source)
         let options = try arguments.options(of: source, changedBy: apply)
         try options.check()

@@ -47,7 +47,7 @@ struct TrainSFTCommand: ParsableCommand {
 
     func run() throws {
         let resumed = try arguments.resumedFolder()
-        let source = try arguments.source(resumed)
+        let source = try arguments.source(resumed, of: SFTTrainer.command)
         try MemoryFit.checkTraining(source)
         let options = try arguments.options(of: source, changedBy: apply)
         var inputs = SFTInputs(pairs: try PairFile.read(path: data), dataDigest: try FileDigest.sha256(path: data))

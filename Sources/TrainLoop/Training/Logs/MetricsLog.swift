@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 import OrderedJSON
 
@@ -11,13 +12,14 @@ package final class MetricsLog {
     /// Rows of steps after `lastStep`, which a killed run may have written after its last save, are removed, and so is
     /// an incomplete last line.
     ///
-    /// - Throws: `DataFileError`.
+    /// - Throws: `DataFileError` if the log cannot be used, `CheckpointError` if it is a symbolic link.
     package init(path: String, resumingAfter lastStep: Int) throws {
+        try AtomicFile.refuseLink(at: path)
         self.path = path
         if FileManager.default.fileExists(atPath: path) {
             try DataFile.write(try Self.rows(of: path, upTo: lastStep), to: path, overwrite: true)
         }
-        descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o666)
+        descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw DataFileError(path: path, reason: DataFileError.reason(errno)) }
     }
 

@@ -33,7 +33,7 @@ package final class TensorBoardLog {
         var descriptor: Int32 = -1
         for attempt in 0..<1000 {
             path = "\(stem).\(attempt)"
-            descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+            descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
             if descriptor >= 0 || errno != EEXIST { break }
         }
         guard descriptor >= 0 else { throw DataFileError(path: path, reason: DataFileError.reason(errno)) }

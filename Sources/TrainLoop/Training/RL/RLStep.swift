@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 import OrderedJSON
 import Transformer
@@ -199,8 +200,9 @@ struct RLStep {
         let rows = groups.flatMap {
             $0.rows(step: number, encoder: encoder, isDetailed: options.run.logsProbabilities)
         }
-        try Data(rows.map { $0.serialized() + "\n" }.joined().utf8)
-            .write(to: URL(fileURLWithPath: training.folder.rolloutLogPath(step: number)), options: .atomic)
+        try AtomicFile.write(
+            rows.map { $0.serialized() + "\n" }.joined(), to: training.folder.rolloutLogPath(step: number),
+            overwrite: true)
     }
 
     // MARK: - Update
