@@ -55,7 +55,7 @@ struct RolloutMetrics {
                 guard let name = levelNames[level] else { return nil }
                 let free = groups.flatMap(\.rollouts).filter { !$0.isForced }
                 let share = free.isEmpty ? .nan : Double(free.count { $0.mode == .think }) / Double(free.count)
-                return ("think_share_" + name, share)
+                return (name: "think_share_" + name, value: share)
             })
     }
 
