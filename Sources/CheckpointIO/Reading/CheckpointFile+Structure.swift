@@ -32,7 +32,7 @@ extension CheckpointFile {
     /// Whether ckpt could store all attributes: each has to fit in a message of an object header.
     private static func hasStorableAttributes(_ node: HDF5Node) -> Bool {
         func fit(_ attributes: [(name: String, value: HDF5Value)]) -> Bool {
-            attributes.allSatisfy { $0.value.bytes.count <= RecordWriter.maximumAttributeBytes }
+            attributes.allSatisfy { $0.value.bytes.count <= CheckpointLayout.maximumAttributeBytes }
         }
         switch node {
         case .dataset(let dataset): return fit(dataset.attributes)
