@@ -5,7 +5,7 @@ import Testing
 @Suite struct VisibleTextTests {
     static let hidden: [Unicode.Scalar] = [
         "\u{0}", "\u{7}", "\u{8}", "\r", "\u{1B}", "\u{7F}", "\u{80}", "\u{9B}", "\u{61C}", "\u{200E}", "\u{200F}",
-        "\u{2028}", "\u{2029}", "\u{202A}", "\u{202E}", "\u{2066}", "\u{2069}", "\u{FEFF}", "\u{FDD0}", "\u{E000}",
+        "\u{2028}", "\u{2029}", "\u{202A}", "\u{202E}", "\u{2066}", "\u{2069}", "\u{FEFF}", "\u{E000}",
         "\u{E0041}",
     ]
 
