@@ -21,25 +21,25 @@ enum Terminal {
 
 /// Text styles, which have no effect if stdout gets no colours.
 ///
-/// A style begins and ends with a noncharacter, for which `print` writes the control sequence. One that comes from
+/// A style begins and ends with a private character, for which `print` writes the control sequence. One that comes from
 /// outside changes the style of the text after it and nothing else.
 enum Style: String {
-    case bold = "\u{FDD1}"
-    case faint = "\u{FDD2}"
-    case red = "\u{FDD3}"
-    case green = "\u{FDD4}"
-    case yellow = "\u{FDD5}"
-    case cyan = "\u{FDD6}"
+    case bold = "\u{F8D1}"
+    case faint = "\u{F8D2}"
+    case red = "\u{F8D3}"
+    case green = "\u{F8D4}"
+    case yellow = "\u{F8D5}"
+    case cyan = "\u{F8D6}"
 
     func callAsFunction(_ text: String) -> String {
-        Terminal.colorsOutput ? "\(rawValue)\(text)\u{FDD0}" : text
+        Terminal.colorsOutput ? "\(rawValue)\(text)\u{F8D0}" : text
     }
 
-    /// The control sequences for the noncharacters; none if stdout gets no colours.
+    /// The control sequences for these characters; none if stdout gets no colours.
     static let sequences: [Unicode.Scalar: String] =
         Terminal.colorsOutput
         ? [
-            "\u{FDD0}": "\u{1B}[0m", "\u{FDD1}": "\u{1B}[1m", "\u{FDD2}": "\u{1B}[2m", "\u{FDD3}": "\u{1B}[31m",
-            "\u{FDD4}": "\u{1B}[32m", "\u{FDD5}": "\u{1B}[33m", "\u{FDD6}": "\u{1B}[36m",
+            "\u{F8D0}": "\u{1B}[0m", "\u{F8D1}": "\u{1B}[1m", "\u{F8D2}": "\u{1B}[2m", "\u{F8D3}": "\u{1B}[31m",
+            "\u{F8D4}": "\u{1B}[32m", "\u{F8D5}": "\u{1B}[33m", "\u{F8D6}": "\u{1B}[36m",
         ] : [:]
 }
