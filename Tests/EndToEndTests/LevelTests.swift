@@ -4,8 +4,8 @@ import OrderedJSON
 import TestSupport
 import Testing
 
-/// Levels of problems become names of metrics and texts of the mode probe; whatever they are, the states of a run can be
-/// read, or the run does not start.
+/// Levels of problems become names of metrics and texts of the mode probe; whatever they are, the states of a run can
+/// be read, or the run does not start.
 @Suite struct LevelTests {
     private static let flags = [
         "--data", "levels.jsonl", "-o", "run", "--steps", "1", "--prompts", "72", "--samples", "2", "--max-new-tokens",

@@ -33,7 +33,8 @@ enum HDF5FillValue {
         }
     }
 
-    /// Checks when space is allocated (early, late, incrementally) and when it is filled (on allocation, never, if set).
+    /// Checks when space is allocated (early, late, incrementally) and when it is filled (on allocation, never, if
+    /// set).
     private static func check(allocation: Int, writing: Int) throws {
         guard (1...3).contains(allocation), writing <= 2 else {
             throw HDF5Problem.damaged("the fill value has an unknown time of allocation or writing")

@@ -167,7 +167,8 @@ struct HDF5SymbolTable: Equatable {
 struct HDF5SymbolEntry {
     /// The address of the object's header.
     let header: UInt64
-    /// The object's symbol table if it is a group, repeated here so that readers need not read the header; may be absent.
+    /// The object's symbol table if it is a group, repeated here so that readers need not read the header; may be
+    /// absent.
     let table: HDF5SymbolTable?
 
     init(_ cursor: inout HDF5Cursor) throws {

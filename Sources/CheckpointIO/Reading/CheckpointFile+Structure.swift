@@ -1,10 +1,10 @@
 extension CheckpointFile {
     /// Compares the file's structure with the bytes that ckpt writes for the same content.
     ///
-    /// The structure follows from the content and the places of the data, so in a file of ckpt every byte of it is known.
-    /// A file that another program has written or changed is not compared: its `created_by` does not name ckpt, an object
-    /// header has messages that ckpt does not write, or the root's object header is not where ckpt puts it, at the end of
-    /// the file. Opening the file has checked every field that other readers use.
+    /// The structure follows from the content and the places of the data, so in a file of ckpt every byte of it is
+    /// known. A file that another program has written or changed is not compared: its `created_by` does not name ckpt,
+    /// an object header has messages that ckpt does not write, or the root's object header is not where ckpt puts it,
+    /// at the end of the file. Opening the file has checked every field that other readers use.
     ///
     /// - Returns: The range of bytes that differ, as one damage; empty if there are none.
     /// - Throws: `CheckpointError` if the file cannot be read.

@@ -4,7 +4,8 @@ import Synchronization
 extension CheckpointFile {
     /// Checks every byte: decodes every chunk, and compares every tensor's SHA-256 and the structure, using all cores.
     ///
-    /// Metadata and digests were checked when the file was opened, as was every field of the structure that readers use.
+    /// Metadata and digests were checked when the file was opened, as was every field of the structure that readers
+    /// use.
     ///
     /// - Parameter progress: Called with the uncompressed bytes done so far, from several threads.
     /// - Returns: The damaged parts in the order of the tensors, after those of the structure; empty if there are none.
