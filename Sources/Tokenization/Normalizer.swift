@@ -28,6 +28,32 @@ enum Normalizer: Sendable {
         return result
     }
 
+    /// The most bytes that all steps together may make of one byte; real tokenizers stay under 50.
+    private static let maximumGrowth = 1000.0
+
+    /// Checks that the steps cannot make a text too long: a few that each double it would exhaust the memory.
+    ///
+    /// - Throws: `TokenizerError.unsupported`.
+    static func checkGrowth(_ steps: [Normalizer], at place: String) throws {
+        var length = 1.0
+        for step in steps {
+            switch step {
+            // The composed form of a character is at most three times as long in UTF-8 (Unicode's annex 15).
+            case .nfc: length *= 3
+            case .prepend(let prefix): length += Double(prefix.count)
+            case .replace(.literal(let needle), let replacement):
+                length *= max(1, Double(replacement.count) / Double(max(1, needle.count)))
+            // An expression may match before every byte.
+            case .replace(.pattern, let replacement): length *= 1 + Double(replacement.count)
+            }
+        }
+        guard length <= maximumGrowth else {
+            throw TokenizerError.unsupported(
+                place: place,
+                what: "a sequence of steps that can make a text more than \(Int(maximumGrowth)) times as long")
+        }
+    }
+
     /// Normalizes valid UTF-8.
     func apply(to text: [UInt8]) -> [UInt8] {
         switch self {

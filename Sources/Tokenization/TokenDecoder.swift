@@ -51,10 +51,15 @@ enum TokenDecoder: Sendable {
         case .fuse: return [tokens.joined()]
         case .strip(let scalar, let start, let stop):
             return tokens.map { Self.strip($0, scalar, start: start, stop: stop) }
-        case .replace(let matcher, let replacement):
-            let normalizer = Normalizer.replace(matcher, with: replacement)
-            return tokens.map { String(decoding: normalizer.apply(to: Array($0.utf8)), as: UTF8.self) }
+        case .replace:
+            guard let replacement else { return tokens }
+            return tokens.map { String(decoding: replacement.apply(to: Array($0.utf8)), as: UTF8.self) }
         }
+    }
+
+    /// The step as a normalizer, if it replaces text.
+    var replacement: Normalizer? {
+        if case .replace(let matcher, let content) = self { .replace(matcher, with: content) } else { nil }
     }
 
     /// The byte of a token of the form `<0xHH>`.

@@ -106,9 +106,11 @@ extension Tokenizer {
             var reader = try StrictObjectReader(json, at: "the file")
             reader.ignore("version", "truncation", "padding")
             normalizers = try reader.optional("normalizer").map { try Normalizer.read($0, at: "normalizer") } ?? []
+            try Normalizer.checkGrowth(normalizers, at: "normalizer")
             preTokenizers =
                 try reader.optional("pre_tokenizer").map { try PreTokenizer.read($0, at: "pre_tokenizer") } ?? []
             decoders = try reader.optional("decoder").map { try TokenDecoder.read($0, at: "decoder") } ?? []
+            try Normalizer.checkGrowth(decoders.compactMap(\.replacement), at: "decoder")
             postProcessor = try PostProcessor(reader.optional("post_processor") ?? .null)
             let added = try reader.optional("added_tokens")?.array.map(Self.readAddedTokens) ?? []
             guard let modelJSON = reader.optional("model") else {

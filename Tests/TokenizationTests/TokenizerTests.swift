@@ -30,6 +30,24 @@ struct TokenizerTests {
         #expect(tokenizer.addedTokens.map(\.id) == tokenizer.addedTokens.map(\.id).sorted())
     }
 
+    @Test(
+        "Steps that multiply the length of a text are refused on loading",
+        arguments: [
+            (#""normalizer": null"#, #""normalizer": {"type": "Sequence", "normalizers": [STEPS]}"#),
+            (#""decoder": {"#, #""decoder": {"type": "Sequence", "decoders": [STEPS]}, "then": {"#),
+        ])
+    func growth(old: String, new: String) throws {
+        let doubling = #"{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}"#
+        let inserting = #"{"type": "Replace", "pattern": {"Regex": "x*"}, "content": "12345678901234567890"}"#
+        for (step, count) in [(doubling, 10), (doubling, 40), (inserting, 3)] {
+            let steps = [String](repeating: step, count: count).joined(separator: ", ")
+            let json = try Self.bytes([(old, new.replacing("STEPS", with: steps))])
+            let error = #expect(throws: TokenizerError.self) { try Tokenizer(json: json) }
+            let message = try #require(error).description
+            #expect(message.contains("1000 times as long"))
+        }
+    }
+
     @Test("Untrusted text never yields an added token", arguments: ["qwen2", "llama3", "smollm", "gpt2-prefixed"])
     func plainText(_ name: String) throws {
         let tokenizer = try Tokenizer(json: try Fixture.bytes("\(name).tokenizer.json"))
