@@ -108,6 +108,7 @@ let package = Package(
             of: "TrainLoop",
             ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "HostileAnswers"],
             fixtures: true),
+        tests(of: "ckpt", ["TrainLoop"]),
         .testTarget(
             name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO", "TestSupport"], exclude: ["Fixtures"],
             swiftSettings: warningsAreErrors),

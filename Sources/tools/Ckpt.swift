@@ -77,7 +77,7 @@ struct Ckpt: AsyncParsableCommand {
 
     /// Writes the line of an error to stderr.
     static func writeError(_ error: any Error, note: String = "") {
-        Terminal.writeError("ckpt: error: \(line(for: error))\(note)")
+        Terminal.writeError("ckpt: error: \(line(for: error))\(note)", wraps: false)
     }
 
     /// Checks that the command line begins with a command, or with `help` and at most one command.

@@ -102,15 +102,21 @@ struct GenerateCommand: ParsableCommand {
         let streams = samples == 1 && !json
         var stream = reader.tokenizer.streamingDecoder(skippingSpecialTokens: false)
         let start = ContinuousClock.now
+        let bar = ProgressBar("sampling", total: samples * maxNewTokens, unit: .atMost("tokens"))
+        var sampled = 0
         let completions = generator.generate(
             [request], options(for: reader),
             onToken: { _, _, token in
                 if streams, !reader.stopTokens.contains(token) {
                     print(unchanged: stream.append(token), terminator: "")
                     StandardStreams.flush()
+                } else if !streams {
+                    sampled += 1
+                    bar.update(sampled)
                 }
                 return true
             })[0]
+        bar.finish()
         let seconds = Double((ContinuousClock.now - start) / .seconds(1))
 
         let preference = reader.control.map { control in

@@ -94,6 +94,7 @@ package struct Distillation: Sendable {
         isStopping: @escaping @Sendable () -> Bool
     ) async throws {
         var done = 0
+        progress(done, open.count)
         var consecutiveFailures = 0
         let maximumFailures = max(8, 2 * concurrency)
         try await withThrowingTaskGroup(of: String?.self) { group in

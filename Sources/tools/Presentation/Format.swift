@@ -3,7 +3,7 @@ import OrderedJSON
 import TrainLoop
 
 /// How all commands write numbers and cut texts.
-enum Format {
+package enum Format {
     /// A size in decimal units: 1.5 GB is 1,500,000,000 bytes.
     static func bytes(_ count: Int) -> String {
         let units = ["bytes", "kB", "MB", "GB", "TB"]
@@ -25,6 +25,14 @@ enum Format {
         if magnitude >= 1000 { return grouped(Int(value.rounded())) }
         let decimals = magnitude >= 100 ? 0 : magnitude >= 10 ? 1 : magnitude >= 1 ? 2 : 3
         return String(format: "%.\(decimals)f", value)
+    }
+
+    /// A number in at most `width` characters, with fewer digits if it is too long.
+    package static func number(_ value: Double, width: Int) -> String {
+        let usual = number(value)
+        guard value.isFinite, usual.count > width else { return usual }
+        let formats = abs(value) < 1 ? ["%.1e", "%.0e"] : ["%.0f", "%.1e", "%.0e"]
+        return formats.lazy.map { String(format: $0, value) }.first { $0.count <= width } ?? "…"
     }
 
     /// A number with exactly `count` decimals, for the columns of a table.
@@ -72,16 +80,25 @@ enum Format {
         return "\(whole / 3600) h \(whole % 3600 / 60) min"
     }
 
+    /// A duration in at most six characters, for the columns of a table.
+    package static func briefDuration(_ seconds: Double) -> String {
+        guard seconds.isFinite else { return "–" }
+        let whole = Int(saturating: max(seconds, 0).rounded())
+        if whole < 60 { return "\(whole) s" }
+        if whole < 3600 { return "\(whole / 60) min" }
+        return whole < 100 * 3600 ? String(format: "%.1f h", Double(whole) / 3600) : "\(min(whole / 86400, 9999)) d"
+    }
+
     /// The first 12 digits of a digest, enough to tell states apart.
     static func shortDigest(_ digest: String) -> String { String(digest.prefix(12)) }
 
-    /// Cuts a text to `width` characters with an ellipsis, or pads it to that width.
+    /// Cuts a text to `width` cells of a terminal with an ellipsis, or pads it to that width.
     ///
     /// Control characters are replaced, so that a text from a file cannot control the terminal.
-    static func column(_ text: String, _ width: Int, alignRight: Bool = false) -> String {
+    package static func column(_ text: String, _ width: Int, alignRight: Bool = false) -> String {
         let oneLine = text.replacing("\n", with: "⏎").onOneLine()
-        let cut = oneLine.count > width ? oneLine.prefix(max(width - 1, 0)) + "…" : oneLine[...]
-        let padding = String(repeating: " ", count: max(width - cut.count, 0))
+        let cut = oneLine.cut(toCells: width)
+        let padding = String(repeating: " ", count: max(width - cut.cells, 0))
         return alignRight ? padding + cut : cut + padding
     }
 }

@@ -2,20 +2,20 @@ import Foundation
 import OrderedJSON
 import Synchronization
 
-/// Shows the progress of one long task on stderr.
+/// Shows the progress of one long task on stderr, with rate and time left.
 ///
-/// A terminal gets a bar with rate and time left, anything else a plain line every five seconds. A task that takes
-/// less than half a second shows nothing.
+/// A task that takes less than half a second shows nothing.
 final class ProgressBar: Sendable {
     enum Unit: Sendable {
         case bytes
         case count(String)
+        /// A count whose total is an upper bound.
+        case atMost(String)
     }
 
     private struct State {
         var done = 0
-        var lastShown: ContinuousClock.Instant
-        var hasDrawn = false
+        var isShown = false
     }
 
     private let title: String
@@ -24,65 +24,66 @@ final class ProgressBar: Sendable {
     private let before: Int
     private let unit: Unit
     private let start = ContinuousClock.now
-    private let isTerminal = Terminal.isTerminal(STDERR_FILENO)
-    private let state: Mutex<State>
+    private let state = Mutex(State())
 
     init(_ title: String, total: Int, unit: Unit, before: Int = 0) {
         self.title = title
         self.total = max(total, 1)
         self.unit = unit
         self.before = before
-        state = Mutex(State(lastShown: .now))
     }
 
     /// Sets the total amount that is done; may be called from any thread.
     func update(_ done: Int) {
-        state.withLock { state in
+        let wasShown = state.withLock { state in
             state.done = max(state.done, done)
-            let now = ContinuousClock.now
-            let pause: Duration = isTerminal ? .milliseconds(100) : .seconds(5)
-            guard now - state.lastShown >= pause, now - start >= .milliseconds(500) else { return }
-            state.lastShown = now
-            state.hasDrawn = true
-            draw(state.done)
+            defer { state.isShown = true }
+            return state.isShown
         }
+        if wasShown { LivePanel.refresh() } else { show(from: start + .milliseconds(500)) }
     }
 
-    /// Draws the empty bar on a terminal, for a task of few long steps.
+    /// Shows the bar now, for a task of few long steps.
     func begin() {
-        guard isTerminal else { return }
-        state.withLock { state in
-            state.hasDrawn = true
-            draw(0)
-        }
+        state.withLock { $0.isShown = true }
+        show(from: .now)
+    }
+
+    private func show(from start: ContinuousClock.Instant) {
+        LivePanel.show(
+            LivePanel.Content(
+                start: start, lines: { [self.line.text(in: $0)] },
+                plainLine: { self.line.text(in: Terminal.errorSize.columns - 1) }))
     }
 
     /// Erases the bar.
     func finish() {
-        state.withLock { state in
-            guard state.hasDrawn, isTerminal else { return }
-            StandardStreams.writeErrors("\r\u{1B}[K")
-            state.hasDrawn = false
+        let wasShown = state.withLock { state in
+            defer { state.isShown = false }
+            return state.isShown
         }
+        if wasShown { LivePanel.remove() }
     }
 
-    private func draw(_ done: Int) {
+    private var line: ProgressLine {
+        let done = state.withLock(\.done)
         let seconds = Double((ContinuousClock.now - start) / .seconds(1))
-        let rate = Double(done - before) / max(seconds, 1e-9)
-        let left = rate > 0 ? ", \(Format.duration(Double(total - done) / rate)) left" : ""
-        let fraction = min(Double(done) / Double(total), 1)
-        let amount: String
+        let rate = Double(max(done - before, 0)) / max(seconds, 1e-9)
+        var line = ProgressLine(title, done: done, total: total, amount: "")
         switch unit {
-        case .bytes: amount = "\(Format.bytes(done)) of \(Format.bytes(total)), \(Format.bytes(Int(rate)))/s"
-        case .count(let noun):
-            amount = "\(done) of \(total) \(noun)" + (done > 0 ? ", \(Format.number(rate))/s" : "")
+        case .bytes:
+            line.amount = "\(Format.bytes(done)) of \(Format.bytes(total))"
+            line.rate = "\(Format.bytes(Int(saturating: rate)))/s"
+        case .count(let noun): line.amount = "\(done) of \(total) \(noun)"
+        case .atMost(let noun): line.amount = "\(done) of at most \(total) \(noun)"
         }
-        let line = "\(title) \(TextPlot.bar(fraction, width: 20)) \(amount)\(left)"
-        if isTerminal {
-            StandardStreams.writeErrors("\r\u{1B}[K\(line.onOneLine())")
-        } else {
-            Terminal.writeError(line)
+        guard rate > 0 else {
+            line.rate = nil
+            return line
         }
+        line.rate = line.rate ?? "\(Format.number(rate))/s"
+        line.left = Format.duration(Double(total - done) / rate) + " left"
+        return line
     }
 }
 

@@ -82,14 +82,14 @@ struct RunArguments: ParsableArguments {
     ///   - trainer: the stage.
     ///   - resumed: the folder of the run to resume; nil for a new run.
     ///   - inputs: the flags that name files, which a resumed run needs again.
-    ///   - line: shows the metrics of a step.
+    ///   - columns: how the metrics of a step are shown.
     /// - Throws: errors of the run.
     func train(
         _ trainer: inout some StageTrainer, in resumed: RunFolder?, inputs: [(flag: String, path: String?)],
-        line: @escaping (MetricRow) -> String
+        columns: StepColumns
     ) throws {
         let folder = try resumed ?? newFolder()
-        var view = TrainingView(line: line)
+        var view = TrainingView(columns, after: trainer.state.step, of: trainer.totalSteps)
         let last = try Interruption.watching { interruption in
             defer { view.finish() }
             return try trainer.run(

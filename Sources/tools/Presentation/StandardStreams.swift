@@ -24,7 +24,7 @@ enum StandardStreams {
         for signal in [SIGPIPE, SIGXFSZ] { Foundation.signal(signal, SIG_IGN) }
     }
 
-    /// Writes a message, or a part of one, to stderr.
+    /// Writes text to stderr; only the panel does that.
     static func writeErrors(_ text: String) {
         _ = deliver(Array(text.utf8), to: STDERR_FILENO)
     }
@@ -40,11 +40,12 @@ enum StandardStreams {
 
     /// Writes all pending results to stdout.
     static func flush() {
+        if isTerminal { LivePanel.hide() }
         let failure = flushed()
         guard failure != 0 else { return }
         if failure == EPIPE { Foundation.exit(128 + SIGPIPE) }
         let reason = String(cString: strerror(failure))
-        writeErrors(
+        LivePanel.write(
             "ckpt: error: standard output cannot be written: \(reason.prefix(1).lowercased())\(reason.dropFirst()); "
                 + "send it to a file or pipe that takes the results\n")
         Foundation.exit(2)

@@ -1,7 +1,7 @@
 import Foundation
 import OrderedJSON
 
-/// Properties of stdout and stderr, and lines for stderr.
+/// Properties of the terminal, and lines for stderr.
 enum Terminal {
     static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
 
@@ -10,9 +10,52 @@ enum Terminal {
         isTerminal(STDOUT_FILENO) && ProcessInfo.processInfo.environment["NO_COLOR", default: ""].isEmpty
         && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
+    /// Whether stderr takes control sequences: if it is a terminal that has them, and NO_COLOR is not set.
+    static let controlsErrors: Bool = {
+        let environment = ProcessInfo.processInfo.environment
+        return isTerminal(STDERR_FILENO) && environment["NO_COLOR", default: ""].isEmpty
+            && !["", "dumb"].contains(environment["TERM", default: ""])
+    }()
+
+    /// Whether the terminal cuts lines when it gets narrower, instead of wrapping them.
+    static let cutsLines: Bool = {
+        let environment = ProcessInfo.processInfo.environment
+        return environment["XTERM_VERSION"] != nil || environment["TERM"] == "linux"
+    }()
+
+    /// Whether the program is in the foreground of the terminal on stderr, so that the screen is its own.
+    static var isInForeground: Bool {
+        let group = tcgetpgrp(STDERR_FILENO)
+        return group < 0 || group == getpgrp()
+    }
+
+    /// The size of the terminal on stderr now.
+    static var errorSize: (columns: Int, rows: Int) { size(of: STDERR_FILENO) }
+
+    /// The size of the terminal on a descriptor now; else that of COLUMNS and LINES; else 80 × 24.
+    static func size(of descriptor: Int32) -> (columns: Int, rows: Int) {
+        var size = winsize()
+        let isKnown = ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0
+        func dimension(_ cells: UInt16, _ variable: String, _ usual: Int) -> Int {
+            if isKnown, cells > 0 { return Int(cells) }
+            let given = ProcessInfo.processInfo.environment[variable].flatMap(Int.init) ?? usual
+            return (1...10_000).contains(given) ? given : usual
+        }
+        return (dimension(size.ws_col, "COLUMNS", 80), dimension(size.ws_row, "LINES", 24))
+    }
+
     /// Writes one line to stderr; what a terminal would not print in place is escaped, but for newlines.
-    static func writeError(_ line: String) {
-        StandardStreams.writeErrors(line.onLines() + "\n")
+    ///
+    /// - Parameters:
+    ///   - line: the text.
+    ///   - wraps: whether a terminal gets it broken at spaces.
+    static func writeError(_ line: String, wraps: Bool = true) {
+        var lines = line.onLines().split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        if wraps, controlsErrors {
+            let width = errorSize.columns - 1
+            lines = lines.flatMap { $0.wrapped(to: width) }
+        }
+        LivePanel.write(lines.map { $0 + "\n" }.joined())
     }
 
     /// Writes a warning to stderr.

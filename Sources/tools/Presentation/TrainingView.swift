@@ -2,48 +2,57 @@ import Foundation
 import OrderedJSON
 import TrainLoop
 
-/// The progress of a training run on stderr, one line per step.
+/// The progress of a training run on stderr, one row of a table per step.
 ///
-/// On a terminal the lines are followed by bars of the mode preference by level and by the phase of the current step,
-/// which are redrawn; elsewhere bars are printed with each measurement of the probe.
+/// On a terminal the panel below has bars of the mode preference by level and the phase of the current step; elsewhere
+/// bars are printed with each measurement of the probe.
 struct TrainingView {
-    /// Shows the metrics of a step as a part of its line.
-    let line: (MetricRow) -> String
-
+    private let columns: StepColumns
+    private let totalSteps: Int
     private let start = ContinuousClock.now
-    private var firstStep: Int?
-    private var lastLine: ContinuousClock.Instant?
-    private let isTerminal = Terminal.isTerminal(STDERR_FILENO)
+    private let firstStep: Int
+    private var lastStep: Int
+    private var secondsLeft = Double.nan
+    private var lastRow: ContinuousClock.Instant?
+    private var lastEvent = ContinuousClock.now
+    /// The number of lines since the heading, and its columns.
+    private var heading: (lines: Int, shown: [Int])?
 
     /// The newest preference of each level, sorted by level.
-    private var preference: [(level: String, pThink: Double, pShort: Double)] = []
-    private var phase: String?
-    private var lastDrawn: ContinuousClock.Instant?
-    /// The number of lines at the bottom that are redrawn.
-    private var drawnLines = 0
+    private var preference: [LevelPreference] = []
+    private var phase: (name: String, start: ContinuousClock.Instant, done: Int, total: Int)?
     private static let maximumBars = 10
 
-    init(line: @escaping (MetricRow) -> String) { self.line = line }
+    /// Shows the panel.
+    ///
+    /// - Parameters:
+    ///   - columns: the columns of the table.
+    ///   - step: the number of steps that are done.
+    ///   - totalSteps: the number of steps of the run.
+    init(_ columns: StepColumns, after step: Int, of totalSteps: Int) {
+        (self.columns, self.totalSteps, firstStep, lastStep) = (columns, totalSteps, step, step)
+        draw()
+    }
 
     mutating func show(_ event: TrainingEvent) {
+        defer { lastEvent = .now }
         switch event {
         case .note(let text): say(text)
         case .warning(let text): say("ckpt: warning: \(text)")
         case .progress(let name, let done, let total):
-            let bar = TextPlot.bar(Double(done) / Double(max(total, 1)), width: 20)
-            phase = "  \(Format.column(name, 10)) \(bar) \(done) of \(total)"
-            redraw()
+            phase = (name, phase?.name == name ? phase?.start ?? lastEvent : lastEvent, done, total)
+            draw()
         case .preference(let byLevel): update(byLevel)
-        case .step(let step, let total, let metrics): showStep(step, total, metrics)
+        case .step(let step, _, let metrics): showStep(step, metrics)
         case .probe(let step, let byLevel):
             update(byLevel)
-            if isTerminal { break }
+            if Terminal.controlsErrors { return draw() }
             say("  P(<think>) at step \(step):")
-            for row in byLevel { say(Self.bar(row)) }
+            for row in byLevel.map(LevelPreference.init) { say(row.text(in: Terminal.errorSize.columns - 1)) }
         case .heldOut(let step, let metrics):
             say("  held out, step \(step): " + MetricLine.heldOut(metrics))
         case .readiness(let readiness): showVerdict(readiness)
-        case .evaluation(let step, let result): for line in EvaluationLines.of(result, step: step) { say(line) }
+        case .evaluation(let step, let result): EvaluationLines.of(result, step: step).forEach { say($0) }
         case .saved(let path, let byteCount): say("  saved \(path) (\(Format.bytes(byteCount)))")
         }
     }
@@ -58,28 +67,36 @@ struct TrainingView {
         for shortcoming in readiness.shortcomings { say("ckpt: warning: not ready for RL: \(shortcoming)") }
     }
 
-    /// Removes the phase from the screen and leaves the bars.
+    /// Removes the panel and leaves the bars.
     mutating func finish() {
-        phase = nil
-        if isTerminal { draw() }
-        drawnLines = 0
+        LivePanel.remove()
+        guard Terminal.controlsErrors else { return }
+        for line in Self.bars(preference, width: Terminal.errorSize.columns - 1) { Terminal.writeError(line) }
     }
 
-    private mutating func showStep(_ step: Int, _ total: Int, _ row: MetricRow) {
-        let first = firstStep ?? step - 1
-        firstStep = first
+    private mutating func showStep(_ step: Int, _ metrics: MetricRow) {
         let seconds = Double((ContinuousClock.now - start) / .seconds(1))
-        let left = seconds / Double(max(step - first, 1)) * Double(total - step)
+        lastStep = step
+        secondsLeft = seconds / Double(max(step - firstStep, 1)) * Double(totalSteps - step)
         phase = nil
+        defer { draw() }
         // Fast steps would flood a log: at most one line per second, and always the first and the last.
         let now = ContinuousClock.now
-        if let lastLine, now - lastLine < .seconds(1), step != total, step != first + 1 { return }
-        lastLine = now
-        say("step \(step)/\(total)  \(line(row))  \(Format.duration(left)) left")
+        if let lastRow, now - lastRow < .seconds(1), step != totalSteps { return }
+        lastRow = now
+        let size = Terminal.errorSize
+        let shown = columns.table.shown(in: size.columns - 1)
+        let screen = max(size.rows - preference.prefix(Self.maximumBars).count - 4, 4)
+        if heading.map({ $0.lines >= screen || $0.shown != shown }) ?? true {
+            for line in columns.table.heading(in: size.columns - 1) { Terminal.writeError(line, wraps: false) }
+            heading = (0, shown)
+        }
+        let row = columns.row(step: step, of: totalSteps, metrics, secondsLeft: secondsLeft)
+        say(columns.table.line(row, in: size.columns - 1))
     }
 
     private mutating func update(_ byLevel: [(level: String, pThink: Double, pShort: Double)]) {
-        for row in byLevel {
+        for row in byLevel.map(LevelPreference.init) {
             if let index = preference.firstIndex(where: { $0.level == row.level }) {
                 preference[index] = row
             } else {
@@ -89,63 +106,93 @@ struct TrainingView {
         }
     }
 
-    private static func bar(_ row: (level: String, pThink: Double, pShort: Double)) -> String {
-        let level = row.level.isEmpty ? "all" : row.level
-        return "    \(Format.column(level, 10)) \(TextPlot.bar(row.pThink, width: 24)) "
-            + "\(Format.percent(row.pThink))  P(<short>) \(Format.percent(row.pShort))"
-    }
-
-    // MARK: - The lines at the bottom
-
-    /// Prints a line above those that are redrawn.
     private mutating func say(_ line: String) {
-        clear()
+        heading?.lines += 1
         Terminal.writeError(line)
-        if isTerminal { draw() }
     }
 
-    private mutating func redraw() {
-        guard isTerminal else { return }
-        let now = ContinuousClock.now
-        if let lastDrawn, now - lastDrawn < .milliseconds(100) { return }
-        lastDrawn = now
-        draw()
+    // MARK: - The panel
+
+    private func draw() {
+        let preference = preference
+        let line = progressLine
+        LivePanel.show(
+            LivePanel.Content(
+                lines: { Self.bars(preference, width: $0) + [line.text(in: $0)] },
+                plainLine: { line.text(in: Terminal.errorSize.columns - 1) }))
     }
 
-    private mutating func clear() {
-        guard drawnLines > 0 else { return }
-        StandardStreams.writeErrors("\u{1B}[\(drawnLines)A\r\u{1B}[J")
-        drawnLines = 0
+    private static func bars(_ preference: [LevelPreference], width: Int) -> [String] {
+        guard !preference.isEmpty else { return [] }
+        return ["  P(<think>)"] + preference.prefix(maximumBars).map { $0.text(in: width) }
     }
 
-    private mutating func draw() {
-        clear()
-        var lines: [String] = []
-        if !preference.isEmpty {
-            lines.append("  P(<think>)")
-            lines += preference.prefix(Self.maximumBars).map(Self.bar)
+    /// The phase of the current step, with its rate once there is one.
+    private var progressLine: ProgressLine {
+        let left = secondsLeft.isFinite ? Format.duration(secondsLeft) + " left" : nil
+        guard let phase else {
+            let rate = Double(lastStep - firstStep) / Double((ContinuousClock.now - start) / .seconds(1))
+            return ProgressLine(
+                "  step", done: lastStep, total: totalSteps, amount: "\(lastStep) of \(totalSteps)",
+                rate: rate > 0 ? "\(Format.number(rate))/s" : nil, left: left)
         }
-        if let phase { lines.append(phase) }
-        guard !lines.isEmpty else { return }
-        StandardStreams.writeErrors(lines.map { $0.onOneLine() + "\n" }.joined())
-        drawnLines = lines.count
+        let rate = Double(phase.done) / Double((ContinuousClock.now - phase.start) / .seconds(1))
+        var line = ProgressLine(
+            "  step \(min(lastStep + 1, totalSteps)) of \(totalSteps), \(phase.name)", done: phase.done,
+            total: phase.total, amount: "\(phase.done) of \(phase.total)",
+            rate: rate.isFinite ? "\(Format.number(rate))/s" : nil, left: left)
+        line.shortTitle = "  \(phase.name)"
+        return line
     }
 }
 
-/// The lines of an evaluation during training: accuracy and tokens, free and with each mode forced.
+/// The mean preference for the modes over the prompts of a level.
+package struct LevelPreference: Sendable {
+    let level: String
+    let pThink: Double
+    let pShort: Double
+
+    package init(_ row: (level: String, pThink: Double, pShort: Double)) {
+        (level, pThink, pShort) = (row.level, row.pThink, row.pShort)
+    }
+
+    /// A bar in `width` cells; the preference for `<short>` goes where there is no room for it.
+    package func text(in width: Int) -> String {
+        let name = "    " + Format.column(level.isEmpty ? "all" : level, 10)
+        let think = Format.column(Format.percent(pThink), 5, alignRight: true)
+        let short = "  P(<short>) " + Format.column(Format.percent(pShort), 5, alignRight: true)
+        let room = width - name.cells - think.cells - 2
+        let isWide = room >= 24 + short.cells
+        let bar = TextPlot.bar(pThink, width: min(max(isWide ? room - short.cells : room, 4), 24))
+        return "\(name) \(bar) \(think)\(isWide ? short : "")".cut(toCells: width)
+    }
+}
+
+/// The table of an evaluation during training: accuracy and tokens, free and with each mode forced.
 enum EvaluationLines {
+    private static let table = StepTable([
+        StepTable.Column("", "", 14, rank: 1), StepTable.Column("", "right", 5, rank: 1),
+        StepTable.Column("", "tokens", 6, rank: 3), StepTable.Column("share", "think", 5, rank: 2),
+        StepTable.Column("forced", "think", 6, rank: 4), StepTable.Column("forced", "short", 6, rank: 4),
+    ])
+
     static func of(_ result: Evaluation, step: Int) -> [String] {
+        let width = Terminal.errorSize.columns - 1
         func line(_ name: String, _ level: String?) -> String {
             let (free, think, short) = (
                 result.summary(.auto, level: level), result.summary(.think, level: level),
                 result.summary(.short, level: level)
             )
-            return "    \(Format.column(name, 10)) right \(Format.percent(free.accuracy)) with "
-                + "\(Format.number(free.meanTokens)) tokens, think \(Format.percent(free.thinkShare)); "
-                + "forced think \(Format.percent(think.accuracy)), forced short \(Format.percent(short.accuracy))"
+            return table.line(
+                [
+                    "    " + Format.column(name, 10), Format.percent(free.accuracy),
+                    Format.number(free.meanTokens, width: 6), Format.percent(free.thinkShare),
+                    Format.percent(think.accuracy), Format.percent(short.accuracy),
+                ], in: width)
         }
         let levels = result.levels.filter { !$0.isEmpty }
-        return ["  evaluation at step \(step), \(result.problems.count) problems:", line("all", nil)]
+        let problems = Format.counted(result.problems.count, "problem")
+        return ["  evaluation at step \(step), \(problems):"] + table.heading(in: width) + [line("all", nil)]
             + (levels.count > 1 && levels.count <= 10 ? levels.map { line($0, $0) } : [])
     }
 }

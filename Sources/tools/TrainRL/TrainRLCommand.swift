@@ -87,7 +87,7 @@ struct TrainRLCommand: ParsableCommand {
         try arguments.train(
             &trainer, in: resumed,
             inputs: [("--data", data), ("--eval-data", evalData), ("--reference", reference)],
-            line: MetricLine.reinforcement)
+            columns: .reinforcement(totalSteps: trainer.totalSteps, showsKL: options.loss.klCoefficient > 0))
     }
 
     /// Applies the preset and the flags that were given.

@@ -61,7 +61,7 @@ struct TrainSFTCommand: ParsableCommand {
         if dryRun { return print(SFTTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
         try arguments.train(
             &trainer, in: resumed, inputs: [("--data", data), ("--eval-data", evalData)],
-            line: { MetricLine.named(["loss", "control_loss", "tokens_per_second"], $0) })
+            columns: .warmUp(totalSteps: trainer.totalSteps))
     }
 
     /// Applies the flags that were given.
