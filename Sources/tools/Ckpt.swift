@@ -65,7 +65,7 @@ struct Ckpt: AsyncParsableCommand {
         } catch let status as ExitCode {
             return status.rawValue
         } catch  where exitCode(for: error).isSuccess {
-            print(fullMessage(for: error))
+            print(HelpText.layOut(fullMessage(for: error), width: Terminal.size(of: STDOUT_FILENO).columns))
         } catch {
             let config = ConfigFile.path(in: given)
             let source = config.map { isUsageError(error) ? " (flags of \($0) included)" : "" } ?? ""

@@ -11,7 +11,7 @@ struct ExportCommand: ParsableCommand {
               ckpt export rl/step-000005.h5 -o hybrid/ --dtype bfloat16
               ckpt export rl/step-000005.h5 -o hybrid.gguf --format gguf --dtype q8_0
 
-            hf writes a folder for transformers 4 and 5: safetensors (shards of at most 5 GB), configuration, \
+            hf writes a folder for transformers 4 and 5: safetensors shards of up to 5 GB, configuration, \
             tokenizer and chat template. gguf writes one file for llama.cpp.
             """)
 
