@@ -136,7 +136,7 @@ enum LivePanel {
     }
 
     /// Erases the panel for good, unless another thread is writing, for which this one could wait forever.
-    private static func close() {
+    static func close() {
         _ = state.withLockIfAvailable { state in
             state.content = nil
             write("", &state)

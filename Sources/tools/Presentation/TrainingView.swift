@@ -52,7 +52,10 @@ struct TrainingView {
         case .heldOut(let step, let metrics):
             say("  held out, step \(step): " + MetricLine.heldOut(metrics))
         case .readiness(let readiness): showVerdict(readiness)
-        case .evaluation(let step, let result): EvaluationLines.of(result, step: step).forEach { say($0) }
+        case .evaluation(let step, let result):
+            EvaluationLines.of(result, step: step).forEach { say($0) }
+            // The next row stands below another table.
+            heading = nil
         case .saved(let path, let byteCount): say("  saved \(path) (\(Format.bytes(byteCount)))")
         }
     }
