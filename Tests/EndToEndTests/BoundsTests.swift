@@ -119,20 +119,6 @@ import Testing
         #expect(result.output.contains("and 4,950 more (all with --json)"), "\(result.output.prefix(3000))")
     }
 
-    @Test func manyFreezePatternsAreMatchedByLookUp() throws {
-        let folder = try TemporaryFolder()
-        let tiny = try TinyRun.made.get().folder
-        let patterns = (0..<60_000).map { "  - a\($0)*\n" }.joined()
-        try folder.write("freeze:\n\(patterns)", to: "run.yaml")
-        Self.expectRefusal(
-            try Self.limited(
-                [
-                    "train-sft", tiny.path("tokens.h5"), "--data", tiny.path("task/train.jsonl"), "-o", "sft",
-                    "--steps",
-                    "1", "--config", "run.yaml",
-                ], in: folder), "--freeze a0* matches no parameter")
-    }
-
     @Test func oversizedFilesOfAModelAreRefusedBySize() throws {
         let folder = try TemporaryFolder()
         try folder.write("{", to: "tokenizer.json")
