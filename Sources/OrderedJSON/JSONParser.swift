@@ -14,6 +14,9 @@ public struct JSONError: Error, Equatable, CustomStringConvertible {
 }
 
 extension JSON {
+    /// The most members of an object, which bounds memory; no vocabulary has more.
+    static let maximumMemberCount = 1 << 21
+
     /// Parses a JSON text (RFC 8259) in UTF-8; duplicate keys and text after the value are errors.
     ///
     /// - Parameters:
@@ -111,6 +114,9 @@ struct Parser {
         var members = JSONObject()
         try forEachMember { (parser, key, offset) throws(JSONError) in
             guard members[key] == nil else { throw parser.duplicateKey(key, at: offset) }
+            guard members.count < JSON.maximumMemberCount else {
+                throw parser.error("an object has more than \(JSON.maximumMemberCount) members", at: offset)
+            }
             members[key] = try parser.value()
         }
         return members

@@ -14,7 +14,7 @@ struct AddedTokenMatcher: Sendable {
     private let canStart: [Bool]
 
     /// The longest token in bytes, which bounds the work per byte of text.
-    static let maximumLength = 4096
+    static let maximumLength = 512
 
     /// - Parameter texts: each token with the text to match, which may be normalized.
     init(_ texts: [(text: [UInt8], token: AddedToken)]) {
@@ -43,6 +43,14 @@ struct AddedTokenMatcher: Sendable {
 
     var isEmpty: Bool { tokens.isEmpty }
 
+    /// The first token that occurs in valid UTF-8.
+    func first(in bytes: UnsafeBufferPointer<UInt8>) -> AddedToken? {
+        for position in bytes.indices where canStart[Int(bytes[position])] {
+            if let match = longest(bytes, from: position, to: bytes.count) { return tokens[match.index] }
+        }
+        return nil
+    }
+
     /// Splits `range` of valid UTF-8 into added tokens and the text between them.
     func segments(of bytes: UnsafeBufferPointer<UInt8>, in range: Range<Int>) -> [AddedTokenSegment] {
         guard !isEmpty else { return range.isEmpty ? [] : [.text(range)] }
@@ -60,7 +68,7 @@ struct AddedTokenMatcher: Sendable {
             var end = match.end
             position = end
             if token.singleWord, touchesWord(bytes, range, start, end) { continue }
-            if token.lstrip { start = max(spaceStart(bytes, range.lowerBound, before: start), done) }
+            if token.lstrip { start = spaceStart(bytes, done, before: start) }
             if token.rstrip { end = spaceEnd(bytes, range.upperBound, from: end) }
             if done < start { segments.append(.text(done..<start)) }
             segments.append(.token(token.id))

@@ -28,8 +28,13 @@ enum Normalizer: Sendable {
         return result
     }
 
+    /// The pattern that the step matches, if it has one.
+    var splitPattern: SplitPattern? {
+        if case .replace(.pattern(let pattern), _) = self { pattern } else { nil }
+    }
+
     /// The most bytes that all steps together may make of one byte; real tokenizers stay under 50.
-    private static let maximumGrowth = 1000.0
+    private static let maximumGrowth = 100.0
 
     /// Checks that the steps cannot make a text too long: a few that each double it would exhaust the memory.
     ///

@@ -13,7 +13,7 @@ enum PreTokenizer: Sendable {
     static let byteLevelPattern = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
 
     /// `\w+|[^\w\s]+` with the word characters of UTS #18.
-    private static let whitespacePattern: String = {
+    static let whitespacePattern: String = {
         let word = #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}"#
         return #"[\#(word)]+|[^\#(word)\s]+"#
     }()
@@ -61,6 +61,15 @@ enum PreTokenizer: Sendable {
             try reader.finish()
             return [.punctuation(behavior ?? .isolated)]
         default: throw reader.unsupported("the pre-tokenizer \"\(type.prefix(60))\"")
+        }
+    }
+
+    /// The pattern that the step matches, if it has one.
+    var splitPattern: SplitPattern? {
+        switch self {
+        case .byteLevel(_, let pattern): pattern
+        case .split(.pattern(let pattern), _, _), .whitespace(let pattern): pattern
+        case .split, .digits, .punctuation: nil
         }
     }
 

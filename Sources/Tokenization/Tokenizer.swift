@@ -73,6 +73,21 @@ public struct Tokenizer: Sendable {
     /// The added tokens, sorted by id.
     public var addedTokens: [AddedToken] { storage.addedTokens }
 
+    /// The first added token whose text occurs in a text; nil if there is none.
+    package func addedToken(in text: String) -> AddedToken? {
+        var text = text
+        return text.withUTF8 { storage.contentMatcher.first(in: $0) }
+    }
+
+    /// Checks that the patterns of the file handled every text so far within their limits.
+    ///
+    /// If not, ids and texts since then are not those of the `tokenizers` library.
+    ///
+    /// - Throws: `TokenizerError`, which names the pattern.
+    package func checkPatterns() throws {
+        for pattern in storage.patterns { try pattern.check() }
+    }
+
     /// Makes a decoder for ids that arrive one at a time.
     public func streamingDecoder(skippingSpecialTokens: Bool) -> StreamingDecoder {
         StreamingDecoder(storage, skippingSpecialTokens: skippingSpecialTokens)
@@ -99,6 +114,10 @@ extension Tokenizer {
         private let rawMatcher: AddedTokenMatcher
         /// Matches added tokens in the normalized text.
         private let normalizedMatcher: AddedTokenMatcher
+        /// Matches the texts of all added tokens as written.
+        let contentMatcher: AddedTokenMatcher
+        /// The patterns of all steps.
+        let patterns: [SplitPattern]
         /// Ids that untrusted text must not produce; nil if merges cannot produce any of them.
         private let banned: [Bool]?
 
@@ -111,6 +130,14 @@ extension Tokenizer {
                 try reader.optional("pre_tokenizer").map { try PreTokenizer.read($0, at: "pre_tokenizer") } ?? []
             decoders = try reader.optional("decoder").map { try TokenDecoder.read($0, at: "decoder") } ?? []
             try Normalizer.checkGrowth(decoders.compactMap(\.replacement), at: "decoder")
+            patterns =
+                (normalizers + decoders.compactMap(\.replacement)).compactMap(\.splitPattern)
+                + preTokenizers.compactMap(\.splitPattern)
+            guard normalizers.count + preTokenizers.count + decoders.count <= Self.maximumSteps else {
+                throw TokenizerError.unsupported(
+                    place: "the file",
+                    what: "a normalizer, pre-tokenizer and decoder of more than \(Self.maximumSteps) steps together")
+            }
             postProcessor = try PostProcessor(reader.optional("post_processor") ?? .null)
             let added = try reader.optional("added_tokens")?.array.map(Self.readAddedTokens) ?? []
             guard let modelJSON = reader.optional("model") else {
@@ -154,13 +181,26 @@ extension Tokenizer {
                 (text: normalizers.reduce(Array(token.content.utf8)) { $1.apply(to: $0) }, token: token)
             }
             normalizedMatcher = AddedTokenMatcher(normalized)
+            contentMatcher = AddedTokenMatcher(added.map { (Array($0.content.utf8), $0) })
             decodedAsNormalized = Dictionary(
                 uniqueKeysWithValues: normalized.map { ($0.token.id, String(decoding: $0.text, as: UTF8.self)) })
             banned = Self.bannedIDs(added, model)
         }
 
+        /// Steps of normalizer, pre-tokenizer and decoder, each a pass over the text; real files have under 20.
+        private static let maximumSteps = 64
+        /// More than any published tokenizer has.
+        private static let maximumAddedTokens = 1 << 18
+        /// The texts of all added tokens, in bytes; bounds the memory of their matchers.
+        private static let maximumAddedBytes = 4 << 20
+
         static func readAddedTokens(_ list: [JSON]) throws -> [AddedToken] {
-            try list.enumerated().map { index, json in
+            guard list.count <= maximumAddedTokens else {
+                throw TokenizerError.malformed(
+                    place: "added_tokens", reason: "has \(list.count) tokens; at most \(maximumAddedTokens) are read")
+            }
+            var byteCount = 0
+            return try list.enumerated().map { index, json in
                 var reader = try StrictObjectReader(json, at: "added_tokens[\(index)]")
                 let token = AddedToken(
                     id: try reader.integer("id"), content: try reader.string("content"),
@@ -175,7 +215,14 @@ extension Tokenizer {
                 }
                 guard (1...AddedTokenMatcher.maximumLength).contains(token.content.utf8.count) else {
                     throw TokenizerError.malformed(
-                        place: reader.place, reason: "the content is empty or over 4096 bytes")
+                        place: reader.place,
+                        reason: "the content is empty or over \(AddedTokenMatcher.maximumLength) bytes")
+                }
+                byteCount += token.content.utf8.count
+                guard byteCount <= maximumAddedBytes else {
+                    throw TokenizerError.malformed(
+                        place: "added_tokens",
+                        reason: "has texts of more than \(maximumAddedBytes) bytes together")
                 }
                 return token
             }

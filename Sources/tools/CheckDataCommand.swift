@@ -69,8 +69,12 @@ struct CheckDataCommand: ParsableCommand {
                     + "\(Format.grouped(spread.largest)) \(encoder == nil ? "bytes" : "tokens")")
         }
         if !check.levels.isEmpty {
-            let levels = check.levels.map { "\($0.name.onOneLine(limit: 80)) \(Format.grouped($0.count))" }
-            print("  levels   " + levels.joined(separator: ", "))
+            let shown = check.levels.prefix(Self.shownLevels)
+            let levels = shown.map { "\($0.name.onOneLine(limit: 80)) \(Format.grouped($0.count))" }
+            let rest = check.levels.count - shown.count
+            print(
+                "  levels   " + levels.joined(separator: ", ")
+                    + (rest > 0 ? " and \(Format.grouped(rest)) more (all with --json)" : ""))
         }
         if check.findings.isEmpty { print("no problems found") }
         for finding in check.findings {
@@ -81,6 +85,9 @@ struct CheckDataCommand: ParsableCommand {
         }
         if let encoder, let example { try display(example, encoder) }
     }
+
+    /// Levels that the text names; data with more has its level field misread.
+    private static let shownLevels = 50
 
     private func chosen(_ pairs: [Pair]) throws -> Pair? {
         guard let show else { return pairs.first(where: \.isComplete) ?? pairs.first }

@@ -60,9 +60,11 @@ struct TokenizeCommand: ParsableCommand {
             encoded = try parsed(ids, tokenizer)
         } else {
             let read = try text ?? readText()
+            try PromptLimit.check(text: read)
             given = read
             encoded = chat ? try source.prompt(for: read) : tokenizer.encode(read, parsingAddedTokens: !plain)
         }
+        try FileError.naming(file) { try tokenizer.checkPatterns() }
         let tokenText = TokenText(tokenizer: tokenizer, control: source.control)
         let decoded = tokenizer.decode(encoded)
         if json {
@@ -120,11 +122,16 @@ struct TokenizeCommand: ParsableCommand {
     }
 
     private func report(_ tokenText: TokenText, _ ids: [Int], _ decoded: String, _ given: String?) -> JSON {
+        // Tokens with the same id share one value.
+        var values: [Int: JSON] = [:]
         let tokens = ids.map { id -> JSON in
-            [
+            if let value = values[id] { return value }
+            let value: JSON = [
                 "id": .integer(id), "token": tokenText.tokenizer.token(of: id).map { .string($0) } ?? .null,
                 "text": .string(tokenText.tokenizer.decode([id])), "kind": .string(tokenText.kind(of: id).rawValue),
             ]
+            values[id] = value
+            return value
         }
         let isExact = given.map { $0.utf8.elementsEqual(decoded.utf8) }
         return [
@@ -144,10 +151,9 @@ private struct TokenizerSource {
     init(path: String) throws {
         self.path = path
         metadata = try Self.metadata(path)
+        let json = metadata == nil ? try TokenizerRecord.json(path: path) : []
         tokenizer = try FileError.naming(path) { [metadata] in
-            guard let metadata else {
-                return try Tokenizer(json: Array(try Data(contentsOf: URL(fileURLWithPath: path))))
-            }
+            guard let metadata else { return try Tokenizer(json: json) }
             guard let record = metadata.tokenizer else { throw PromptError.noTokenizer }
             return try Tokenizer(json: record.json)
         }

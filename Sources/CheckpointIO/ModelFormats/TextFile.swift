@@ -3,7 +3,7 @@ import OrderedJSON
 
 /// Reads the text files of a model, with limits on their size.
 enum TextFile {
-    static let maximumConfigByteCount = 16 << 20
+    static let maximumConfigByteCount = 4 << 20
     static let maximumIndexByteCount = 64 << 20
     static let maximumTokenizerByteCount = 128 << 20
 

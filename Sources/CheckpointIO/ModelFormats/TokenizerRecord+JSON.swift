@@ -34,6 +34,16 @@ extension TokenizerRecord {
         }
     }
 
+    /// The bytes of the `tokenizer.json` at a path.
+    ///
+    /// - Throws: `ModelFormatError`, also if the file is larger than a tokenizer may be.
+    package static func json(path: String) throws -> [UInt8] {
+        guard let bytes = try TextFile.bytes(path, maximumByteCount: TextFile.maximumTokenizerByteCount) else {
+            throw ModelFormatError.cannotRead(path: path, reason: "no such file or directory")
+        }
+        return bytes
+    }
+
     /// More tokens than any vocabulary has; higher ids are refused before memory is allocated for them.
     static let maximumTokenCount = 1 << 24
 

@@ -67,7 +67,7 @@ extension SurgeryError {
         _ patterns: [NamePattern], toMatchTensorOf file: CheckpointFile, andNames others: [String] = [], option: String
     ) throws {
         let names = file.tensors().map(\.description.name) + others
-        for pattern in patterns where !names.contains(where: pattern.matches) {
+        if let pattern = NamePatterns(patterns).firstWithoutMatch(in: names) {
             throw badOption(
                 name: option, reason: "no tensor of \(file.path) matches \(pattern.text); `ckpt inspect` lists them")
         }

@@ -14,7 +14,8 @@ public enum Graft {
     public static func extract(
         _ input: CheckpointFile, matching patterns: [NamePattern], to destination: SurgeryDestination
     ) throws -> SurgeryResult {
-        let kept = input.tensors().filter { tensor in patterns.contains { $0.matches(tensor.description.name) } }
+        let lookup = NamePatterns(patterns)
+        let kept = input.tensors().filter { !lookup.indices(matching: $0.description.name).isEmpty }
         try SurgeryError.require(patterns, toMatchTensorOf: input, option: "--tensor")
         var result = SurgeryOutput(
             "extract", arguments: ["tensors": .array(patterns.map { .string($0.text) })], of: input, to: destination,
@@ -41,7 +42,8 @@ public enum Graft {
         _ base: CheckpointFile, from donor: CheckpointFile, matching patterns: [NamePattern],
         to destination: SurgeryDestination
     ) throws -> SurgeryResult {
-        let grafts = donor.tensors().filter { tensor in patterns.contains { $0.matches(tensor.description.name) } }
+        let lookup = NamePatterns(patterns)
+        let grafts = donor.tensors().filter { !lookup.indices(matching: $0.description.name).isEmpty }
         try SurgeryError.require(patterns, toMatchTensorOf: donor, option: "--tensor")
         var byName: [String: StoredTensor] = [:]
         for graft in grafts {

@@ -18,14 +18,18 @@ public struct MergeWeights: Sendable {
     public let general: [Double]
     /// The weights by pattern; the first match applies.
     public let byPattern: [(pattern: NamePattern, weights: [Double])]
+    private let patterns: NamePatterns
 
     /// Creates weights; each list has one weight per model.
     public init(_ general: [Double], byPattern: [(pattern: NamePattern, weights: [Double])] = []) {
         self.general = general
         self.byPattern = byPattern
+        patterns = NamePatterns(byPattern.map(\.pattern))
     }
 
-    func weights(for name: String) -> [Double] { byPattern.first { $0.pattern.matches(name) }?.weights ?? general }
+    func weights(for name: String) -> [Double] {
+        patterns.indices(matching: name).first.map { byPattern[$0].weights } ?? general
+    }
 }
 
 /// Merges models of one architecture, tensor by tensor.

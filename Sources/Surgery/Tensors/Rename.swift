@@ -44,11 +44,9 @@ public enum Rename {
     public static func run(
         _ input: CheckpointFile, _ rules: [Rule], to destination: SurgeryDestination
     ) throws -> SurgeryResult {
+        let patterns = NamePatterns(rules.map(\.pattern))
         func renamed(_ name: String) -> String {
-            for rule in rules {
-                if let new = rule.name(for: name) { return new }
-            }
-            return name
+            patterns.indices(matching: name).first.flatMap { rules[$0].name(for: name) } ?? name
         }
         let changes = input.tensors().map(\.description.name).filter { renamed($0) != $0 }
         try SurgeryError.require(

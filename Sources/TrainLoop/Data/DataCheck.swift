@@ -94,7 +94,10 @@ package struct DataCheck: Sendable {
 
     private mutating func promptLength(_ problem: String, _ id: String, _ encoder: PromptEncoder?) -> Int {
         guard let encoder else { return problem.utf8.count }
-        do { return try encoder.prompt(for: problem).count } catch {
+        do { return try encoder.prompt(for: problem).count } catch PromptError.tooLong {
+            find("whose prompt is too long for the model", id)
+            return 0
+        } catch {
             find("without a valid prompt: \(error)", id)
             return 0
         }

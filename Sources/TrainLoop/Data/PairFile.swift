@@ -25,8 +25,8 @@ public enum PairFile {
     /// - Throws: `DataFileError` with the path and the line or element, also if the file has no rows.
     public static func read(path: String) throws -> [Pair] {
         var pairs: [Pair] = []
-        // Indices of incomplete pairs by problem, oldest first.
-        var incomplete: [String: [Int]] = [:]
+        // Indices of incomplete pairs by problem, oldest first; all pairs of a problem lack the same half.
+        var incomplete: [String: ArraySlice<Int>] = [:]
         try DataFile.forEachRow(path: path) { row in
             if row["think"] != nil || row["short"] != nil {
                 pairs.append(try ownPair(row))
@@ -35,10 +35,9 @@ public enum PairFile {
             let (problem, response) = try exchange(row)
             guard problem.contains(where: { !$0.isWhitespace }) else { throw row.error("the problem is empty") }
             let half = try half(response, row)
-            if let place = incomplete[problem]?.firstIndex(where: { half.fits(pairs[$0]) }),
-                let index = incomplete[problem]?.remove(at: place)
-            {
-                half.fill(&pairs[index])
+            if let oldest = incomplete[problem]?.first, half.fits(pairs[oldest]) {
+                incomplete[problem]?.removeFirst()
+                half.fill(&pairs[oldest])
                 return
             }
             var pair = Pair(

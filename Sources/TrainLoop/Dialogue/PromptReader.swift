@@ -13,6 +13,7 @@ package struct PromptReader: Sendable {
     /// All tokens at which generation stops, including `endToken`.
     package let stopTokens: Set<Int>
 
+    private let limit: PromptLimit
     private let template: ChatTemplate?
     private let templateVariables: [String: JSON]
 
@@ -48,7 +49,9 @@ package struct PromptReader: Sendable {
         stopTokens = Set(ends)
 
         // An id without a row in the embedding would be read out of bounds.
-        let rows = try ModelConfiguration(json: metadata.config).vocabularySize
+        let configuration = try ModelConfiguration(json: metadata.config)
+        limit = PromptLimit(configuration)
+        let rows = configuration.vocabularySize
         var highest = [tokenizer.vocabularySize - 1, endToken]
         if let control { highest += [control.think, control.thinkEnd, control.short] }
         if let id = highest.first(where: { $0 < 0 || $0 >= rows }) {
@@ -60,25 +63,45 @@ package struct PromptReader: Sendable {
     ///
     /// Added tokens in the template become single ids; the same characters in the problem stay ordinary text.
     ///
-    /// - Throws: `PromptError.emptyPrompt`, `PromptError.textRewritten`; errors of the template.
+    /// - Throws: `PromptError.emptyPrompt`, `PromptError.tooLong`, `PromptError.textRewritten`; errors of tokenizer and
+    ///   template.
     package func prompt(for problem: String) throws -> [Int] {
+        try limit.check(text: problem)
         let ids = try encoded(problem)
+        try tokenizer.checkPatterns()
         guard !ids.isEmpty else { throw PromptError.emptyPrompt(problem) }
+        try limit.check(ids: ids, of: problem)
         return ids
+    }
+
+    /// The ids of the prompts for problems.
+    ///
+    /// - Throws: `ProblemError`, which names the problem.
+    package func prompts(for problems: [Problem], _ text: (Problem) -> String = { $0.problem }) throws -> [[Int]] {
+        try problems.map { problem in
+            do { return try prompt(for: text(problem)) } catch { throw ProblemError(problem, "\(error)") }
+        }
+    }
+
+    /// The ids of the prompt for a problem of training data; nil if it is too long for the model.
+    ///
+    /// - Throws: as `prompt(for:)`.
+    package func promptIfShortEnough(for problem: String) throws -> [Int]? {
+        do { return try prompt(for: problem) } catch PromptError.tooLong { return nil }
     }
 
     private func encoded(_ problem: String) throws -> [Int] {
         guard let template else {
             return tokenizer.encode(problem, addSpecialTokens: true, parsingAddedTokens: false)
         }
-        // A search by bytes, like the tokenizer's: a combining mark after a token would hide it from Swift's search.
-        guard let token = tokenizer.addedTokens.first(where: { !problem.byteOffsets(of: $0.content).isEmpty }) else {
+        guard let token = tokenizer.addedToken(in: problem) else {
             return tokenizer.encode(try render(problem, with: template), parsingAddedTokens: true)
         }
         // The problem is inserted after rendering, so that text which looks like a token stays text.
         let marker = "\u{E000}ckpt-user-text\u{E001}"
         let parts = try render(marker, with: template).split(separator: marker, omittingEmptySubsequences: false)
         guard parts.count > 1 else { throw PromptError.textRewritten(token: token.content) }
+        try limit.check(text: problem, repeated: parts.count - 1)
         var ids = tokenizer.encode(String(parts[0]), parsingAddedTokens: true)
         for part in parts.dropFirst() {
             ids += tokenizer.encode(problem, parsingAddedTokens: false)
@@ -93,8 +116,10 @@ package struct PromptReader: Sendable {
     }
 
     private func render(_ problem: String, with template: ChatTemplate) throws -> String {
-        try template.render(
+        let text = try template.render(
             [ChatMessage(role: "user", content: problem)], addGenerationPrompt: true, variables: templateVariables)
+        try limit.check(text: text)
+        return text
     }
 }
 
@@ -105,6 +130,7 @@ package enum PromptError: Error, CustomStringConvertible {
     case tokenBeyondModel(id: Int, rows: Int)
     case emptyPrompt(String)
     case textRewritten(token: String)
+    case tooLong(text: String, count: Int, unit: String, limit: Int, source: String)
 
     package var description: String {
         switch self {
@@ -117,7 +143,19 @@ package enum PromptError: Error, CustomStringConvertible {
         case .textRewritten(let token):
             "the chat template changes the user's text, so \"\(token)\" in the text would become a control token; "
                 + "remove it from the text"
+        case .tooLong(let text, let count, let unit, let limit, let source):
+            "the prompt \"\(text.onOneLine(limit: 40))\" has \(count) \(unit), over the limit of \(limit) "
+                + "\(source); shorten it"
         case .noEndToken: "none of generation_config, config and the tokenizer's config names an eos token"
         }
+    }
+}
+
+/// A problem that gives no prompt.
+package struct ProblemError: Error, CustomStringConvertible {
+    package let description: String
+
+    init(_ problem: Problem, _ reason: String) {
+        description = "problem \(problem.id.onOneLine(limit: 80)): \(reason)"
     }
 }

@@ -58,7 +58,7 @@ package struct BehaviorComparison: Sendable {
     package init(
         _ a: CheckpointFile, _ b: CheckpointFile, probe path: String, limit: Int = 64, progress: ((Int) -> Void)? = nil
     ) throws {
-        let problems = ModeProbe.choose(try ProblemFile.read(path: path), count: limit, seed: 0)
+        let problems = try ModeProbe.choose(ProblemFile.read(path: path), count: limit, seed: 0)
         let responses = try Self.responses(path, to: Set(problems.map(\.problem)))
         var notes: [String] = []
         let left = try ModelSide(a, problems, responses)
@@ -166,7 +166,7 @@ private struct ModelSide {
             let reader = try PromptReader(file.metadata)
             return (
                 reader, reader.control == nil ? nil : try PromptEncoder(file.metadata),
-                try problems.map { try reader.prompt(for: $0.problem) }
+                try reader.prompts(for: problems)
             )
         }
         let encoder = encoder

@@ -59,7 +59,7 @@ extension Evaluation {
         let instruction = options.prompt.text.replacing("{problem}", with: "")
         let decoded = encoder.tokenizer.decode(encoder.tokenizer.encode(instruction, parsingAddedTokens: false))
         guard decoded == instruction else { throw EvaluationError.instructionNotEncodable(instruction.trimmed) }
-        let prompts = try problems.map { try encoder.prompt(for: options.prompt.message(for: $0.problem)) }
+        let prompts = try encoder.reader.prompts(for: problems) { options.prompt.message(for: $0.problem) }
         let generator = Generator(model)
         let firstToken = generator.firstTokenProbabilities(prompts, of: [encoder.control.think, encoder.control.short])
             .map { (think: $0[0], short: $0[1]) }

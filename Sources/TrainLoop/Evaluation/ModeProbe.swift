@@ -6,8 +6,12 @@ import Transformer
 ///
 /// Probabilities are at temperature 1 over the whole vocabulary, not renormalised (Thinkless, figure 5).
 package enum ModeProbe {
-    /// Chooses up to `count` problems at random, as evenly over the levels as possible.
-    package static func choose(_ problems: [Problem], count: Int = 64, seed: UInt64) -> [Problem] {
+    /// Chooses up to `count` problems that `fits` accepts at random, as evenly over the levels as possible.
+    ///
+    /// - Throws: the errors of `fits`.
+    package static func choose(
+        _ problems: [Problem], count: Int = 64, seed: UInt64, where fits: (Problem) throws -> Bool = { _ in true }
+    ) throws -> [Problem] {
         var random = SplitMix64(seed: seed, keys: 0x9120BE)
         var byLevel: [String: [Problem]] = [:]
         for problem in problems { byLevel[problem.level ?? "", default: []].append(problem) }
@@ -16,7 +20,7 @@ package enum ModeProbe {
         var chosen: [(level: Int, problem: Problem)] = []
         while chosen.count < count, queues.contains(where: { !$0.isEmpty }) {
             for index in queues.indices where chosen.count < count {
-                if let problem = queues[index].popFirst() { chosen.append((index, problem)) }
+                if let problem = queues[index].popFirst(), try fits(problem) { chosen.append((index, problem)) }
             }
         }
         return chosen.sorted { $0.level < $1.level }.map(\.problem)
@@ -31,7 +35,8 @@ package enum ModeProbe {
     package static func record(
         _ table: inout ProbeTable, step: Int, encoder: PromptEncoder, parameters: ModelParameters
     ) throws {
-        let prompts = try table.prompts.map(encoder.prompt(for:))
+        let prompts = try encoder.reader.prompts(
+            for: table.prompts.enumerated().map { Problem(id: "\($0 + 1) of the probe", problem: $1) })
         let probabilities = Generator(parameters).firstTokenProbabilities(
             prompts, of: [encoder.control.think, encoder.control.short])
         if let last = table.steps.last, last == step {
@@ -50,12 +55,14 @@ extension ProbeTable {
     var latestByLevel: [(level: String, pThink: Double, pShort: Double)] {
         guard let think = pThink.last, let short = pShort.last else { return [] }
         var sums: [(level: String, think: Double, short: Double, count: Double)] = []
+        var places: [String: Int] = [:]
         for (index, level) in levels.enumerated() {
-            if let place = sums.firstIndex(where: { $0.level == level }) {
+            if let place = places[level] {
                 sums[place].think += think[index]
                 sums[place].short += short[index]
                 sums[place].count += 1
             } else {
+                places[level] = sums.count
                 sums.append((level, think[index], short[index], 1))
             }
         }

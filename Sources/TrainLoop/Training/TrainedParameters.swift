@@ -40,13 +40,9 @@ struct TrainedParameters: Sendable {
         _ patterns: [String], beside others: [String], in configuration: ModelConfiguration
     ) throws -> Set<String> {
         let all = configuration.parameters.map(\.name)
-        var names = Set(others)
-        for text in patterns {
-            let pattern = NamePattern(text)
-            let matches = all.filter(pattern.matches)
-            guard !matches.isEmpty else { throw FreezeError.matchesNothing(text) }
-            names.formUnion(matches)
-        }
+        let lookup = NamePatterns(patterns.map(NamePattern.init))
+        if let pattern = lookup.firstWithoutMatch(in: all) { throw FreezeError.matchesNothing(pattern.text) }
+        let names = Set(others).union(all.filter { !lookup.indices(matching: $0).isEmpty })
         guard names.count < all.count else { throw FreezeError.matchesEverything }
         return names
     }

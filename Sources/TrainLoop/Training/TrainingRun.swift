@@ -106,15 +106,20 @@ extension ModeProbe {
     ///
     /// A resumed run finds them in the table that its state carries, and so excludes the same prompts again.
     ///
-    /// `given` are those of `--probe`. At most a tenth of the data is chosen.
+    /// `given` are those of `--probe`. At most a tenth of the data is chosen, without prompts too long for the model.
+    ///
+    /// - Throws: errors of the encoder.
     static func problems(
-        given: [Problem]?, carriedBy file: CheckpointFile, orFrom data: [Problem], count: Int, seed: UInt64
-    ) -> [Problem] {
+        given: [Problem]?, carriedBy file: CheckpointFile, orFrom data: [Problem], count: Int, seed: UInt64,
+        encoder: PromptEncoder
+    ) throws -> [Problem] {
         if let given { return given }
         if let table = file.metadata.probes.last {
             return zip(table.prompts, table.levels).map { Problem(id: "", problem: $0, level: $1.isEmpty ? nil : $1) }
         }
-        return choose(data, count: min(count, data.count / 10), seed: seed)
+        return try choose(data, count: min(count, data.count / 10), seed: seed) {
+            try encoder.reader.promptIfShortEnough(for: $0.problem) != nil
+        }
     }
 }
 

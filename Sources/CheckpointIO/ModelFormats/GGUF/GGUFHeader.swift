@@ -47,7 +47,8 @@ struct GGUFHeader: Sendable {
     private(set) var tensors: [GGUFTensorInfo] = []
 
     static let maximumKeyByteCount = 65_535
-    static let maximumArrayCount = TokenizerRecord.maximumTokenCount
+    /// Twice the tokens that a tokenizer may have, for its merges.
+    static let maximumArrayCount = 1 << 22
     static let maximumDimensionCount = 4
     /// More than any real header has; vocabularies take about 10 MB.
     static let maximumByteCount = 256 << 20

@@ -58,11 +58,10 @@ struct ProblemStream: Sendable {
                 summary.heldOutForEvaluation += 1
                 continue
             }
-            let prompt = try encoder.prompt(for: problem.problem)
-            if prompt.count > maximum {
-                summary.droppedOverlong += 1
-            } else {
+            if let prompt = try encoder.reader.promptIfShortEnough(for: problem.problem), prompt.count <= maximum {
                 problems.append(EncodedProblem(problem: problem, prompt: prompt))
+            } else {
+                summary.droppedOverlong += 1
             }
         }
         guard !problems.isEmpty else {

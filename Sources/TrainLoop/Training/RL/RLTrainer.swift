@@ -39,11 +39,14 @@ package struct RLTrainer: StageTrainer {
             throw RewardError.missingAnswer(problem: problem.id)
         }
         reward = try options.reward.makeReward()
-        let probe = ModeProbe.problems(
-            given: inputs.probe, carriedBy: file, orFrom: inputs.problems, count: 64, seed: options.run.seed)
+        let probe = try ModeProbe.problems(
+            given: inputs.probe, carriedBy: file, orFrom: inputs.problems, count: 64, seed: options.run.seed,
+            encoder: encoder)
         for problem in inputs.problems + probe { try TrainingFailure.check(level: problem.level, of: problem.id) }
         problems = try ProblemStream(inputs, probe: probe, encoder: encoder, options: options)
         evaluationProblems = inputs.evaluation?.problems
+        // Fails now instead of at the first evaluation.
+        _ = try encoder.reader.prompts(for: evaluationProblems ?? [])
         schedule = options.optimizer.rateSchedule(totalSteps: options.run.steps)
         digests = TrainingDataDigests(training: inputs.dataDigest, evaluation: inputs.evaluation?.digest)
 

@@ -90,11 +90,15 @@ struct SFTData {
             summary.incomplete += 1
             return nil
         }
-        let prompt = try encoder.prompt(for: pair.problem)
+        guard let prompt = try encoder.reader.promptIfShortEnough(for: pair.problem) else {
+            summary.droppedOverlong += 1
+            return nil
+        }
         var halves = [
             TrainingSequence(prompt: prompt, response: encoder.response(think)),
             TrainingSequence(prompt: prompt, response: encoder.response(short: short)),
         ]
+        try encoder.tokenizer.checkPatterns()
         if halves.contains(where: { $0.count > options.maximumLength }) {
             guard options.overlong == .clip, prompt.count < options.maximumLength else {
                 summary.droppedOverlong += 1

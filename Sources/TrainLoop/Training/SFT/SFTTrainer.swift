@@ -51,9 +51,9 @@ package struct SFTTrainer: StageTrainer {
         try options.check()
         self.options = options
         encoder = try PromptEncoder(file)
-        let probe = ModeProbe.problems(
+        let probe = try ModeProbe.problems(
             given: inputs.probe, carriedBy: file, orFrom: inputs.pairs.map(Problem.init(of:)),
-            count: options.evaluation.probeCount, seed: options.run.seed)
+            count: options.evaluation.probeCount, seed: options.run.seed, encoder: encoder)
         for pair in inputs.pairs { try TrainingFailure.check(level: pair.level, of: pair.id) }
         for problem in probe { try TrainingFailure.check(level: problem.level, of: problem.id) }
         let data = try SFTData(inputs, probe: probe, encoder: encoder, options: options.data)

@@ -1,3 +1,4 @@
+import OrderedJSON
 import Transformer
 
 /// The resources that a warm-up takes, measured by a short trial of its first update that writes nothing.
@@ -21,9 +22,14 @@ extension SFTTrainer {
         let speed = TrainingSpeed(
             model, plan.pairs(of: 0).flatMap { pairs[$0].sequences },
             microBatchTokens: options.optimizer.microBatchTokens, gradients: gradients)
-        let tokens = (0..<totalSteps).reduce(0) { sum, step in
+        // The first updates stand for the others of a very long run.
+        let counted = min(totalSteps, 1 << 16)
+        let countedTokens = (0..<counted).reduce(0) { sum, step in
             plan.pairs(of: step).reduce(sum) { $0 + Self.computedTokens(pairs[$1]) }
         }
+        let tokens =
+            counted == totalSteps
+            ? countedTokens : Int(saturating: Double(countedTokens) / Double(counted) * Double(totalSteps))
         let states = options.run.saveEvery.map { (totalSteps + $0 - 1) / $0 } ?? 1
         return SFTTrial(
             memory: memory,
