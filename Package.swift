@@ -62,13 +62,13 @@ let package = Package(
         library("Jinja", ["OrderedJSON"]),
         library("CheckpointIO", ["OrderedJSON", "Parallel", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
         library("Tokenization", ["OrderedJSON", "Jinja", "CPCRE2"]),
-        library("Transformer", ["OrderedJSON", "Parallel", "CheckpointIO", "COpenBLAS", "CKernels"]),
+        library("Transformer", ["OrderedJSON", "Parallel", "CheckpointIO", "CKernels"]),
         library("Surgery", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),
         library("TrainLoop", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),
         .executableTarget(
             name: "ckpt",
             dependencies: [
-                "OrderedJSON", "CheckpointIO", "Tokenization", "Transformer", "Surgery", "TrainLoop",
+                "OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "Surgery", "TrainLoop",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams",
             ],
             path: "Sources/tools",

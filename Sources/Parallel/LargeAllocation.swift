@@ -15,4 +15,15 @@ package enum LargeAllocation {
         madvise(memory.baseAddress, memory.count, Int32(MADV_HUGEPAGE))
         return memory
     }
+
+    /// Checks that a block could be allocated now, by the limits of the process.
+    ///
+    /// - Throws: `MemoryLimitError`.
+    package static func check(byteCount: Int, for purpose: String) throws {
+        // Beside the block, the heap and the stacks of threads need some.
+        try SystemMemory.checkAddressSpace(for: byteCount + reserve, purpose: purpose)
+    }
+
+    /// The address space that a command needs besides its large blocks.
+    package static let reserve = 96 << 20
 }

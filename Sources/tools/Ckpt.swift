@@ -49,12 +49,14 @@ struct Ckpt: AsyncParsableCommand {
     /// Runs the command line and ends the process.
     static func main() async {
         StandardStreams.prepare()
+        ExhaustedMemory.prepare()
         StandardStreams.exit(await runCommandLine(Array(CommandLine.arguments.dropFirst())))
     }
 
     /// Runs the command line; an error is one line on stderr and exit status 2, help and version go to stdout.
     private static func runCommandLine(_ given: [String]) async -> Int32 {
         do {
+            try ProcessLimits.check()
             try checkVerb(of: given)
             var command = try parsed(try ConfigFile.expanded(given, of: Self.command(named:)))
             if var command = command as? any AsyncParsableCommand {

@@ -50,6 +50,26 @@ import Testing
         }
     }
 
+    /// A key in the address of a server is refused, because the address is shown and stored.
+    @Test(arguments: [
+        "https://user:sk-0123456789@127.0.0.1:9/v1", "http://sk-0123456789@127.0.0.1:9/v1",
+        "http://127.0.0.1:9/v1?api_key=sk-0123456789", "HTTP://user:sk-0123456789@127.0.0.1:9/v1",
+        "http://127.0.0.1:9/v1#sk-0123456789", "ftp://user:sk-0123456789@127.0.0.1/",
+    ])
+    func aKeyInTheAddressIsRefused(address: String) throws {
+        for flag in ["--think-teacher", "--short-teacher"] {
+            let folder = try TemporaryFolder()
+            try problems(2, in: folder)
+            let other = flag == "--think-teacher" ? [] : ["--think-teacher", "problems.jsonl"]
+            let result = try ckpt(other + [flag, address, "-o", "pairs.jsonl", "--retries", "0"], in: folder)
+            #expect(result.status == 2)
+            #expect(result.errors.split(separator: "\n").count == 1)
+            #expect(result.errors.contains("--think-key-env or --short-key-env"), "\(result.errors)")
+            #expect(!(result.errors + result.output).contains("0123456789"), "\(result.errors)")
+            #expect(try folder.names() == ["problems.jsonl"])
+        }
+    }
+
     private func teachers(_ server: FaultyServer) -> [String] {
         ["--think-teacher", server.address("think"), "--short-teacher", server.address("short")]
     }

@@ -166,6 +166,8 @@ import Testing
             "generate tokens.h5 --prompt hi --max-tokens 4",
             "unknown option '--max-tokens'; did you mean '--max-new-tokens'?"
         ),
+        ("generate tokens.h5 -temperature 0.5", "unknown option '-temperature'; did you mean '--temperature'?"),
+        ("train-sft tokens.h5 -steps=3 -o run", "unknown option '-steps'; did you mean '--steps'?"),
         ("generate tokens.h5 --temp=0.5", "unknown option '--temp'; did you mean '--temperature'?"),
         (
             "generate tokens.h5 --max_new_tokens 4",

@@ -97,20 +97,41 @@ import TrainLoop
                 == nowhere + ": cannot write: no such file or directory; check the path")
     }
 
-    @Test func damagedRowsAreNamed() throws {
+    @Test func damagedRowsAreLeftOutAndCounted() throws {
         let folder = try TemporaryFolder()
         let path = folder.path("answers.jsonl")
         try write(path)
         let text = try String(contentsOfFile: path, encoding: .utf8)
-        let first = try #require(text.split(separator: "\n").first)
+        let lines = text.split(separator: "\n").map(String.init)
         for (old, new) in [
             ("\"sample\":0", "\"sample\":-1"), ("\"tokens\":9", "\"tokens\":\"9\""),
-            ("\"any\":\"right\"", "\"any\":\"x\""),
+            ("\"any\":\"right\"", "\"any\":\"x\""), (lines[0], String(repeating: "\0", count: 40)),
+            (lines[0], String(lines[0].prefix(50)) + lines[2]),
         ] {
-            let damaged = try folder.write(first.replacing(old, with: new) + "\n", to: "damaged.jsonl")
-            let log = try AnswerLog(path: damaged, options: .init(), replacing: false)
+            let changed = lines[0].replacing(old, with: new)
+            let damaged = ([changed] + lines.dropFirst() + [lines[1]]).joined(separator: "\n") + "\n"
+            let log = try AnswerLog(
+                path: try folder.write(damaged, to: "damaged.jsonl"), options: .init(), replacing: false)
+            // The row that follows a cut one on its line is whole, so its repetition is left out.
+            let repeated = changed.hasSuffix(lines[2]) ? 2 : 1
+            #expect(log.damage.lines == 7 && log.damage.damaged == 1 && log.damage.repeated == repeated, "\(new)")
             #expect(
-                failure { _ = try log.answers(of: subject, to: problems) }.hasPrefix(damaged + ", line 1: "), "\(old)")
+                Set(try log.answers(of: subject, to: problems).map { "\($0)" })
+                    == Set(answers.dropFirst().map { "\($0)" }), "\(new)")
+            #expect(try String(contentsOfFile: folder.path("damaged.jsonl"), encoding: .utf8) == damaged)
         }
+        let only = try folder.write(lines[0].replacing("\"sample\":0", with: "\"sample\":-1") + "\n", to: "only.jsonl")
+        #expect(
+            failure { _ = try AnswerLog(path: only, options: .init(), replacing: false) }.hasPrefix(only + ", line 1: ")
+        )
+    }
+
+    @Test func aFileWithoutAnswersIsNotLeft() throws {
+        let folder = try TemporaryFolder()
+        _ = try AnswerLog(path: folder.path("new.jsonl"), options: .init(), replacing: false)
+        #expect(try folder.names().isEmpty)
+        try folder.write("", to: "given.jsonl")
+        _ = try AnswerLog(path: folder.path("given.jsonl"), options: .init(), replacing: false)
+        #expect(try folder.names() == ["given.jsonl"])
     }
 }

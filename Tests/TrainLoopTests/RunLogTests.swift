@@ -32,6 +32,29 @@ import TrainLoop
     }
 }
 
+@Suite struct DamagedMetricsTests {
+    @Test func wholeRowsAreKeptAndTheDamagedFileToo() throws {
+        let folder = try TemporaryFolder()
+        var bytes = Data("{\"step\":1,\"a\":1}\n{\"step\":2,\"a\":{\"step\":3,\"a\":3}\n".utf8)
+        bytes += Data(count: 30) + Data("\n{\"step\":4,\"a\":\"".utf8) + Data([0xff, 0xfe]) + Data("\"}\n".utf8)
+        bytes += Data("{\"step\":1,\"a\":1}\n{\"step\":5,\"a\":5}\n{\"step\":6,\"a\":6}\n".utf8)
+        let path = folder.path("metrics.jsonl")
+        for name in ["metrics.jsonl.damaged", "metrics.jsonl.damaged.1"] {
+            try bytes.write(to: URL(filePath: path))
+            let log = try MetricsLog(path: path, resumingAfter: 5)
+            #expect(log.damage.lines == 7 && log.damage.damaged == 3 && log.damage.repeated == 1)
+            #expect(
+                try String(contentsOfFile: path, encoding: .utf8)
+                    == "{\"step\":1,\"a\":1}\n{\"step\":3,\"a\":3}\n{\"step\":5,\"a\":5}\n")
+            #expect(try Data(contentsOf: URL(filePath: folder.path(name))) == bytes)
+        }
+        // A kill in the middle of a write is no damage.
+        try Data("{\"step\":1}\n{\"st".utf8).write(to: URL(filePath: path))
+        #expect(try MetricsLog(path: path, resumingAfter: 5).damage.damaged == 0)
+        #expect(try folder.names().count == 3)
+    }
+}
+
 @Suite struct TensorBoardLogTests {
     /// The bytes that TensorFlow's protocol buffers and record writer produce for the same events.
     ///

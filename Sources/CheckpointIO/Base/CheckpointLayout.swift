@@ -23,6 +23,8 @@ enum CheckpointLayout {
     static let maximumAttributeBytes = 60 << 10
     /// Maximum total size of all datasets that are not tensors.
     static let maximumRecordBytes = 128 << 20
+    /// Maximum number of groups and datasets, the root included.
+    static let maximumObjects = 1 << 18
     /// Steps, and other numbers that count something; sums and products of a few of them do not overflow.
     static let counters = 0...1 << 40
 

@@ -11,9 +11,6 @@ struct HDF5TreeReader {
     private(set) var isByAnotherProgram = false
     private var objectCount = 0
 
-    /// Maximum number of groups and datasets.
-    private static let maximumObjects = 1 << 18
-
     init(_ source: HDF5Source) { self.source = source }
 
     /// Reads the root group with everything below it.
@@ -73,8 +70,8 @@ struct HDF5TreeReader {
     private mutating func node(_ entry: HDF5SymbolEntry, path: String, depth: Int) throws -> HDF5Node {
         do {
             objectCount += 1
-            guard objectCount <= Self.maximumObjects else {
-                throw HDF5Problem.unsupported("more than \(Self.maximumObjects) groups and datasets")
+            guard objectCount <= CheckpointLayout.maximumObjects else {
+                throw HDF5Problem.unsupported("more than \(CheckpointLayout.maximumObjects) groups and datasets")
             }
             guard depth <= CheckpointLayout.maximumDepth else {
                 throw HDF5Problem.unsupported("groups nested deeper than \(CheckpointLayout.maximumDepth)")
@@ -97,7 +94,7 @@ struct HDF5TreeReader {
                 return .dataset(try HDF5Datasets.read(header, attributes, source))
             }
             var members: [(name: String, node: HDF5Node)] = []
-            let entries = try HDF5Groups.entries(table, source, limit: Self.maximumObjects - objectCount)
+            let entries = try HDF5Groups.entries(table, source, limit: CheckpointLayout.maximumObjects - objectCount)
             for (name, object) in entries {
                 members.append((name, try node(object, path: "\(path)/\(name)", depth: depth + 1)))
             }

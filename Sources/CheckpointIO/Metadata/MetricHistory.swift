@@ -80,3 +80,11 @@ extension MetricHistory {
         }
     }
 }
+
+extension CheckpointMetadata {
+    /// Bytes of the numbers that a training run adds to at its steps: histories and probes.
+    package var measurementBytes: Int {
+        history.values.reduce(0) { $0 + 8 * $1.rowCount * $1.names.count }
+            + probes.reduce(0) { $0 + 8 * $1.steps.count * (1 + 2 * $1.prompts.count) }
+    }
+}

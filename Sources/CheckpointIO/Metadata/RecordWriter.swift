@@ -30,6 +30,9 @@ struct RecordWriter {
         try check(tied: metadata.tiedTensors)
     }
 
+    /// Bytes of all datasets.
+    var datasetBytes: Int { records.reduce(0) { $0 + ($1.attribute == nil ? $1.value.bytes.count : 0) } }
+
     mutating func group(_ path: String) { groups.append(path) }
 
     mutating func dataset(_ path: String, _ value: HDF5Value, isCompressed: Bool = false) {

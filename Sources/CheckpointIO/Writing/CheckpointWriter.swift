@@ -40,6 +40,13 @@ public enum CheckpointWriter {
     /// - Throws: `CheckpointError.invalid` naming the part that cannot be stored.
     package static func check(_ metadata: CheckpointMetadata) throws { _ = try RecordWriter(metadata) }
 
+    /// Bytes of metadata that could be added and still be read back.
+    ///
+    /// - Throws: `CheckpointError.invalid` naming the part that cannot be stored.
+    package static func freeRecordBytes(_ metadata: CheckpointMetadata) throws -> Int {
+        try CheckpointLayout.maximumRecordBytes - RecordWriter(metadata).datasetBytes
+    }
+
     /// Writes tensors copied from another checkpoint while `rest` computes the remaining content on another thread.
     ///
     /// If `rest` throws, copying ends with its error. Otherwise identical to `write(_:tensors:to:overwrite:progress:)`.
@@ -70,7 +77,28 @@ public enum CheckpointWriter {
                     problem: "has \(tensor.description.byteCount) bytes, but its memory has \(memory.bytes.count)")
             }
             records = try RecordWriter(metadata)
+            try Self.checkObjectCount((copies + tensors).map(\.path) + records.records.map(\.path) + records.groups)
             self.tensors = tensors
+        }
+
+        /// - Throws: `CheckpointError.invalid` if there are more groups and datasets than a reader accepts.
+        private static func checkObjectCount(_ paths: [String]) throws {
+            // Each path adds as many objects as it has names, at most.
+            let bound = paths.reduce(1) { $0 + $1.utf8.count { $0 == UInt8(ascii: "/") } }
+            guard bound > CheckpointLayout.maximumObjects else { return }
+            var objects = Set([""])
+            for path in paths {
+                var rest = path[...]
+                while let slash = rest.lastIndex(of: "/") {
+                    objects.insert(String(rest))
+                    rest = rest[..<slash]
+                }
+            }
+            guard objects.count > CheckpointLayout.maximumObjects else { return }
+            throw CheckpointError.invalid(
+                name: "/",
+                problem: "has \(objects.count) groups and datasets; a checkpoint has at most "
+                    + "\(CheckpointLayout.maximumObjects)")
         }
     }
 

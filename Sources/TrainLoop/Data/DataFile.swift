@@ -1,3 +1,4 @@
+import CSystem
 import CheckpointIO
 import Foundation
 import OrderedJSON
@@ -124,6 +125,60 @@ enum DataFile {
         guard rowCount > 0 else { throw DataFileError.noRows(path) }
     }
 
+    /// Calls `body` with each whole row of a log of this program, and passes over what is damaged.
+    ///
+    /// A crash or a bad disk leaves NUL bytes, cut lines and lines that have run together. A row that follows a cut one
+    /// on the same line is found by `start`, the bytes with which every row begins and which no text in a row contains.
+    ///
+    /// - Parameters:
+    ///   - path: the log.
+    ///   - start: the first bytes of every row.
+    ///   - body: receives a row, and returns whether it is one of the log and complete.
+    /// - Returns: the number of lines, and of those with damage.
+    /// - Throws: `DataFileError` if the file cannot be read, and the errors of `body`.
+    static func forEachWholeRow(
+        path: String, startingWith start: String, _ body: (DataRow) throws -> Bool
+    ) throws -> (lines: Int, damaged: Int) {
+        var reader = try LineReader(path: path)
+        reader.skipsLongLines = true
+        var damaged = 0
+        while let line = try reader.next() {
+            var isWhole = true
+            for piece in pieces(of: line, startingWith: Array(start.utf8)) {
+                guard piece.contains(where: { !$0.isASCIISpace }) else { continue }
+                // Not a character of JSON; a crash leaves them where a row was to be.
+                var bytes = piece
+                while bytes.first == 0 { bytes = bytes.dropFirst() }
+                while bytes.last == 0 { bytes = bytes.dropLast() }
+                guard case .object(let members)? = try? JSON.parse(Array(bytes)),
+                    try body(DataRow(path: path, number: reader.lineNumber, isLine: true, members: members))
+                else {
+                    isWhole = false
+                    continue
+                }
+                if bytes.count < piece.count { isWhole = false }
+            }
+            if !isWhole { damaged += 1 }
+        }
+        return (reader.lineNumber, damaged + reader.skippedLines)
+    }
+
+    /// A line cut before each `start` in it.
+    private static func pieces(of line: ArraySlice<UInt8>, startingWith start: [UInt8]) -> [ArraySlice<UInt8>] {
+        var cuts = [line.startIndex]
+        line.withUnsafeBytes { bytes in
+            var position = 1
+            while position < bytes.count, let base = bytes.baseAddress,
+                let next = memmem(base + position, bytes.count - position, start, start.count)
+            {
+                let offset = base.distance(to: next)
+                cuts.append(line.startIndex + offset)
+                position = offset + start.count
+            }
+        }
+        return zip(cuts, cuts.dropFirst() + [line.endIndex]).map { line[$0..<$1] }
+    }
+
     private static func forEachElement(
         path: String, startingWith line: ArraySlice<UInt8>, of reader: inout LineReader,
         _ body: (DataRow) throws -> Void
@@ -193,6 +248,9 @@ struct LineReader: ~Copyable {
     private var atEnd = false
     /// The number of the last line returned, from 1.
     private(set) var lineNumber = 0
+    /// Whether lines over the limit are passed over instead of being an error.
+    var skipsLongLines = false
+    private(set) var skippedLines = 0
 
     init(path: String) throws {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
@@ -213,6 +271,11 @@ struct LineReader: ~Copyable {
                 return buffer[start..<end]
             }
             guard buffer.count - start <= DataFile.maximumRowBytes else {
+                if skipsLongLines {
+                    try skipLine()
+                    searched = start
+                    continue
+                }
                 throw DataFileError(
                     path: path, place: "line \(lineNumber + 1)",
                     reason: "the line is over 64 MiB; check that this is a JSONL file")
@@ -227,6 +290,22 @@ struct LineReader: ~Copyable {
             start = 0
             searched = buffer.count
             try fill()
+        }
+    }
+
+    /// Passes over the rest of the current line.
+    private mutating func skipLine() throws {
+        lineNumber += 1
+        skippedLines += 1
+        while true {
+            buffer.removeAll(keepingCapacity: true)
+            start = 0
+            if atEnd { return }
+            try fill()
+            if let end = buffer.firstIndex(of: UInt8(ascii: "\n")) {
+                start = end + 1
+                return
+            }
         }
     }
 

@@ -7,6 +7,8 @@ import Foundation
 final class LineLog {
     let path: String
     private let descriptor: Int32
+    /// Whether this object made the file.
+    private var isNew = false
 
     /// Opens or creates the file; removes an incomplete last line, or the whole content if `replacing`.
     ///
@@ -16,17 +18,24 @@ final class LineLog {
         try AtomicFile.refuseLink(at: path)
         self.path = path
         // O_NOFOLLOW: a link may have been put there since.
-        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o666)
+        let flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC
+        let new = open(path, flags | O_EXCL, 0o666)
+        descriptor = new >= 0 || errno != EEXIST ? new : open(path, flags, 0o666)
         guard descriptor >= 0 else { throw DataFileError.cannotWrite(path) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             throw DataFileError(path: path, reason: "another process is writing to it; give another file")
         }
+        isNew = new >= 0
         guard ftruncate(descriptor, replacing ? 0 : try endOfLastLine()) == 0 else {
             throw DataFileError.cannotWrite(path)
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // A command that failed before its first line leaves no file.
+        if isNew, isEmpty { unlink(path) }
+        close(descriptor)
+    }
 
     var isEmpty: Bool { lseek(descriptor, 0, SEEK_END) == 0 }
 
@@ -62,5 +71,26 @@ final class LineLog {
             guard count > 0 else { throw DataFileError.cannotWrite(path) }
             rest = rest.dropFirst(count)
         }
+    }
+}
+
+/// The damaged lines of a log that is resumed from its whole ones; they stay in the file.
+package struct LogDamage: Sendable, Equatable {
+    package internal(set) var lines = 0
+    /// Lines with something that is not a whole row.
+    package internal(set) var damaged = 0
+    /// Rows that repeat an earlier one.
+    package internal(set) var repeated = 0
+
+    /// What was left out, for a report; nil if nothing was.
+    ///
+    /// `remedy` says what becomes of the rows on the damaged lines.
+    package func text(of path: String, remedy: String) -> String? {
+        var parts: [String] = []
+        if damaged > 0 {
+            parts.append("\(damaged) damaged \(damaged == 1 ? "line" : "lines") of \(lines) left out; \(remedy)")
+        }
+        if repeated > 0 { parts.append("\(counted(repeated, "repeated row")) left out") }
+        return parts.isEmpty ? nil : "\(path): " + parts.joined(separator: "; ")
     }
 }

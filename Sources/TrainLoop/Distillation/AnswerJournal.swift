@@ -22,7 +22,13 @@ final class AnswerJournal {
     }
 
     private func compareHeader(_ header: JSON) throws {
-        let first = JSON.object(try DataFile.firstRow(path: log.path).members)
+        let first: JSON
+        do { first = .object(try DataFile.firstRow(path: log.path).members) } catch let error as DataFileError {
+            throw DataFileError(
+                path: error.path, place: error.place,
+                reason: "the settings of the answers cannot be read (\(error.reason)); give another -o, or --force to "
+                    + "start over")
+        }
         guard first["answers_of"] != nil else {
             throw DataFileError(
                 path: log.path, place: "line 1", reason: "the file is not a journal of ckpt distill; give another -o")
@@ -47,32 +53,39 @@ final class AnswerJournal {
         }
     }
 
-    /// Calls `body` with every stored entry, in order of arrival.
+    /// Calls `body` with every whole stored entry, in order of arrival, and returns what was left out.
     ///
-    /// - Throws: `DataFileError` with the line of an invalid entry.
-    func forEach(problemCount: Int, _ body: (Entry) throws -> Void) throws {
-        var isHeader = true
-        try DataFile.forEachRow(path: log.path) { row in
-            if isHeader {
-                isHeader = false
-                return
+    /// - Throws: `DataFileError` if the journal cannot be read, and the errors of `body`.
+    func forEach(problemCount: Int, _ body: (Entry) throws -> Void) throws -> LogDamage {
+        var damage = LogDamage()
+        var seen = Set<[Int]>()
+        (damage.lines, damage.damaged) = try DataFile.forEachWholeRow(path: log.path, startingWith: "{\"problem\":") {
+            if $0["answers_of"] != nil { return true }
+            guard let entry = Self.entry($0) else { return false }
+            guard seen.insert([entry.problem, entry.mode == .think ? 0 : 1]).inserted else {
+                damage.repeated += 1
+                return true
             }
-            guard let problem = row["problem"]?.int, let mode = row["mode"]?.string.flatMap(Mode.init(rawValue:)),
-                problem >= 0
-            else { throw row.error("the row is not an answer of ckpt distill; remove the line, or give --force") }
             // An earlier run may have had a higher --limit.
-            guard problem < problemCount else { return }
-            let reply: TeacherReply
-            if let text = row["text"]?.string {
-                reply = .answer(
-                    TeacherAnswer(
-                        text: text, reasoning: row["reasoning"]?.string, isTruncated: row["truncated"]?.bool ?? false,
-                        tokenCount: row["tokens"]?.int))
-            } else {
-                reply = .refused(reason: row["refused"]?.string ?? "")
-            }
-            try body(Entry(problem: problem, mode: mode, reply: reply))
+            if entry.problem < problemCount { try body(entry) }
+            return true
         }
+        return damage
+    }
+
+    /// The entry of a row; nil if it is not a whole one.
+    private static func entry(_ row: DataRow) -> Entry? {
+        guard let problem = row["problem"]?.int, problem >= 0,
+            let mode = row["mode"]?.string.flatMap(Mode.init(rawValue:))
+        else { return nil }
+        if let text = row["text"]?.string {
+            let answer = TeacherAnswer(
+                text: text, reasoning: row["reasoning"]?.string, isTruncated: row["truncated"]?.bool ?? false,
+                tokenCount: row["tokens"]?.int)
+            return Entry(problem: problem, mode: mode, reply: .answer(answer))
+        }
+        guard let reason = row["refused"]?.string else { return nil }
+        return Entry(problem: problem, mode: mode, reply: .refused(reason: reason))
     }
 
     func append(_ entry: Entry, id: String) throws {

@@ -46,7 +46,7 @@ actor DistillationRecord {
             let write = { [descriptor, path] (pair: Pair) throws in
                 try LineLog.append(pair.json.serialized() + "\n", to: descriptor, path: path)
             }
-            try journal.forEach(problemCount: distillation.problems.count) { entry in
+            let damage = try journal.forEach(problemCount: distillation.problems.count) { entry in
                 answered += 1
                 guard !isComplete[entry.problem] else { return }
                 let known = Self.adding(entry, to: waiting[entry.problem])
@@ -60,6 +60,7 @@ actor DistillationRecord {
                 try Self.release(&outcomes, &position, &report, distillation.problems, write)
             }
             report.answersFromEarlier = answered
+            report.journalDamage = damage
             (halves, finished, next, tally) = (waiting, outcomes, position, report)
             open = isComplete.indices.filter { !isComplete[$0] }
             try file.commit()

@@ -22,6 +22,8 @@ package struct DistillationReport: Sendable {
     package private(set) var unansweredReason: String?
     package internal(set) var answersFromEarlier = 0
     package internal(set) var answersNow = 0
+    /// The lines of the stored answers that were left out.
+    package internal(set) var journalDamage = LogDamage()
     package internal(set) var seconds = 0.0
     package internal(set) var wasStopped = false
 
@@ -86,6 +88,7 @@ package struct DistillationReport: Sendable {
             "unanswered": .integer(unanswered),
             "unanswered_reason": unansweredReason.map { .string($0) } ?? .null, "open": .integer(open),
             "answers_from_earlier": .integer(answersFromEarlier), "answers_now": .integer(answersNow),
+            "damaged_lines": .integer(journalDamage.damaged), "repeated_lines": .integer(journalDamage.repeated),
             "lengths": .object(
                 JSONObject(
                     lengths.map { length in

@@ -16,12 +16,21 @@ package final class ServerTeacher: Teacher {
         /// Sent as a bearer token.
         private let key: String?
 
-        /// - Throws: `OptionError` if the text is not an HTTP address.
+        /// - Throws: `OptionError` if the text is not an HTTP address, or has a part that may hold a key: the address is
+        ///   shown and stored.
         package init(_ given: String, key: String? = nil) throws {
             var text = given
             while text.hasSuffix("/") { text.removeLast() }
             if text.hasSuffix("/chat/completions") { text.removeLast("/chat/completions".count) }
-            guard let url = URL(string: text), ["http", "https"].contains(url.scheme), url.host?.isEmpty == false else {
+            guard !given.contains(where: { "@?#".contains($0) }) else {
+                throw OptionError(
+                    "the address of a server must have no user name, password or query, where a key would be shown and "
+                        + "stored; give one like http://127.0.0.1:8000/v1, and name the environment variable that holds "
+                        + "the key with --think-key-env or --short-key-env")
+            }
+            guard let url = URL(string: text), ["http", "https"].contains(url.scheme?.lowercased()),
+                url.host?.isEmpty == false
+            else {
                 throw OptionError("\(given) is not a server address; give one like http://127.0.0.1:8000/v1")
             }
             base = url

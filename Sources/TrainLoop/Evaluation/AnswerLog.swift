@@ -25,6 +25,8 @@ package final class AnswerLog {
     private let log: LineLog
     private let settings: JSON
     private var rows: [DataRow] = []
+    /// The lines of an earlier run that were left out; their answers are made again.
+    package private(set) var damage = LogDamage()
 
     /// Opens or creates the file for answers with these options; discards existing content if `replacing`.
     ///
@@ -33,15 +35,31 @@ package final class AnswerLog {
     package init(path: String, options: Evaluation.Options, replacing: Bool) throws {
         settings = EvaluationProtocol(options).settings
         log = try LineLog(path: path, replacing: replacing)
-        if !log.isEmpty { rows = try DataFile.rows(path: path) }
-        for row in rows { try check(row) }
+        guard !log.isEmpty else { return }
+        var keys = Set<[String]>()
+        (damage.lines, damage.damaged) = try DataFile.forEachWholeRow(path: path, startingWith: "{\"checkpoint\":") {
+            guard (try? answer($0, problem: 0)) != nil, $0["digest"] != nil, $0["index"]?.int != nil,
+                let settings = $0["settings"]?.object
+            else { return false }
+            try check(settings, of: $0)
+            if keys.insert(Self.key($0)).inserted { rows.append($0) } else { damage.repeated += 1 }
+            return true
+        }
+        guard !rows.isEmpty else {
+            throw DataFileError(
+                path: path, place: "line 1",
+                reason: "the row is not an answer stored by ckpt eval; give another file, or --force to replace this "
+                    + "one")
+        }
     }
 
-    private func check(_ row: DataRow) throws {
-        guard let found = row["settings"]?.object, let wanted = settings.object, row["digest"] != nil else {
-            throw row.error(
-                "the row is not an answer stored by ckpt eval; give another file, or --force to replace this one")
-        }
+    /// What no two answers have in common.
+    private static func key(_ row: DataRow) -> [String] {
+        ["digest", "data", "index", "forced", "sample"].map { row[$0]?.plainText ?? "" }
+    }
+
+    private func check(_ found: JSONObject, of row: DataRow) throws {
+        guard let wanted = settings.object else { return }
         func value(_ key: String, in settings: JSONObject) -> JSON {
             settings[key] ?? (["weights", "products"].contains(key) ? .string(WeightPrecision.fp32.rawValue) : .null)
         }

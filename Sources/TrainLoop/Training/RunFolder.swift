@@ -15,13 +15,16 @@ package struct RunFolder: Sendable {
 
     /// The folder of a run to resume, locked as long as this value or a copy exists.
     ///
-    /// - Throws: `RunFolderError.inUse`, or `.noFolder` if there is no folder.
+    /// - Throws: `RunFolderError.inUse`, `.noFolder` if there is no folder, or `CheckpointError` if a log or a folder of logs
+    ///   is a symbolic link.
     package init(resuming path: String) throws {
         self.path = Self.withoutTrailingSlash(path)
         var isFolder: ObjCBool = false
         let exists = FileManager.default.fileExists(atPath: self.path, isDirectory: &isFolder)
         guard isFolder.boolValue else { throw RunFolderError.noFolder(self.path, isFile: exists) }
         lock = try RunLock(self.path)
+        // What a run writes to stays in its folder.
+        for part in [metricsPath, rolloutsPath, tensorBoardPath] { try AtomicFile.refuseLink(at: part) }
     }
 
     /// A folder for a new run, locked as long as this value or a copy exists.

@@ -32,6 +32,7 @@ package enum TrainingFailure: Error, CustomStringConvertible {
     case invariant(step: Int, String)
     case dataChanged(String)
     case unreadableSave(String, lastGood: String?)
+    case fullHistory
     case level(problem: String, String)
     case reward(RewardError, step: Int, lastGood: String)
 
@@ -44,6 +45,9 @@ package enum TrainingFailure: Error, CustomStringConvertible {
         case .dataChanged(let flag): "\(flag) is not what the run started with; resume needs the same data"
         case .unreadableSave(let reason, let lastGood):
             "the state was saved, but cannot be read back: \(reason); the last good state is \(lastGood ?? "the input")"
+        case .fullHistory:
+            "the history holds as many metrics as a checkpoint may; start a new run from the last state, with an empty "
+                + "history of its stage"
         case .level(let problem, let reason):
             "the level of the problem \(problem.onOneLine(limit: 80)) \(reason); shorten it or leave it out"
         case .reward(let error, let step, let lastGood):

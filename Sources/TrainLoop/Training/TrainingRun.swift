@@ -55,6 +55,7 @@ struct TrainingRun {
         self.shouldStop = shouldStop
         lastSaved = state.step > 0 ? folder.checkpointPath(step: state.step) : nil
         log = try RunLog(folder, after: state.step)
+        if let damage = log.damage { report(.warning(damage)) }
     }
 
     /// Measures mode preference on the probe's prompts, if there are any and this step was not measured yet.

@@ -52,6 +52,8 @@ package struct TrainingState {
     var metadata: CheckpointMetadata
     /// The digest of the checkpoint that the run started from.
     private let parentDigest: String
+    /// Bytes of measurements that the metadata may hold.
+    private let capacity: Int
 
     /// The start of a stage: the weights of `file`, moments of 0, an empty history, and an entry in the lineage.
     ///
@@ -76,6 +78,7 @@ package struct TrainingState {
             ).text)
         metadata.history[stage.historyKey] = MetricHistory()
         if !probe.prompts.isEmpty { metadata.probes.append(probe) }
+        capacity = try CheckpointWriter.freeRecordBytes(metadata) + metadata.measurementBytes
     }
 
     /// The state that `file` holds, which `stage` must have saved.
@@ -108,6 +111,7 @@ package struct TrainingState {
         self.step = step
         metadata = file.metadata
         parentDigest = parent
+        capacity = try CheckpointWriter.freeRecordBytes(metadata) + metadata.measurementBytes
         for description in parameters.configuration.parameters {
             if let values = self.optimizer.m[description.name] {
                 try file.readFloat32(description.name, in: .optimizerM, into: values)
@@ -144,9 +148,21 @@ package struct TrainingState {
 
     /// Checks before a run starts that its states can be written and read back.
     ///
-    /// - Throws: `CheckpointError.invalid` naming the part that cannot be stored.
+    /// - Throws: `CheckpointError.invalid` naming the part that cannot be stored, `TrainingFailure.fullHistory` if no step
+    ///   can follow.
     func checkCanBeSaved(_ stage: TrainingStage, record: [(String, JSON)]) throws {
         try CheckpointWriter.check(savedMetadata(stage, record: record))
+        guard hasRoomForStep(of: stage) else { throw TrainingFailure.fullHistory }
+    }
+
+    /// Whether the state could be saved after one more step.
+    func hasRoomForStep(of stage: TrainingStage) -> Bool {
+        let history = history(of: stage)
+        // The next row may bring new metrics, whose columns begin at the first row, and a snapshot of the probe; the
+        // rest of the metadata grows by some digits.
+        let row = 8 * (history.names.count + 16) + 8 * 16 * history.rowCount
+        let probe = 16 * (1 + (metadata.probes.last?.prompts.count ?? 0))
+        return metadata.measurementBytes + row + probe + (1 << 20) <= capacity
     }
 
     private func savedMetadata(_ stage: TrainingStage, record: [(String, JSON)]) -> CheckpointMetadata {

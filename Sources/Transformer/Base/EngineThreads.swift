@@ -1,5 +1,4 @@
 import CKernels
-import COpenBLAS
 import Parallel
 
 /// The number of threads the engine computes with, and the instructions it uses.
@@ -14,16 +13,17 @@ public enum EngineThreads {
     /// The number of threads in use: the configured number, or one per processor if none was configured.
     public static var count: Int { WorkerPool.shared.threadCount }
 
-    /// The name and version of the matrix library, and the kind of processor it detected.
+    /// Loads the matrix library; call it before the first product, where an error can be reported.
+    ///
+    /// - Throws: `OpenBLASError` if it is missing, `MemoryLimitError` if the address space is too small for it.
+    package static func prepare() throws { try OpenBLAS.prepare() }
+
+    /// The name and version of the matrix library, and the kind of processor it detected; or why it cannot be used.
     package static var library: String {
-        let words = String(cString: openblas_get_config()).split(separator: " ")
-        let core = String(cString: openblas_get_corename())
-        return words.prefix(2).joined(separator: " ") + " (\(core))"
+        do { try prepare() } catch { return "\(error)" }
+        return OpenBLAS.shared.description
     }
 
     /// The widest instruction set that the engine's kernels use on this processor.
     package static var instructionSet: String { String(cString: ckpt_instruction_set()) }
-
-    /// Turns OpenBLAS's threads off when first read; read it before every call of OpenBLAS.
-    static let openBLASRunsOnCaller: Void = openblas_set_num_threads(1)
 }

@@ -68,6 +68,9 @@ package final class CompactParameters: @unchecked Sendable, ParameterStore {
     package convenience init(_ file: CheckpointFile) throws {
         let configuration = try ModelConfiguration(json: file.metadata.config)
         try ModelParameters.checkNames(file, configuration)
+        try EngineThreads.prepare()
+        try LargeAllocation.check(
+            byteCount: 2 * configuration.parameterCount, for: "\(configuration.parameterCount) parameters in bfloat16")
         try self.init(configuration) { description, destination in
             try file.readFloat32(description.name, into: destination)
         }

@@ -1,4 +1,5 @@
 import CheckpointIO
+import Parallel
 
 /// The reason why the tensors of a checkpoint are not the parameters of its configuration.
 public enum ParameterError: Error, Equatable, CustomStringConvertible {
@@ -41,6 +42,9 @@ extension ModelParameters {
     private convenience init(
         _ configuration: ModelConfiguration, reading file: CheckpointFile, _ group: TensorGroup
     ) throws {
+        try EngineThreads.prepare()
+        try LargeAllocation.check(
+            byteCount: 4 * configuration.parameterCount, for: "\(configuration.parameterCount) parameters in float32")
         self.init(uninitialized: configuration)
         try file.readFloat32(layout.map { ($0.name, view($0)) }, in: group)
     }

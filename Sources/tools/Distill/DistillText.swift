@@ -43,6 +43,10 @@ struct DistillText {
         }
         if retries > 0 { answers += "; \(Format.counted(retries, "retry", plural: "retries"))" }
         lines.append(answers)
+        let damage = report.journalDamage
+        if let text = damage.text(of: output + ".answers", remedy: "their answers are asked for again") {
+            lines.append(text)
+        }
         return lines.joined(separator: "\n") + "\n"
     }
 }

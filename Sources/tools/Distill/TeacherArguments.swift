@@ -15,7 +15,8 @@ struct TeacherRequest {
     var keyVariable: String?
     var extra: String?
 
-    var isServer: Bool { teacher.hasPrefix("http://") || teacher.hasPrefix("https://") }
+    /// Any address counts, so that one of another kind is not shown as the name of a file.
+    var isServer: Bool { teacher.contains("://") }
 
     /// - Throws: `ValidationError` or `OptionError` for invalid flags, or flags that do not apply to this kind of
     ///   teacher.
@@ -28,6 +29,7 @@ struct TeacherRequest {
             }
             return
         }
+        _ = try ServerTeacher.Address(teacher)
         _ = try key()
         _ = try extraMembers()
     }

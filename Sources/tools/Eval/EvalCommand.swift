@@ -41,6 +41,9 @@ struct EvalCommand: ParsableCommand {
         let sets = try asking.problemSets()
         let options = try asking.options(reporting)
         let log = try reporting.answerLog(options)
+        if let log, let text = log.damage.text(of: log.path, remedy: "their answers are made again") {
+            Terminal.warn(text)
+        }
         var results: [EvaluatedModel] = []
         try Interruption.watching(notice: "stopping; press again to stop at once") { interruption in
             for path in inputs {

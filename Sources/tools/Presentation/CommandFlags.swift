@@ -21,7 +21,8 @@ struct CommandFlags {
         return Suggestions.flags(for: word, among: names)
     }
 
-    /// The first argument that looks like a flag but is not one of the command, without its value.
+    /// The first argument that looks like a flag but is not one of the command, without its value; also a word after one
+    /// dash, as in `-temperature`.
     ///
     /// Whatever follows a flag with a value is taken for the value.
     func unknownFlag(in arguments: some Sequence<String>) -> String? {
@@ -32,6 +33,8 @@ struct CommandFlags {
             let flag = argument.prefix { $0 != "=" }
             let name = String(flag.dropFirst(2))
             if flag.hasPrefix("--"), !isValue, takesValue[name] == nil, !builtIn.contains(name) { return String(flag) }
+            let isWord = flag.hasPrefix("-") && flag.dropFirst().first?.isLetter == true && flag.count > 2
+            if isWord, !isValue { return String(flag) }
             let isShort = argument.count == 2 && argument.hasPrefix("-")
             isValue = !isValue && (isShort || (flag == argument && takesValue[name] == true && flag.hasPrefix("--")))
         }

@@ -1,30 +1,10 @@
 import CheckpointIO
-import Foundation
+import Parallel
 import TrainLoop
 import Transformer
 
 /// Whether work fits into this machine's memory, checked before anything large is loaded.
 enum MemoryFit {
-    /// Available memory in bytes: free or reclaimable memory and swap, at most the control group's limit.
-    ///
-    /// nil if the system does not tell.
-    static func availableBytes() -> Int? {
-        guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8) else { return nil }
-        let available = ["MemAvailable:", "SwapFree:"].reduce(0) { $0 + (field($1, of: text) ?? 0) }
-        guard available > 0 else { return nil }
-        // The limit of a control group (version 2) includes file pages, which are reclaimed before it is reached.
-        let limit = (try? String(contentsOfFile: "/sys/fs/cgroup/memory.max", encoding: .utf8)).flatMap {
-            Int($0.trimmingCharacters(in: .whitespacesAndNewlines))
-        }
-        return limit.map { min($0, available) } ?? available
-    }
-
-    /// A field of `/proc/meminfo`, which is in kB, in bytes.
-    private static func field(_ name: String, of text: String) -> Int? {
-        guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix(name) }) else { return nil }
-        return line.dropFirst(name.count).split(separator: " ").first.flatMap { Int($0) }.map { $0 * 1024 }
-    }
-
     /// Checks an amount of memory.
     ///
     /// - Parameters:
@@ -33,7 +13,7 @@ enum MemoryFit {
     ///   - remedy: what would take less, for the error.
     /// - Throws: `MemoryShortage` if more is needed than is available.
     static func check(_ bytes: Int, for what: String, remedy: String) throws {
-        guard let available = availableBytes(), bytes > available else { return }
+        guard let available = SystemMemory.available(), bytes > available else { return }
         throw MemoryShortage(
             description:
                 "\(what) would take about \(Format.bytes(bytes)) of memory and \(Format.bytes(available)) are free; "
@@ -75,9 +55,12 @@ enum MemoryFit {
     /// - Throws: `MemoryShortage` if it is more than is available.
     static func announce(_ parts: [MemoryUse]) throws {
         let sum = parts.reduce(0) { $0 + $1.bytes }
-        let available = availableBytes().map { " of \(Format.bytes($0)) free" } ?? ""
+        let allocated = parts.reduce(0) { $0 + ($1.isAllocated ? $1.bytes : 0) }
+        let available = SystemMemory.available().map { " of \(Format.bytes($0 + allocated)) free" } ?? ""
         Terminal.writeError("memory: about \(Format.bytes(sum))\(available)")
-        try check(sum, for: "this run", remedy: "give a smaller --micro-batch-tokens or shorter samples")
+        try check(
+            sum - allocated, for: "the rest of this run",
+            remedy: "give a smaller --micro-batch-tokens or shorter samples")
     }
 }
 

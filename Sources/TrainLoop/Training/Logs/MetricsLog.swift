@@ -6,18 +6,22 @@ import OrderedJSON
 package final class MetricsLog {
     private let path: String
     private let descriptor: Int32
+    /// The lines of the earlier run that were left out.
+    package private(set) var damage = LogDamage()
 
     /// Opens the log for appending, and creates it if it does not exist.
     ///
     /// Rows of steps after `lastStep`, which a killed run may have written after its last save, are removed, and so is
-    /// an incomplete last line.
+    /// an incomplete last line. If other lines are damaged, the file as it was stays beside as `metrics.jsonl.damaged`.
     ///
     /// - Throws: `DataFileError` if the log cannot be used, `CheckpointError` if it is a symbolic link.
     package init(path: String, resumingAfter lastStep: Int) throws {
         try AtomicFile.refuseLink(at: path)
         self.path = path
         if FileManager.default.fileExists(atPath: path) {
-            try DataFile.write(try Self.rows(of: path, upTo: lastStep), to: path, overwrite: true)
+            let kept = try Self.rows(of: path, upTo: lastStep, &damage)
+            if damage.damaged > 0 { try Self.keepCopy(of: path) }
+            try DataFile.write(kept, to: path, overwrite: true)
         }
         descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw DataFileError(path: path, reason: DataFileError.reason(errno)) }
@@ -35,17 +39,43 @@ package final class MetricsLog {
         try writeRecord(Array(line.utf8), to: descriptor, of: path)
     }
 
-    private static func rows(of path: String, upTo lastStep: Int) throws -> String {
-        var reader = try LineReader(path: path)
-        var kept: [UInt8] = []
-        while let line = try reader.next() {
-            guard let row = try? JSON.parse(Array(line)), let step = row["step"]?.int, step <= lastStep else {
-                continue
+    private static func rows(of path: String, upTo lastStep: Int, _ damage: inout LogDamage) throws -> String {
+        var kept = ""
+        var last = -1
+        var repeated = 0
+        let counts = try DataFile.forEachWholeRow(path: path, startingWith: "{\"step\":") { row in
+            guard let step = row["step"]?.int else { return false }
+            guard step <= lastStep else { return true }
+            if step > last {
+                kept += JSON.object(row.members).serialized() + "\n"
+                last = step
+            } else {
+                repeated += 1
             }
-            kept.append(contentsOf: line)
-            kept.append(UInt8(ascii: "\n"))
+            return true
         }
-        return String(decoding: kept, as: UTF8.self)
+        (damage.lines, damage.damaged, damage.repeated) = (counts.lines, counts.damaged, repeated)
+        // A kill in the middle of a write cuts the last line, which is no damage.
+        if damage.damaged > 0, try !endsWithLineFeed(path) { damage.damaged -= 1 }
+        return kept
+    }
+
+    private static func endsWithLineFeed(_ path: String) throws -> Bool {
+        let file = try FileHandle(forReadingFrom: URL(filePath: path))
+        defer { try? file.close() }
+        let end = try file.seekToEnd()
+        guard end > 0 else { return true }
+        try file.seek(toOffset: end - 1)
+        return try file.readToEnd() == Data([UInt8(ascii: "\n")])
+    }
+
+    /// Gives a file a second name that is new.
+    private static func keepCopy(of path: String) throws {
+        for number in 0..<1000 {
+            if link(path, path + ".damaged" + (number == 0 ? "" : ".\(number)")) == 0 { return }
+            guard errno == EEXIST else { break }
+        }
+        throw DataFileError(path: path, reason: "cannot keep the damaged log: \(DataFileError.reason(errno))")
     }
 }
 

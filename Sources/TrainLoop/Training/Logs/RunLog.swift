@@ -2,6 +2,8 @@
 struct RunLog {
     private let metrics: MetricsLog
     private let board: TensorBoardLog
+    /// What was left out of `metrics.jsonl`, for a report; nil if nothing was.
+    let damage: String?
 
     /// Opens both logs.
     ///
@@ -10,6 +12,8 @@ struct RunLog {
     /// - Throws: `DataFileError`.
     init(_ folder: RunFolder, after step: Int) throws {
         metrics = try MetricsLog(path: folder.metricsPath, resumingAfter: step)
+        damage = metrics.damage.text(
+            of: folder.metricsPath, remedy: "the states have their metrics; the log as it was stays beside as .damaged")
         board = try TensorBoardLog(folder: folder.tensorBoardPath, resumingAt: step > 0 ? step + 1 : nil)
     }
 

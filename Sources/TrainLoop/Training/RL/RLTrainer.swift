@@ -119,9 +119,11 @@ package struct RLTrainer: StageTrainer {
             try run.record(row, in: &state)
             report(.step(state.step, of: options.run.steps, metrics: row))
 
-            let stops = run.shouldStop()
+            let isFull = !isLast && !state.hasRoomForStep(of: .reinforcement)
+            let stops = run.shouldStop() || isFull
             if stops || isLast || state.step.isDue(every: options.run.probeEvery) { try run.probe(&state) }
             if stops || isLast || state.step.isDue(every: options.run.saveEvery) { try save(&run) }
+            if isFull { throw TrainingFailure.fullHistory }
             if stops { break }
         }
         return run.lastSaved ?? folder.checkpointPath(step: state.step)

@@ -94,7 +94,7 @@ extension RLTrainer {
         }
         if reference != nil {
             let bytes = options.loss.referencePrecision.bytesPerParameter * parameters
-            parts.append(MemoryUse(purpose: "reference policy", bytes: bytes))
+            parts.append(MemoryUse(purpose: "reference policy", bytes: bytes, isAllocated: true))
         }
         return parts
     }

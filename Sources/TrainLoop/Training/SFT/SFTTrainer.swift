@@ -116,12 +116,14 @@ package struct SFTTrainer: StageTrainer {
             try run.record(row, in: &state)
             report(.step(state.step, of: totalSteps, metrics: row))
 
-            let stops = run.shouldStop()
+            let isFull = !isLast && !state.hasRoomForStep(of: .warmUp)
+            let stops = run.shouldStop() || isFull
             if stops || isLast || state.step.isDue(every: options.run.saveEvery) {
                 try run.probe(&state)
                 try save(&run)
                 if isLast { report(.readiness(readiness)) }
             }
+            if isFull { throw TrainingFailure.fullHistory }
             if stops { break }
         }
         return run.lastSaved ?? folder.checkpointPath(step: state.step)

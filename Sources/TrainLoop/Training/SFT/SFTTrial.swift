@@ -61,12 +61,14 @@ extension SFTTrainer {
 package struct MemoryUse: Sendable {
     package let purpose: String
     package let bytes: Int
+    /// Whether a trainer that is ready to run has it already.
+    package var isAllocated = false
 
     /// The parts that every run has.
     static func training(_ configuration: ModelConfiguration, tokens: Int) -> [MemoryUse] {
         let parameters = 16 * configuration.parameterCount
         return [
-            MemoryUse(purpose: "weights, gradient and two moments", bytes: parameters),
+            MemoryUse(purpose: "weights, gradient and two moments", bytes: parameters, isAllocated: true),
             MemoryUse(
                 purpose: "activations of \(tokens) tokens",
                 bytes: MemoryEstimate.training(configuration, tokens: tokens) - parameters),

@@ -1,4 +1,3 @@
-import COpenBLAS
 import Parallel
 
 /// Products by OpenBLAS, which runs on the calling thread; the team shares out columns or rows of the result.
@@ -27,19 +26,20 @@ enum OpenBLASGEMM {
         let transposesRight = product.transposition == .nt
         let beta: Float = product.accumulating ? 1 : 0
         let (a, c) = (product.a.floats, product.c.floats)
+        let library = OpenBLAS.shared
         shareOut(team, product) { rows, columns in
             let left = a + rows.lowerBound * (transposesLeft ? 1 : lda)
             let right = b + columns.lowerBound * (transposesRight ? ldb : 1)
             let target = c + rows.lowerBound * ldc + columns.lowerBound
             if transposesRight && rows.count == 1 {
-                cblas_sgemv(
-                    CblasRowMajor, CblasNoTrans, blasint(columns.count), blasint(k), 1, right, blasint(ldb), left, 1,
+                library.sgemv(
+                    OpenBLAS.rowMajor, OpenBLAS.asStored, Int32(columns.count), Int32(k), 1, right, Int32(ldb), left, 1,
                     beta, target, 1)
             } else {
-                cblas_sgemm(
-                    CblasRowMajor, transposesLeft ? CblasTrans : CblasNoTrans,
-                    transposesRight ? CblasTrans : CblasNoTrans, blasint(rows.count), blasint(columns.count),
-                    blasint(k), 1, left, blasint(lda), right, blasint(ldb), beta, target, blasint(ldc))
+                library.sgemm(
+                    OpenBLAS.rowMajor, transposesLeft ? OpenBLAS.transposed : OpenBLAS.asStored,
+                    transposesRight ? OpenBLAS.transposed : OpenBLAS.asStored, Int32(rows.count), Int32(columns.count),
+                    Int32(k), 1, left, Int32(lda), right, Int32(ldb), beta, target, Int32(ldc))
             }
         }
     }
@@ -49,7 +49,6 @@ enum OpenBLASGEMM {
     private static func shareOut(
         _ team: ThreadTeam, _ product: GEMM, _ body: (_ rows: Range<Int>, _ columns: Range<Int>) -> Void
     ) {
-        _ = EngineThreads.openBLASRunsOnCaller
         let (m, n) = (product.m, product.n)
         if team.size == 1 || m * n * product.k < sharedFrom {
             body(0..<m, 0..<n)
@@ -78,7 +77,7 @@ enum OpenBLASGEMM {
     }
 
     private static func multiplyBlocks(_ team: ThreadTeam, _ product: GEMM, _ b: UnsafePointer<UInt16>) {
-        _ = EngineThreads.openBLASRunsOnCaller
+        let library = OpenBLAS.shared
         let (n, k, a, c) = (product.n, product.k, product.a, product.c)
         let block = max(16, blockFloats / k)
         let blocks = (n + block - 1) / block
@@ -91,10 +90,10 @@ enum OpenBLASGEMM {
                 for row in 0..<count {
                     BFloat16.widen(b + (first + row) * product.b.stride, into: wide + row * k, k)
                 }
-                cblas_sgemm(
-                    CblasRowMajor, CblasNoTrans, CblasTrans, blasint(product.m), blasint(count), blasint(k), 1,
-                    a.floats, blasint(a.stride), wide, blasint(k), product.accumulating ? 1 : 0, c.floats + first,
-                    blasint(c.stride))
+                library.sgemm(
+                    OpenBLAS.rowMajor, OpenBLAS.asStored, OpenBLAS.transposed, Int32(product.m), Int32(count), Int32(k),
+                    1, a.floats, Int32(a.stride), wide, Int32(k), product.accumulating ? 1 : 0, c.floats + first,
+                    Int32(c.stride))
             }
         }
     }

@@ -1,0 +1,64 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// With little memory, few descriptors or a small limit of file sizes a command works, or ends with one line.
+@Suite struct LittleMemoryTests {
+    private let whole: TemporaryFolder
+
+    init() throws { whole = try TinyRun.made.get().folder }
+
+    /// Commands by name; `@` stands for the folder of a finished run.
+    private static let commands = [
+        "--version", "inspect @/sft/step-000006.h5", "verify @/sft/step-000006.h5",
+        "cast @/tokens.h5 --dtype bfloat16 -o out.h5", "add-tokens @/base.h5 -o out.h5 --init normal",
+        "generate @/sft/step-000006.h5 --prompt 1+2? --max-new-tokens 4",
+        "eval @/sft/step-000006.h5 --data @/task/dev.jsonl --limit 2 --prompt plain --max-new-tokens 4",
+        "train-sft @/tokens.h5 --data @/task/train.jsonl -o out --steps 1 --batch-pairs 2",
+        "train-rl @/sft/step-000006.h5 --data @/task/rl.jsonl -o out --steps 1 --prompts 2 --samples 2 "
+            + "--max-new-tokens 8",
+        "diff @/sft/step-000002.h5 @/sft/step-000006.h5", "export @/base.h5 -o out --format hf",
+    ]
+
+    private func run(_ command: String, limit: String, in folder: TemporaryFolder) throws -> CommandResult {
+        let command = command.replacing("@", with: whole.path)
+        // A command that retries for ever is ended.
+        return try Command.run(
+            "/bin/bash", ["-c", "ulimit \(limit); exec timeout -s KILL 60 \(Command.ckptPath) \(command)"], in: folder)
+    }
+
+    private func check(_ command: String, limit: String) throws {
+        let folder = try TemporaryFolder()
+        let result = try run(command, limit: limit, in: folder)
+        if result.errors.contains("error while loading shared libraries") { return }
+        guard result.status > 1 else { return }
+        let errors = result.errors.split(separator: "\n").filter { $0.hasPrefix("ckpt: error: ") }
+        #expect(result.status == 2 && errors.count == 1, "\(command), \(limit): \(result.status), \(result.errors)")
+        #expect(result.errors.hasSuffix(errors.first.map { $0 + "\n" } ?? ""), "\(command), \(limit): \(result.errors)")
+        let left = try folder.names().filter { $0 != "out" }
+        #expect(left.isEmpty, "\(command), \(limit): \(left)")
+    }
+
+    @Test(arguments: commands) func littleAddressSpace(command: String) throws {
+        for limit in [200, 320, 400, 520, 900] { try check(command, limit: "-v \(limit << 10)") }
+    }
+
+    @Test(arguments: commands) func fewDescriptors(command: String) throws {
+        for limit in [5, 12] { try check(command, limit: "-n \(limit)") }
+    }
+
+    @Test(arguments: commands) func smallFiles(command: String) throws {
+        for limit in [0, 16] { try check(command, limit: "-f \(limit)") }
+    }
+
+    /// The matrix library is asked for its buffers once, before anything is written.
+    @Test func theMatrixLibraryIsCheckedFirst() throws {
+        let folder = try TemporaryFolder()
+        let command = "train-sft @/tokens.h5 --data @/task/train.jsonl -o out --steps 1 --batch-pairs 2"
+        let result = try run(command, limit: "-v \(400 << 10)", in: folder)
+        #expect(result.status == 2)
+        #expect(result.errors.contains("the buffers of OpenBLAS for"), "\(result.errors)")
+        #expect(result.errors.contains("raise them (ulimit -v, ulimit -d)"), "\(result.errors)")
+        #expect(try folder.names().isEmpty)
+    }
+}
