@@ -14,15 +14,22 @@ from attacks.case import COLUMNS, Case
 
 # Kinds and their usual number of attacks.
 KINDS = {
-    "structure": 3600, "lies": 2600, "formats": 2600, "limits": 500, "signals": 400, "streams": 420, "programs": 160,
-    "faults": 600, "text": 120, "saves": 0,
+    "structure": 3600,
+    "lies": 2600,
+    "formats": 2600,
+    "limits": 500,
+    "signals": 400,
+    "streams": 420,
+    "programs": 160,
+    "faults": 600,
+    "text": 120,
+    "saves": 0,
 }
 
 
 def run_one(job):
     kind, number, setup = job
     case = Case(kind, number, setup)
-    started = time.monotonic()
     try:
         importlib.import_module(f"attacks.{kind}").attack(case)
         error = None
@@ -31,8 +38,14 @@ def run_one(job):
         case.fail("other", "the script failed: " + error.splitlines()[-1])
     case.close()
     return {
-        "kind": kind, "number": number, "verdict": case.verdict, "findings": case.findings, "memory": case.memory,
-        "seconds": time.monotonic() - started, "notes": case.notes, "error": error,
+        "kind": kind,
+        "number": number,
+        "verdict": case.verdict,
+        "findings": case.findings,
+        "memory": case.memory,
+        "seconds": case.longest,
+        "notes": case.notes,
+        "error": error,
     }
 
 
@@ -45,6 +58,7 @@ def main():
     parser.add_argument("--number", type=int, help="repeat this attack of the kind")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--saves", type=int, help="saves of the run in which memory and descriptors are watched")
+    parser.add_argument("--keep", action="store_true", help="keep earlier findings")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
@@ -57,21 +71,30 @@ def main():
     build = os.path.abspath(".build/attack")
     root = "/dev/shm" if os.path.isdir("/dev/shm") else build
     work = os.path.join(root, f"ckpt-attack-{os.getpid()}")
-    shutil.rmtree(os.path.join(build, "findings"), ignore_errors=True)
-    os.makedirs(os.path.join(build, "findings"))
+    if not options.keep:
+        shutil.rmtree(os.path.join(build, "findings"), ignore_errors=True)
+    os.makedirs(os.path.join(build, "findings"), exist_ok=True)
     os.makedirs(work)
     os.chmod(work, 0o755)
     setup = {
-        "ckpt": ckpt, "seed": options.seed, "work": work, "findings": os.path.join(build, "findings"),
+        "ckpt": ckpt,
+        "seed": options.seed,
+        "work": work,
+        "findings": os.path.join(build, "findings"),
         "saves": options.saves or 2000,
         "environment": {
-            "PATH": os.environ["PATH"], "HOME": work, "LANG": "C.UTF-8", "NO_COLOR": "1", "TERM": "xterm",
-            "SWIFT_BACKTRACE": "enable=no", "TMPDIR": work,
+            "PATH": os.environ["PATH"],
+            "HOME": work,
+            "LANG": "C.UTF-8",
+            "NO_COLOR": "1",
+            "TERM": "xterm",
+            "SWIFT_BACKTRACE": "enable=no",
+            "TMPDIR": work,
         },
     }
     os.environ["MALLOC_ARENA_MAX"] = "1"
     try:
-        setup["seeds"] = seeds.make(setup, os.path.join(build, "seeds"))
+        setup["seeds"] = seeds.make(setup, build)
         kinds = options.only or [kind for kind in KINDS if KINDS[kind]]
         if options.saves and "saves" not in kinds:
             kinds = (options.only or []) + ["saves"]
@@ -95,20 +118,31 @@ def main():
     for note in sorted({note for result in results for note in result["notes"]}):
         print(f"\n{note}")
     wrong = sum(bool(result["findings"]) for result in results)
-    print(f"\n{len(results)} attacks in {(time.monotonic() - started) / 60:.0f} minutes with --jobs {options.jobs}, "
-          f"seed {options.seed}: {wrong} with findings" + (", kept in .build/attack/findings" if wrong else ""))
+    print(
+        f"\n{len(results)} attacks in {(time.monotonic() - started) / 60:.0f} minutes with --jobs {options.jobs}, "
+        f"seed {options.seed}: {wrong} with findings" + (", kept in .build/attack/findings" if wrong else "")
+    )
     return 1 if wrong else 0
 
 
 def print_table(kinds, results):
-    names = ["attacks", "refused", "accepted", "ended", *COLUMNS, "longest", "most memory"]
+    names = ["attacks", "refused", "accepted", "ended", *COLUMNS, "longest command", "most memory"]
     print("| kind | " + " | ".join(names) + " |\n|---|" + "---:|" * len(names))
     for kind in [*kinds, "all"]:
         of_kind = [result for result in results if kind in (result["kind"], "all")]
-        counts = [sum(result["verdict"] == verdict for result in of_kind) for verdict in ("refused", "accepted", "ended")]
-        columns = [sum(any(found == column for found, _ in result["findings"]) for result in of_kind) for column in COLUMNS]
-        row = [len(of_kind), *counts, *columns, f"{max((r['seconds'] for r in of_kind), default=0):.1f} s",
-               f"{max((r['memory'] for r in of_kind), default=0) / 1e6:.0f} MB"]
+        counts = [
+            sum(result["verdict"] == verdict for result in of_kind) for verdict in ("refused", "accepted", "ended")
+        ]
+        columns = [
+            sum(any(found == column for found, _ in result["findings"]) for result in of_kind) for column in COLUMNS
+        ]
+        row = [
+            len(of_kind),
+            *counts,
+            *columns,
+            f"{max((r['seconds'] for r in of_kind), default=0):.1f} s",
+            f"{max((r['memory'] for r in of_kind), default=0) / 1e6:.0f} MB",
+        ]
         print(f"| {kind} | " + " | ".join(f"{value:,}" if isinstance(value, int) else value for value in row) + " |")
 
 

@@ -16,11 +16,14 @@ MEMORY = 600_000_000  # bytes resident, far above what any of the inputs needs
 COLUMNS = ["crashes", "hangs", "leftovers", "silent wrong", "several lines", "other"]
 CRASH_TEXT = re.compile(
     rb"Fatal error|AddressSanitizer|runtime error:|Stack dump|Program crashed|\*\*\* Signal|swift-backtrace|terminate called"
-    rb"|corrupted|double free|Assertion")
+    rb"|corrupted|double free|Assertion"
+)
 CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGTRAP}
 # Control characters but tab, line feed and carriage return; C1; marks of direction.
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-TRAINING_FILE = re.compile(r"(^|/)(step-\d{6,}\.h5|metrics\.jsonl|rollouts(/step-\d+\.jsonl)?|tensorboard(/events\.[^/]*)?)$")
+TRAINING_FILE = re.compile(
+    r"(^|/)(step-\d{6,}\.h5|metrics\.jsonl|rollouts(/step-\d+\.jsonl)?|tensorboard(/events\.[^/]*)?)$"
+)
 
 
 def listing(folder):
@@ -35,7 +38,8 @@ def listing(folder):
                 continue
             is_folder = os.path.isdir(path)
             found[os.path.relpath(path, folder)] = (
-                ("folder",) if is_folder else ("file", status.st_size, status.st_mtime_ns, status.st_ino))
+                ("folder",) if is_folder else ("file", status.st_size, status.st_mtime_ns, status.st_ino)
+            )
     return found
 
 
@@ -55,7 +59,7 @@ class Case:
         self.name = f"{kind}-{number}"
         self.folder = os.path.join(setup["work"], self.name)
         self.transcript, self.findings, self.notes = [], [], []
-        self.verdict, self.memory, self.mark = None, 0, f"{os.getpid()}-{self.name}"
+        self.verdict, self.memory, self.longest, self.mark = None, 0, 0, f"{os.getpid()}-{self.name}"
         os.makedirs(self.folder)
 
     def path(self, name):
@@ -80,8 +84,9 @@ class Case:
         variables = dict(self.setup["environment"], CKPT_ATTACK=self.mark, **(env or {}))
         words = [f"{key}={shlex.quote(value)}" for key, value in (env or {}).items()]
         self.transcript.append(" ".join(words + [shlex.quote(word) for word in command]))
-        return subprocess.Popen(command, cwd=self.folder, env=variables, stdin=stdin, stdout=stdout, stderr=stderr,
-                                start_new_session=True)
+        return subprocess.Popen(
+            command, cwd=self.folder, env=variables, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+        )
 
     def finish(self, process, limit=HANG * 3):
         """Waits, and ends the process's group if it takes too long.
@@ -112,17 +117,27 @@ class Case:
             stream.seek(0)
             texts.append(stream.read(4 << 20))
             stream.close()
-        self.memory = max(self.memory, memory)
+        self.memory, self.longest = max(self.memory, memory), max(self.longest, seconds)
         return Result(status, seconds, memory, *texts, hung)
 
-    def run(self, *arguments, outputs=(), statuses=(0, 1, 2), run_folder=None, slow=HANG, loses_errors=False, judged=True,
-            may_finish=False, **options):
+    def run(
+        self,
+        *arguments,
+        outputs=(),
+        statuses=(0, 1, 2),
+        run_folder=None,
+        slow=HANG,
+        loses_errors=False,
+        judged=True,
+        may_finish=False,
+        keeps_temporary=False,
+        **options,
+    ):
         """Runs a command and applies all rules.
 
         `outputs` are the names that may appear or change if it succeeds, and with `may_finish` also if it fails after the
         work is done, as when the report cannot be printed; checkpoints among them must be whole. `run_folder` is a
-        training run's folder, in which logs may appear also if the run fails; if it has saved nothing, the folder must
-        not stand in the way of the next run.
+        training run's folder, in which logs may appear also if the run fails. `keeps_temporary`: unlink fails.
         """
         before = listing(self.folder)
         result = self.execute(arguments, **options)
@@ -132,7 +147,7 @@ class Case:
             self.verdict = "accepted" if result.status == 0 else "refused"
         self.judge_end(result, shown, statuses, slow)
         self.judge_text(result, shown, arguments[0], loses_errors)
-        self.judge_files(before, result, shown, outputs, run_folder, may_finish)
+        self.judge_files(before, result, shown, outputs, run_folder, may_finish, keeps_temporary)
         if may_finish and result.status != 0:
             for output in outputs:
                 if output.endswith(".h5"):
@@ -158,17 +173,20 @@ class Case:
         if result.status == 2 and not loses_errors and not result.hung:
             if not errors:
                 self.fail("other", f"exit 2 without an error line: {shown}: {text[-300:]!r}")
-            elif len(errors) > 1 or (lines[-1] != errors[0]) or (
-                    not reports and any(not line.startswith("ckpt: ") for line in lines)):
+            elif (
+                len(errors) > 1
+                or (lines[-1] != errors[0])
+                or (not reports and any(not line.startswith("ckpt: ") for line in lines))
+            ):
                 self.fail("several lines", f"{shown}: {text[-600:]!r}")
-            elif len(errors[0]) > 3000:
+            elif len(errors[0]) > 4100:
                 self.fail("several lines", f"an error of {len(errors[0])} characters: {shown}")
         elif result.status == 0 and errors:
             self.fail("silent wrong", f"an error and exit 0: {shown}: {text[-300:]!r}")
         if CONTROL.search(text):
             self.fail("other", f"control characters on standard error: {shown}: {text[-300:]!r}")
 
-    def judge_files(self, before, result, shown, outputs, run_folder, may_finish):
+    def judge_files(self, before, result, shown, outputs, run_folder, may_finish, keeps_temporary):
         succeeded = result.status in (0, 1)
         after = listing(self.folder)
         for path, entry in after.items():
@@ -176,8 +194,11 @@ class Case:
                 continue
             name = os.path.basename(path)
             if name.startswith(".ckpt-") or name.endswith((".partial", ".tmp")):
-                self.fail("leftovers", f"{path} after status {result.status}: {shown}")
-            elif (succeeded or may_finish) and any(path == output or path.startswith(output + "/") for output in outputs):
+                if not keeps_temporary:
+                    self.fail("leftovers", f"{path} after status {result.status}: {shown}")
+            elif (succeeded or may_finish) and any(
+                path == output or path.startswith(output + "/") for output in outputs
+            ):
                 continue
             elif run_folder and (path == run_folder or path.startswith(run_folder + "/")):
                 if path != run_folder and not TRAINING_FILE.search(path):
@@ -203,7 +224,10 @@ class Case:
         if os.path.isfile(self.path(name)):
             result = self.execute(["verify", name])
             if result.status != 0:
-                self.fail("silent wrong", f"{name} was written and is not whole: {result.stdout[-300:]!r} {result.stderr[-300:]!r}")
+                self.fail(
+                    "silent wrong",
+                    f"{name} was written and is not whole: {result.stdout[-300:]!r} {result.stderr[-300:]!r}",
+                )
 
     def survivors(self, within=2.0):
         """Ids of processes started by this case that still live."""
@@ -242,7 +266,9 @@ class Case:
             shutil.rmtree(kept, ignore_errors=True)
             shutil.copytree(self.folder, kept, symlinks=True, ignore_dangling_symlinks=True)
             with open(os.path.join(kept, "commands.sh"), "w") as file:
-                file.write(f"# scripts/check/attack --seed {self.setup['seed']} --only {self.kind} --number {self.number}\n")
+                file.write(
+                    f"# scripts/check/attack --seed {self.setup['seed']} --only {self.kind} --number {self.number}\n"
+                )
                 file.write("".join(f"# {column}: {text}\n" for column, text in self.findings))
                 file.write('cd "$(dirname "$0")"\n' + "\n".join(self.transcript) + "\n")
         shutil.rmtree(self.folder, ignore_errors=True)

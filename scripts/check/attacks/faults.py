@@ -6,8 +6,20 @@ import subprocess
 
 from attacks import writers
 
-NOTE = "System calls fail by a preloaded library (scripts/check/attacks/fail_io.c), not by device-mapper's error target."
-CALLS = {"read": 40, "write": 40, "fsync": 12, "rename": 8, "open": 25, "truncate": 6, "close": 25, "mkdir": 4, "unlink": 4}
+NOTE = (
+    "System calls fail by a preloaded library (scripts/check/attacks/fail_io.c), not by device-mapper's error target."
+)
+CALLS = {
+    "read": 40,
+    "write": 40,
+    "fsync": 12,
+    "rename": 8,
+    "open": 25,
+    "truncate": 6,
+    "close": 25,
+    "mkdir": 4,
+    "unlink": 4,
+}
 
 
 def library(case):
@@ -35,14 +47,26 @@ def attack(case):
     # A close that fails has closed; a read that fails for ever is not EINTR.
     if call in ("close", "unlink", "mkdir", "rename") and code in (0, errno.EINTR):
         code = errno.EIO
-    settings = {"LD_PRELOAD": library(case), "ATTACK_ROOT": case.folder, "ATTACK_CALL": call, "ATTACK_AT": str(1 + int(random.random() ** 2 * CALLS[call])),
-                "ATTACK_ERRNO": str(code)}
+    settings = {
+        "LD_PRELOAD": library(case),
+        "ATTACK_ROOT": case.folder,
+        "ATTACK_CALL": call,
+        "ATTACK_AT": str(1 + int(random.random() ** 2 * CALLS[call])),
+        "ATTACK_ERRNO": str(code),
+    }
     if call in ("read", "open") and random.random() < 0.7:
         settings["ATTACK_ROOT"] = os.path.dirname(case.seeds["model.h5"])  # The inputs.
     if random.random() < 0.3 and code not in (0, errno.EINTR):
         settings["ATTACK_EVERY"] = "1"
-    result = case.run(*arguments, outputs=outputs, run_folder=folder, env=settings, statuses=(0, 1, 2),
-                      may_finish=name == "eval" or call in ("fsync", "open", "close", "unlink"))
+    result = case.run(
+        *arguments,
+        outputs=outputs,
+        run_folder=folder,
+        env=settings,
+        statuses=(0, 1, 2),
+        keeps_temporary=call == "unlink",
+        may_finish=name == "eval" or call in ("fsync", "open", "close", "unlink"),
+    )
     if result.status in (0, 1):
         writers.check_output(case, outputs)
     elif folder:

@@ -5,7 +5,6 @@ change, so that the lie is consistent. It is independent of ckpt and of libhdf5.
 """
 
 import hashlib
-import struct
 
 UNDEFINED = 2**64 - 1
 INTEGER, FLOAT, STRING, ENUMERATION = 0, 1, 3, 8
@@ -26,15 +25,27 @@ class Walker:
         self.fields, self.objects, self.records, self.visited = [], {}, {}, set()
         if content[:8] != b"\x89HDF\r\n\x1a\n":
             raise Broken("signature")
-        for offset, size, kind in [(8, 1, "version"), (9, 1, "version"), (10, 1, "version"), (12, 1, "version"), (13, 1, "size"),
-                                   (14, 1, "size"), (16, 2, "count"), (18, 2, "count"), (20, 4, "flags"), (24, 8, "address"),
-                                   (32, 8, "address"), (40, 8, "address"), (48, 8, "address")]:
+        for offset, size, kind in [
+            (8, 1, "version"),
+            (9, 1, "version"),
+            (10, 1, "version"),
+            (12, 1, "version"),
+            (13, 1, "size"),
+            (14, 1, "size"),
+            (16, 2, "count"),
+            (18, 2, "count"),
+            (20, 4, "flags"),
+            (24, 8, "address"),
+            (32, 8, "address"),
+            (40, 8, "address"),
+            (48, 8, "address"),
+        ]:
             self.field(offset, size, kind, "superblock")
         self.entry(56, "superblock")
         self.header(self.number(64, 8), "/")
 
     def number(self, offset, size):
-        part = self.content[offset:offset + size]
+        part = self.content[offset : offset + size]
         if len(part) != size:
             raise Broken("beyond the end")
         return int.from_bytes(part, "little")
@@ -45,8 +56,14 @@ class Walker:
 
     def entry(self, offset, where):
         """A symbol table entry without its name."""
-        for shift, size, kind in [(0, 8, "length"), (8, 8, "address"), (16, 4, "version"), (20, 4, "reserved"), (24, 8, "address"),
-                                  (32, 8, "address")]:
+        for shift, size, kind in [
+            (0, 8, "length"),
+            (8, 8, "address"),
+            (16, 4, "version"),
+            (20, 4, "reserved"),
+            (24, 8, "address"),
+            (32, 8, "address"),
+        ]:
             self.field(offset + shift, size, kind, where + " entry")
 
     def visit(self, address):
@@ -56,8 +73,14 @@ class Walker:
 
     def header(self, address, path):
         self.visit(address)
-        for shift, size, kind in [(0, 1, "version"), (1, 1, "reserved"), (2, 2, "count"), (4, 4, "count"), (8, 4, "length"),
-                                  (12, 4, "reserved")]:
+        for shift, size, kind in [
+            (0, 1, "version"),
+            (1, 1, "reserved"),
+            (2, 2, "count"),
+            (4, 4, "count"),
+            (8, 4, "length"),
+            (12, 4, "reserved"),
+        ]:
             self.field(address + shift, size, kind, path + " header")
         count, blocks, found = self.number(address + 2, 2), [(address + 16, self.number(address + 8, 4))], {}
         attributes = []
@@ -111,7 +134,7 @@ class Walker:
         type_at = name_at + pad(lengths[0])
         space_at = type_at + pad(lengths[1])
         value_at = space_at + pad(lengths[2])
-        name = bytes(self.content[name_at:name_at + lengths[0]]).rstrip(b"\0").decode("utf-8", "replace")
+        name = bytes(self.content[name_at : name_at + lengths[0]]).rstrip(b"\0").decode("utf-8", "replace")
         for at, length in [(name_at, lengths[0]), (type_at, lengths[1]), (space_at, lengths[2])]:
             for shift in range(length):
                 self.field(at + shift, 1, "byte", f"{path}@{name}")
@@ -128,7 +151,13 @@ class Walker:
 
     def group(self, tree, heap, path):
         self.visit(heap)
-        for shift, size, kind in [(0, 4, "signature"), (4, 1, "version"), (8, 8, "length"), (16, 8, "length"), (24, 8, "address")]:
+        for shift, size, kind in [
+            (0, 4, "signature"),
+            (4, 1, "version"),
+            (8, 8, "length"),
+            (16, 8, "length"),
+            (24, 8, "address"),
+        ]:
             self.field(heap + shift, size, kind, path + " heap")
         names = self.number(heap + 24, 8)
         for shift in range(min(self.number(heap + 8, 8), 4000)):
@@ -147,8 +176,14 @@ class Walker:
     def tree(self, address, path, key):
         """Fields of a version 1 tree; returns the addresses of its leaves' children."""
         self.visit(address)
-        for shift, size, kind in [(0, 4, "signature"), (4, 1, "type"), (5, 1, "level"), (6, 2, "count"), (8, 8, "address"),
-                                  (16, 8, "address")]:
+        for shift, size, kind in [
+            (0, 4, "signature"),
+            (4, 1, "type"),
+            (5, 1, "level"),
+            (6, 2, "count"),
+            (8, 8, "address"),
+            (16, 8, "address"),
+        ]:
             self.field(address + shift, size, kind, path + " tree")
         level, count, found = self.number(address + 5, 1), self.number(address + 6, 2), []
         for index in range(count):
@@ -191,17 +226,19 @@ class Walker:
         count = 1
         for extent in shape:
             count *= extent
-        content = bytes(self.content[address:address + count * width]) if count else b""
+        content = bytes(self.content[address : address + count * width]) if count else b""
         if kind == STRING:
             name = "string"
-            content = b"".join(content[at:at + width].rstrip(b"\0") + b"\0" for at in range(0, len(content), width or 1))
+            content = b"".join(
+                content[at : at + width].rstrip(b"\0") + b"\0" for at in range(0, len(content), width or 1)
+            )
         else:
             name = {INTEGER: "int64" if width == 8 else "uint8", FLOAT: "float64", ENUMERATION: "bool"}[kind]
         return f"{path}\t{name}\t{','.join(map(str, shape))}\t{hashlib.sha256(content).hexdigest()}\n"
 
     def text(self, path):
         _, width, _, _, address = self.records[path]
-        return bytes(self.content[address:address + width]).rstrip(b"\0").decode("utf-8", "replace")
+        return bytes(self.content[address : address + width]).rstrip(b"\0").decode("utf-8", "replace")
 
 
 def is_tensor(path):
@@ -216,7 +253,7 @@ def digest_again(content, tokenizer):
         _, width, _, _, address = walker.records[path]
         if address + width > len(content):
             raise Broken("a text beyond the end")
-        content[address:address + width] = text.encode()[:width].ljust(width, b"\0")
+        content[address : address + width] = text.encode()[:width].ljust(width, b"\0")
 
     tensors = [path for path in walker.records if is_tensor(path) and "@" not in path]
     for path in tensors:
@@ -225,7 +262,10 @@ def digest_again(content, tokenizer):
             count = width
             for extent in shape:
                 count *= extent
-            put(path + "@sha256", hashlib.sha256(bytes(content[address:address + count]) if count else b"").hexdigest())
+            put(
+                path + "@sha256",
+                hashlib.sha256(bytes(content[address : address + count]) if count else b"").hexdigest(),
+            )
     lines = []
     for path in sorted(tensors, key=str.encode):
         shape = ",".join(map(str, walker.space(walker.objects[path][0x01][0])))

@@ -3,15 +3,82 @@
 import json
 
 NUMBERS = [
-    "-1", "0", "1", "2", "7", "255", "65536", "1e19", "1e18", "1e308", "1e999", "-1e999", "1e-320", "0.5", "-0.0", "NaN", "Infinity",
-    "-Infinity", str(2**31 - 1), str(2**31), str(2**32), str(2**40), str(2**40 + 1), str(2**53 + 1), str(2**62), str(2**63 - 1),
-    str(2**63), str(-2**63), str(2**64 - 1), str(2**64), "9" * 400, "1e-400", "0x10", "01", "+1", "1.",
+    "-1",
+    "0",
+    "1",
+    "2",
+    "7",
+    "255",
+    "65536",
+    "1e19",
+    "1e18",
+    "1e308",
+    "1e999",
+    "-1e999",
+    "1e-320",
+    "0.5",
+    "-0.0",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    str(2**31 - 1),
+    str(2**31),
+    str(2**32),
+    str(2**40),
+    str(2**40 + 1),
+    str(2**53 + 1),
+    str(2**62),
+    str(2**63 - 1),
+    str(2**63),
+    str(-(2**63)),
+    str(2**64 - 1),
+    str(2**64),
+    "9" * 400,
+    "1e-400",
+    "0x10",
+    "01",
+    "+1",
+    "1.",
 ]
 STRINGS = [
-    "", "\0", "\n", "\x1b[2J\x1b]0;owned\x07", "\u202eabc\u2066", "\x9b31m", "a\nckpt: error: forged", "\u2028", "/etc/passwd",
-    "../../escape", "/", ".", "..", "a/b", "%s%n%99999d", "\ufffe\uffff", "é" * 700, "x" * 1025, "y" * 61441, "z" * 1_000_000,
-    "\U0010ffff", "e\u0301" * 2000, "<think>", "</think>", "<short>", "$(touch owned)", "`touch owned`", "-o", "--force", "nan", "null",
-    "\x7f", "model.embed_tokens.weight", "{{ 1 }}", "(a+)+$", "\\p{L}+|(?<x>", "command:touch owned", "1e19",
+    "",
+    "\0",
+    "\n",
+    "\x1b[2J\x1b]0;owned\x07",
+    "\u202eabc\u2066",
+    "\x9b31m",
+    "a\nckpt: error: forged",
+    "\u2028",
+    "/etc/passwd",
+    "../../escape",
+    "/",
+    ".",
+    "..",
+    "a/b",
+    "%s%n%99999d",
+    "\ufffe\uffff",
+    "é" * 700,
+    "x" * 1025,
+    "y" * 61441,
+    "z" * 1_000_000,
+    "\U0010ffff",
+    "e\u0301" * 2000,
+    "<think>",
+    "</think>",
+    "<short>",
+    "$(touch owned)",
+    "`touch owned`",
+    "-o",
+    "--force",
+    "nan",
+    "null",
+    "\x7f",
+    "model.embed_tokens.weight",
+    "{{ 1 }}",
+    "(a+)+$",
+    "\\p{L}+|(?<x>",
+    "command:touch owned",
+    "1e19",
 ]
 RAW = ["\\ud800", "\\u0000", "\\udc00\\ud800", "\\x", "\\u12"]  # as they stand between quotes in JSON
 
@@ -45,7 +112,9 @@ def load(text):
 def places(value, parent=None, key=None):
     """All values as (parent, index in parent)."""
     found = [] if parent is None else [(parent, key)]
-    members = [member for _, member in value] if isinstance(value, Members) else value if isinstance(value, list) else []
+    members = (
+        [member for _, member in value] if isinstance(value, Members) else value if isinstance(value, list) else []
+    )
     for index, member in enumerate(members):
         found += places(member, value, index)
     return found

@@ -26,12 +26,26 @@ def attack(case):
         if os.getuid() == 0:  # Root is not limited, so the command runs as another user.
             os.chmod(case.folder, 0o777)
             user = 40000 + case.number
-            case.run(*arguments, outputs=outputs, run_folder=folder, judged=True, statuses=(0, 1, 2, 126, 127), loses_errors=True,
-                     shell=f'exec setpriv --reuid={user} --clear-groups bash -c "ulimit -u {random.randrange(1, 12)}; exec \\"\\$0\\" \\"\\$@\\"" "$0" "$@"')
+            case.run(
+                *arguments,
+                outputs=outputs,
+                run_folder=folder,
+                judged=True,
+                statuses=(0, 1, 2, 126, 127),
+                loses_errors=True,
+                shell=f'exec setpriv --reuid={user} --clear-groups bash -c "ulimit -u {random.randrange(1, 12)}; exec \\"\\$0\\" \\"\\$@\\"" "$0" "$@"',
+            )
             return end(case, outputs)
         limit = f"ulimit -u {random.randrange(1, 40)}"
-    case.run(*arguments, outputs=outputs, run_folder=folder, shell=f'{limit}; exec "$0" "$@"', statuses=(0, 1, 2, 127), loses_errors=True,
-             may_finish=name == "eval")
+    case.run(
+        *arguments,
+        outputs=outputs,
+        run_folder=folder,
+        shell=f'{limit}; exec "$0" "$@"',
+        statuses=(0, 1, 2, 127),
+        loses_errors=True,
+        may_finish=name == "eval",
+    )
     last = case.last
     # 127: the loader has too little memory or too few descriptors; nothing of ckpt has run.
     started = last.status != 127 or b"error while loading shared libraries" not in last.stderr
@@ -59,10 +73,12 @@ def disk(case, name, arguments, outputs, folder):
         case.notes.append("A tmpfs cannot be mounted here (needs root), so full disks were not tried.")
         return case.run("--version")
     listing_file = case.folder + ".listing"
-    shell = (f"unshare -m bash -c 'mount -t tmpfs -o size={size},nr_inodes=40 none disk; \"$0\" \"$@\"; status=$?; "
-             f"find disk -mindepth 1 -printf \"%y %P\\n\" > {listing_file}; "
-             f"for file in disk/*.h5 disk/run/*.h5; do [ ! -e $file ] || \"$0\" verify $file > /dev/null || echo broken $file >> {listing_file}; done; "
-             f"exit $status' \"$0\" \"$@\"")
+    shell = (
+        f'unshare -m bash -c \'mount -t tmpfs -o size={size},nr_inodes=40 none disk; "$0" "$@"; status=$?; '
+        f'find disk -mindepth 1 -printf "%y %P\\n" > {listing_file}; '
+        f'for file in disk/*.h5 disk/run/*.h5; do [ ! -e $file ] || "$0" verify $file > /dev/null || echo broken $file >> {listing_file}; done; '
+        f'exit $status\' "$0" "$@"'
+    )
     result = case.run(*arguments, shell=shell, statuses=(0, 1, 2))
     with open(listing_file) as file:
         left = [line.rstrip("\n").split(" ", 1) for line in file]
@@ -70,5 +86,14 @@ def disk(case, name, arguments, outputs, folder):
     for kind, path in left:
         if kind == "broken":
             case.fail("silent wrong", f"{path} was left and is not whole")
-        elif ".ckpt-" in path or path.endswith((".partial", ".tmp")) or result.status == 2 and not folder and name != "eval":
-            case.fail("leftovers", f"{path} on a disk of {size} bytes, status {result.status}: {name}: {result.stderr[-200:]!r}")
+        elif (
+            ".ckpt-" in path
+            or path.endswith((".partial", ".tmp"))
+            or result.status == 2
+            and not folder
+            and name != "eval"
+        ):
+            case.fail(
+                "leftovers",
+                f"{path} on a disk of {size} bytes, status {result.status}: {name}: {result.stderr[-200:]!r}",
+            )

@@ -16,6 +16,7 @@ def read_all(path):
     """Every object's type, shape, attributes and content, by path; texts without their padding."""
     found = {}
     with h5py.File(path) as file:
+
         def visit(name, item):
             for key in sorted(item.attrs):
                 attribute = np.asarray(item.attrs[key])
@@ -73,11 +74,16 @@ def safetensors(path):
     with open(path, "rb") as file:
         content = file.read()
     length = struct.unpack("<Q", content[:8])[0]
-    header = json.loads(content[8:8 + length])
+    header = json.loads(content[8 : 8 + length])
     start = 8 + length
     return {
-        name: (entry["dtype"], tuple(entry["shape"]), content[start + entry["data_offsets"][0]:start + entry["data_offsets"][1]])
-        for name, entry in header.items() if name != "__metadata__"
+        name: (
+            entry["dtype"],
+            tuple(entry["shape"]),
+            content[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]],
+        )
+        for name, entry in header.items()
+        if name != "__metadata__"
     }
 
 
@@ -86,6 +92,10 @@ def weights(path):
     with h5py.File(path) as file:
         found = {}
         file["weights"].visititems(
-            lambda name, item: found.__setitem__(name.replace("/", "."), (item.shape, raw(item)))
-            if isinstance(item, h5py.Dataset) else None)
+            lambda name, item: (
+                found.__setitem__(name.replace("/", "."), (item.shape, raw(item)))
+                if isinstance(item, h5py.Dataset)
+                else None
+            )
+        )
         return found

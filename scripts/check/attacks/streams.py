@@ -10,22 +10,56 @@ def commands(case):
     seeds, task = case.seeds, case.seeds["task"]
     found = [(name, *entry) for name, entry in writers.writers(case).items()]
     reading = {
-        "inspect": ["inspect", seeds["sft.h5"]], "verify": ["verify", seeds["model.h5"]],
-        "tokenize": ["tokenize", seeds["model.h5"], "1+2?"], "generate": ["generate", seeds["model.h5"], "--prompt", "1+2?", "--max-new-tokens", "3"],
-        "check-data": ["check-data", task + "/train.jsonl"], "history": ["inspect", seeds["rl.h5"], "history"],
+        "inspect": ["inspect", seeds["sft.h5"]],
+        "verify": ["verify", seeds["model.h5"]],
+        "tokenize": ["tokenize", seeds["model.h5"], "1+2?"],
+        "generate": ["generate", seeds["model.h5"], "--prompt", "1+2?", "--max-new-tokens", "3"],
+        "check-data": ["check-data", task + "/train.jsonl"],
+        "history": ["inspect", seeds["rl.h5"], "history"],
     }
     return found + [(name, arguments, [], None) for name, arguments in reading.items()]
 
 
-WITH_JSON = {"add-tokens", "cast", "rename", "extract", "graft", "merge", "strip", "resize-vocab", "make-task", "check-data", "tokenize", "eval",
-             "grade", "generate", "inspect", "diff", "verify"}
-STREAMS = [(FULL, None), (CLOSED, None), (GONE, None), (None, FULL), (None, CLOSED), (None, GONE), (FULL, FULL), (CLOSED, CLOSED)]
+WITH_JSON = {
+    "add-tokens",
+    "cast",
+    "rename",
+    "extract",
+    "graft",
+    "merge",
+    "strip",
+    "resize-vocab",
+    "make-task",
+    "check-data",
+    "tokenize",
+    "eval",
+    "grade",
+    "generate",
+    "inspect",
+    "diff",
+    "verify",
+}
+STREAMS = [
+    (FULL, None),
+    (CLOSED, None),
+    (GONE, None),
+    (None, FULL),
+    (None, CLOSED),
+    (None, GONE),
+    (FULL, FULL),
+    (CLOSED, CLOSED),
+]
 
 
 def attack(case):
     listed = commands(case)
-    variants = [(command, form, streams) for command in listed for form in ("plain", "--json", "--help") for streams in STREAMS
-                if form != "--json" or command[1][0] in WITH_JSON]
+    variants = [
+        (command, form, streams)
+        for command in listed
+        for form in ("plain", "--json", "--help")
+        for streams in STREAMS
+        if form != "--json" or command[1][0] in WITH_JSON
+    ]
     (name, arguments, outputs, folder), form, (out, error) = variants[case.number % len(variants)]
     if form == "--help":
         arguments, outputs, folder = [arguments[0], "--help"], [], None
@@ -53,7 +87,14 @@ def attack(case):
         expected = (141,)
     else:
         expected = (plain.status,)
-    result = case.run(*arguments, outputs=outputs, run_folder=folder, shell=shell, statuses=expected, loses_errors=error is not None,
-                      may_finish=True)
+    result = case.run(
+        *arguments,
+        outputs=outputs,
+        run_folder=folder,
+        shell=shell,
+        statuses=expected,
+        loses_errors=error is not None,
+        may_finish=True,
+    )
     if out == GONE and result.status == 141 and b"error" in result.stderr:
         case.fail("several lines", f"a closed pipe is not quiet: {result.stderr[-200:]!r}")

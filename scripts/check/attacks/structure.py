@@ -5,7 +5,20 @@ import hashlib
 
 from attacks import hdf5, reference
 
-STRUCTURE = ("address", "count", "length", "type", "version", "level", "key", "size", "flags", "signature", "byte", "reserved")
+STRUCTURE = (
+    "address",
+    "count",
+    "length",
+    "type",
+    "version",
+    "level",
+    "key",
+    "size",
+    "flags",
+    "signature",
+    "byte",
+    "reserved",
+)
 WEIGHTS = (8, 5, 6, 3, 2, 1, 4, 1, 2, 1, 5, 2)
 
 
@@ -22,11 +35,11 @@ def walked(path):
 
 
 def number(content, field):
-    return int.from_bytes(content[field.offset:field.offset + field.size], "little")
+    return int.from_bytes(content[field.offset : field.offset + field.size], "little")
 
 
 def put(content, field, value):
-    content[field.offset:field.offset + field.size] = (value % 256**field.size).to_bytes(field.size, "little")
+    content[field.offset : field.offset + field.size] = (value % 256**field.size).to_bytes(field.size, "little")
 
 
 def mutate(random, content, fields):
@@ -39,9 +52,38 @@ def mutate(random, content, fields):
     if action < 4:
         content[field.offset + random.randrange(field.size)] ^= 1 << random.randrange(8)
     elif action < 9:
-        put(content, field, random.choice([
-            0, 1, 2, 8, old + 1, old - 1, old + 8, old - 8, old * 2, old // 2, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63,
-            2**64 - 2, 2**64 - 1, size, size - 1, size - 8, size + 8, field.offset, random.randrange(2**64)]))
+        put(
+            content,
+            field,
+            random.choice(
+                [
+                    0,
+                    1,
+                    2,
+                    8,
+                    old + 1,
+                    old - 1,
+                    old + 8,
+                    old - 8,
+                    old * 2,
+                    old // 2,
+                    2**16 - 1,
+                    2**31 - 1,
+                    2**31,
+                    2**32 - 1,
+                    2**63 - 1,
+                    2**63,
+                    2**64 - 2,
+                    2**64 - 1,
+                    size,
+                    size - 1,
+                    size - 8,
+                    size + 8,
+                    field.offset,
+                    random.randrange(2**64),
+                ]
+            ),
+        )
     elif action < 12:  # Swapped addresses, cycles, chunks that overlap.
         other = random.choice(fields["address"])
         field = random.choice(fields["address"])
@@ -54,7 +96,7 @@ def mutate(random, content, fields):
         start = number(content, field)
         if start < size:
             put(content, field, size)
-            content += content[start:start + random.choice([32, 96, 328, 544, 2096])]
+            content += content[start : start + random.choice([32, 96, 328, 544, 2096])]
             content += bytes(-len(content) % 8)
             content[40:48] = len(content).to_bytes(8, "little")
     elif action == 13:  # Two fields of a kind exchanged.
@@ -63,7 +105,7 @@ def mutate(random, content, fields):
         put(content, other, old)
         put(content, field, value)
     elif action == 14:
-        del content[random.randrange(size):]
+        del content[random.randrange(size) :]
         if random.random() < 0.7 and len(content) > 48:
             content[40:48] = len(content).to_bytes(8, "little")
     elif action == 15:
@@ -72,17 +114,23 @@ def mutate(random, content, fields):
             content[40:48] = len(content).to_bytes(8, "little")
     elif action == 16:  # A range copied over another.
         start, length = random.randrange(size), random.choice([8, 24, 40, 328])
-        content[field.offset:field.offset + length] = content[start:start + length]
+        content[field.offset : field.offset + length] = content[start : start + length]
         del content[size:]
     else:
         field = random.choice(fields.get("value", fields["byte"]))
-        content[field.offset] = random.choice([0, 1, 0x7F, 0x80, 0xFF, 0xF0, 0x20, content[field.offset] ^ 1 << random.randrange(8)])
+        content[field.offset] = random.choice(
+            [0, 1, 0x7F, 0x80, 0xFF, 0xF0, 0x20, content[field.offset] ^ 1 << random.randrange(8)]
+        )
     return content
 
 
 def attack(case):
     random = case.random
-    sources = [*case.seeds["small"], *case.seeds["foreign"]] + [case.seeds["model.h5"], case.seeds["sft.h5"], case.seeds["rl.h5"]]
+    sources = [*case.seeds["small"], *case.seeds["foreign"]] + [
+        case.seeds["model.h5"],
+        case.seeds["sft.h5"],
+        case.seeds["rl.h5"],
+    ]
     content, fields, original, tokenizer = walked(random.choice(sources))
     content = bytearray(content)
     for _ in range(random.choice([1, 1, 1, 2, 3])):
