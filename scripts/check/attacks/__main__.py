@@ -105,7 +105,7 @@ def main():
             jobs += [(kind, number, setup) for number in numbers]
         results = []
         started = time.monotonic()
-        with multiprocessing.Pool(options.jobs) as pool:
+        with multiprocessing.Pool(options.jobs, maxtasksperchild=50) as pool:
             for result in pool.imap_unordered(run_one, jobs, chunksize=1):
                 results.append(result)
                 for column, text in result["findings"]:

@@ -117,7 +117,9 @@ class Case:
             stream.seek(0)
             texts.append(stream.read(4 << 20))
             stream.close()
-        self.memory, self.longest = max(self.memory, memory), max(self.longest, seconds)
+        self.longest = max(self.longest, seconds)
+        if memory > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024:
+            self.memory = max(self.memory, memory)
         return Result(status, seconds, memory, *texts, hung)
 
     def run(

@@ -148,7 +148,7 @@ def value(random, old=None):
         return Literal("[" * depth + "]" * depth)
     if kind == 8:
         return Members((random.choice(STRINGS[:20]), 1) for _ in range(random.choice([1, 3, 10_000])))
-    return Literal(json.dumps(old) + json.dumps(old)) if random.random() < 0.3 else [old, old]
+    return Literal(dump(old) * 2) if random.random() < 0.3 else [old, old]
 
 
 def edit(random, text, times=None):
