@@ -48,7 +48,7 @@ final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
         configuration.httpMaximumConnectionsPerHost = connections
         configuration.urlCache = nil
         configuration.httpCookieStorage = nil
-        session = URLSession(configuration: configuration, delegate: self, delegateQueue: nil)
+        session = URLSession(configuration: configuration, delegate: self, delegateQueue: BoundedQueue(limit: 64))
     }
 
     /// Ends the session, which retains its delegate until then.
@@ -123,6 +123,28 @@ final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
                     location: response.value(forHTTPHeaderField: "Location"), body: exchange.body))
         } else {
             exchange.continuation.resume(throwing: HTTPError.connection("the reply is not HTTP"))
+        }
+    }
+}
+
+/// A serial queue whose callers wait while `limit` operations are pending.
+///
+/// URLSession queues every part of a reply, so that a server which sends faster than the parts are taken would fill the
+/// memory.
+private final class BoundedQueue: OperationQueue, @unchecked Sendable {
+    private let places: DispatchSemaphore
+
+    init(limit: Int) {
+        places = DispatchSemaphore(value: limit)
+        super.init()
+        maxConcurrentOperationCount = 1
+    }
+
+    override func addOperation(_ block: @escaping @Sendable () -> Void) {
+        places.wait()
+        super.addOperation { [places] in
+            block()
+            places.signal()
         }
     }
 }

@@ -1,0 +1,1 @@
+"""Attacks on the built ckpt; scripts/check/attack runs them."""
