@@ -89,8 +89,11 @@ final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
     /// Fails an exchange: the first of completion, time-out and cancellation wins; later ones are ignored.
     private func end(_ task: URLSessionTask, with error: any Error) {
         take(task)?.continuation.resume(throwing: error)
-        task.cancel()
+        Self.cancel(task)
     }
+
+    /// Cancels a task on another thread, since that waits for the session's queue, which may wait for the caller's.
+    private static func cancel(_ task: URLSessionTask) { DispatchQueue.global().async { task.cancel() } }
 
     private func take(_ task: URLSessionTask) -> Exchange? {
         lock.withLock { exchanges.removeValue(forKey: task.taskIdentifier) }
@@ -109,7 +112,11 @@ final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
     func urlSession(
         _ session: URLSession, task: URLSessionTask, willPerformHTTPRedirection response: HTTPURLResponse,
         newRequest request: URLRequest, completionHandler: @escaping (URLRequest?) -> Void
-    ) { completionHandler(nil) }
+    ) {
+        // The handler is never called: if the task has ended meanwhile, Foundation ends the program.
+        take(task)?.continuation.resume(returning: HTTPReply(response, body: []))
+        Self.cancel(task)
+    }
 
     func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
         guard let exchange = take(task) else { return }
@@ -117,13 +124,18 @@ final class HTTPClient: NSObject, URLSessionDataDelegate, @unchecked Sendable {
             let reason = (error as NSError).localizedDescription.lowercasedStart
             exchange.continuation.resume(throwing: HTTPError.connection(reason))
         } else if let response = task.response as? HTTPURLResponse {
-            exchange.continuation.resume(
-                returning: HTTPReply(
-                    status: response.statusCode, retryAfter: response.value(forHTTPHeaderField: "Retry-After"),
-                    location: response.value(forHTTPHeaderField: "Location"), body: exchange.body))
+            exchange.continuation.resume(returning: HTTPReply(response, body: exchange.body))
         } else {
             exchange.continuation.resume(throwing: HTTPError.connection("the reply is not HTTP"))
         }
+    }
+}
+
+extension HTTPReply {
+    fileprivate init(_ response: HTTPURLResponse, body: [UInt8]) {
+        self.init(
+            status: response.statusCode, retryAfter: response.value(forHTTPHeaderField: "Retry-After"),
+            location: response.value(forHTTPHeaderField: "Location"), body: body)
     }
 }
 
