@@ -68,7 +68,7 @@ let package = Package(
         .executableTarget(
             name: "ckpt",
             dependencies: [
-                "OrderedJSON", "CheckpointIO", "Tokenization", "Transformer", "Surgery", "TrainLoop",
+                "OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "Surgery", "TrainLoop",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams",
             ],
             path: "Sources/tools",

@@ -15,6 +15,7 @@ final class LineLog {
     init(path: String, replacing: Bool) throws {
         try AtomicFile.refuseLink(at: path)
         self.path = path
+        TemporaryPaths.removeAbandoned(beside: path)
         // O_NOFOLLOW: a link may have been put there since.
         descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw DataFileError.cannotWrite(path) }
