@@ -242,6 +242,44 @@ import Testing
 
     // MARK: - Loops
 
+    /// The first state of a warm-up is saved after some steps, that of reinforcement learning before the first.
+    @Test(
+        arguments: [
+            "train-sft tokens.h5 --data task/train.jsonl -o run --steps 3 --batch-pairs 2 --save-every 2",
+            "train-rl rl/step-000001.h5 --data task/rl.jsonl -o run --steps 1 --prompts 2 --samples 2 "
+                + "--max-new-tokens 4 --answer bare --alpha 1",
+        ], [SIGINT, SIGHUP, SIGKILL])
+    func aRunThatEndsBeforeItsFirstStateDoesNotBlockTheNext(command: String, signal: Int32) throws {
+        let folder = try prepared()
+        let process = try startHeld(command, in: folder, output: "run")
+        #expect(temporaries(in: folder, "run").count == 1)
+        if signal != SIGKILL {
+            kill(process.processIdentifier, signal)
+            usleep(300_000)
+            #expect(process.isRunning)
+        }
+        kill(process.processIdentifier, signal)
+        expectEnd(of: process, by: signal, command)
+        #expect(temporaries(in: folder, "run").isEmpty || signal == SIGKILL)
+        let again = try Command.run(Command.ckptPath, command.split(separator: " ").map(String.init), in: folder)
+        #expect(again.status == 0, "\(again.errors)")
+        let names = try folder.names(in: "run")
+        #expect(names.contains { $0.hasPrefix("step-") } && !names.contains { $0.hasPrefix(".") }, "\(names)")
+        let rows = try String(contentsOfFile: folder.path("run/metrics.jsonl"), encoding: .utf8)
+        #expect(rows.split(separator: "\n").count == (command.hasPrefix("train-sft") ? 3 : 1))
+    }
+
+    @Test func logsWhoseStatesWereDeletedAreKept() throws {
+        let folder = try prepared()
+        for name in try folder.names(in: "rl") where name.hasSuffix(".h5") {
+            try FileManager.default.moveItem(atPath: folder.path("rl/" + name), toPath: folder.path(name))
+        }
+        let result = try Command.ckpt(
+            "train-rl", "step-000001.h5", "--data", "task/rl.jsonl", "-o", "rl", "--max-new-tokens", "4", in: folder)
+        #expect(result.status == 2 && result.errors.contains("already holds a run"), "\(result.errors)")
+        #expect(try folder.names(in: "rl").contains("metrics.jsonl"))
+    }
+
     @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func aSignalEndsTrainingAfterTheStep(signal: Int32) throws {
         let folder = try prepared()
         let process = try start(
@@ -253,6 +291,24 @@ import Testing
         process.waitUntilExit()
         #expect(process.terminationReason == .exit && process.terminationStatus == 0)
         #expect(try folder.names(in: "run").contains { $0.hasPrefix("step-") })
+    }
+
+    @Test func aDistillationWithoutAnswersDoesNotBlockTheNext() throws {
+        let folder = try prepared()
+        let command = "distill task/dev.jsonl -o new --think-teacher task/dev-pairs.jsonl --answer-form bare"
+        for signal in [SIGINT, SIGKILL] {
+            let process = try startHeld(command, in: folder)
+            if signal == SIGINT { kill(process.processIdentifier, signal) }
+            usleep(100_000)
+            kill(process.processIdentifier, signal)
+            expectEnd(of: process, by: signal, command)
+            #expect(try folder.names().contains("new.answers"))
+        }
+        let arguments = command.split(separator: " ").map(String.init)
+        let next = try Command.run(Command.ckptPath, arguments, in: folder)
+        #expect(next.status == 0, "\(next.errors)")
+        let third = try Command.run(Command.ckptPath, arguments, in: folder)
+        #expect(third.status == 2 && third.errors.contains("--resume to go on"), "\(third.errors)")
     }
 
     @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func aSignalEndsAnEvaluationWithItsAnswersStored(signal: Int32) throws {
