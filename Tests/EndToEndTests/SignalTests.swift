@@ -76,6 +76,7 @@ import Testing
         "cast base.h5 --dtype bfloat16 -o out/x --force", "rename base.h5 *.norm.weight=*.last -o out/x --force",
         "extract base.h5 --tensor *norm* -o out/x --force", "graft base.h5 base.h5 --tensor *norm* -o out/x --force",
         "merge base.h5 base.h5 --method linear -o out/x --force", "strip rl/step-000004.h5 -o out/x --force",
+        "make-task -o out/task --force --train 50 --rl 50 --dev 5 --test 5 --probe 2", "make-task -o out/new",
         "distill task/dev.jsonl -o out/y --think-teacher task/dev-pairs.jsonl --answer-form bare",
         "grade rl/rollouts/step-000001.jsonl -o out/x --force --answer bare",
         "diff base.h5 tokens.h5 --html out/x --force",
