@@ -19,7 +19,8 @@ struct Ckpt: AsyncParsableCommand {
               ckpt diff rl/
 
             Exit status: 0 success; 1 diff found differences, verify found damage, or eval missed a required accuracy \
-            or mode share; 2 an error; 141 the reader of a pipe has gone, as in `ckpt … | head`.
+            or mode share; 2 an error; 130, 143 or 129 ended by SIGINT, SIGTERM or SIGHUP; 141 the reader of a pipe \
+            has gone, as in `ckpt … | head`.
             """,
         version: BuildDescription.text,
         groupedSubcommands: [
@@ -50,6 +51,7 @@ struct Ckpt: AsyncParsableCommand {
     static func main() async {
         StandardStreams.prepare()
         ExhaustedMemory.prepare()
+        TerminationSignals.prepare()
         StandardStreams.exit(await runCommandLine(Array(CommandLine.arguments.dropFirst())))
     }
 
@@ -66,6 +68,9 @@ struct Ckpt: AsyncParsableCommand {
             }
         } catch let status as ExitCode {
             return status.rawValue
+        } catch let stopped as StoppedBySignal {
+            StandardStreams.flush()
+            TerminationSignals.end(by: stopped.signal)
         } catch  where exitCode(for: error).isSuccess {
             print(HelpText.layOut(fullMessage(for: error), width: Terminal.size(of: STDOUT_FILENO).columns))
         } catch {

@@ -69,6 +69,7 @@ struct MakeTaskCommand: ParsableCommand {
             try OutputError.refuse(existing: output + "/" + name, replacing: force)
         }
         let data = try EmbeddedTaskData(EmbeddedTask(levels), sizes: sizes, seed: seed)
+        TemporaryPaths.createFolder(output)
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
         try data.write(to: output, overwrite: true)
         if json {

@@ -1,7 +1,6 @@
 import OrderedJSON
 import Testing
-
-@testable import Tokenization
+import Tokenization
 
 @Suite("Hostile tokenizers")
 struct HostileTokenizerTests {

@@ -27,7 +27,7 @@ package struct AtomicFile {
             }
             guard overwrite else { throw CheckpointError.exists(path: path) }
         }
-        temporaryPath = Self.temporaryPath(beside: path)
+        temporaryPath = TemporaryPaths.make(beside: path)
     }
 
     /// Refuses a symbolic link as output, whether or not what it points to exists.
@@ -55,21 +55,37 @@ package struct AtomicFile {
     ///
     /// - Throws: `CheckpointError`; an existing file is then unchanged.
     package static func write(_ text: String, to path: String, overwrite: Bool) throws {
-        let file = try AtomicFile(path, overwrite: overwrite)
+        try write([(path, text)], overwrite: overwrite)
+    }
+
+    /// Writes files that belong together; a signal that ends the program leaves all of them or none.
+    ///
+    /// - Throws: `CheckpointError`.
+    package static func write(_ contents: [(path: String, text: String)], overwrite: Bool) throws {
+        var files: [AtomicFile] = []
         do {
-            let descriptor = try file.create()
-            defer { close(descriptor) }
-            var rest = Array(text.utf8)[...]
-            while !rest.isEmpty {
-                let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { throw file.failure("write the file") }
-                rest = rest.dropFirst(count)
+            for (path, text) in contents {
+                let file = try AtomicFile(path, overwrite: overwrite)
+                files.append(file)
+                try file.write(text)
             }
-            try file.commit()
+            try commit(files)
         } catch {
-            file.discard()
+            for file in files { file.discard() }
             throw error
+        }
+    }
+
+    /// Creates the temporary file with a content.
+    private func write(_ text: String) throws {
+        let descriptor = try create()
+        defer { close(descriptor) }
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw failure("write the file") }
+            rest = rest.dropFirst(count)
         }
     }
 
@@ -79,15 +95,9 @@ package struct AtomicFile {
     /// - Throws: `CheckpointError.system`.
     package func create() throws -> Int32 {
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_APPEND | O_CLOEXEC
-        let descriptor = open(temporaryPath, flags, 0o666)
+        let descriptor = TemporaryPaths.uninterrupted { open(temporaryPath, flags, 0o666) }
         guard descriptor >= 0 else { throw failure("create the file") }
         return descriptor
-    }
-
-    /// A new name in the folder of `path`.
-    static func temporaryPath(beside path: String) -> String {
-        let random = String(UInt64.random(in: 0...UInt64.max), radix: 16)
-        return folder(of: path) + "/.ckpt-\(getpid())-\(random).partial"
     }
 
     /// The size of the temporary file in bytes.
@@ -98,30 +108,44 @@ package struct AtomicFile {
     }
 
     /// Flushes the temporary file to the disk, renames it and flushes the folder.
-    package func commit() throws {
-        try Self.synchronize(temporaryPath, flags: O_RDWR | O_NOFOLLOW, reportedAs: path)
-        if overwrites {
-            // Freeing the blocks of a large file takes a while, so the old file is closed in the background.
-            let old = open(path, ckpt_o_path | O_CLOEXEC)
-            defer {
-                if old >= 0, (try? WorkerThread.startDetached { close(old) }) == nil { close(old) }
-            }
-            guard rename(temporaryPath, path) == 0 else { throw failure("rename the finished file") }
-        } else {
-            // Another process may have created the file meanwhile; a link, unlike a rename, never replaces a file.
-            if link(temporaryPath, path) == 0 {
-                unlink(temporaryPath)
-            } else if errno == EEXIST {
-                throw CheckpointError.exists(path: path)
-            } else if rename(temporaryPath, path) != 0 {
-                throw failure("rename the finished file")
-            }
+    package func commit() throws { try Self.commit([self]) }
+
+    private static func commit(_ files: [AtomicFile]) throws {
+        for file in files { try synchronize(file.temporaryPath, flags: O_RDWR | O_NOFOLLOW, reportedAs: file.path) }
+        // Freeing the blocks of a large file takes a while, so old files are closed in the background.
+        let old = files.filter(\.overwrites).map { open($0.path, ckpt_o_path | O_CLOEXEC) }.filter { $0 >= 0 }
+        let closeOld = { @Sendable in for descriptor in old { close(descriptor) } }
+        defer {
+            if !old.isEmpty, (try? WorkerThread.startDetached(closeOld)) == nil { closeOld() }
         }
-        try Self.synchronize(Self.folder(of: path), flags: O_RDONLY | O_DIRECTORY, reportedAs: path)
+        var renamed = 0
+        let result = TemporaryPaths.uninterrupted {
+            for file in files {
+                guard file.rename() == 0 else { return -1 }
+                renamed += 1
+            }
+            return 0
+        }
+        guard result == 0 else {
+            let file = files[renamed]
+            throw errno == EEXIST ? CheckpointError.exists(path: file.path) : file.failure("rename the finished file")
+        }
+        for file in files { file.discard() }
+        for folder in Set(files.map({ folder(of: $0.path) })) {
+            try synchronize(folder, flags: O_RDONLY | O_DIRECTORY, reportedAs: files[0].path)
+        }
     }
 
-    /// Removes the temporary file after a failure.
-    package func discard() { unlink(temporaryPath) }
+    /// Gives the temporary file its name; returns the result of the system call.
+    private func rename() -> Int32 {
+        // Another process may have created the file meanwhile; a link, unlike a rename, never replaces a file.
+        guard !overwrites else { return Glibc.rename(temporaryPath, path) }
+        if link(temporaryPath, path) == 0 { return 0 }
+        return errno == EEXIST ? -1 : Glibc.rename(temporaryPath, path)
+    }
+
+    /// Removes the temporary file, if it still has its temporary name.
+    package func discard() { TemporaryPaths.discard(temporaryPath) }
 
     private func failure(_ operation: String) -> CheckpointError {
         .system(path: path, operation: operation, code: errno)

@@ -10,7 +10,9 @@ final class PlainFile: Sendable {
     /// - Throws: `CheckpointError.system`.
     init(creating path: String, reportedAs name: String) throws {
         self.name = name
-        descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
+        descriptor = TemporaryPaths.uninterrupted {
+            open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
+        }
         guard descriptor >= 0 else { throw failure("create the file", errno) }
     }
 

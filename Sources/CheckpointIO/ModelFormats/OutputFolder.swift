@@ -37,8 +37,10 @@ struct OutputFolder {
         } else {
             replaces = false
         }
-        temporaryPath = AtomicFile.temporaryPath(beside: path)
-        guard mkdir(temporaryPath, 0o777) == 0 else { throw failure("create the folder") }
+        temporaryPath = TemporaryPaths.make(beside: path)
+        guard TemporaryPaths.uninterrupted({ mkdir(temporaryPath, 0o777) }) == 0 else {
+            throw failure("create the folder")
+        }
     }
 
     /// The temporary path of a file in the folder.
@@ -57,18 +59,22 @@ struct OutputFolder {
         try AtomicFile.synchronize(temporaryPath, flags: O_RDONLY | O_DIRECTORY, reportedAs: path)
         if replaces {
             // An atomic exchange: the name always refers to a complete model.
-            guard renameat2(AT_FDCWD, temporaryPath, AT_FDCWD, path, ckpt_rename_exchange) == 0 else {
-                throw failure("replace the folder")
+            let result = TemporaryPaths.uninterrupted {
+                renameat2(AT_FDCWD, temporaryPath, AT_FDCWD, path, ckpt_rename_exchange)
             }
-            try? FileManager.default.removeItem(atPath: temporaryPath)
+            guard result == 0 else { throw failure("replace the folder") }
         } else {
-            guard rename(temporaryPath, path) == 0 else { throw failure("rename the finished folder") }
+            guard TemporaryPaths.uninterrupted({ rename(temporaryPath, path) }) == 0 else {
+                throw failure("rename the finished folder")
+            }
         }
+        // After an exchange, the earlier model has the temporary name.
+        discard()
         try AtomicFile.synchronize(AtomicFile.folder(of: path), flags: O_RDONLY | O_DIRECTORY, reportedAs: path)
     }
 
     /// Removes the temporary folder after a failure.
-    func discard() { try? FileManager.default.removeItem(atPath: temporaryPath) }
+    func discard() { TemporaryPaths.discard(temporaryPath) }
 
     private func failure(_ operation: String) -> CheckpointError {
         .system(path: path, operation: operation, code: errno)

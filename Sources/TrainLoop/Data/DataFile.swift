@@ -219,12 +219,17 @@ enum DataFile {
     /// - Throws: `DataFileError` if the file exists and `overwrite` is false, `CheckpointError` if it cannot be
     ///   written.
     static func write(_ rows: some Sequence<JSON>, to path: String, overwrite: Bool) throws {
+        try write(text(of: rows), to: path, overwrite: overwrite)
+    }
+
+    /// One JSON object per line.
+    static func text(of rows: some Sequence<JSON>) -> String {
         var text = ""
         for row in rows {
             text += row.serialized()
             text += "\n"
         }
-        try write(text, to: path, overwrite: overwrite)
+        return text
     }
 
     /// Writes a text, atomically.

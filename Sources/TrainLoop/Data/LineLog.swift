@@ -17,6 +17,7 @@ final class LineLog {
     init(path: String, replacing: Bool) throws {
         try AtomicFile.refuseLink(at: path)
         self.path = path
+        TemporaryPaths.removeAbandoned(beside: path)
         // O_NOFOLLOW: a link may have been put there since.
         let flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC
         let new = open(path, flags | O_EXCL, 0o666)

@@ -38,16 +38,29 @@ package struct Distillation: Sendable {
         ///   symbolic link.
         package init(path: String, start: Start) throws {
             self.path = path
-            self.start = start
+            let journalPath = path + ".answers"
             for file in [path, journalPath] { try AtomicFile.refuseLink(at: file) }
             let hasJournal = FileManager.default.fileExists(atPath: journalPath)
-            if start == .new, hasJournal || FileManager.default.fileExists(atPath: path) {
+            // A run that was ended before its first answer does not block the next one.
+            let isUnanswered = try start == .new && hasJournal && Self.isUnanswered(path, journalPath)
+            self.start = isUnanswered ? .replacing : start
+            if self.start == .new, hasJournal || FileManager.default.fileExists(atPath: path) {
                 throw DataFileError(
                     path: path, reason: "already exists; give --resume to go on, or --force to start over")
             }
             if start == .resuming, !hasJournal {
                 throw DataFileError(path: journalPath, reason: "no answers to resume from; leave --resume out")
             }
+        }
+
+        /// Whether there is no pair, and the journal has its first line at most.
+        private static func isUnanswered(_ path: String, _ journalPath: String) throws -> Bool {
+            var status = stat()
+            guard stat(path, &status) != 0 || status.st_size == 0 else { return false }
+            var journal = try LineReader(path: journalPath)
+            guard let first = try journal.next() else { return true }
+            guard (try? JSON.parse(Array(first)))?["answers_of"] != nil else { return false }
+            return try journal.next() == nil
         }
     }
 

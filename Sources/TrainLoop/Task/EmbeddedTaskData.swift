@@ -1,3 +1,4 @@
+import CheckpointIO
 import OrderedJSON
 import Parallel
 
@@ -155,18 +156,17 @@ extension EmbeddedTaskData {
         "task.json",
     ]
 
-    /// Writes the splits and `task.json` to an existing folder.
+    /// Writes the splits and `task.json` to an existing folder, all of them or none.
     ///
-    /// - Throws: `DataFileError`.
+    /// - Throws: `CheckpointError`.
     package func write(to folder: String, overwrite: Bool) throws {
-        let prefix = folder + "/"
-        try PairFile.write(trainPairs, to: prefix + "train.jsonl", overwrite: overwrite)
-        try ProblemFile.write(trainProblems, to: prefix + "rl.jsonl", overwrite: overwrite)
-        try PairFile.write(dev, to: prefix + "dev-pairs.jsonl", overwrite: overwrite)
-        try ProblemFile.write(dev.map(\.asProblem), to: prefix + "dev.jsonl", overwrite: overwrite)
-        try ProblemFile.write(test.map(\.asProblem), to: prefix + "test.jsonl", overwrite: overwrite)
-        try ProblemFile.write(probe, to: prefix + "probe.jsonl", overwrite: overwrite)
-        try DataFile.write(report.serialized(indent: 2) + "\n", to: prefix + "task.json", overwrite: overwrite)
+        let texts = [
+            DataFile.text(of: trainPairs.lazy.map(\.json)), DataFile.text(of: trainProblems.lazy.map(\.json)),
+            DataFile.text(of: dev.lazy.map(\.json)), DataFile.text(of: dev.lazy.map(\.asProblem.json)),
+            DataFile.text(of: test.lazy.map(\.asProblem.json)), DataFile.text(of: probe.lazy.map(\.json)),
+            report.serialized(indent: 2) + "\n",
+        ]
+        try AtomicFile.write(zip(Self.fileNames, texts).map { ("\(folder)/\($0)", $1) }, overwrite: overwrite)
     }
 
     /// The parameters and the generated counts.

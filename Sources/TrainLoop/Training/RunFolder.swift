@@ -30,9 +30,9 @@ package struct RunFolder: Sendable {
     /// A folder for a new run, locked as long as this value or a copy exists.
     ///
     /// The folder is created if it does not exist. `replacing` removes the checkpoints and logs of an earlier run, and
-    /// keeps other files.
+    /// keeps other files. The logs of a run that ended before its first save are removed in any case.
     ///
-    /// - Throws: `RunFolderError`, or `CheckpointError` if `path` is a symbolic link.
+    /// - Throws: `RunFolderError`, or `CheckpointError` if `path` is a symbolic link or cannot be written to.
     package init(creating path: String, replacing: Bool) throws {
         let path = Self.withoutTrailingSlash(path)
         try AtomicFile.refuseLink(at: path)
@@ -43,13 +43,21 @@ package struct RunFolder: Sendable {
             throw RunFolderError.cannotCreate(path, reason: (error as NSError).localizedDescription)
         }
         lock = try RunLock(path)
-        let earlier =
-            steps().map(checkpointPath)
-            + [metricsPath, rolloutsPath, tensorBoardPath].filter(FileManager.default.fileExists)
-        guard !earlier.isEmpty else { return }
-        guard replacing else { throw RunFolderError.notEmpty(path) }
-        for file in earlier { try FileManager.default.removeItem(atPath: file) }
+        TemporaryPaths.removeAbandoned(beside: metricsPath)
+        let states = steps().map(checkpointPath)
+        let logs = [metricsPath, rolloutsPath, tensorBoardPath].filter(FileManager.default.fileExists)
+        let isUnsaved = states.isEmpty && FileManager.default.fileExists(atPath: unsavedPath)
+        guard replacing || isUnsaved || (states + logs).isEmpty else { throw RunFolderError.notEmpty(path) }
+        for file in states + logs { try FileManager.default.removeItem(atPath: file) }
+        let marker = open(unsavedPath, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o666)
+        guard marker >= 0 else {
+            throw CheckpointError.system(path: unsavedPath, operation: "create the file", code: errno)
+        }
+        close(marker)
     }
+
+    /// Records that the run has a state to resume from.
+    func firstStateIsSaved() { unlink(unsavedPath) }
 
     private static func withoutTrailingSlash(_ path: String) -> String {
         var path = path
@@ -60,6 +68,10 @@ package struct RunFolder: Sendable {
     package var metricsPath: String { path + "/metrics.jsonl" }
     var rolloutsPath: String { path + "/rollouts" }
     var tensorBoardPath: String { path + "/tensorboard" }
+    /// An empty file that exists until the run has a state.
+    ///
+    /// It tells a run that ended before its first save, whose logs are worthless, from one whose states were deleted.
+    private var unsavedPath: String { path + "/.unsaved" }
 
     package func checkpointPath(step: Int) -> String { "\(path)/\(Self.name(ofStep: step)).h5" }
     func rolloutLogPath(step: Int) -> String { "\(rolloutsPath)/\(Self.name(ofStep: step)).jsonl" }

@@ -96,6 +96,7 @@ struct TrainingRun {
         } catch {
             throw TrainingFailure.unreadableSave("\(error)", lastGood: lastSaved)
         }
+        folder.firstStateIsSaved()
         try folder.retire(keepingLast: keepLast, until: state.step)
         lastSaved = path
         report(.saved(path: path, byteCount: written.fileByteCount))

@@ -103,13 +103,14 @@ struct EvalCommand: ParsableCommand {
                     set.problems, encoder: model.encoder, model: model.weights, options: options, kept: kept,
                     hooks: hooks)
             }
-        } catch let error as FileError where interruption.isRequested {
+        } catch let error as FileError {
+            guard let signal = interruption.signal else { throw error }
             bar.finish()
             Terminal.writeError(
                 error.description
                     + (log.map { "; they are stored in \($0.path), and the same command resumes from them" }
                         ?? "; they are lost, because --answers FILE was not given"))
-            throw ExitCode(130)
+            throw StoppedBySignal(signal: signal)
         }
     }
 }

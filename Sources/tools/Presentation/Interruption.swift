@@ -1,15 +1,24 @@
-import Foundation
+import Parallel
 import Synchronization
 
-/// Ctrl-C and SIGTERM as a request that a loop checks, so that they do not end the process in the middle of a step.
+/// A signal as a request that a loop checks, so that it does not end the process in the middle of a step.
 ///
 /// A second signal ends the process at once.
 final class Interruption: Sendable {
-    private let requested = Atomic<Bool>(false)
+    private let notice: String
+    private let first = Atomic<Int32>(0)
 
-    var isRequested: Bool { requested.load(ordering: .relaxed) }
+    var isRequested: Bool { signal != nil }
 
-    /// Runs `body` while signals are turned into requests.
+    /// The signal that asked the loop to stop.
+    var signal: Int32? {
+        let signal = first.load(ordering: .relaxed)
+        return signal == 0 ? nil : signal
+    }
+
+    private init(_ notice: String) { self.notice = notice }
+
+    /// Runs `body` while SIGINT, SIGTERM and SIGHUP are turned into requests.
     ///
     /// - Parameters:
     ///   - notice: the message on the first signal.
@@ -19,9 +28,9 @@ final class Interruption: Sendable {
         notice: String = "finishing this step, then saving; press again to stop at once",
         _ body: (Interruption) throws -> Result
     ) rethrows -> Result {
-        let interruption = Interruption()
-        let sources = interruption.listen(notice)
-        defer { Self.restore(sources) }
+        let interruption = Interruption(notice)
+        TerminationSignals.ask(interruption)
+        defer { TerminationSignals.ask(nil) }
         return try body(interruption)
     }
 
@@ -29,28 +38,17 @@ final class Interruption: Sendable {
     static func watching<Result>(
         notice: String, _ body: (Interruption) async throws -> Result
     ) async rethrows -> Result {
-        let interruption = Interruption()
-        let sources = interruption.listen(notice)
-        defer { Self.restore(sources) }
+        let interruption = Interruption(notice)
+        TerminationSignals.ask(interruption)
+        defer { TerminationSignals.ask(nil) }
         return try await body(interruption)
     }
 
-    private func listen(_ notice: String) -> [any DispatchSourceSignal] {
-        [SIGINT, SIGTERM].map { signal in
-            Foundation.signal(signal, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: signal, queue: .global())
-            source.setEventHandler {
-                if self.isRequested { Foundation.exit(128 + signal) }
-                self.requested.store(true, ordering: .relaxed)
-                Terminal.writeError("\n" + notice)
-            }
-            source.resume()
-            return source
-        }
-    }
-
-    private static func restore(_ sources: [any DispatchSourceSignal]) {
-        for source in sources { source.cancel() }
-        for signal in [SIGINT, SIGTERM] { Foundation.signal(signal, SIG_DFL) }
+    /// Returns false if it was asked before.
+    func request(by signal: Int32) -> Bool {
+        guard first.compareExchange(expected: 0, desired: signal, ordering: .relaxed).exchanged else { return false }
+        // On a thread of its own, because stderr may be a pipe that nobody reads.
+        try? WorkerThread.startDetached { [notice] in Terminal.writeError("\n" + notice) }
+        return true
     }
 }
