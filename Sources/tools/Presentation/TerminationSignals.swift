@@ -52,8 +52,9 @@ enum TerminationSignals {
         }
     }
 
-    /// Removes temporary files and ends the process by a signal.
+    /// Removes the live panel and temporary files, and ends the process by a signal.
     static func end(by signal: Int32) -> Never {
+        LivePanel.close()
         TemporaryPaths.removeAll {
             Foundation.signal(signal, SIG_DFL)
             var signals = sigset_t()
