@@ -10,7 +10,7 @@ import Testing
         return (folder, try Command.preloadLibrary(fixturesFolder().appending(path: "hold_fsync.c"), in: folder.path))
     }
 
-    /// Starts ckpt with the usual reaction to signals, except to those in `ignored`; `held` stops it before each rename.
+    /// Starts ckpt with the usual reaction to signals, except to `ignored`; `held` stops it before each rename.
     private func start(
         _ arguments: String, in folder: TemporaryFolder, held: Bool = true, ignored: String? = nil
     ) throws -> Process {

@@ -3,7 +3,8 @@ import Glibc
 /// The name of a temporary file or folder, which tells what process made it: `.ckpt-PID-START-HOST-RANDOM.partial`.
 ///
 /// START is the time at which the process started, in clock ticks since the system started, or 0 if it is unknown.
-/// HOST is a hash of the machine and of its namespace of process ids. Earlier versions wrote `.ckpt-PID-RANDOM.partial`.
+/// HOST is a hash of the machine and of its namespace of process ids. Earlier versions wrote
+/// `.ckpt-PID-RANDOM.partial`.
 struct TemporaryName {
     static let prefix = ".ckpt-"
     private static let suffix = ".partial"

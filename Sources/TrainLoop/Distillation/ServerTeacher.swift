@@ -16,8 +16,8 @@ package final class ServerTeacher: Teacher {
         /// Sent as a bearer token.
         private let key: String?
 
-        /// - Throws: `OptionError` if the text is not an HTTP address, or has a part that may hold a key: the address is
-        ///   shown and stored.
+        /// - Throws: `OptionError` if the text is not an HTTP address, or has a part that may hold a key: the
+        ///   address is shown and stored.
         package init(_ given: String, key: String? = nil) throws {
             var text = given
             while text.hasSuffix("/") { text.removeLast() }

@@ -148,8 +148,8 @@ package struct TrainingState {
 
     /// Checks before a run starts that its states can be written and read back.
     ///
-    /// - Throws: `CheckpointError.invalid` naming the part that cannot be stored, `TrainingFailure.fullHistory` if no step
-    ///   can follow.
+    /// - Throws: `CheckpointError.invalid` naming the part that cannot be stored, `TrainingFailure.fullHistory` if no
+    ///   step can follow.
     func checkCanBeSaved(_ stage: TrainingStage, record: [(String, JSON)]) throws {
         try CheckpointWriter.check(savedMetadata(stage, record: record))
         guard hasRoomForStep(of: stage) else { throw TrainingFailure.fullHistory }
