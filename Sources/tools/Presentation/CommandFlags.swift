@@ -23,7 +23,8 @@ struct CommandFlags {
 
     /// The first argument that looks like a flag but is not one of the command, without its value.
     ///
-    /// A word after one dash, as in `-temperature`, counts as such. Whatever follows a flag with a value is taken for the value.
+    /// A word after one dash, as in `-temperature`, counts as such. Whatever follows a flag with a value is taken for
+    /// the value.
     func unknownFlag(in arguments: some Sequence<String>) -> String? {
         let builtIn: Set = ["help", "version", "help-hidden", "generate-completion-script", "experimental-dump-help"]
         var isValue = false
