@@ -48,17 +48,22 @@ struct Ckpt: AsyncParsableCommand {
     }
 
     /// Runs the command line and ends the process.
-    static func main() async {
+    static func main() {
         StandardStreams.prepare()
         ExhaustedMemory.prepare()
+        // Dispatch, which runs tasks, needs descriptors and memory, and ends the process without them.
+        do { try ProcessLimits.check() } catch {
+            writeError(error)
+            StandardStreams.exit(2)
+        }
         TerminationSignals.prepare()
-        StandardStreams.exit(await runCommandLine(Array(CommandLine.arguments.dropFirst())))
+        Task { StandardStreams.exit(await runCommandLine(Array(CommandLine.arguments.dropFirst()))) }
+        dispatchMain()
     }
 
     /// Runs the command line; an error is one line on stderr and exit status 2, help and version go to stdout.
     private static func runCommandLine(_ given: [String]) async -> Int32 {
         do {
-            try ProcessLimits.check()
             try checkVerb(of: given)
             var command = try parsed(try ConfigFile.expanded(given, of: Self.command(named:)))
             if var command = command as? any AsyncParsableCommand {

@@ -8,7 +8,7 @@ import Testing
     private static func limited(_ arguments: [String], in folder: TemporaryFolder) throws -> CommandResult {
         try Command.run(
             "/bin/sh",
-            ["-c", "ulimit -d 400000; OPENBLAS_NUM_THREADS=1 exec \"$0\" \"$@\"", Command.ckptPath] + arguments,
+            ["-c", "ulimit -d 800000; OPENBLAS_NUM_THREADS=1 exec \"$0\" \"$@\"", Command.ckptPath] + arguments,
             in: folder)
     }
 
@@ -54,7 +54,7 @@ import Testing
         let model = try TinyRun.made.get().folder.path("tokens.h5")
         try folder.write(String(repeating: "a ", count: 5 << 20), to: "text")
         let result = try Command.run(
-            "/bin/sh", ["-c", "ulimit -d 400000; exec \"$0\" tokenize \"$1\" < text", Command.ckptPath, model],
+            "/bin/sh", ["-c", "ulimit -d 800000; exec \"$0\" tokenize \"$1\" < text", Command.ckptPath, model],
             in: folder)
         Self.expectRefusal(result, "10485760 bytes, over the limit of 8388608")
     }

@@ -115,9 +115,8 @@ import TrainLoop
             // The row that follows a cut one on its line is whole, so its repetition is left out.
             let repeated = changed.hasSuffix(lines[2]) ? 2 : 1
             #expect(log.damage.lines == 7 && log.damage.damaged == 1 && log.damage.repeated == repeated, "\(new)")
-            #expect(
-                Set(try log.answers(of: subject, to: problems).map { "\($0)" })
-                    == Set(answers.dropFirst().map { "\($0)" }), "\(new)")
+            let whole = try log.answers(of: subject, to: problems)
+            #expect(whole.count == answers.count - 1 && answers.dropFirst().allSatisfy(whole.contains), "\(new)")
             #expect(try String(contentsOfFile: folder.path("damaged.jsonl"), encoding: .utf8) == damaged)
         }
         let only = try folder.write(lines[0].replacing("\"sample\":0", with: "\"sample\":-1") + "\n", to: "only.jsonl")

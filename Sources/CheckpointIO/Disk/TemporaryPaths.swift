@@ -48,11 +48,18 @@ package enum TemporaryPaths {
     /// Removes all temporary files and folders of this process, and then ends it; meanwhile no other thread makes any.
     package static func removeAll(thenEnd end: () -> Never) -> Never {
         state.withLock { state -> Never in
-            for path in state.live { remove(path) }
-            // Fails for a folder that has content.
-            for folder in state.folders { rmdir(folder) }
+            remove(state)
             end()
         }
+    }
+
+    /// Removes all temporary files and folders of this process, unless another thread is making one.
+    package static func removeAllIfPossible() { _ = state.withLockIfAvailable { remove($0) } }
+
+    private static func remove(_ state: State) {
+        for path in state.live { remove(path) }
+        // Fails for a folder that has content.
+        for folder in state.folders { rmdir(folder) }
     }
 
     /// Removes the temporary files and folders that ended processes left in the folder of `path`; once in each folder.

@@ -74,6 +74,8 @@ actor DistillationRecord {
     deinit { close(descriptor) }
 
     func isOpen(_ problem: Int, _ mode: Mode) -> Bool {
+        // The other teacher may have completed the problem meanwhile.
+        guard problem >= next, finished[problem] == nil else { return false }
         let known = halves[problem]
         return (mode == .think ? known?.think : known?.short) == nil
     }

@@ -151,8 +151,8 @@ package struct TrainingState {
     /// - Throws: `CheckpointError.invalid` naming the part that cannot be stored, `TrainingFailure.fullHistory` if no
     ///   step can follow.
     func checkCanBeSaved(_ stage: TrainingStage, record: [(String, JSON)]) throws {
-        try CheckpointWriter.check(savedMetadata(stage, record: record))
         guard hasRoomForStep(of: stage) else { throw TrainingFailure.fullHistory }
+        try CheckpointWriter.check(savedMetadata(stage, record: record))
     }
 
     /// Whether the state could be saved after one more step.

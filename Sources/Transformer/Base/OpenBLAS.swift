@@ -66,11 +66,12 @@ struct OpenBLAS: Sendable {
         setenv(name, "1", 1)
         // Programs that this one starts get what the user set.
         defer { if let given { setenv(name, given, 1) } else { unsetenv(name) } }
-        guard let library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL) else {
+        guard dlopen("libopenblas.so.0", RTLD_NOW | RTLD_GLOBAL) != nil else {
             throw OpenBLASError(reason: dlerror().map { String(cString: $0) } ?? "it cannot be loaded")
         }
         func function<Function>(_ name: String, _ type: Function.Type) throws -> Function {
-            guard let address = dlsym(library, name) else { throw OpenBLASError(reason: "it has no function \(name)") }
+            // The default order finds a preloaded library first, as for a library that is linked.
+            guard let address = dlsym(nil, name) else { throw OpenBLASError(reason: "it has no function \(name)") }
             return unsafeBitCast(address, to: type)
         }
         sgemm = try function("cblas_sgemm", MatrixProduct.self)

@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 import Parallel
 
@@ -12,6 +13,10 @@ enum ExhaustedMemory {
     /// Address space under which a request of ordinary size is refused; larger blocks are checked before.
     private static let nearly = 64 << 20
     nonisolated(unsafe) private static var message: [UInt8] = []
+    /// Address space that is given back before temporary files are removed, which takes a little memory.
+    nonisolated(unsafe) private static var reserve: UnsafeMutableRawPointer?
+    private static let reserveBytes = 4 << 20
+    nonisolated(unsafe) private static var isEnding = false
 
     /// Sets the handlers, if the address space of the process has a limit.
     static func prepare() {
@@ -19,19 +24,22 @@ enum ExhaustedMemory {
         message = Array(
             ("ckpt: error: out of memory: the limits of this process leave too little address space; raise them "
                 + "(ulimit -v, ulimit -d), or give less to do at a time\n").utf8)
+        reserve = mmap(nil, reserveBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
         let stack = UnsafeMutableRawPointer.allocate(byteCount: 1 << 16, alignment: 16)
         var place = stack_t(ss_sp: stack, ss_flags: 0, ss_size: 1 << 16)
         sigaltstack(&place, nil)
         for signal in signals {
             var action = sigaction()
-            action.sa_flags = SA_ONSTACK
+            action.sa_flags = SA_ONSTACK | Int32(bitPattern: UInt32(SA_NODEFER))
             action.__sigaction_handler.sa_handler = { ExhaustedMemory.handle($0) }
             sigaction(signal, &action, earlier + Int(signal))
         }
     }
 
-    /// Runs in the handler of a signal, so it allocates nothing.
+    /// Runs in the handler of a signal, so it allocates nothing before the message is written.
     private static func handle(_ signal: Int32) {
+        // A trap while temporary files are removed.
+        if isEnding { _exit(2) }
         let probe = mmap(nil, nearly, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
         guard probe == MAP_FAILED else {
             munmap(probe, nearly)
@@ -39,7 +47,10 @@ enum ExhaustedMemory {
             raise(signal)
             return
         }
+        isEnding = true
         message.withUnsafeBytes { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        munmap(reserve, reserveBytes)
+        TemporaryPaths.removeAllIfPossible()
         _exit(2)
     }
 }
