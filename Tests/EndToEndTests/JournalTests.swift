@@ -122,7 +122,9 @@ import Testing
             TensorToWrite(group: .weights, description: $0.description, content: .copy(file, $0))
         }
         let free = try CheckpointWriter.freeRecordBytes(metadata)
-        metadata.history["rl"] = MetricHistory(columns: [("step", [Double](repeating: 1, count: free / 8))])
+        // Room for the lineage of a run, and not for a step.
+        let rows = free / 8 - 4096
+        metadata.history["rl"] = MetricHistory(columns: [("step", [Double](repeating: 1, count: rows))])
         _ = try CheckpointWriter.write(metadata, tensors: weights, to: folder.path("full.h5"), overwrite: false)
         let result = try Command.ckpt(
             "train-sft", "full.h5", "--data", whole.path("task/train.jsonl"), "-o", "run", "--steps", "1", in: folder)

@@ -59,9 +59,11 @@ package enum Command {
         try process.run()
         process.waitUntilExit()
         return try withExtendedLifetime(captured) {
-            CommandResult(
-                status: process.terminationStatus, output: try String(contentsOfFile: output, encoding: .utf8),
-                errors: try String(contentsOfFile: errors, encoding: .utf8))
+            // A limit of file sizes may cut a character.
+            let texts = try [output, errors].map {
+                String(decoding: try Data(contentsOf: URL(filePath: $0)), as: UTF8.self)
+            }
+            return CommandResult(status: process.terminationStatus, output: texts[0], errors: texts[1])
         }
     }
 

@@ -70,7 +70,7 @@ struct HostileTokenizerTests {
         let text = String(repeating: "a", count: 300_000)
         let ids = tokenizer.encode(text)
         #expect(tokenizer.decode(ids) == text)
-        #expect(ids.count < text.utf8.count / 2)
+        #expect(ids.count == text.utf8.count / 2)
     }
 
     @Test("Added tokens that begin one another, and surround themselves with spaces, are found in linear time")
