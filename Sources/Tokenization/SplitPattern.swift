@@ -7,8 +7,12 @@ final class SplitPattern: @unchecked Sendable {
     private let code: OpaquePointer
     private let context: OpaquePointer
     private let hasJIT: Bool
-    /// Whether the pattern is `\s+$`, for which a backtracking matcher takes quadratic time.
-    private let isTrailingSpace: Bool
+    /// Patterns for which a backtracking matcher takes quadratic time.
+    private enum ByHand: String {
+        case trailingSpace = #"\s+$"#
+        case outerSpaces = #"\A +| +\z"#
+    }
+    private let byHand: ByHand?
 
     /// More backtracking than any real pre-tokenizer needs; bounds the time of a hostile pattern.
     private static let matchLimit: UInt32 = 200_000_000
@@ -20,7 +24,7 @@ final class SplitPattern: @unchecked Sendable {
     ///   - place: the path within `tokenizer.json`, for errors.
     /// - Throws: `TokenizerError` if the pattern is unsupported or does not compile.
     init(_ pattern: String, at place: String) throws {
-        isTrailingSpace = pattern == #"\s+$"#
+        byHand = ByHand(rawValue: pattern)
         let translated = Array(try PatternTranslation.translate(pattern, at: place).utf8)
         var errorCode: Int32 = 0
         var errorOffset = 0
@@ -59,7 +63,11 @@ final class SplitPattern: @unchecked Sendable {
     ///   - text: valid UTF-8.
     ///   - body: receives byte ranges of `text`.
     func forEachMatch(in text: UnsafeBufferPointer<UInt8>, _ body: (Range<Int>) -> Void) {
-        if isTrailingSpace { return forEachTrailingSpace(in: text, body) }
+        switch byHand {
+        case .trailingSpace: return forEachTrailingSpace(in: text, body)
+        case .outerSpaces: return forEachOuterSpaces(in: text, body)
+        case nil: break
+        }
         guard let base = text.baseAddress, let data = pcre2_match_data_create_8(1, nil) else { return }
         defer { pcre2_match_data_free_8(data) }
         guard let offsets = pcre2_get_ovector_pointer_8(data) else { return }
@@ -90,6 +98,14 @@ final class SplitPattern: @unchecked Sendable {
             return pcre2_match_8(code, base, count, position, options | UInt32(PCRE2_NO_JIT), data, context) > 0
         }
         return result > 0
+    }
+
+    /// Matches the spaces at the start and at the end of the text.
+    private func forEachOuterSpaces(in text: UnsafeBufferPointer<UInt8>, _ body: (Range<Int>) -> Void) {
+        let start = text.firstIndex { $0 != UInt8(ascii: " ") } ?? text.count
+        if start > 0 { body(0..<start) }
+        let end = (text.lastIndex { $0 != UInt8(ascii: " ") } ?? text.count - 1) + 1
+        if end > start, end < text.count { body(end..<text.count) }
     }
 
     /// Matches `\s+$`: white space up to the end of a line or of the text, including newlines before the last.
