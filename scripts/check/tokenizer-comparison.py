@@ -1,10 +1,13 @@
 """Compares tokenizers with `tokenizers`, `sentencepiece`, transformers and llama.cpp on random strings.
 
     swift build -c release --product tokenization-bench
-    python scripts/check/tokenizers.py .build/release/tokenization-bench [COUNT [NAME...]]
+    python scripts/check/tokenizer-comparison.py .build/release/tokenization-bench [COUNT [NAME...]]
 
 Trains small tokenizers of every kind on the texts of this repository in seconds, and prints how many of COUNT strings
-(100,000) have other ids or texts in ckpt. NAME chooses comparisons. Needs `tokenizers`, `sentencepiece`, transformers 5,
+(100,000) have other ids or texts in ckpt. Two differences between `tokenizers`, which ckpt follows, and SentencePiece are
+counted apart: "ties" are divisions with the same score, between which SentencePiece's 32-bit sums decide by rounding;
+"rules" are texts that `tokenizers` normalizes differently, because it applies a rule of the character table to a whole
+grapheme cluster of up to 5 bytes, and to single characters in longer ones. NAME chooses comparisons. Needs `tokenizers`, `sentencepiece`, transformers 5,
 `gguf` and xllamacpp; not part of the tests.
 """
 
@@ -104,7 +107,27 @@ def with_tokenizers(path):
         whole = reference.decode(ids, skip_special_tokens=False)
         return {"i": ids, "d": whole, "k": reference.decode(ids, skip_special_tokens=True), "s": whole}
 
-    return Generator(1, added, reference.get_vocab_size()), expected, path, []
+    return Generator(1, added, reference.get_vocab_size()), expected, path, [], None
+
+
+def explanation(path):
+    """A function that says why ckpt's ids of a text are not SentencePiece's; None if there is no reason."""
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    m = proto(path.read_bytes())
+    steps = [normalizers.Precompiled(m.normalizer_spec.precompiled_charsmap)] if m.normalizer_spec.precompiled_charsmap else []
+    if m.normalizer_spec.remove_extra_whitespaces:
+        steps += [normalizers.Replace(Regex(r"\A +| +\z"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
+    normalizer = normalizers.Sequence(steps + [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+
+    def reason(text, ours, theirs):
+        if normalizer.normalize_str(text) != processor.normalize(text):
+            return "rules"
+        if m.trainer_spec.model_type == 1 and max(ours + theirs, default=0) < len(m.pieces):
+            first, second = (sum(m.pieces[i].score for i in ids) for ids in (ours, theirs))
+            return "ties" if abs(first - second) < 1e-3 else None
+        return None
+
+    return reason
 
 
 def with_sentencepiece(path):
@@ -116,7 +139,7 @@ def with_sentencepiece(path):
         ids = reference.encode(text)
         return {"i": ids} if reference.unk_id() in ids else {"i": ids, "d": reference.decode(ids)}
 
-    return Generator(2), expected, path, ["--plain"]
+    return Generator(2), expected, path, ["--plain"], explanation(path)
 
 
 def with_llama_cpp(source, kind):
@@ -127,7 +150,7 @@ def with_llama_cpp(source, kind):
     def expected(record):
         return {"i": encode(record["t"])} if "t" in record else None
 
-    return Generator(3, ["<s>", "</s>", "<think>", "</think>"]), expected, path, []
+    return Generator(3, ["<s>", "</s>", "<think>", "</think>"]), expected, path, [], explanation(source)
 
 
 def with_transformers(name, config):
@@ -148,23 +171,23 @@ def with_transformers(name, config):
             content=n, single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
         for i, n in enumerate(names)}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    write_model(folder, t.get_vocab_size() + 3)
+    write_model(folder, t.get_vocab_size() + 3, name)
     reference = transformers.AutoTokenizer.from_pretrained(folder)
 
     def expected(record):
         text = record["t"] if "t" in record else bytes(record["b"]).decode("utf-8", errors="replace")
         return {"i": reference.encode(text, add_special_tokens=False)}
 
-    return Generator(4, names), expected, folder, []
+    return Generator(4, names), expected, folder, [], None
 
 
-def write_model(folder, rows):
+def write_model(folder, rows, model_type):
     """The smallest model that can be imported."""
     import numpy as np
     from safetensors.numpy import save_file
 
     save_file({"model.embed_tokens.weight": np.zeros((rows, 8), np.float32)}, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps({"model_type": "qwen2", "vocab_size": rows, "tie_word_embeddings": True}))
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type, "vocab_size": rows, "tie_word_embeddings": True}))
 
 
 NFKC_LIKE = dict(normalization_rule_name="nmt_nfkc")
@@ -206,7 +229,8 @@ COMPARISONS = {
 
 
 def compare(name):
-    generator, expected, path, options = COMPARISONS[name]()
+    generator, expected, path, options, explain = COMPARISONS[name]()
+    explained = {"ties": 0, "rules": 0}
     process = subprocess.Popen([BENCH, "ids", str(path), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     wrong, done, start = 0, 0, time.time()
     while done < COUNT:
@@ -224,13 +248,19 @@ def compare(name):
             answer = json.loads(process.stdout.readline())
             done += 1
             if any(answer[key] != value for key, value in wanted.items()):
+                text = record["t"] if "t" in record else bytes(record.get("b", [])).decode("utf-8", errors="replace")
+                reason = explain(text, answer["i"], wanted["i"]) if explain else None
+                if reason:
+                    explained[reason] += 1
+                    continue
                 wrong += 1
                 if wrong <= 3:
                     print(json.dumps(record), "\n  ckpt   ", answer, "\n  expected", wanted)
         writer.join()
     process.stdin.close()
     process.wait()
-    print(f"{name:40} {done:8} strings  {wrong:6} differ  {time.time() - start:6.0f} s", flush=True)
+    apart = "".join(f"  {count} {reason}" for reason, count in explained.items() if count)
+    print(f"{name:40} {done:8} strings  {wrong:6} differ  {time.time() - start:6.0f} s{apart}", flush=True)
     return wrong
 
 
