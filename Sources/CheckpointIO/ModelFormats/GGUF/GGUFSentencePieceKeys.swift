@@ -101,7 +101,7 @@ struct GGUFSentencePieceKeys {
                 step["prepend_scheme"]?.string ?? (step["add_prefix_space"]?.bool == false ? "never" : "always")
             addsPrefix = scheme != "never"
             if scheme == "first" {
-                notes.append("llama.cpp also puts a space before the text after an added token")
+                notes.append("llama.cpp puts a space before every text, also after an added token and before a space")
             }
         // T5's; its character table has already turned other white space into spaces.
         case "WhitespaceSplit" where !charsmap.isEmpty: break
