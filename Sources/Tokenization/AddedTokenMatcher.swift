@@ -7,38 +7,18 @@ enum AddedTokenSegment {
 /// Finds added tokens in a text with a trie: leftmost match first, then the longest.
 struct AddedTokenMatcher: Sendable {
     private let tokens: [AddedToken]
-    /// Trie edges from (node, byte) to a node; node 0 is the root.
-    private let children: PairTable
-    /// For each node, the index in `tokens` of the token that ends there, or -1.
-    private let ends: [Int32]
-    private let canStart: [Bool]
+    /// Indices in `tokens` by text.
+    private let trie: ByteTrie
 
     /// The longest token in bytes, which bounds the work per byte of text.
     static let maximumLength = 512
 
     /// - Parameter texts: each token with the text to match, which may be normalized.
     init(_ texts: [(text: [UInt8], token: AddedToken)]) {
-        var children = PairTable(capacity: texts.reduce(0) { $0 + $1.text.count })
-        var ends: [Int32] = [-1]
-        var canStart = [Bool](repeating: false, count: 256)
-        for (index, (text, _)) in texts.enumerated() where !text.isEmpty {
-            canStart[Int(text[0])] = true
-            var node: UInt32 = 0
-            for byte in text {
-                if let child = children.rank(node, UInt32(byte)) {
-                    node = child
-                } else {
-                    children.insert(node, UInt32(byte), rank: UInt32(ends.count))
-                    node = UInt32(ends.count)
-                    ends.append(-1)
-                }
-            }
-            ends[Int(node)] = Int32(index)
-        }
+        var trie = ByteTrie(capacity: texts.reduce(0) { $0 + $1.text.count })
+        for (index, (text, _)) in texts.enumerated() where !text.isEmpty { trie.insert(text, value: Int32(index)) }
         tokens = texts.map(\.token)
-        self.children = children
-        self.ends = ends
-        self.canStart = canStart
+        self.trie = trie
     }
 
     var isEmpty: Bool { tokens.isEmpty }
@@ -58,8 +38,7 @@ struct AddedTokenMatcher: Sendable {
         var done = range.lowerBound
         var position = range.lowerBound
         while position < range.upperBound {
-            guard canStart[Int(bytes[position])], let match = longest(bytes, from: position, to: range.upperBound)
-            else {
+            guard let match = longest(bytes, from: position, to: range.upperBound) else {
                 position += 1
                 continue
             }
@@ -82,13 +61,14 @@ struct AddedTokenMatcher: Sendable {
     private func longest(
         _ bytes: UnsafeBufferPointer<UInt8>, from start: Int, to limit: Int
     ) -> (index: Int, end: Int)? {
-        var node: UInt32 = 0
+        var node = ByteTrie.root
         var position = start
         var best: (index: Int, end: Int)?
-        while position < limit, let child = children.rank(node, UInt32(bytes[position])) {
+        while position < limit, let child = trie.child(of: node, bytes[position]) {
             node = child
             position += 1
-            if ends[Int(node)] >= 0 { best = (Int(ends[Int(node)]), position) }
+            let value = trie.value(at: node)
+            if value >= 0 { best = (Int(value), position) }
         }
         return best
     }

@@ -18,6 +18,7 @@ struct BytePairModel: Sendable {
     private let mergedIDs: [UInt32]
     private let wordCache: WordCache
     private let isByteLevel: Bool
+    private let boundaries: MarkBoundaries?
     private let byteSymbols: [InitialSymbols]
     /// Ids of `<0x00>` to `<0xFF>` if the model falls back to bytes.
     private let fallbackIDs: [UInt32?]
@@ -66,11 +67,7 @@ struct BytePairModel: Sendable {
         } else {
             unknownID = nil
         }
-        fallbackIDs = (0..<256).map { byte in
-            let hexadecimal = String(byte, radix: 16, uppercase: true)
-            let text = "<0x\(byte < 16 ? "0" : "")\(hexadecimal)>"
-            return fallsBack ? vocabularyReader.ids.id(of: Array(text.utf8)) : nil
-        }
+        fallbackIDs = ByteFallback.ids(in: vocabularyReader.ids, enabled: fallsBack)
         var symbols: [InitialSymbols] = []
         if isByteLevel {
             for byte in UInt8.min...UInt8.max {
@@ -84,6 +81,7 @@ struct BytePairModel: Sendable {
             }
         }
         byteSymbols = symbols
+        boundaries = isByteLevel ? nil : MarkBoundaries(tokens, ids: vocabularyReader.ids, unknownID: unknownID)
         wordCache = WordCache(count: tokens.count)
     }
 
@@ -104,7 +102,18 @@ struct BytePairModel: Sendable {
             output.append(Int(id))
             return
         }
-        merge(preToken, banned: banned, &scratch, into: &output)
+        guard let boundaries else { return merge(preToken, banned: banned, &scratch, into: &output) }
+        var start = 0
+        while start < preToken.count {
+            let end = boundaries.end(of: preToken, from: start)
+            let word = UnsafeBufferPointer(rebasing: preToken[start..<end])
+            if let id = table.id(of: word), !(banned?[Int(id)] ?? false), encodesToItself(Int(id), word, &scratch) {
+                output.append(Int(id))
+            } else {
+                merge(word, banned: banned, &scratch, into: &output)
+            }
+            start = end
+        }
     }
 
     /// Whether merging the text of a token yields that token; computed once per token.

@@ -1,9 +1,11 @@
 import OrderedJSON
-@_spi(_Unicode) import Swift
 
 /// A normalization step, which rewrites the text before pre-tokenization.
 enum Normalizer: Sendable {
-    case nfc
+    case form(NormalForm)
+    case precompiled(PrecompiledCharsmap)
+    case strip(left: Bool, right: Bool)
+    case lowercase
     case replace(SplitMatcher, with: [UInt8])
     case prepend([UInt8])
 
@@ -17,7 +19,17 @@ enum Normalizer: Sendable {
             result = try reader.array("normalizers").enumerated().flatMap { index, part in
                 try read(part, at: "\(place).normalizers[\(index)]")
             }
-        case "NFC": result = [.nfc]
+        case "NFC", "NFD", "NFKC", "NFKD": result = NormalForm(rawValue: type).map { [.form($0)] } ?? []
+        case "Precompiled":
+            let text = try reader.string("precompiled_charsmap")
+            result = [.precompiled(try PrecompiledCharsmap(text, at: place + ".precompiled_charsmap"))]
+        case "Strip":
+            result = [
+                .strip(
+                    left: try reader.bool("strip_left", default: true),
+                    right: try reader.bool("strip_right", default: true))
+            ]
+        case "Lowercase": result = [.lowercase]
         case "Replace":
             let matcher = try SplitMatcher.read(reader.optional("pattern"), at: place + ".pattern")
             result = [.replace(matcher, with: Array(try reader.string("content").utf8))]
@@ -43,8 +55,11 @@ enum Normalizer: Sendable {
         var length = 1.0
         for step in steps {
             switch step {
-            // The composed form of a character is at most three times as long in UTF-8 (Unicode's annex 15).
-            case .nfc: length *= 3
+            // How much longer a text can become in UTF-8 (Unicode's annex 15).
+            case .form(.nfc), .form(.nfd), .lowercase: length *= 3
+            case .form(.nfkc), .form(.nfkd): length *= 11
+            case .precompiled(let charsmap): length *= Double(max(1, charsmap.longestReplacement))
+            case .strip: break
             case .prepend(let prefix): length += Double(prefix.count)
             case .replace(.literal(let needle), let replacement):
                 length *= max(1, Double(replacement.count) / Double(max(1, needle.count)))
@@ -62,10 +77,13 @@ enum Normalizer: Sendable {
     /// Normalizes valid UTF-8.
     func apply(to text: [UInt8]) -> [UInt8] {
         switch self {
-        case .nfc:
-            // Nothing below U+0300 composes or decomposes under NFC.
-            guard text.contains(where: { $0 >= 0xCC }) else { return text }
-            return Self.composed(text)
+        case .form(let form): return form.apply(to: text)
+        case .precompiled(let charsmap): return charsmap.apply(to: text)
+        case .strip(let left, let right): return Self.stripped(text, left: left, right: right)
+        case .lowercase:
+            return String(decoding: text, as: UTF8.self).unicodeScalars.reduce(into: []) { result, scalar in
+                result += scalar.properties.lowercaseMapping.utf8
+            }
         case .prepend(let prefix): return text.isEmpty ? text : prefix + text
         case .replace(let matcher, let replacement):
             var result: [UInt8] = []
@@ -83,61 +101,34 @@ enum Normalizer: Sendable {
         }
     }
 
-    /// NFC as of Unicode 9, which the `tokenizers` library uses.
+    private static func stripped(_ text: [UInt8], left: Bool, right: Bool) -> [UInt8] {
+        var scalars = String(decoding: text, as: UTF8.self).unicodeScalars[...]
+        while left, let first = scalars.first, first.properties.isWhitespace { scalars.removeFirst() }
+        while right, let last = scalars.last, last.properties.isWhitespace { scalars.removeLast() }
+        return Array(String(scalars).utf8)
+    }
+
+    /// How many leading bytes of the result stem from the first character of the original; see `Metaspace`.
     ///
-    /// Newer characters neither reorder nor compose, so the text on either side of one is normalized separately.
-    private static func composed(_ text: [UInt8]) -> [UInt8] {
-        var result: [UInt8] = []
-        result.reserveCapacity(text.count)
-        let whole = String(decoding: text, as: UTF8.self)
-        guard whole.unicodeScalars.contains(where: { isNewer($0) || parts(of: $0) != nil }) else {
-            appendComposed(whole, to: &result)
-            return result
-        }
-        var known = String.UnicodeScalarView()
-        for scalar in whole.unicodeScalars {
-            if let parts = parts(of: scalar) {
-                known.append(contentsOf: parts.unicodeScalars)
-                continue
-            }
-            guard isNewer(scalar) else {
-                known.append(scalar)
-                continue
-            }
-            appendComposed(String(known), to: &result)
-            known.removeAll(keepingCapacity: true)
-            result.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
-        }
-        appendComposed(String(known), to: &result)
-        return result
-    }
-
-    /// The decomposition of Tibetan vowel signs that consist of combining marks.
-    ///
-    /// The standard library does not order the composed form among preceding marks; it does order the parts.
-    private static func parts(of scalar: Unicode.Scalar) -> String? {
-        switch scalar {
-        case "\u{F73}": "\u{F71}\u{F72}"
-        case "\u{F75}": "\u{F71}\u{F74}"
-        case "\u{F81}": "\u{F71}\u{F80}"
-        default: nil
-        }
-    }
-
-    private static func appendComposed(_ text: String, to result: inout [UInt8]) {
-        // The normal form by which the standard library compares strings. Foundation's NFC on Linux is wrong for some
-        // Hangul and for marks newer than its tables.
-        for scalar in text._nfc {
-            result.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
-        }
-    }
-
-    /// Whether a character was added after Unicode 9 and may take part in NFC.
-    private static func isNewer(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
-        // These blocks gained no combining characters: below the first mark, symbols to Han, Hangul.
-        case ..<0x7FD, 0x2E00..<0xA800, 0xAC00..<0xD7A4: return false
-        default: return (scalar.properties.age?.major ?? 0) > 9
+    /// - Parameters:
+    ///   - text: what the step is applied to.
+    ///   - count: how many leading bytes of `text` do.
+    /// - Returns: the number of bytes.
+    func leadingCount(in text: [UInt8], _ count: Int) -> Int {
+        guard count > 0, let lead = text.first else { return 0 }
+        let first = min(UTF8Scan.length(ofLead: lead), text.count)
+        switch self {
+        case .form, .precompiled, .lowercase: return apply(to: Array(text[..<first])).count
+        case .strip(let left, _):
+            return max(0, count - (left ? text.count - Self.stripped(text, left: true, right: false).count : 0))
+        case .prepend(let prefix): return prefix.count + count
+        case .replace(let matcher, let replacement):
+            var match: Range<Int>?
+            text.withUnsafeBufferPointer { matcher.forEachMatch(in: $0) { found in match = match ?? found } }
+            guard let match, match.lowerBound < count, !match.isEmpty else { return count }
+            // A replacement counts as the last character of the match.
+            guard match.upperBound <= count else { return match.lowerBound }
+            return count - match.count + replacement.count
         }
     }
 }

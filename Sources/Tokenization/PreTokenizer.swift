@@ -7,6 +7,8 @@ enum PreTokenizer: Sendable {
     case split(SplitMatcher, SplitBehavior, inverted: Bool)
     case digits(individual: Bool)
     case whitespace(SplitPattern)
+    case whitespaceSplit
+    case metaspace(Metaspace)
     case punctuation(SplitBehavior)
 
     /// The pattern of GPT-2.
@@ -54,6 +56,13 @@ enum PreTokenizer: Sendable {
         case "Whitespace":
             try reader.finish()
             return [.whitespace(try SplitPattern(whitespacePattern, at: place))]
+        case "WhitespaceSplit":
+            try reader.finish()
+            return [.whitespaceSplit]
+        case "Metaspace":
+            let metaspace = try Metaspace(&reader)
+            try reader.finish()
+            return [.metaspace(metaspace)]
         case "Punctuation":
             let behavior = try reader.optional("behavior").map { json in
                 try SplitBehavior.read(json.string ?? json.kindName, at: place)
@@ -69,8 +78,13 @@ enum PreTokenizer: Sendable {
         switch self {
         case .byteLevel(_, let pattern): pattern
         case .split(.pattern(let pattern), _, _), .whitespace(let pattern): pattern
-        case .split, .digits, .punctuation: nil
+        case .split, .digits, .punctuation, .whitespaceSplit, .metaspace: nil
         }
+    }
+
+    /// Whether the step treats the start of the whole text differently.
+    var dependsOnStart: Bool {
+        if case .metaspace(let metaspace) = self { metaspace.scheme == .first } else { false }
     }
 
     /// Splits every pre-token further.
@@ -88,6 +102,11 @@ enum PreTokenizer: Sendable {
             }
         case .whitespace(let pattern):
             preTokens.split(.removed, inverted: true) { text, body in pattern.forEachMatch(in: text, body) }
+        case .whitespaceSplit:
+            preTokens.split(.removed, inverted: false) { text, body in
+                Self.forEachScalar(in: text, where: \.properties.isWhitespace, body)
+            }
+        case .metaspace(let metaspace): metaspace.apply(to: &preTokens)
         case .punctuation(let behavior):
             preTokens.split(behavior, inverted: false) { text, body in
                 Self.forEachScalar(in: text, where: Self.isPunctuation, body)

@@ -2,10 +2,13 @@
 struct PreTokens {
     private(set) var bytes: [UInt8]
     private(set) var ranges: [Range<Int>]
+    /// What stands before the bytes.
+    private let position: TextPosition
 
-    /// Starts with the whole text, valid UTF-8, as one pre-token.
-    init(_ bytes: [UInt8]) {
+    /// Starts with all of the bytes, valid UTF-8, as one pre-token.
+    init(_ bytes: [UInt8], _ position: TextPosition) {
         self.bytes = bytes
+        self.position = position
         ranges = bytes.isEmpty ? [] : [0..<bytes.count]
     }
 
@@ -36,17 +39,31 @@ struct PreTokens {
         ranges = result
     }
 
-    /// Prepends a space to every pre-token that does not start with one.
-    mutating func addPrefixSpaces() {
+    /// Rewrites every pre-token.
+    ///
+    /// - Parameter body: appends the new bytes of a pre-token to its third argument. The second is what stands before
+    ///   it; a pre-token after another counts like one after an added token.
+    mutating func rewrite(_ body: (UnsafeBufferPointer<UInt8>, TextPosition, inout [UInt8]) -> Void) {
         var newBytes: [UInt8] = []
-        newBytes.reserveCapacity(bytes.count + ranges.count)
-        for index in ranges.indices {
-            let start = newBytes.count
-            if bytes[ranges[index].lowerBound] != UInt8(ascii: " ") { newBytes.append(UInt8(ascii: " ")) }
-            newBytes.append(contentsOf: bytes[ranges[index]])
-            ranges[index] = start..<newBytes.count
+        newBytes.reserveCapacity(bytes.count + bytes.count / 4 + ranges.count)
+        bytes.withUnsafeBufferPointer { buffer in
+            for index in ranges.indices {
+                let start = newBytes.count
+                let range = ranges[index]
+                let position = range.lowerBound == 0 ? position : .afterAddedToken
+                body(UnsafeBufferPointer(rebasing: buffer[range]), position, &newBytes)
+                ranges[index] = start..<newBytes.count
+            }
         }
         bytes = newBytes
+    }
+
+    /// Prepends a space to every pre-token that does not start with one.
+    mutating func addPrefixSpaces() {
+        rewrite { old, position, result in
+            if old.first != UInt8(ascii: " "), position != .afterText { result.append(UInt8(ascii: " ")) }
+            result.append(contentsOf: old)
+        }
     }
 }
 

@@ -10,8 +10,12 @@ final class SplitPattern: @unchecked Sendable {
     private let context: OpaquePointer
     private let hasJIT: Bool
     private let isExhausted = Atomic(false)
-    /// Whether the pattern is `\s+$`, for which a backtracking matcher takes quadratic time.
-    private let isTrailingSpace: Bool
+    /// Patterns for which a backtracking matcher takes quadratic time.
+    private enum ByHand: String {
+        case trailingSpace = #"\s+$"#
+        case outerSpaces = #"\A +| +\z"#
+    }
+    private let byHand: ByHand?
     private let pattern: String
     private let place: String
     /// nil for a pattern that is known to take linear time.
@@ -38,7 +42,7 @@ final class SplitPattern: @unchecked Sendable {
     ///   - place: the path within `tokenizer.json`, for errors.
     /// - Throws: `TokenizerError` if the pattern is unsupported or does not compile.
     init(_ pattern: String, at place: String) throws {
-        isTrailingSpace = pattern == #"\s+$"#
+        byHand = ByHand(rawValue: pattern)
         self.pattern = pattern
         self.place = place
         budget = Self.linear.contains(pattern) ? nil : PatternBudget()
@@ -83,7 +87,11 @@ final class SplitPattern: @unchecked Sendable {
     ///   - text: valid UTF-8.
     ///   - body: receives byte ranges of `text`.
     func forEachMatch(in text: UnsafeBufferPointer<UInt8>, _ body: (Range<Int>) -> Void) {
-        if isTrailingSpace { return forEachTrailingSpace(in: text, body) }
+        switch byHand {
+        case .trailingSpace: return forEachTrailingSpace(in: text, body)
+        case .outerSpaces: return forEachOuterSpaces(in: text, body)
+        case nil: break
+        }
         guard !isExhausted.load(ordering: .relaxed), let base = text.baseAddress,
             let data = pcre2_match_data_create_8(1, nil)
         else { return }
@@ -146,6 +154,14 @@ final class SplitPattern: @unchecked Sendable {
             reason:
                 "the pattern \(pattern.onOneLine(limit: 80)) takes too many steps for a text; use one that does not "
                 + "backtrack")
+    }
+
+    /// Matches the spaces at the start and at the end of the text.
+    private func forEachOuterSpaces(in text: UnsafeBufferPointer<UInt8>, _ body: (Range<Int>) -> Void) {
+        let start = text.firstIndex { $0 != UInt8(ascii: " ") } ?? text.count
+        if start > 0 { body(0..<start) }
+        let end = (text.lastIndex { $0 != UInt8(ascii: " ") } ?? text.count - 1) + 1
+        if end > start, end < text.count { body(end..<text.count) }
     }
 
     /// Matches `\s+$`: white space up to the end of a line or of the text, including newlines before the last.

@@ -34,9 +34,10 @@ public struct StreamingDecoder: Sendable {
             switch decoder {
             case .byteLevel: return .atEnd
             case .byteFallback where isFused, .replace where isFused: return .atEnd
-            case .strip(_, _, let stop) where stop > 0: return .atEnd
+            case .strip(_, let start, let stop) where stop > 0 || isFused && start > 1: return .atEnd
+            case .metaspace where isFused: return .atEnd
             case .fuse: isFused = true
-            case .byteFallback, .replace, .strip: break
+            case .byteFallback, .replace, .strip, .metaspace: break
             }
         }
         return .window

@@ -5,6 +5,7 @@ enum TokenDecoder: Sendable {
     case byteLevel
     case byteFallback
     case fuse
+    case metaspace(Metaspace)
     case strip(Unicode.Scalar, start: Int, stop: Int)
     case replace(SplitMatcher, with: [UInt8])
 
@@ -23,6 +24,7 @@ enum TokenDecoder: Sendable {
             result = [.byteLevel]
         case "ByteFallback": result = [.byteFallback]
         case "Fuse": result = [.fuse]
+        case "Metaspace": result = [.metaspace(try Metaspace(&reader))]
         case "Strip":
             let content = try reader.string("content")
             let (start, stop) = (try reader.integer("start"), try reader.integer("stop"))
@@ -49,12 +51,23 @@ enum TokenDecoder: Sendable {
             return [String(decoding: bytes, as: UTF8.self)]
         case .byteFallback: return Self.joinBytes(tokens)
         case .fuse: return [tokens.joined()]
+        case .metaspace(let metaspace): return metaspace.decode(tokens)
         case .strip(let scalar, let start, let stop):
             return tokens.map { Self.strip($0, scalar, start: start, stop: stop) }
         case .replace:
             guard let replacement else { return tokens }
             return tokens.map { String(decoding: replacement.apply(to: Array($0.utf8)), as: UTF8.self) }
         }
+    }
+
+    /// The text of one token inside a longer text, where no step strips its leading space.
+    static func text(of token: String, _ decoders: [TokenDecoder]) -> String {
+        func decoded(_ tokens: [String]) -> String { decoders.reduce(tokens) { $1.apply(to: $0) }.joined() }
+        let alone = decoded([token])
+        // A byte's text depends on its neighbours.
+        if case .byteLevel? = decoders.first { return alone }
+        guard byte(of: token) == nil else { return alone }
+        return String(decoding: decoded([token, token]).utf8.dropFirst(alone.utf8.count), as: UTF8.self)
     }
 
     /// The step as a normalizer, if it replaces text.

@@ -11,7 +11,7 @@ package struct TokenTextTable: Sendable {
     private let tokens: [String?]
     private let decoders: [TokenDecoder]
 
-    /// Reads the members of a `tokenizer.json`; a model whose vocabulary is not an object yields no texts.
+    /// Reads the members of a `tokenizer.json`; a model without a vocabulary yields no texts.
     ///
     /// - Throws: `TokenizerError`.
     package init(_ json: JSONMembers) throws {
@@ -20,13 +20,17 @@ package struct TokenTextTable: Sendable {
                 .sorted { $0.id < $1.id }
             let decoder = try json.value("decoder") ?? .null
             decoders = decoder.isNull ? [] : try TokenDecoder.read(decoder, at: "decoder")
-            let vocabulary = try json["model"].map { try JSONMembers($0).value("vocab") }??.object ?? JSONObject()
+            let vocabulary = try json["model"].map { try JSONMembers($0).value("vocab") } ?? nil
             var tokens: [String?] = []
-            tokens.reserveCapacity(vocabulary.count)
-            for (token, value) in vocabulary {
+            tokens.reserveCapacity(vocabulary?.object?.count ?? 0)
+            for (token, value) in vocabulary?.object ?? JSONObject() {
                 let id = try VocabularyReader.id(of: token, value)
                 if id >= tokens.count { tokens += repeatElement(nil, count: id + 1 - tokens.count) }
                 tokens[id] = token
+            }
+            // A Unigram model lists its tokens with their scores.
+            if let pieces = vocabulary?.array {
+                tokens = pieces.prefix(VocabularyReader.ids.count).map { $0.array?.first?.string }
             }
             for added in addedTokens where tokens.indices.contains(added.id) { tokens[added.id] = nil }
             self.tokens = tokens
@@ -39,7 +43,7 @@ package struct TokenTextTable: Sendable {
     /// The text of one token, or nil for an unused id.
     package func text(of id: Int) -> String? {
         if let token = tokens.indices.contains(id) ? tokens[id] : nil {
-            return decoders.reduce([token]) { $1.apply(to: $0) }.joined()
+            return TokenDecoder.text(of: token, decoders)
         }
         return addedTokens.first { $0.id == id }?.content
     }

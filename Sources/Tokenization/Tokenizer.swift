@@ -1,6 +1,6 @@
 import OrderedJSON
 
-/// A byte-level BPE tokenizer read from a `tokenizer.json`; its ids equal those of the `tokenizers` library.
+/// A BPE or Unigram tokenizer read from a `tokenizer.json`; its ids equal those of the `tokenizers` library.
 ///
 /// Immutable: copies share their storage, and any number of threads may use one. As in transformers, the file's
 /// `truncation` and `padding` are not applied.
@@ -33,10 +33,15 @@ public struct Tokenizer: Sendable {
     ///   - addSpecialTokens: whether the post-processor adds its tokens around the text.
     ///   - parsingAddedTokens: false for untrusted text: the text of an added token is then encoded as ordinary
     ///     characters, and no added token's id is produced, except that of a one-character token of the vocabulary.
+    ///   - position: what stands before the text.
     /// - Returns: the ids.
     /// - Complexity: O(n log n) in the length of the text.
-    public func encode(_ text: String, addSpecialTokens: Bool = false, parsingAddedTokens: Bool = true) -> [Int] {
-        storage.encode(Array(text.utf8), addSpecialTokens: addSpecialTokens, parsingAddedTokens: parsingAddedTokens)
+    public func encode(
+        _ text: String, addSpecialTokens: Bool = false, parsingAddedTokens: Bool = true, position: TextPosition = .start
+    ) -> [Int] {
+        storage.encode(
+            Array(text.utf8), addSpecialTokens: addSpecialTokens, parsingAddedTokens: parsingAddedTokens,
+            position: position)
     }
 
     /// Encodes a text in UTF-8; each maximal ill-formed sequence counts as one U+FFFD.
@@ -50,8 +55,11 @@ public struct Tokenizer: Sendable {
         let isValid = String(validating: bytes, as: UTF8.self) != nil
         return storage.encode(
             isValid ? bytes : Array(String(decoding: bytes, as: UTF8.self).utf8),
-            addSpecialTokens: addSpecialTokens, parsingAddedTokens: parsingAddedTokens)
+            addSpecialTokens: addSpecialTokens, parsingAddedTokens: parsingAddedTokens, position: .start)
     }
+
+    /// The text of one token inside a longer text: unlike `decode`, it keeps a leading space.
+    public func text(of id: Int) -> String { storage.text(of: id) }
 
     /// Decodes ids; unused ids yield nothing, bytes that are not valid UTF-8 yield U+FFFD.
     public func decode(_ ids: some Sequence<Int>, skippingSpecialTokens: Bool = false) -> String {
@@ -99,7 +107,7 @@ extension Tokenizer {
     final class Storage: Sendable {
         private let normalizers: [Normalizer]
         private let preTokenizers: [PreTokenizer]
-        let model: BytePairModel
+        let model: TokenModel
         private let postProcessor: PostProcessor
         /// Empty if the file has no decoder; tokens are then joined with spaces.
         let decoders: [TokenDecoder]
@@ -109,6 +117,10 @@ extension Tokenizer {
         /// library.
         private let decodedAsNormalized: [Int: String]
         private let ids: TokenTable
+        /// Texts of the model's vocabulary by id.
+        private let tokens: [String?]
+        /// Whether the start of a text is treated differently from what follows an added token.
+        private let dependsOnStart: Bool
         let vocabularySize: Int
         /// Matches added tokens before normalization.
         private let rawMatcher: AddedTokenMatcher
@@ -121,13 +133,14 @@ extension Tokenizer {
         /// Ids that untrusted text must not produce; nil if merges cannot produce any of them.
         private let banned: [Bool]?
 
-        init(_ json: JSON, model shared: BytePairModel? = nil) throws {
+        init(_ json: JSON, model shared: TokenModel? = nil) throws {
             var reader = try StrictObjectReader(json, at: "the file")
             reader.ignore("version", "truncation", "padding")
             normalizers = try reader.optional("normalizer").map { try Normalizer.read($0, at: "normalizer") } ?? []
             try Normalizer.checkGrowth(normalizers, at: "normalizer")
             preTokenizers =
                 try reader.optional("pre_tokenizer").map { try PreTokenizer.read($0, at: "pre_tokenizer") } ?? []
+            dependsOnStart = preTokenizers.contains(where: \.dependsOnStart)
             decoders = try reader.optional("decoder").map { try TokenDecoder.read($0, at: "decoder") } ?? []
             try Normalizer.checkGrowth(decoders.compactMap(\.replacement), at: "decoder")
             patterns =
@@ -146,12 +159,13 @@ extension Tokenizer {
             try reader.finish()
             var isByteLevel = false
             if case .byteLevel? = preTokenizers.last { isByteLevel = true }
-            model = try shared ?? BytePairModel(modelJSON, isByteLevel: isByteLevel)
+            model = try shared ?? TokenModel(modelJSON, isByteLevel: isByteLevel)
 
-            var ids = TokenTable(capacity: added.count + model.tokens.count)
+            let tokens = model.tokens
+            var ids = TokenTable(capacity: added.count + tokens.count)
             var addedByID: [Int: AddedToken] = [:]
             for token in added {
-                let inModel = model.tokens.indices.contains(token.id) ? model.tokens[token.id] : nil
+                let inModel = tokens.indices.contains(token.id) ? tokens[token.id] : nil
                 if addedByID.updateValue(token, forKey: token.id) != nil {
                     throw TokenizerError.malformed(place: "added_tokens", reason: "id \(token.id) is given twice")
                 }
@@ -165,7 +179,7 @@ extension Tokenizer {
                         place: "added_tokens", reason: "\"\(token.content)\" is given twice")
                 }
             }
-            for (id, token) in model.tokens.enumerated() {
+            for (id, token) in tokens.enumerated() {
                 guard let token, let other = ids.insert(Array(token.utf8), id: UInt32(id)), Int(other) != id else {
                     continue
                 }
@@ -173,9 +187,10 @@ extension Tokenizer {
                     place: "added_tokens", reason: "\"\(token)\" has id \(other), but \(id) in model.vocab")
             }
             self.ids = ids
+            self.tokens = tokens
             self.addedByID = addedByID
             addedTokens = added.sorted { $0.id < $1.id }
-            vocabularySize = max(model.tokens.count, (addedTokens.last?.id ?? -1) + 1)
+            vocabularySize = max(tokens.count, (addedTokens.last?.id ?? -1) + 1)
             rawMatcher = AddedTokenMatcher(added.filter { !$0.normalized }.map { (Array($0.content.utf8), $0) })
             let normalized = added.filter(\.normalized).map { [normalizers] token in
                 (text: normalizers.reduce(Array(token.content.utf8)) { $1.apply(to: $0) }, token: token)
@@ -184,7 +199,7 @@ extension Tokenizer {
             contentMatcher = AddedTokenMatcher(added.map { (Array($0.content.utf8), $0) })
             decodedAsNormalized = Dictionary(
                 uniqueKeysWithValues: normalized.map { ($0.token.id, String(decoding: $0.text, as: UTF8.self)) })
-            banned = Self.bannedIDs(added, model)
+            banned = Self.bannedIDs(added, tokens)
         }
 
         /// Steps of normalizer, pre-tokenizer and decoder, each a pass over the text; real files have under 20.
@@ -229,10 +244,10 @@ extension Tokenizer {
         }
 
         /// Added tokens that are also in the model's vocabulary, so that merges could produce them.
-        private static func bannedIDs(_ added: [AddedToken], _ model: BytePairModel) -> [Bool]? {
-            var banned = [Bool](repeating: false, count: model.tokens.count)
+        private static func bannedIDs(_ added: [AddedToken], _ tokens: [String?]) -> [Bool]? {
+            var banned = [Bool](repeating: false, count: tokens.count)
             var isAny = false
-            for token in added where banned.indices.contains(token.id) && model.tokens[token.id] != nil {
+            for token in added where banned.indices.contains(token.id) && tokens[token.id] != nil {
                 guard token.content.unicodeScalars.count > 1 else { continue }
                 banned[token.id] = true
                 isAny = true
@@ -244,7 +259,7 @@ extension Tokenizer {
 
         func token(of id: Int) -> String? {
             if let added = addedByID[id] { return added.content }
-            return model.tokens.indices.contains(id) ? model.tokens[id] : nil
+            return tokens.indices.contains(id) ? tokens[id] : nil
         }
 
         func bytes(of id: Int) -> [UInt8]? {
@@ -254,41 +269,62 @@ extension Tokenizer {
             return TokenDecoder.byte(of: token).map { [$0] }
         }
 
+        func text(of id: Int) -> String {
+            guard addedByID[id] == nil, let token = token(of: id) else {
+                return decode([id], skippingSpecialTokens: false)
+            }
+            return decoders.isEmpty ? token : TokenDecoder.text(of: token, decoders)
+        }
+
         /// The text of an id for decoding; nil if it is unused or skipped.
         func text(of id: Int, skippingSpecialTokens: Bool) -> String? {
             if let added = addedByID[id] {
                 return skippingSpecialTokens && added.special ? nil : decodedAsNormalized[id] ?? added.content
             }
-            return model.tokens.indices.contains(id) ? model.tokens[id] : nil
+            return tokens.indices.contains(id) ? tokens[id] : nil
         }
 
         /// Encodes valid UTF-8.
-        func encode(_ text: [UInt8], addSpecialTokens: Bool, parsingAddedTokens: Bool) -> [Int] {
+        func encode(
+            _ text: [UInt8], addSpecialTokens: Bool, parsingAddedTokens: Bool, position: TextPosition
+        ) -> [Int] {
             var output: [Int] = addSpecialTokens ? postProcessor.prefix : []
-            var scratch = BytePairModel.Scratch()
+            var scratch = TokenModel.Scratch()
             if parsingAddedTokens, !rawMatcher.isEmpty {
                 let segments = text.withUnsafeBufferPointer { rawMatcher.segments(of: $0, in: 0..<text.count) }
                 for segment in segments {
                     switch segment {
                     case .token(let id): output.append(id)
                     case .text(let range):
-                        let isWhole = range.count == text.count
-                        encodeRaw(isWhole ? text : Array(text[range]), parsing: true, &scratch, into: &output)
+                        let part = range.count == text.count ? text : Array(text[range])
+                        encodeRaw(
+                            part, range.lowerBound == 0 ? position : .afterAddedToken, parsing: true, &scratch,
+                            into: &output)
                     }
                 }
             } else {
-                encodeRaw(text, parsing: parsingAddedTokens, &scratch, into: &output)
+                encodeRaw(text, position, parsing: parsingAddedTokens, &scratch, into: &output)
             }
             if addSpecialTokens { output += postProcessor.suffix }
             return output
         }
 
         private func encodeRaw(
-            _ text: [UInt8], parsing: Bool, _ scratch: inout BytePairModel.Scratch, into output: inout [Int]
+            _ text: [UInt8], _ position: TextPosition, parsing: Bool, _ scratch: inout TokenModel.Scratch,
+            into output: inout [Int]
         ) {
-            let normalized = normalizers.reduce(text) { $1.apply(to: $0) }
+            var normalized = text
+            // How many leading bytes stem from the first character of the whole text.
+            var leading = position == .start && !text.isEmpty ? UTF8Scan.length(ofLead: text[0]) : 0
+            for step in normalizers {
+                if case .prepend = step, position == .afterText { continue }
+                if dependsOnStart { leading = step.leadingCount(in: normalized, leading) }
+                normalized = step.apply(to: normalized)
+            }
+            let others = position == .start ? .afterAddedToken : position
             guard parsing, !normalizedMatcher.isEmpty else {
-                return encodePlain(normalized, parsing: parsing, &scratch, into: &output)
+                let position = leading > 0 ? .start : others
+                return encodePlain(normalized, position, parsing: parsing, &scratch, into: &output)
             }
             let segments = normalized.withUnsafeBufferPointer {
                 normalizedMatcher.segments(of: $0, in: 0..<normalized.count)
@@ -297,15 +333,18 @@ extension Tokenizer {
                 switch segment {
                 case .token(let id): output.append(id)
                 case .text(let range):
-                    encodePlain(Array(normalized[range]), parsing: true, &scratch, into: &output)
+                    let position =
+                        range.lowerBound < leading ? .start : range.lowerBound == 0 ? others : .afterAddedToken
+                    encodePlain(Array(normalized[range]), position, parsing: true, &scratch, into: &output)
                 }
             }
         }
 
         private func encodePlain(
-            _ text: [UInt8], parsing: Bool, _ scratch: inout BytePairModel.Scratch, into output: inout [Int]
+            _ text: [UInt8], _ position: TextPosition, parsing: Bool, _ scratch: inout TokenModel.Scratch,
+            into output: inout [Int]
         ) {
-            var preTokens = PreTokens(text)
+            var preTokens = PreTokens(text, position)
             for step in preTokenizers { step.apply(to: &preTokens) }
             let banned = parsing ? nil : banned
             preTokens.bytes.withUnsafeBufferPointer { buffer in

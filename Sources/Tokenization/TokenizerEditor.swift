@@ -38,7 +38,7 @@ package struct TokenizerEditor: Sendable {
     /// other added token.
     package var nextID: Int {
         let added = (root["added_tokens"]?.array ?? []).compactMap { $0["id"]?.int }
-        return max(root["model"]?["vocab"]?.object?.count ?? 0, (added.max() ?? -1) + 1)
+        return max(VocabularyMember(of: root).count, (added.max() ?? -1) + 1)
     }
 
     /// Adds a new token at the end, or makes a token of the vocabulary an added token.
@@ -52,15 +52,14 @@ package struct TokenizerEditor: Sendable {
         if list.contains(where: { isContent($0, token.content) }) {
             throw TokenizerError.refusedEdit(reason: "\"\(token.content)\" is already an added token")
         }
-        let expected = root["model"]?["vocab"]?[token.content]?.int ?? nextID
+        let vocabulary = VocabularyMember(of: root)
+        let expected = vocabulary.id(of: token.content) ?? nextID
         guard token.id == expected else {
             throw TokenizerError.refusedEdit(
                 reason: "\"\(token.content)\" would receive id \(expected), not \(token.id); use id \(expected)")
         }
         // The library counts tokens, so if ids have gaps, the count may be the id of another token.
-        if let (other, _) = root["model"]?["vocab"]?.object?.first(where: {
-            $0.key != token.content && $0.value.int == token.id
-        }) {
+        if let other = vocabulary.token(of: token.id, except: token.content) {
             throw TokenizerError.refusedEdit(
                 reason: "\"\(token.content)\" would receive id \(expected), which \"\(other)\" has in model.vocab; "
                     + "the vocabulary has gaps")
@@ -89,7 +88,7 @@ package struct TokenizerEditor: Sendable {
         guard (1...AddedTokenMatcher.maximumLength).contains(new.utf8.count) else {
             throw TokenizerError.refusedEdit(reason: "an added token needs 1 to 4096 bytes of text")
         }
-        guard !list.contains(where: { isContent($0, new) }), root["model"]?["vocab"]?[new] == nil else {
+        guard !list.contains(where: { isContent($0, new) }), VocabularyMember(of: root).id(of: new) == nil else {
             throw TokenizerError.refusedEdit(reason: "\"\(new)\" is already a token")
         }
         list[index]["content"] = .string(new)
@@ -112,7 +111,8 @@ package struct TokenizerEditor: Sendable {
     private func isSame(_ left: String, _ right: String) -> Bool { left.utf8.elementsEqual(right.utf8) }
 
     private mutating func renameInVocabulary(_ old: String, _ new: String) throws {
-        guard let vocabulary = root["model"]?["vocab"]?.object, vocabulary[old] != nil else { return }
+        let vocabulary = VocabularyMember(of: root)
+        guard vocabulary.id(of: old) != nil else { return }
         for merge in root["model"]?["merges"]?.array ?? [] {
             let parts =
                 merge.array?.compactMap(\.string)
@@ -121,8 +121,7 @@ package struct TokenizerEditor: Sendable {
                 throw TokenizerError.refusedEdit(reason: "\"\(old)\" is used by merges")
             }
         }
-        let renamed = JSONObject(vocabulary.map { (isSame($0.key, old) ? new : $0.key, $0.value) })
-        root["model"]?["vocab"] = .object(renamed)
+        root["model"]?["vocab"] = vocabulary.renaming(old, to: new)
     }
 
     /// Renames a special token in a post-processor: in `special_tokens` (keys, `id`, `tokens`) and `SpecialToken`.

@@ -17,7 +17,8 @@ public enum TokenizerError: Error, Equatable, CustomStringConvertible {
         case .notJSON(let reason): "tokenizer.json is not valid JSON: \(reason.onOneLine())"
         case .malformed(let place, let reason): "tokenizer.json, \(place.onOneLine()): \(reason.onOneLine())"
         case .unsupported(let place, let what):
-            "tokenizer.json, \(place.onOneLine()): \(what.onOneLine()) is not supported; use a byte-level BPE tokenizer"
+            "tokenizer.json, \(place.onOneLine()): \(what.onOneLine()) is not supported; "
+                + "docs/tokenization.md lists what is"
         case .refusedEdit(let reason): "tokenizer.json cannot be changed: \(reason.onOneLine())"
         }
     }

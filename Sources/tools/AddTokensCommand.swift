@@ -40,7 +40,7 @@ struct AddTokensCommand: ParsableCommand {
     @Option(help: "Seed of the noise that makes new rows distinct.")
     var seed: UInt64 = 0
 
-    @Flag(help: "Remove a <think> that the chat template adds to the end of the prompt.")
+    @Flag(help: "Remove what the chat template adds after the assistant's header (<think>, an empty thought).")
     var fixTemplate = false
 
     @Flag(help: "Do not rescale mean rows to the median norm.")

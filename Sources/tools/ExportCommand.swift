@@ -80,10 +80,11 @@ struct ExportCommand: ParsableCommand {
             bar.finish()
         case .gguf:
             let bar = ProgressBar("exporting", total: total, unit: .bytes)
-            try GGUFExport.write(
+            let notes = try GGUFExport.write(
                 file.metadata, stored, to: output.output, overwrite: output.force,
                 precision: dtype.flatMap(GGUFExport.Precision.init(rawValue:)), progress: { bar.update($0) })
             bar.finish()
+            for note in notes { Terminal.writeError("ckpt: note: \(note)") }
         }
         print("\(output.output): \(Format.counted(stored.tensors.count, "tensor")) from \(input)")
     }

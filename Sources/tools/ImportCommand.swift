@@ -2,6 +2,7 @@ import ArgumentParser
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import Tokenization
 import Transformer
 
 struct ImportCommand: ParsableCommand {
@@ -26,13 +27,18 @@ struct ImportCommand: ParsableCommand {
     @Option(help: "Store floating-point tensors as float32, float16 or bfloat16. Default: as in the input.")
     var dtype: ElementType?
 
+    @Option(
+        help: ArgumentHelp(
+            "Which of a folder's chat templates to import. Default: the one named default.", valueName: "name"))
+    var chatTemplate: String?
+
     @OptionGroup var output: OutputOptions
 
     func validate() throws { try ElementType.checkModelType(dtype) }
 
     func run() throws {
         try output.check()
-        let model = try ModelImport.open(path: input)
+        let model = try ModelImport.open(path: input, templateName: chatTemplate)
         let source = dtype.map { ConvertedTensors(model.source, to: $0) as any TensorSource } ?? model.source
 
         var metadata = model.metadata
@@ -63,6 +69,13 @@ struct ImportCommand: ParsableCommand {
                 + "\(Format.bytes(written.logicalByteCount)) as \(Format.bytes(written.fileByteCount)), "
                 + "digest \(Format.shortDigest(written.digest))")
         for note in model.notes { Terminal.writeError("ckpt: note: \(note)") }
+        if let tokenizer = model.metadata.tokenizer {
+            do {
+                _ = try Tokenizer(json: tokenizer.json)
+            } catch {
+                Terminal.warn("the tokenizer cannot be used: \(error)")
+            }
+        }
         if let problem = Self.mismatch(model.metadata.config, source.tensors) {
             Terminal.warn("\(problem); the model can be inspected, compared and exported but not run or trained")
         }

@@ -24,7 +24,8 @@ struct TokenizeCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "A checkpoint, a tokenizer.json, or a model that ckpt import reads.", valueName: "checkpoint"),
+            "A checkpoint, a tokenizer.json, a SentencePiece .model, or a model that ckpt import reads.",
+            valueName: "checkpoint"),
         completion: .file(extensions: ["h5"]))
     var file: String
 
@@ -128,7 +129,7 @@ struct TokenizeCommand: ParsableCommand {
             if let value = values[id] { return value }
             let value: JSON = [
                 "id": .integer(id), "token": tokenText.tokenizer.token(of: id).map { .string($0) } ?? .null,
-                "text": .string(tokenText.tokenizer.decode([id])), "kind": .string(tokenText.kind(of: id).rawValue),
+                "text": .string(tokenText.tokenizer.text(of: id)), "kind": .string(tokenText.kind(of: id).rawValue),
             ]
             values[id] = value
             return value
@@ -153,7 +154,11 @@ private struct TokenizerSource {
         metadata = try Self.metadata(path)
         let json = metadata == nil ? try TokenizerRecord.json(path: path) : []
         tokenizer = try FileError.naming(path) { [metadata] in
-            guard let metadata else { return try Tokenizer(json: json) }
+            guard let metadata else {
+                return try Tokenizer(
+                    json: path.hasSuffix(".model")
+                        ? ModelImport.tokenizerJSON(sentencePieceModel: json, path: path) : json)
+            }
             guard let record = metadata.tokenizer else { throw PromptError.noTokenizer }
             return try Tokenizer(json: record.json)
         }
@@ -166,7 +171,8 @@ private struct TokenizerSource {
         }
         let start = try FileHandle(forReadingAtPath: path)?.read(upToCount: 4) ?? Data()
         if start.starts(with: Data("GGUF".utf8)) { return try ModelImport.open(path: path).metadata }
-        return start.first == UInt8(ascii: "{") ? nil : try CheckpointFile(path: path).metadata
+        return start.first == UInt8(ascii: "{") || path.hasSuffix(".model")
+            ? nil : try CheckpointFile(path: path).metadata
     }
 
     /// The ids of the control tokens.
@@ -206,7 +212,7 @@ private struct TokenText {
 
     /// The text of one token in quotation marks on one line; bytes of incomplete characters as `\xE7`.
     func quoted(_ id: Int) -> String {
-        let text = tokenizer.decode([id])
+        let text = tokenizer.text(of: id)
         guard text.unicodeScalars.contains("\u{FFFD}"), let bytes = tokenizer.bytes(of: id) else {
             return Self.quoted(text)
         }

@@ -182,8 +182,26 @@ import Testing
         ) {
             $0.dataByteCount = 159
         },
-        Case("SentencePiece", #"tokenizer model "llama" is not supported; import the model's Hugging Face folder"#) {
+        Case("WordPiece", #"tokenizer model "bert" is not supported; import the model's Hugging Face folder"#) {
+            $0.set("tokenizer.ggml.model", 8, File.text("bert"))
+        },
+        Case("too few scores", #"key "tokenizer.ggml.scores": has 1 entry for 4 tokens"#) {
             $0.set("tokenizer.ggml.model", 8, File.text("llama"))
+            $0.set(
+                "tokenizer.ggml.scores", 9,
+                File.bytes(UInt32(6)) + File.bytes(UInt64(1)) + File.bytes(Float(0).bitPattern))
+        },
+        Case(
+            "Unigram without scores",
+            #"no key "tokenizer.ggml.scores"; make the file again with a current llama.cpp"#
+        ) {
+            $0.set("tokenizer.ggml.model", 8, File.text("t5"))
+        },
+        Case(
+            "unknown token out of range", #"key "tokenizer.ggml.unknown_token_id": 4 is not one of the 4 tokens"#
+        ) {
+            $0.set("tokenizer.ggml.model", 8, File.text("llama"))
+            $0.set("tokenizer.ggml.unknown_token_id", 4, File.bytes(UInt32(4)))
         },
         Case(
             "unknown pre-tokenizer",

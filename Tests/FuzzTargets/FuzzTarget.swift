@@ -15,6 +15,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case gguf
     /// `tokenizer.json`
     case tokenizer
+    /// SentencePiece's `tokenizer.model`
+    case sentencepiece
+    /// `vocab.json`, `special_tokens_map.json` and `added_tokens.json`
+    case vocabulary
     /// `config.json`
     case config
     /// `generation_config.json` and `tokenizer_config.json`
@@ -39,6 +43,13 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             case .tokenizer:
                 try Self.tokenizer(bytes)
                 try Self.model(folder.holding(bytes, as: "tokenizer.json"), folder)
+            case .sentencepiece:
+                try Self.tokenizer(ModelImport.tokenizerJSON(sentencePieceModel: bytes, path: "tokenizer.model"))
+                try Self.model(folder.holding(bytes, as: "tokenizer.model"), folder)
+            case .vocabulary:
+                for name in ["vocab.json", "special_tokens_map.json", "added_tokens.json"] {
+                    try Self.model(folder.holding(bytes, as: name), folder)
+                }
             case .config:
                 try Self.configuration(bytes)
                 try Self.model(folder.holding(bytes, as: "config.json"), folder)
@@ -97,6 +108,8 @@ public final class FuzzFolder: Sendable {
             // An index replaces the single file.
             let other = name == "model.safetensors.index.json" ? "model." : "shard-"
             guard !companion.hasPrefix(other) else { continue }
+            // tokenizer.json replaces the other tokenizers.
+            if companion == "tokenizer.json", ["tokenizer.model", "vocab.json"].contains(name) { continue }
             try content.write(to: URL(fileURLWithPath: folder + "/" + companion))
         }
         try Data(bytes).write(to: URL(fileURLWithPath: folder + "/" + name))

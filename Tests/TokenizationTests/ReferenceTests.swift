@@ -10,7 +10,8 @@ struct ReferenceTests {
         "punctuation-removed", "split-removed-plain", "split-removed-inverted", "split-isolated-plain",
         "split-isolated-inverted", "split-merged_with_previous-plain", "split-merged_with_previous-inverted",
         "split-merged_with_next-plain", "split-merged_with_next-inverted", "split-contiguous-plain",
-        "split-contiguous-inverted", "split-literal",
+        "split-contiguous-inverted", "split-literal", "metaspace-first", "metaspace-always", "metaspace-never",
+        "gemma-like", "unigram-bytes", "unigram-precompiled", "unigram-words", "unigram-nfkc",
     ]
 
     struct Case {

@@ -100,17 +100,17 @@ struct TokenizerTests {
     @Test(
         "Unsupported members are rejected by name",
         arguments: [
-            ("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFKC\"}", "normalizer: the normalizer \"NFKC\""),
+            ("\"normalizer\": null", "\"normalizer\": {\"type\": \"Nmt\"}", "normalizer: the normalizer \"Nmt\""),
             (
                 "\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\", \"x\": 1}", "normalizer: the member \"x\""
             ),
-            ("\"type\": \"BPE\"", "\"type\": \"Unigram\"", "model: a model of type \"Unigram\""),
+            ("\"type\": \"BPE\"", "\"type\": \"WordPiece\"", "model: a model of type \"WordPiece\""),
             ("\"dropout\": null", "\"dropout\": 0.1", "model: dropout"),
             ("\"end_of_word_suffix\": null", "\"end_of_word_suffix\": \"</w>\"", "model: a end_of_word_suffix"),
             (
                 "\"pre_tokenizer\": {\n    \"type\": \"ByteLevel\"",
-                "\"pre_tokenizer\": {\n    \"type\": \"Metaspace\"",
-                "pre_tokenizer: the pre-tokenizer \"Metaspace\""
+                "\"pre_tokenizer\": {\n    \"type\": \"BertPreTokenizer\"",
+                "pre_tokenizer: the pre-tokenizer \"BertPreTokenizer\""
             ),
             ("\"decoder\": {\n    \"type\": \"ByteLevel\"", "\"decoder\": {\n    \"type\": \"CTC\"", "decoder \"CTC\""),
             (

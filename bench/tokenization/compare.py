@@ -28,7 +28,8 @@ state = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
 def made():
     """Prose that, like English, consists mostly of words of the vocabulary."""
     rng = random.Random(3)
-    words = [t[1:] for t in state["model"]["vocab"] if t.startswith("Ġ") and t[1:].isascii() and t[1:].isalpha()]
+    vocabulary = [t if isinstance(t, str) else t[0] for t in state["model"]["vocab"]]
+    words = [t[1:] for t in vocabulary if t[0] in "Ġ\u2581" and t[1:].isascii() and t[1:].isalpha()]
     common = [w for w in words if len(w) < 7][:1500]
     folder = pathlib.Path(tempfile.mkdtemp())
 
@@ -70,7 +71,9 @@ def best(encode, text, runs=3):
 
 
 def tiktoken_encoding():
-    """The same vocabulary as ranks, with the pattern of the tokenizer's Split or else GPT-2's."""
+    """The same vocabulary as ranks, with the pattern of the Split or else GPT-2's; None if it is not byte-level."""
+    if "ByteLevel" not in json.dumps(state["pre_tokenizer"]):
+        return None
     mapping = tokenizers.pre_tokenizers.ByteLevel.alphabet()
     printable = list(range(0x21, 0x7F)) + list(range(0xA1, 0xAD)) + list(range(0xAE, 0x100))
     table = {chr(b): b for b in printable}
@@ -98,6 +101,6 @@ for file, line in zip(texts, ours.splitlines()[1:]):
     text = file.read_text(encoding="utf-8")
     rate = float(line.rsplit(", ", 1)[1].split()[0])
     theirs = best(lambda t: reference.encode(t, add_special_tokens=False), text)
-    third = best(lambda t: peer.encode_ordinary(t), text)
-    print(f"{file.name:10} ckpt {rate:7.1f}   tokenizers {theirs:6.1f}   tiktoken {third:6.1f}")
+    third = f"   tiktoken {best(lambda t: peer.encode_ordinary(t), text):6.1f}" if peer else ""
+    print(f"{file.name:10} ckpt {rate:7.1f}   tokenizers {theirs:6.1f}{third}")
 print(ours.splitlines()[0])

@@ -9,7 +9,7 @@
 //   tokenization-bench speed TOKENIZER TEXT...
 //       Prints megabytes per second on one thread.
 //
-// TOKENIZER is a tokenizer.json or a GGUF file.
+// TOKENIZER is a tokenizer.json, a SentencePiece .model, a GGUF file or a model's folder.
 import CheckpointIO
 import Foundation
 import OrderedJSON
@@ -48,10 +48,15 @@ if arguments[0] == "render" {
 }
 let clock = ContinuousClock()
 let started = clock.now
-let json =
-    try arguments[1].hasSuffix(".gguf")
-    ? ModelImport.open(path: arguments[1]).metadata.tokenizer?.json ?? []
-    : Array(try Data(contentsOf: URL(fileURLWithPath: arguments[1])))
+let json: [UInt8]
+if arguments[1].hasSuffix(".json") || arguments[1].hasSuffix(".model") {
+    let bytes = Array(try Data(contentsOf: URL(fileURLWithPath: arguments[1])))
+    json =
+        try arguments[1].hasSuffix(".json")
+        ? bytes : ModelImport.tokenizerJSON(sentencePieceModel: bytes, path: arguments[1])
+} else {
+    json = try ModelImport.open(path: arguments[1]).metadata.tokenizer?.json ?? []
+}
 let tokenizer = try Tokenizer(json: json)
 let loading = clock.now - started
 

@@ -8,33 +8,37 @@ public enum ModelImport {
     /// Only headers and the small text files are read. The format is detected by content; a file name's suffix only
     /// makes errors more precise.
     ///
+    /// - Parameters:
+    ///   - path: the folder or file.
+    ///   - templateName: which of several chat templates of a folder to take; nil for the default one.
+    /// - Returns: the model, whose tensors are not read yet.
     /// - Throws: `ModelFormatError`.
-    public static func open(path: String) throws -> ImportedModel {
+    public static func open(path: String, templateName: String? = nil) throws -> ImportedModel {
         var status = stat()
         guard stat(path, &status) == 0 else {
             throw ModelFormatError.cannotRead(path: path, reason: systemError())
         }
         let model: ImportedModel
         if status.st_mode & S_IFMT == S_IFDIR {
-            model = try openFolder(path)
+            model = try openFolder(path, templateName)
         } else {
-            model = try openFile(path)
+            model = try openFile(path, templateName)
         }
         try checkNames(model, path: path)
         try checkVocabulary(model, path: path)
         return model
     }
 
-    private static func openFolder(_ path: String) throws -> ImportedModel {
+    private static func openFolder(_ path: String, _ templateName: String?) throws -> ImportedModel {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         let ggufs = names.filter { $0.hasSuffix(".gguf") }
         if ggufs.count == 1, !names.contains(where: { $0.hasSuffix(".safetensors") || $0 == "config.json" }) {
-            return try openFile((path as NSString).appendingPathComponent(ggufs[0]))
+            return try openFile((path as NSString).appendingPathComponent(ggufs[0]), templateName)
         }
-        return try HuggingFaceFolder(path: path).open()
+        return try HuggingFaceFolder(path: path).open(templateName: templateName)
     }
 
-    private static func openFile(_ path: String) throws -> ImportedModel {
+    private static func openFile(_ path: String, _ templateName: String?) throws -> ImportedModel {
         let file = try RandomAccessFile(path: path)
         let start = try file.bytes(at: 0, count: min(9, file.byteCount), place: "start of the file")
         let name = (path as NSString).lastPathComponent
@@ -44,7 +48,9 @@ public enum ModelImport {
         if PickleFile.startsLikePickle(start) || PickleFile.hasPickleName(name) {
             throw ModelFormatError.pickle(path: path)
         }
-        if name.hasSuffix(".safetensors.index.json") { return try directory.open() }
+        if name.hasSuffix(".safetensors.index.json") {
+            return try directory.open(templateName: templateName)
+        }
         // A safetensors file has eight bytes of length, then the header's brace. A file with the suffix is parsed
         // anyway, for a precise error.
         guard start.count == 9 && start[8] == UInt8(ascii: "{") || name.hasSuffix(".safetensors") else {
@@ -62,7 +68,7 @@ public enum ModelImport {
             throw ModelFormatError.unsupported(
                 path: path, what: "one shard of a model alone", remedy: "give the folder, or its index")
         }
-        return try directory.open(weightsPath: path)
+        return try directory.open(weightsPath: path, templateName: templateName)
     }
 
     /// Refuses tensor names that a checkpoint cannot have.

@@ -51,6 +51,8 @@ extension TokenizerRecord {
     static func tokenCount(_ tokenizer: JSON) -> Int {
         var highest = -1
         for (_, id) in tokenizer["model"]?["vocab"]?.object ?? JSONObject() { highest = max(highest, id.int ?? -1) }
+        // A Unigram model lists its tokens by id.
+        highest = max(highest, (tokenizer["model"]?["vocab"]?.array?.count ?? 0) - 1)
         for entry in tokenizer["added_tokens"]?.array ?? [] { highest = max(highest, entry["id"]?.int ?? -1) }
         return min(highest, maximumTokenCount - 1) + 1
     }

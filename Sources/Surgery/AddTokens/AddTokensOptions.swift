@@ -13,7 +13,7 @@ public struct AddTokensOptions: Sendable {
     public var seed: UInt64 = 0
     /// Whether `mean` rows are rescaled to the median row norm.
     public var rescalesMean = true
-    /// Whether to remove a control token from the end of the template's generation prompt.
+    /// Whether to remove what the template's generation prompt puts after the assistant's header.
     public var fixesTemplate = false
     /// Whether to measure how far the answers move; this loads the model as float32 for a forward pass.
     public var measuresDivergence = true

@@ -1,7 +1,7 @@
 import CheckpointIO
 import OrderedJSON
 
-/// A checkpoint's chat template, checked for a prefilled control token and optionally freed of it.
+/// A checkpoint's chat template, checked for prefilled control tokens and optionally freed of them.
 struct ChatTemplateEdit {
     /// The template for the new file.
     let text: String?
@@ -23,26 +23,28 @@ struct ChatTemplateEdit {
             return
         }
         let finder = PrefillEditor(source: source, variables: variables)
-        prefill = try finder.prefilledToken(among: controlTokens)
-        guard let prefill else {
+        guard let found = try finder.prefill(among: controlTokens) else {
+            prefill = nil
             text = source
             withoutPrefill = source
             wasFixed = false
             notes = []
             return
         }
-        let repaired = try finder.removing(prefill)
+        let prefill = String(decoding: found.text, as: UTF8.self)
+        self.prefill = prefill
+        let repaired = try finder.removingPrefill(among: controlTokens)
         withoutPrefill = repaired ?? source
         wasFixed = fixes
         if fixes {
-            guard let repaired else { throw SurgeryError.templateNotFixed(path: input.path) }
+            guard let repaired else { throw SurgeryError.templateNotFixed(path: input.path, prefill: prefill) }
             text = repaired
-            notes = ["the chat template no longer puts \(prefill) into the generation prompt"]
+            notes = ["removed \(quoted(prefill)) after the assistant's header from the chat template"]
         } else {
             text = source
             notes = [
-                "the chat template ends the generation prompt with \(prefill), so the model cannot choose a mode; "
-                    + "give --fix-template to remove it"
+                "the chat template puts \(quoted(prefill)) after the assistant's header, so the model cannot choose a "
+                    + "mode; give --fix-template to remove it"
             ]
         }
     }

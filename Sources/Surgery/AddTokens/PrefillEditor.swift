@@ -1,9 +1,10 @@
 import OrderedJSON
 import Tokenization
 
-/// Finds and removes a control token that a chat template prefills at the start of the answer.
+/// Finds and removes control tokens that a chat template prefills at the start of the answer.
 ///
-/// The templates of some reasoning models end the generation prompt with `<think>`, so the model cannot choose a mode.
+/// The templates of some reasoning models end the generation prompt with `<think>` or with an empty thought, so the model
+/// cannot choose a mode.
 struct PrefillEditor {
     let source: String
     /// Template variables such as `bos_token`.
@@ -11,63 +12,140 @@ struct PrefillEditor {
 
     /// One user message, the form of all prompts in training and evaluation.
     private static let question = [ChatMessage(role: "user", content: "What is 2 + 3?")]
+    private static let finishedTurn = question + [ChatMessage(role: "assistant", content: "It is 5.")]
     private static let dialogue = [
         ChatMessage(role: "user", content: "What is 2 + 3?"), ChatMessage(role: "assistant", content: "It is 5."),
         ChatMessage(role: "user", content: "And 2 + 4?"),
     ]
 
-    /// The control token at the end of the generation prompt, ignoring white space, or nil.
-    func prefilledToken(among tokens: [String]) throws -> String? {
-        Self.prefilledToken(try generationPrompt(source), among: tokens)
+    /// What a template puts after the header of the assistant's turn.
+    struct Prefill: Equatable {
+        /// The prompt up to the end of the header.
+        let header: [UInt8]
+        let text: [UInt8]
     }
 
-    private static func prefilledToken(_ prompt: String, among tokens: [String]) -> String? {
-        let prompt = trimmingTrailingSpace(prompt)
-        return tokens.filter { prompt.hasSuffix($0) }.max { $0.utf8.count < $1.utf8.count }
-    }
-
-    private static func trimmingTrailingSpace(_ text: String) -> String {
-        var scalars = text.unicodeScalars[...]
-        while let last = scalars.last, last.properties.isWhitespace { scalars.removeLast() }
-        return String(scalars)
-    }
-
-    private func generationPrompt(_ source: String) throws -> String {
-        try ChatTemplate(source).render(Self.question, addGenerationPrompt: true, variables: variables)
-    }
-
-    /// Removes the prefilled token from the template.
+    /// What stands after the assistant's header in the generation prompt, if that contains one of the tokens.
     ///
-    /// One occurrence in the source is removed, with the line breaks after it. The edit is accepted if the generation
-    /// prompt loses exactly the token and a closed dialogue renders as before.
-    ///
-    /// - Returns: the new source, or nil if no single edit suffices.
-    /// - Throws: `TemplateError` if the original template does not render.
-    func removing(_ token: String) throws -> String? {
-        let before = try generationPrompt(source)
-        let closed = try ChatTemplate(source).render(Self.dialogue, addGenerationPrompt: false, variables: variables)
-        var wanted = Self.trimmingTrailingSpace(before)
-        wanted.removeLast(token.count)
-        let bytes = Array(source.utf8)
-        let pattern = Array(token.utf8)
-        guard bytes.count >= pattern.count else { return nil }
-        for start in stride(from: bytes.count - pattern.count, through: 0, by: -1) {
-            guard bytes[start..<start + pattern.count].elementsEqual(pattern) else { continue }
-            for ending in ["\\n\\n", "\\n", "\n", ""] {
-                let tail = Array(ending.utf8)
-                let end = start + pattern.count + tail.count
-                guard end <= bytes.count, bytes[start + pattern.count..<end].elementsEqual(tail) else { continue }
-                let edited = String(decoding: bytes[..<start] + bytes[end...], as: UTF8.self)
-                // An edit that no longer parses or renders is rejected like any other wrong one.
-                guard let after = try? generationPrompt(edited), after == wanted,
-                    let dialogue = try? ChatTemplate(edited).render(
-                        Self.dialogue, addGenerationPrompt: false, variables: variables),
-                    dialogue == closed
-                else { continue }
-                return edited
+    /// The header ends where the answer of a finished turn would start, and before the first of the tokens.
+    func prefill(among tokens: [String]) throws -> Prefill? {
+        try Self.prefill(among: tokens, try prompt(of: source), source, variables)
+    }
+
+    private static func prefill(
+        among tokens: [String], _ prompt: [UInt8], _ source: String, _ variables: [String: JSON]
+    ) throws -> Prefill? {
+        let turnStart = lastRange(of: Array(question[0].content.utf8), in: prompt[...])?.upperBound ?? 0
+        let first = tokens.compactMap { firstRange(of: Array($0.utf8), in: prompt[turnStart...])?.lowerBound }.min()
+        guard let first else { return nil }
+        var end = first
+        // Some templates put an empty thought into a finished turn, too.
+        if let turn = try? Self.render(source, finishedTurn, false, variables) {
+            let common = zip(prompt, turn).prefix { $0 == $1 }.count
+            if common >= turnStart, turn[common...].starts(with: finishedTurn[1].content.utf8) {
+                end = min(first, common)
             }
         }
-        return nil
+        return Prefill(header: Array(prompt[..<end]), text: Array(prompt[end...]))
+    }
+
+    private func prompt(of source: String) throws -> [UInt8] {
+        try Self.render(source, Self.question, true, variables)
+    }
+
+    private static func render(
+        _ source: String, _ messages: [ChatMessage], _ generation: Bool, _ variables: [String: JSON]
+    ) throws -> [UInt8] {
+        Array(try ChatTemplate(source).render(messages, addGenerationPrompt: generation, variables: variables).utf8)
+    }
+
+    /// Removes the prefill from the template, also from its variants with thinking switched on and off.
+    ///
+    /// Pieces of the source are removed. An edit is accepted if the generation prompt then ends with the header and
+    /// finished dialogues render as before.
+    ///
+    /// - Returns: the new source, or nil if no such edit is found.
+    /// - Throws: `TemplateError` if the original template does not render.
+    func removingPrefill(among tokens: [String]) throws -> String? {
+        guard let prefill = try prefill(among: tokens) else { return source }
+        var search = PrefillSearch(variables: variables)
+        guard var edited = try search.removing(prefill.text, after: prefill.header, from: source) else { return nil }
+        for thinks in [false, true] {
+            var variables = variables
+            variables["enable_thinking"] = .bool(thinks)
+            guard let prompt = try? Self.render(edited, Self.question, true, variables),
+                let prefill = try Self.prefill(among: tokens, prompt, edited, variables)
+            else { continue }
+            var search = PrefillSearch(variables: variables)
+            // The variant that prompts use has to stay.
+            if let better = try search.removing(prefill.text, after: prefill.header, from: edited),
+                try self.prompt(of: better) == self.prompt(of: edited)
+            {
+                edited = better
+            }
+        }
+        return edited
+    }
+
+    /// A search for the pieces of a template's source that make a prefill.
+    private struct PrefillSearch {
+        let variables: [String: JSON]
+        /// Edits that may still be tried; each is a rendering.
+        var budget = 400
+
+        private static let maximumByteCount = 1000
+
+        init(variables: [String: JSON]) { self.variables = variables }
+
+        /// Removes `text`, which the prompt has after `header`, as one piece or as several from its start on.
+        mutating func removing(_ text: [UInt8], after header: [UInt8], from source: String) throws -> String? {
+            guard !text.isEmpty else { return source }
+            guard text.count <= Self.maximumByteCount else { return nil }
+            let closed = try PrefillEditor.render(source, PrefillEditor.dialogue, false, variables)
+            let bytes = Array(source.utf8)
+            for count in stride(from: text.count, to: 0, by: -1) {
+                let piece = Array(text[..<count])
+                let wanted = header + text[count...]
+                for pattern in PrefillEditor.spellings(piece) {
+                    var end = bytes.count
+                    while let range = PrefillEditor.lastRange(of: pattern, in: bytes[..<end]) {
+                        end = range.upperBound - 1
+                        budget -= 1
+                        guard budget > 0 else { return nil }
+                        let edited = String(
+                            decoding: bytes[..<range.lowerBound] + bytes[range.upperBound...], as: UTF8.self)
+                        // An edit that no longer parses or renders is rejected like any other wrong one.
+                        guard let prompt = try? PrefillEditor.render(edited, PrefillEditor.question, true, variables),
+                            prompt == wanted,
+                            let dialogue = try? PrefillEditor.render(edited, PrefillEditor.dialogue, false, variables),
+                            dialogue == closed
+                        else { continue }
+                        if let done = try removing(Array(text[count...]), after: header, from: edited) { return done }
+                    }
+                }
+            }
+            return nil
+        }
+    }
+
+    /// A text as it may stand in a template: verbatim, or with its line breaks escaped.
+    private static func spellings(_ text: [UInt8]) -> [[UInt8]] {
+        let escaped = text.flatMap { $0 == UInt8(ascii: "\n") ? Array("\\n".utf8) : [$0] }
+        return escaped == text ? [text] : [escaped, text]
+    }
+
+    private static func firstRange(of pattern: [UInt8], in bytes: ArraySlice<UInt8>) -> Range<Int>? {
+        guard let first = pattern.first, bytes.count >= pattern.count else { return nil }
+        return (bytes.startIndex...bytes.endIndex - pattern.count).first {
+            bytes[$0] == first && bytes[$0..<$0 + pattern.count].elementsEqual(pattern)
+        }.map { $0..<$0 + pattern.count }
+    }
+
+    private static func lastRange(of pattern: [UInt8], in bytes: ArraySlice<UInt8>) -> Range<Int>? {
+        guard let first = pattern.first, bytes.count >= pattern.count else { return nil }
+        return (bytes.startIndex...bytes.endIndex - pattern.count).last {
+            bytes[$0] == first && bytes[$0..<$0 + pattern.count].elementsEqual(pattern)
+        }.map { $0..<$0 + pattern.count }
     }
 
     /// `bos_token`, `eos_token`, `pad_token` and `unk_token` from tokenizer_config.json, as strings or objects.

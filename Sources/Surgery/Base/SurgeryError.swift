@@ -23,8 +23,8 @@ public enum SurgeryError: Error, Equatable, CustomStringConvertible {
     case encodingCheck(token: String, context: String, reason: String)
     /// New rows are equal after rounding to the storage type.
     case equalRows(tensor: String, tokens: [String])
-    /// No single edit removes the prefilled control token from the chat template.
-    case templateNotFixed(path: String)
+    /// No edit removes what the chat template puts after the assistant's header.
+    case templateNotFixed(path: String, prefill: String)
     /// The files cannot be compared, or a folder has no checkpoint with a history.
     case notComparable(path: String, reason: String)
 
@@ -50,9 +50,9 @@ public enum SurgeryError: Error, Equatable, CustomStringConvertible {
         case .equalRows(let tensor, let tokens):
             "\(tensor): the new rows of \(tokens.map(quoted).joined(separator: " and ")) are equal in the stored type; "
                 + "use another --seed or --init"
-        case .templateNotFixed(let path):
-            "\(path): no single edit removes the prefilled <think> from the chat template; edit the template by hand "
-                + "and import the model again"
+        case .templateNotFixed(let path, let prefill):
+            "\(path): cannot remove \(quoted(prefill)), which the chat template puts after the assistant's header; "
+                + "edit the template by hand and import the model again"
         case .notComparable(let path, let reason):
             "\(path): \(reason)"
         }

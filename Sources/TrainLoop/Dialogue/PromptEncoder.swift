@@ -22,9 +22,10 @@ package struct PromptEncoder: Sendable {
         reader = try PromptReader(metadata)
         guard let control = reader.control else { throw ControlTokenError.noControlTokens }
         self.control = control
-        // A prefilled token may be followed by a line feed.
-        let end = try prompt(for: "?").suffix(2)
-        if let prefilled = end.first(where: { control.mode(of: $0) != nil }) {
+        // What stands after the user's text is the same for two texts.
+        let (one, other) = (try prompt(for: "?"), try prompt(for: "1"))
+        let end = zip(one.reversed(), other.reversed()).prefix { $0 == $1 }.map(\.0).reversed()
+        if let prefilled = end.first(where: { control.mode(of: $0) != nil || $0 == control.thinkEnd }) {
             throw ControlTokenError.templatePrefillsMode(tokenizer.token(of: prefilled) ?? "token \(prefilled)")
         }
     }
@@ -41,13 +42,16 @@ package struct PromptEncoder: Sendable {
 
     /// The ids of a long response: `<think>`, line feed, working, `</think>`, answer, end token.
     package func response(_ think: Pair.ThinkResponse) -> [Int] {
-        [control.think] + tokenizer.encode("\n" + think.working, parsingAddedTokens: false)
-            + [control.thinkEnd] + tokenizer.encode(think.answer, parsingAddedTokens: false) + [endToken]
+        [control.think] + afterToken("\n" + think.working) + [control.thinkEnd] + afterToken(think.answer) + [endToken]
     }
 
     /// The ids of a short response: `<short>`, line feed, answer, end token.
     package func response(short answer: String) -> [Int] {
-        [control.short] + tokenizer.encode("\n" + answer, parsingAddedTokens: false) + [endToken]
+        [control.short] + afterToken("\n" + answer) + [endToken]
+    }
+
+    private func afterToken(_ text: String) -> [Int] {
+        tokenizer.encode(text, parsingAddedTokens: false, position: .afterAddedToken)
     }
 
     /// The text of response tokens, with control and special tokens but without stop tokens.

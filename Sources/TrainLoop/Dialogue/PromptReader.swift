@@ -104,8 +104,10 @@ package struct PromptReader: Sendable {
         try limit.check(text: problem, repeated: parts.count - 1)
         var ids = tokenizer.encode(String(parts[0]), parsingAddedTokens: true)
         for part in parts.dropFirst() {
-            ids += tokenizer.encode(problem, parsingAddedTokens: false)
-            ids += tokenizer.encode(String(part), parsingAddedTokens: true)
+            let isAfterToken = ids.last.map { last in tokenizer.addedTokens.contains { $0.id == last } } ?? false
+            let position: TextPosition = ids.isEmpty ? .start : isAfterToken ? .afterAddedToken : .afterText
+            ids += tokenizer.encode(problem, parsingAddedTokens: false, position: position)
+            ids += tokenizer.encode(String(part), parsingAddedTokens: true, position: .afterText)
         }
         return ids
     }

@@ -6,6 +6,7 @@ Writes corpus/TARGET/seed-*, and companions/ with the other files of a mutated f
 (corpus/TARGET/found-*) are not changed. Made with h5py 3.16.0, hdf5plugin 7.1.0, gguf 0.19.0 and numpy 2.4.6.
 """
 
+import base64
 import hashlib
 import json
 import pathlib
@@ -91,6 +92,64 @@ def tokenizers():
     }
 
 
+# SentencePiece: a table that replaces "x" by "y", as a double-array trie, and models in protobuf
+
+
+def charsmap():
+    units = [0] * 128
+    units[0x78] = 0x78 | 1 << 8 | 1 << 10  # the byte, "a value follows", the distance to it
+    units[0x79] = 1 << 31
+    return struct.pack("<I128I", 512, *units) + b"y\0"
+
+
+MARK = "\u2581"
+PIECES = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3), (MARK, -2.0, 1), ("a", -3.0, 1), ("b", -3.5, 1), ("ab", -1.0, 1),
+          (MARK + "ab", -0.5, 1), ("aba", -4.0, 1), ("<think>", 0.0, 4), ("<0x0A>", 0.0, 6), ("<0xC3>", 0.0, 6)]
+
+
+def varint(value):
+    result = b""
+    while value > 127:
+        result += bytes([value & 127 | 128])
+        value >>= 7
+    return result + bytes([value])
+
+
+def message(*fields):
+    """Protobuf fields (number, value): an integer, a float, or bytes."""
+    result = b""
+    for number, value in fields:
+        if isinstance(value, float):
+            result += varint(number << 3 | 5) + struct.pack("<f", value)
+        elif isinstance(value, int):
+            result += varint(number << 3) + varint(value)
+        else:
+            result += varint(number << 3 | 2) + varint(len(value)) + value
+    return result
+
+
+def sentencepiece(kind, *normalizer):
+    pieces = [(1, message((1, text.encode()), (2, score), (3, number))) for text, score, number in PIECES]
+    return message(*pieces, (2, message((3, kind), (4, len(PIECES)), (35, 1))), (3, message(*normalizer)))
+
+
+def sentencepiece_tokenizers():
+    marks = [{"type": "Replace", "pattern": {"String": MARK}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+             {"type": "Strip", "content": " ", "start": 1, "stop": 0}]
+    metaspace = {"type": "Metaspace", "replacement": MARK, "prepend_scheme": "first", "split": True}
+    unigram = {"type": "Unigram", "unk_id": 0, "vocab": [[text, score] for text, score, _ in PIECES], "byte_fallback": True}
+    table = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap()).decode()}
+    bpe = {"type": "BPE", "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True,
+           "vocab": {text: i for i, (text, *_) in enumerate(PIECES)}, "merges": [["a", "b"], [MARK, "ab"], ["ab", "a"]]}
+    return {
+        "metaspace.json": tokenizer(
+            added_tokens=[], pre_tokenizer=metaspace, decoder={"type": "Sequence", "decoders": marks}, model=bpe),
+        "unigram.json": tokenizer(
+            added_tokens=[], pre_tokenizer=metaspace, decoder=metaspace, model=unigram,
+            normalizer={"type": "Sequence", "normalizers": [table, {"type": "NFKC"}, {"type": "Strip"}]}),
+    }
+
+
 # Configurations
 
 
@@ -158,7 +217,7 @@ def model_tensors(dtype="F32"):
             yield name, dtype, shape, content.astype({"F32": "<f4", "F16": "<f2"}[dtype]).tobytes()
 
 
-def gguf_file(name, family, kind, path):
+def gguf_file(name, family, kind, path, sentencepiece=None):
     writer = gguf.GGUFWriter(path, family)
     writer.add_name("seed")
     writer.add_block_count(1)
@@ -171,13 +230,21 @@ def gguf_file(name, family, kind, path):
     writer.add_rope_freq_base(10000.0)
     writer.add_rope_dimension_count(16)
     tokens = ALPHABET + ["ab", "cd", "abcd", "Ġa"] + SPECIAL
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre({"llama": "smollm"}.get(family, "qwen2"))
-    writer.add_token_list(tokens)
-    writer.add_token_types([1] * 19 + [3, 3])
-    writer.add_token_merges(["a b", "c d", "ab cd", "Ġ a"])
-    writer.add_bos_token_id(19)
-    writer.add_eos_token_id(20)
+    if sentencepiece:
+        padding = 21 - len(PIECES)
+        writer.add_tokenizer_model(sentencepiece)
+        writer.add_token_list([text for text, *_ in PIECES] + [f"[PAD{i}]" for i in range(padding)])
+        writer.add_token_scores([score for _, score, _ in PIECES] + [-1000.0] * padding)
+        writer.add_token_types([number for *_, number in PIECES] + [5] * padding)
+        writer.add_precompiled_charsmap(charsmap())
+    else:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre({"llama": "smollm"}.get(family, "qwen2"))
+        writer.add_token_list(tokens)
+        writer.add_token_types([1] * 19 + [3, 3])
+        writer.add_token_merges(["a b", "c d", "ab cd", "Ġ a"])
+    writer.add_bos_token_id(1 if sentencepiece else 19)
+    writer.add_eos_token_id(2 if sentencepiece else 20)
     writer.add_chat_template("{{ messages[0]['content'] }}")
     sizes = [("token_embd", 21, 32), ("attn_norm", 32), ("ffn_norm", 32), ("attn_q", 32, 32), ("attn_k", 16, 32), ("attn_v", 16, 32),
              ("attn_output", 32, 32), ("ffn_gate", 32, 32), ("ffn_up", 32, 32), ("ffn_down", 32, 32), ("output_norm", 32)]
@@ -262,6 +329,11 @@ def checkpoint(name, *parts, **options):
 def main():
     for name, value in tokenizers().items():
         seed("tokenizer", name, compact(value))
+    for name, value in sentencepiece_tokenizers().items():
+        seed("tokenizer", name, compact(value))
+    seed("sentencepiece", "bpe.model", sentencepiece(2, (4, 0)))
+    seed("sentencepiece", "unigram.model", sentencepiece(1, (2, charsmap())))
+    seed("vocabulary", "vocab.json", compact({token: index for index, token in enumerate(ALPHABET + ["ab", "cd", "abcd", "Ġa"])}))
     for name, value in configurations().items():
         seed("config", name, compact(value))
     seed("texts", "generation.json", compact({"bos_token_id": 19, "eos_token_id": [20, 19], "temperature": 0.6, "top_p": 0.95}))
@@ -295,6 +367,8 @@ def main():
 
     for name, family, kind in [("llama-q8_0", "llama", "Q8_0"), ("llama-q4_0", "llama", "Q4_0"), ("qwen2-f16", "qwen2", "F16")]:
         gguf_file(name, family, gguf.GGMLQuantizationType[kind], str(HERE / "temporary.gguf"))
+    for name in ("llama", "t5"):
+        gguf_file(f"tokenizer-{name}", "llama", gguf.GGMLQuantizationType.F16, str(HERE / "temporary.gguf"), sentencepiece=name)
 
     checkpoint("plain")
     checkpoint("tokenizer", SeedWriter.tokenizer)
@@ -307,6 +381,7 @@ def main():
     companions.mkdir(exist_ok=True)
     for name, content in {
         "config.json": compact(configuration("llama")).encode(), "tokenizer.json": compact(tokenizer()).encode(),
+        "merges.txt": b"#version: 0.2\na b\nc d\nab cd\n", "tokenizer_config.json": b'{"tokenizer_class":"Qwen2Tokenizer"}',
         "model.safetensors": safetensors(whole), "shard-1.safetensors": safetensors(first), "shard-2.safetensors": safetensors(second),
     }.items():
         (companions / name).write_bytes(content)

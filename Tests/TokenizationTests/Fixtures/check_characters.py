@@ -108,7 +108,8 @@ def main(bench, wanted):
         AddedToken("<r>", rstrip=True, normalized=False)])
     check("added tokens", added, [("mask", ""), ("", "mask"), ("<r>", "a"), ("a", "<l>")])
     marks = [("a", "\u0334"), ("a\u0334", ""), ("\U00011935", ""), ("\u0301", "\u0301"), ("\u1100", "\u11a8")]
-    check("NFC", tokenizer(normalizer=normalizers.NFC()), marks)
+    for form in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip"):
+        check(form, tokenizer(normalizer=getattr(normalizers, form)()), marks)
     print(f"tokenizers {__version__}: {wrong} differ")
     sys.exit(wrong > 0)
 

@@ -2,9 +2,11 @@
 
     python make_tokenizer_fixtures.py [--train]
 
-Needs `tokenizers`, whose version `tokenizers.json` names. All texts are in this file.
+Needs `tokenizers`, whose version `tokenizers.json` names, and `sentencepiece` to train new ones. All texts are in this
+file.
 """
 
+import io
 import json
 import pathlib
 import random
@@ -179,6 +181,102 @@ def pieces(name, *steps, unk="[UNK]", fuse=False):
     return trained(t, 400, [unk] if unk else [], alphabet=False, characters=120)
 
 
+# Rules of a normalizer as in SentencePiece's nmt_nfkc.tsv: code points in hexadecimal, from and to.
+RULES = [("\ufb01", "fi"), ("\u2122", "TM"), ("\u2460", "1"), ("\u3000", " "), ("\t", " "), ("\u00a0", " "), ("\u200b", ""),
+         ("e\u0301", "\u00e9"), ("\uff76\uff9e", "\u30ac"), ("\uff76", "\u30ab"), ("\u1100\u1161", "\uac00"), ("\r", " "),
+         ("\u2126", "\u03a9"), ("\U0001d518", "U"), ("\u00bd", "1\u20442")]
+RULES += [(chr(0xFEE0 + c), chr(c)) for c in range(0x21, 0x7F)]
+
+
+def sentencepiece_model(model_type, size, byte_fallback=True, rules=(), symbols=(), **options):
+    """Trains a `tokenizer.model`; returns its bytes."""
+    import sentencepiece
+
+    if rules:
+        path = HERE / "rules.tsv"
+        hexadecimal = lambda t: " ".join(f"{ord(c):x}" for c in t)  # noqa: E731
+        path.write_text("".join(f"{hexadecimal(a)}\t{hexadecimal(b)}\n" for a, b in rules), encoding="utf-8")
+        options["normalization_rule_tsv"] = str(path)
+    else:
+        options["normalization_rule_name"] = "identity"
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(training_texts()), model_writer=model, model_type=model_type, vocab_size=size,
+        byte_fallback=byte_fallback, user_defined_symbols=list(symbols), minloglevel=2, hard_vocab_limit=False,
+        num_threads=1, max_sentence_length=20000, **options)
+    if rules:
+        path.unlink()
+    return model.getvalue()
+
+
+def proto(model):
+    from sentencepiece import sentencepiece_model_pb2
+
+    m = sentencepiece_model_pb2.ModelProto()
+    m.ParseFromString(model)
+    return m
+
+
+MARKS = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(content=" ", left=1)]
+
+
+def metaspace(scheme, split, decoder=None):
+    t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=split)
+    t.decoder = decoder or decoders.Sequence(MARKS)
+    special = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)]
+    t = trained(t, 700, special, alphabet=False, characters=180)
+    state = json.loads(t.to_str())
+    state["added_tokens"] = state["added_tokens"][:3]
+    t = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
+    t.add_tokens([AddedToken(s, normalized=False, special=False) for s in ("<think>", "</think>", "<short>")])
+    t.add_tokens([AddedToken("<norm>", normalized=True), AddedToken("<lstrip>", lstrip=True, rstrip=True)])
+    return t
+
+
+def gemma_like():
+    t = metaspace("never", False)
+    t.normalizer = normalizers.Replace(" ", "\u2581")
+    t.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    t.decoder = decoders.Sequence(MARKS[:3])
+    return t
+
+
+def unigram(model, byte_fallback, normalizer, pre_tokenizer, decoder):
+    m = proto(model)
+    t = Tokenizer(models.Unigram([(p.piece, p.score) for p in m.pieces], m.trainer_spec.unk_id, byte_fallback))
+    steps = [normalizers.Precompiled(m.normalizer_spec.precompiled_charsmap)] if m.normalizer_spec.precompiled_charsmap else []
+    t.normalizer = normalizers.Sequence(steps + normalizer)
+    if pre_tokenizer:
+        t.pre_tokenizer = pre_tokenizer
+    t.decoder = decoder
+    t.add_special_tokens(["<unk>", "<s>", "</s>"])
+    t.add_tokens([AddedToken(s, normalized=False, special=False) for s in ("<think>", "</think>", "<short>")])
+    return t
+
+
+def sentencepiece_tokenizers():
+    yield "metaspace-first", lambda: metaspace("first", False)
+    yield "metaspace-always", lambda: metaspace("always", True, decoders.Metaspace())
+    yield "metaspace-never", lambda: metaspace("never", True, decoders.Metaspace(prepend_scheme="never"))
+    yield "gemma-like", gemma_like
+    yield "unigram-bytes", lambda: unigram(
+        sentencepiece_model("unigram", 700, character_coverage=0.98), True,
+        [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")], None, decoders.Sequence(MARKS))
+    t5_normalizer = [normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "\u2581")]
+    yield "unigram-precompiled", lambda: unigram(
+        sentencepiece_model("unigram", 460, False, rules=RULES, character_coverage=0.98), False, t5_normalizer,
+        pre_tokenizers.Metaspace(prepend_scheme="always"), decoders.Metaspace())
+    yield "unigram-words", lambda: unigram(
+        sentencepiece_model("unigram", 460, False, rules=RULES, character_coverage=0.98), False, [],
+        pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="first")]),
+        decoders.Metaspace(prepend_scheme="first"))
+    yield "unigram-nfkc", lambda: unigram(
+        sentencepiece_model("unigram", 460, False, character_coverage=0.98), False,
+        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Strip(), normalizers.NFD()],
+        pre_tokenizers.Metaspace(prepend_scheme="first", split=False), decoders.Metaspace(prepend_scheme="first"))
+
+
 def tokenizers():
     yield "smollm", smollm()
     yield "qwen2", qwen2()
@@ -210,10 +308,12 @@ def main():
         # One pattern repeated to at least a megabyte.
         "long": ["a", " ", "the fox ", "=", "1", "é", "狐", "\n", "don't", "a ", "\U0001f600", "aB1 -", " x"], "tokenizers": [],
     }
-    for name, t in tokenizers():
+    makers = [(name, lambda t=t: t) for name, t in tokenizers()] + list(sentencepiece_tokenizers())
+    for name, make in makers:
         path = HERE / f"{name}.tokenizer.json"
         # Training breaks ties randomly, so existing tokenizers are kept unless --train is given.
-        reference = Tokenizer.from_str(t.to_str()) if "--train" in sys.argv else Tokenizer.from_file(str(path))
+        fresh = "--train" in sys.argv or not path.exists()
+        reference = Tokenizer.from_str(make().to_str()) if fresh else Tokenizer.from_file(str(path))
         byte_level = name in ("smollm", "qwen2", "llama3")
         path.write_text(
             json.dumps(json.loads(reference.to_str()), ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")

@@ -37,21 +37,26 @@ public enum GGUFExport {
     ///   - overwrite: Whether an existing file is replaced.
     ///   - precision: The type of matrices; nil for the most frequent type of the model.
     ///   - progress: Called with the tensor bytes read so far, from several threads.
+    /// - Returns: Remarks for the user, one line each.
     /// - Throws: `ModelFormatError`, for example if the format cannot express the model, `CheckpointError`, or an error
     ///   of `source`.
+    @discardableResult
     public static func write(
         _ metadata: CheckpointMetadata, _ source: any TensorSource, to path: String, overwrite: Bool,
         precision: Precision? = nil, progress: (@Sendable (Int) -> Void)? = nil
-    ) throws {
+    ) throws -> [String] {
         let precision =
             precision ?? Precision(rawValue: HuggingFaceTexts.commonType(source.tensors).rawValue) ?? .float32
         let config = try TextFile.object(Array(metadata.config.utf8), path: "/config")
         let model = try GGUFModelKeys(config, source.tensors)
         var header = GGUFHeaderWriter()
+        var notes: [String] = []
         let name = path.split(separator: "/").last.map(String.init) ?? path
         try model.add(to: &header, name: name.hasSuffix(".gguf") ? String(name.dropLast(5)) : name, precision)
         if let tokenizer = metadata.tokenizer {
-            try GGUFTokenizerKeys(metadata, tokenizer, config, rows: model.vocabularySize).add(to: &header)
+            let keys = try GGUFTokenizerKeys(metadata, tokenizer, config, rows: model.vocabularySize)
+            try keys.add(to: &header)
+            notes = keys.notes
         }
         if let template = metadata.chatTemplate { header.add("tokenizer.chat_template", template) }
 
@@ -64,5 +69,6 @@ public enum GGUFExport {
             file.discard()
             throw error
         }
+        return notes
     }
 }

@@ -48,6 +48,20 @@ struct GGUFHeaderWriter {
         for number in list { Self.append(number, to: &values) }
     }
 
+    mutating func add(_ key: String, _ list: [Float]) {
+        self.key(key, type: 9)
+        Self.append(UInt32(6), to: &values)
+        Self.append(UInt64(list.count), to: &values)
+        for number in list { Self.append(number.bitPattern, to: &values) }
+    }
+
+    mutating func add(_ key: String, _ list: [Int8]) {
+        self.key(key, type: 9)
+        Self.append(UInt32(1), to: &values)
+        Self.append(UInt64(list.count), to: &values)
+        for number in list { Self.append(number, to: &values) }
+    }
+
     /// The header's bytes, padded up to the data; the tensors' offsets are relative to the data.
     func bytes(_ tensors: [GGUFTensorInfo]) -> [UInt8] {
         var header = Array("GGUF".utf8)

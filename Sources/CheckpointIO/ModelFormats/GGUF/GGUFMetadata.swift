@@ -92,6 +92,15 @@ struct GGUFMetadata {
         }
     }
 
+    func floats(_ key: String) throws -> [Double]? {
+        switch values[key] {
+        case nil: nil
+        case .floats(let value): value
+        case .integers(let list) where list.isEmpty: []
+        case let value?: throw wrong(key, value, "an array of numbers")
+        }
+    }
+
     func integers(_ key: String) throws -> [Int]? {
         switch values[key] {
         case nil: nil

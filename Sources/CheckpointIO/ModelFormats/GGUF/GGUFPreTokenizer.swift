@@ -25,6 +25,11 @@ struct GGUFPreTokenizer {
         self.name = name
     }
 
+    init(_ family: GGUFPreTokenizerFamily) {
+        self.family = family
+        name = ""
+    }
+
     /// GPT-2's pattern, which ByteLevel has built in, as llama.cpp's default spells it.
     private static let gpt2Pattern =
         #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"#
@@ -61,42 +66,10 @@ struct GGUFPreTokenizer {
     /// Whether a text starts with the beginning token if the file does not specify it.
     var addsBeginning: Bool { family == .llama3 }
 
-    /// The post-processor that puts `beginning` before every text; a plain one if it is nil.
-    func postProcessor(beginning: (token: String, id: Int)?) -> JSON {
+    /// The post-processor with the template that puts tokens around every text; a plain one if it is nil.
+    func postProcessor(_ template: JSON?) -> JSON {
         let bytes = Self.byteLevel(addPrefixSpace: true, useRegex: true)
-        guard let beginning else { return family == .smollm ? .null : bytes }
-        func special(_ type: Int) -> JSON {
-            .object(
-                JSONObject([
-                    (
-                        "SpecialToken",
-                        .object(JSONObject([("id", .string(beginning.token)), ("type_id", .integer(type))]))
-                    )
-                ]))
-        }
-        func sequence(_ id: String, _ type: Int) -> JSON {
-            .object(
-                JSONObject([("Sequence", .object(JSONObject([("id", .string(id)), ("type_id", .integer(type))])))]))
-        }
-        let template = JSON.object(
-            JSONObject([
-                ("type", "TemplateProcessing"), ("single", .array([special(0), sequence("A", 0)])),
-                ("pair", .array([special(0), sequence("A", 0), special(1), sequence("B", 1)])),
-                (
-                    "special_tokens",
-                    .object(
-                        JSONObject([
-                            (
-                                beginning.token,
-                                .object(
-                                    JSONObject([
-                                        ("id", .string(beginning.token)), ("ids", .array([.integer(beginning.id)])),
-                                        ("tokens", .array([.string(beginning.token)])),
-                                    ]))
-                            )
-                        ]))
-                ),
-            ]))
+        guard let template else { return family == .smollm ? .null : bytes }
         return .object(JSONObject([("type", "Sequence"), ("processors", .array([bytes, template]))]))
     }
 

@@ -2,44 +2,69 @@ import OrderedJSON
 
 /// `tokenizer.json` and `tokenizer_config.json`, rebuilt from the tokenizer in a GGUF file.
 ///
-/// A GGUF file lists the tokens with their types and the merges, and names the pre-tokenizer; see `GGUFPreTokenizer`.
+/// A GGUF file lists the tokens with their types. Byte-level BPE (`gpt2`) has merges and the name of a pre-tokenizer
+/// (`GGUFPreTokenizer`), SentencePiece's models have scores (`GGUFSentencePiece`).
 struct GGUFTokenizer {
     let json: JSON
     let config: JSON
 
+    private enum Model: String {
+        case gpt2, llama, t5
+    }
+
     /// Rebuilds the tokenizer; nil if the file has none.
     init?(_ keys: GGUFMetadata, chatTemplate: String?, notes: inout [String]) throws {
-        guard let model = try keys.string("tokenizer.ggml.model"), model != "none", model != "no_vocab" else {
+        guard let name = try keys.string("tokenizer.ggml.model"), name != "none", name != "no_vocab" else {
             return nil
         }
-        guard model == "gpt2" else {
+        guard let model = Model(rawValue: name) else {
             throw ModelFormatError.unsupported(
-                path: keys.path, what: "tokenizer model \(quoted(model))",
+                path: keys.path, what: "tokenizer model \(quoted(name))",
                 remedy: "import the model's Hugging Face folder")
         }
         guard let tokens = try keys.strings("tokenizer.ggml.tokens") else {
             throw keys.missing("tokenizer.ggml.tokens")
         }
-        let preTokenizer = try Self.preTokenizer(keys, &notes)
         let types = try Self.tokenTypes(keys, count: tokens.count)
         let named = try Self.namedTokens(keys, tokens)
+        let preTokenizer = model == .gpt2 ? try Self.preTokenizer(keys, &notes) : nil
+        let addsBeginning =
+            try keys.bool("tokenizer.ggml.add_bos_token") ?? preTokenizer?.addsBeginning ?? (model == .llama)
+        let addsEnd = try keys.bool("tokenizer.ggml.add_eos_token") ?? (model == .t5)
+        func surrounding(_ adds: Bool, _ key: String, _ name: String) throws -> (token: String, id: Int)? {
+            guard adds, let id = try keys.integer("tokenizer.ggml.\(key)_token_id"), let token = named[name] else {
+                return nil
+            }
+            return (token, id)
+        }
+        let template = TokenizerParts.template(
+            beginning: try surrounding(addsBeginning, "bos", "bos_token"),
+            end: try surrounding(addsEnd, "eos", "eos_token"))
+        if let preTokenizer {
+            json = try Self.byteLevel(keys, tokens, types, preTokenizer, template)
+        } else {
+            let source = try GGUFSentencePiece(
+                keys, model: model == .t5 ? .unigram : .bytePair, tokens, types, notes: &notes)
+            json = try source.vocabulary.tokenizerJSON(processor: template ?? .null)
+        }
+        config = try Self.configuration(
+            keys, named, addsBeginning: addsBeginning, addsEnd: addsEnd, chatTemplate: chatTemplate)
+    }
+
+    /// The tokenizer of the model `gpt2`.
+    private static func byteLevel(
+        _ keys: GGUFMetadata, _ tokens: [String], _ types: [Int], _ preTokenizer: GGUFPreTokenizer, _ template: JSON?
+    ) throws -> JSON {
         let (vocabulary, added) = try Self.vocabulary(tokens, types, path: keys.path)
         let merges = try Self.merges(keys, vocabulary)
-
-        let addsBeginning = try keys.bool("tokenizer.ggml.add_bos_token") ?? preTokenizer.addsBeginning
-        var beginning: (token: String, id: Int)?
-        if let id = try keys.integer("tokenizer.ggml.bos_token_id"), let token = named["bos_token"], addsBeginning {
-            beginning = (token, id)
-        }
-        json = .object(
+        return .object(
             JSONObject([
                 ("version", "1.0"), ("truncation", .null), ("padding", .null), ("added_tokens", .array(added)),
                 ("normalizer", preTokenizer.normalizer), ("pre_tokenizer", preTokenizer.json),
-                ("post_processor", preTokenizer.postProcessor(beginning: beginning)),
+                ("post_processor", preTokenizer.postProcessor(template)),
                 ("decoder", GGUFPreTokenizer.byteLevel(addPrefixSpace: true, useRegex: true)),
                 ("model", Self.model(vocabulary, merges, ignoresMerges: preTokenizer.ignoresMerges)),
             ]))
-        config = try Self.configuration(keys, named, addsBeginning: addsBeginning, chatTemplate: chatTemplate)
     }
 
     private static func preTokenizer(_ keys: GGUFMetadata, _ notes: inout [String]) throws -> GGUFPreTokenizer {
@@ -81,7 +106,7 @@ struct GGUFTokenizer {
             }
             vocabulary[token] = .integer(id)
             if [GGUFTokenType.control, GGUFTokenType.userDefined, GGUFTokenType.unknown].contains(type) {
-                added.append(addedToken(id, token, special: type != GGUFTokenType.userDefined))
+                added.append(TokenizerParts.addedToken(id: id, token, special: type != GGUFTokenType.userDefined))
             }
         }
         return (vocabulary, added)
@@ -98,11 +123,12 @@ struct GGUFTokenizer {
 
     /// `tokenizer_config.json`.
     private static func configuration(
-        _ keys: GGUFMetadata, _ named: [String: String], addsBeginning: Bool, chatTemplate: String?
+        _ keys: GGUFMetadata, _ named: [String: String], addsBeginning: Bool, addsEnd: Bool, chatTemplate: String?
     ) throws -> JSON {
         var config = JSONObject([
             ("tokenizer_class", "PreTrainedTokenizerFast"), ("add_prefix_space", false),
-            ("add_bos_token", .bool(addsBeginning)), ("clean_up_tokenization_spaces", false),
+            ("add_bos_token", .bool(addsBeginning)), ("add_eos_token", .bool(addsEnd)),
+            ("clean_up_tokenization_spaces", false),
         ])
         for name in ["bos_token", "eos_token", "unk_token", "pad_token"] {
             config[name] = named[name].map(JSON.string) ?? .null
@@ -110,14 +136,6 @@ struct GGUFTokenizer {
         if let length = try keys.size(keys.own("context_length")) { config["model_max_length"] = .integer(length) }
         if let chatTemplate { config["chat_template"] = .string(chatTemplate) }
         return .object(config)
-    }
-
-    private static func addedToken(_ id: Int, _ content: String, special: Bool) -> JSON {
-        .object(
-            JSONObject([
-                ("id", .integer(id)), ("content", .string(content)), ("single_word", false), ("lstrip", false),
-                ("rstrip", false), ("normalized", false), ("special", .bool(special)),
-            ]))
     }
 
     /// The tokens with a role, by the role's name in `tokenizer_config.json`.
@@ -164,4 +182,5 @@ enum GGUFTokenType {
     static let control = 3
     static let userDefined = 4
     static let unused = 5
+    static let byte = 6
 }

@@ -5,24 +5,28 @@ struct GGUFTokenizerKeys {
     private let tokens: [String]
     private let types: [Int32]
     private let merges: [String]
-    private let preTokenizer: String
+    /// The name of a byte-level pre-tokenizer; nil for SentencePiece.
+    private let preTokenizer: String?
+    private let sentencePiece: GGUFSentencePieceKeys?
     private let ids: [(key: String, id: Int)]
     private let addsBeginning: Bool
+    private let addsEnd: Bool
     private let json: String
+
+    /// What llama.cpp does differently with this tokenizer, one line each.
+    var notes: [String] { sentencePiece?.notes ?? [] }
 
     /// Makes the keys for an embedding with this number of rows; rows without a token become unused tokens.
     init(_ metadata: CheckpointMetadata, _ tokenizer: TokenizerRecord, _ config: JSON, rows: Int) throws {
         let path = "/tokenizer/json"
         let parsed = try TextFile.object(tokenizer.json, path: path)
-        guard let model = parsed["model"], model["type"]?.string ?? "BPE" == "BPE", model["vocab"]?.object != nil else {
+        guard let model = parsed["model"], ["BPE", "Unigram"].contains(model["type"]?.string ?? "BPE") else {
             throw ModelFormatError.unsupported(
-                path: path, what: "a tokenizer other than BPE", remedy: "export it as a Hugging Face folder")
+                path: path, what: "a tokenizer other than BPE and Unigram", remedy: "export it as a Hugging Face folder"
+            )
         }
-        guard let name = GGUFPreTokenizer.name(of: parsed["pre_tokenizer"]) else {
-            throw ModelFormatError.unsupported(
-                path: path, what: "this pre_tokenizer in a GGUF file", remedy: "export it as a Hugging Face folder")
-        }
-        preTokenizer = name
+        preTokenizer = GGUFPreTokenizer.name(of: parsed["pre_tokenizer"])
+        sentencePiece = try GGUFSentencePieceKeys(parsed, path: path)
         var tokens = (0..<rows).map { "[PAD\($0)]" }
         var types = [Int32](repeating: Int32(GGUFTokenType.unused), count: rows)
         func set(_ token: String, _ id: Int?, _ type: Int) throws {
@@ -34,11 +38,27 @@ struct GGUFTokenizerKeys {
             types[id] = Int32(type)
         }
         for (token, id) in model["vocab"]?.object ?? JSONObject() { try set(token, id.int, GGUFTokenType.normal) }
+        for (id, piece) in (model["vocab"]?.array ?? []).enumerated() {
+            try set(piece.array?.first?.string ?? "", id, GGUFTokenType.normal)
+        }
         for entry in parsed["added_tokens"]?.array ?? [] {
             let isSpecial = entry["special"]?.bool ?? false
             try set(
                 entry["content"]?.string ?? "", entry["id"]?.int,
                 isSpecial ? GGUFTokenType.control : GGUFTokenType.userDefined)
+        }
+        if let sentencePiece {
+            let isolated = Set(sentencePiece.isolated.map { Array($0.utf8) })
+            let hasBytes = model["byte_fallback"]?.bool == true
+            for (id, token) in tokens.enumerated() where types[id] != GGUFTokenType.unused {
+                if let unknown = sentencePiece.unknown, token.utf8.elementsEqual(unknown.utf8) {
+                    types[id] = Int32(GGUFTokenType.unknown)
+                } else if types[id] == GGUFTokenType.normal, hasBytes, Self.isByte(token) {
+                    types[id] = Int32(GGUFTokenType.byte)
+                } else if isolated.contains(Array(token.utf8)) {
+                    types[id] = Int32(GGUFTokenType.userDefined)
+                }
+            }
         }
         self.tokens = tokens
         self.types = types
@@ -50,20 +70,26 @@ struct GGUFTokenizerKeys {
             }
             return pair.joined(separator: " ")
         }
-        addsBeginning = Self.addsBeginning(parsed["post_processor"])
+        addsBeginning = Self.adds(parsed["post_processor"]) { $0.first }
+        addsEnd = Self.adds(parsed["post_processor"]) { $0.last }
         ids = try Self.roles(metadata, tokenizer, config, tokens)
         json = String(decoding: tokenizer.json, as: UTF8.self)
     }
 
     func add(to header: inout GGUFHeaderWriter) throws {
-        header.add("tokenizer.ggml.model", "gpt2")
-        header.add("tokenizer.ggml.pre", preTokenizer)
+        header.add("tokenizer.ggml.model", sentencePiece?.model ?? "gpt2")
+        header.add("tokenizer.ggml.pre", preTokenizer ?? "default")
         header.add("tokenizer.ggml.tokens", tokens)
         header.add("tokenizer.ggml.token_type", types)
-        header.add("tokenizer.ggml.merges", merges)
+        if let sentencePiece {
+            sentencePiece.add(to: &header, tokens: tokens)
+        } else {
+            header.add("tokenizer.ggml.merges", merges)
+            header.add("tokenizer.ggml.add_space_prefix", false)
+        }
         for (key, id) in ids { try header.add("tokenizer.ggml.\(key)_token_id", id) }
         header.add("tokenizer.ggml.add_bos_token", addsBeginning)
-        header.add("tokenizer.ggml.add_space_prefix", false)
+        header.add("tokenizer.ggml.add_eos_token", addsEnd)
         // The original, which our importer restores verbatim.
         header.add("tokenizer.huggingface.json", json)
     }
@@ -94,11 +120,18 @@ struct GGUFTokenizerKeys {
         return roles.filter { tokens.indices.contains($0.id) }
     }
 
-    /// Whether the post-processor puts a token before every text.
-    private static func addsBeginning(_ processor: JSON?) -> Bool {
-        if let parts = processor?["processors"]?.array { return parts.contains { addsBeginning($0) } }
+    /// Whether the post-processor puts a token at the end of a text that `end` selects.
+    private static func adds(_ processor: JSON?, _ end: ([JSON]) -> JSON?) -> Bool {
+        if let parts = processor?["processors"]?.array { return parts.contains { adds($0, end) } }
         return processor?["type"]?.string == "TemplateProcessing"
-            && processor?["single"]?.array?.first?["SpecialToken"] != nil
+            && processor?["single"]?.array.flatMap(end)?["SpecialToken"] != nil
+    }
+
+    /// Whether a token has the form `<0xHH>`.
+    private static func isByte(_ token: String) -> Bool {
+        let bytes = Array(token.utf8)
+        return bytes.count == 6 && token.hasPrefix("<0x") && bytes[5] == UInt8(ascii: ">")
+            && UInt8(String(decoding: bytes[3..<5], as: UTF8.self), radix: 16) != nil
     }
 }
 

@@ -6,7 +6,7 @@ struct HuggingFaceFolder {
     let path: String
 
     /// Opens the model, with the weights in `weightsPath` or, if that is nil, in files with the usual names.
-    func open(weightsPath: String? = nil) throws -> ImportedModel {
+    func open(weightsPath: String? = nil, templateName: String? = nil) throws -> ImportedModel {
         var notes: [String] = []
         let source = try weights(weightsPath, &notes)
         let configPath = file("config.json")
@@ -28,23 +28,15 @@ struct HuggingFaceFolder {
         if let text = metadata.generationConfig {
             _ = try TextFile.object(Array(text.utf8), path: file("generation_config.json"))
         }
-        let tokenizerConfig = try TextFile.text(
-            file("tokenizer_config.json"), maximumByteCount: TextFile.maximumTokenizerByteCount)
-        metadata.chatTemplate = try chatTemplate(tokenizerConfig)
+        metadata.chatTemplate = try ChatTemplateFiles(folder: path).template(named: templateName, &notes)
 
         let (tied, tensors) = try TiedHead.resolve(source, configuration: configuration, path: configPath, &notes)
         metadata.tiedTensors = tied
-        if let bytes = try TextFile.bytes(
-            file("tokenizer.json"), maximumByteCount: TextFile.maximumTokenizerByteCount)
-        {
-            metadata.tokenizer = try TokenizerRecord(
-                json: bytes, config: tokenizerConfig, path: file("tokenizer.json"))
-        } else if access(file("tokenizer.model"), F_OK) == 0 {
-            notes.append(
-                "no tokenizer.json (a SentencePiece tokenizer.model is not read): imported without a tokenizer")
-        } else {
-            notes.append("no tokenizer.json: imported without a tokenizer")
-        }
+        let tokenizer = try TokenizerFiles(
+            folder: path, modelType: configuration["model_type"]?.string,
+            rows: source.tensors.first { $0.name == TiedHead.embedding }?.shape.first)
+        metadata.tokenizer = tokenizer.record
+        notes += tokenizer.notes
         return ImportedModel(metadata: metadata, source: tensors, notes: notes)
     }
 
@@ -96,27 +88,6 @@ struct HuggingFaceFolder {
         } catch {
             throw ModelFormatError.cannotRead(path: path, reason: "the folder cannot be listed")
         }
-    }
-
-    /// The chat template in `chat_template.jinja` or `tokenizer_config.json`; of several, the one named `default`.
-    private func chatTemplate(_ tokenizerConfig: String?) throws -> String? {
-        if let text = try TextFile.text(
-            file("chat_template.jinja"), maximumByteCount: TextFile.maximumConfigByteCount)
-        {
-            return text
-        }
-        guard let tokenizerConfig else { return nil }
-        let configPath = file("tokenizer_config.json")
-        guard let value = try TextFile.object(Array(tokenizerConfig.utf8), path: configPath)["chat_template"],
-            !value.isNull
-        else { return nil }
-        if let text = value.string { return text }
-        for entry in value.array ?? [] where entry["name"]?.string == "default" {
-            if let text = entry["template"]?.string { return text }
-        }
-        throw ModelFormatError.malformed(
-            path: configPath, place: "chat_template",
-            reason: "is neither a text nor a list with a template named default")
     }
 }
 

@@ -68,9 +68,9 @@ struct HuggingFaceTexts {
 
     private static func tokenizerConfiguration(_ tokenizer: TokenizerRecord, _ template: String?) throws -> JSON {
         var config = try tokenizer.config.map { try object($0, "tokenizer/config") } ?? .object(JSONObject())
-        // TokenizersBackend is unknown to transformers 4; PreTrainedTokenizerFast is equivalent in both versions.
-        let name = config["tokenizer_class"]?.string
-        if name == nil || name == "TokenizersBackend" { config["tokenizer_class"] = "PreTrainedTokenizerFast" }
+        // Other classes rebuild the tokenizer by their own rules when they load it, transformers 5 all of it.
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+        try ExportedTokenizerMembers.adjust(&config, to: try TextFile.object(tokenizer.json, path: "/tokenizer/json"))
         // A list in transformers 5; transformers 4 reads a list only under the older name, which version 5 reads too.
         if let tokens = config["extra_special_tokens"]?.array {
             config["extra_special_tokens"] = nil

@@ -1,0 +1,81 @@
+import CheckpointIO
+import OrderedJSON
+import Testing
+import Tokenization
+
+/// Compares SentencePiece models with `sentencepiece`, and SentencePiece tokenizers of GGUF files with llama.cpp.
+@Suite("SentencePiece tokenizers")
+struct SentencePieceTests {
+    static let names = ["bpe.model", "unigram.model", "symbols.model", "llama.gguf", "t5.gguf"]
+
+    private func tokenizer(_ name: String) throws -> Tokenizer {
+        guard name.hasSuffix(".model") else {
+            let record = try ModelImport.open(path: Fixture.path(name)).metadata.tokenizer
+            return try Tokenizer(json: try #require(record).json)
+        }
+        return try Tokenizer(
+            json: ModelImport.tokenizerJSON(sentencePieceModel: try Fixture.bytes(name), path: name))
+    }
+
+    @Test("Same ids", arguments: names)
+    func ids(_ name: String) throws {
+        let tokenizer = try tokenizer(name)
+        let texts = (try Fixture.json("tokenizers.json")["texts"]?.array ?? []).compactMap(\.string)
+        let all = try Fixture.json("sentencepiece-tokenizers.json")["tokenizers"]?.array ?? []
+        let ids = all.first { $0["name"]?.string == name }?["ids"]?.array ?? []
+        #expect(ids.count == texts.count && ids.count { !$0.isNull } > 50)
+        for (text, wanted) in zip(texts, ids) where !wanted.isNull {
+            // SentencePiece knows no control tokens in a text; llama.cpp does.
+            let parses = name.hasSuffix(".gguf")
+            #expect(tokenizer.encode(text, parsingAddedTokens: parses) == wanted.ids, "\(text.debugDescription)")
+        }
+    }
+
+    @Test(
+        "Parts of a text give the ids of the whole",
+        arguments: ["metaspace-first", "metaspace-always", "metaspace-never", "sentencepiece-like", "unigram-bytes"])
+    func positions(_ name: String) throws {
+        let tokenizer = try Tokenizer(json: try Fixture.bytes("\(name).tokenizer.json"))
+        let token = try #require(tokenizer.addedTokens.last { !$0.lstrip && !$0.normalized })
+        let whole = tokenizer.encode("so\(token.content)the fox thinks")
+        let parts =
+            tokenizer.encode("so") + [token.id]
+            + tokenizer.encode("the fox thinks", parsingAddedTokens: false, position: .afterAddedToken)
+        #expect(parts == whole)
+        #expect(tokenizer.decode(tokenizer.encode("fox", position: .afterText)) == "fox")
+    }
+
+    @Test("The text of a token keeps its space")
+    func tokenText() throws {
+        let tokenizer = try Tokenizer(json: try Fixture.bytes("metaspace-first.tokenizer.json"))
+        let ids = tokenizer.encode("the fox")
+        #expect(ids.map { tokenizer.text(of: $0) }.joined() == " the fox")
+        #expect(tokenizer.text(of: try #require(tokenizer.id(of: "<0x0A>"))) == "\n")
+        #expect(tokenizer.text(of: try #require(tokenizer.id(of: "<think>"))) == "<think>")
+    }
+
+    @Test("Damaged models are refused")
+    func damaged() throws {
+        let whole = try Fixture.bytes("symbols.model")
+        func refused(_ bytes: [UInt8]) -> Bool {
+            do {
+                _ = try ModelImport.tokenizerJSON(sentencePieceModel: bytes, path: "x.model")
+                return false
+            } catch {
+                return error is ModelFormatError
+            }
+        }
+        #expect(!refused(whole))
+        #expect(refused([]))
+        // A cut inside the last field, a field that declares more bytes than follow, and a number without end.
+        #expect(refused(Array(whole.dropLast())))
+        #expect(refused([0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0x61]))
+        #expect(refused([0x08] + [UInt8](repeating: 0xFF, count: 11)))
+        #expect(refused([0x0B] + whole))
+        for position in stride(from: 0, to: whole.count, by: 7) {
+            var bytes = whole
+            bytes[position] ^= 0x55
+            _ = refused(bytes)
+        }
+    }
+}
