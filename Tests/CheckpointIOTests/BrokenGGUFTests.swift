@@ -121,7 +121,10 @@ import Testing
         Case("no architecture", #"no key "general.architecture"; the file does not hold a model"#) {
             $0.values.removeAll { $0.0 == "general.architecture" }
         },
-        Case("other architecture", #"architecture "gemma" is not supported; ckpt reads llama, qwen2, qwen3"#) {
+        Case(
+            "other architecture",
+            #"architecture "gemma" is not supported; ckpt reads llama, qwen2, qwen3, smollm3, phi3"#
+        ) {
             $0.set("general.architecture", 8, File.text("gemma"))
         },
         Case("experts", "a mixture of experts is not supported; ckpt reads dense models") {
@@ -143,7 +146,7 @@ import Testing
         Case(
             "tensor of another model",
             #"tensor "blk.0.ssm_a.weight" of architecture "llama" is not supported; "#
-                + "ckpt reads plain llama, qwen2 and qwen3 decoders"
+                + "ckpt reads plain decoders of llama, qwen2, qwen3, smollm3, phi3"
         ) {
             $0.tensors[1].0 = "blk.0.ssm_a.weight"
         },

@@ -29,23 +29,58 @@ import Transformer
         ("{}", "config.json has no \"model_type\", which this architecture needs"),
         (
             "{\"model_type\": \"gpt2\"}",
-            "config.json: model_type \"gpt2\" is not supported; llama, qwen2 and qwen3 are"
+            "config.json: model_type \"gpt2\" is not supported; llama, mistral, phi3, qwen2, qwen3, smollm3 are"
         ),
         (
             "{\"model_type\": \"llama\", \"logit_scale\": 2, \(usual)}",
             "config.json: \"logit_scale\" = 2 is not supported, \(refusal)"
         ),
         (
-            "{\"model_type\": \"qwen2\", \"use_sliding_window\": true, \(usual)}",
-            "config.json: \"use_sliding_window\" = true is not supported, \(refusal)"
+            "{\"model_type\": \"gemma3_text\", \(usual)}",
+            "config.json: model_type \"gemma3_text\" is not supported; llama, mistral, phi3, qwen2, qwen3, smollm3 are"
+        ),
+        (
+            "{\"model_type\": \"qwen2\", \"layer_types\": [\"full_attention\"], \(usual)}",
+            "config.json: layer_types does not list the type of each of 2 layers"
+        ),
+        (
+            "{\"model_type\": \"qwen2\", \"layer_types\": [\"full_attention\", \"chunked_attention\"], \(usual)}",
+            "config.json: \"layer_types\" = \"chunked_attention\" is not supported, \(refusal)"
+        ),
+        (
+            "{\"model_type\": \"qwen3\", \"layer_types\": [\"full_attention\", \"sliding_attention\"], \(usual)}",
+            "config.json: layer_types has sliding_attention, but there is no sliding_window"
+        ),
+        (
+            "{\"model_type\": \"mistral\", \"num_key_value_heads\": 2, \"sliding_window\": 0, \(usual)}",
+            "config.json: \"sliding_window\" is 0; it must be a whole number from 1 to 1073741824"
+        ),
+        (
+            "{\"model_type\": \"smollm3\", \"no_rope_layers\": [1], \(usual)}",
+            "config.json: no_rope_layers does not list a 0 or 1 for each of 2 layers"
+        ),
+        (
+            "{\"model_type\": \"phi3\", \"partial_rotary_factor\": 0.75, \(usual)}",
+            "config.json: \"partial_rotary_factor\" is 0.75; it must be a share of head_dim 4 that is a positive even"
+                + " number of dimensions"
+        ),
+        (
+            "{\"model_type\": \"phi3\", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \(usual)}",
+            "config.json: \"rope_scaling.type\" = \"linear\" is not supported, \(refusal)"
+        ),
+        (
+            "{\"model_type\": \"phi3\", \"original_max_position_embeddings\": 8, \"rope_scaling\": {\"type\": \"su\","
+                + " \"short_factor\": [1, 1], \"long_factor\": [1, 2, 3]}, \(usual)}",
+            "config.json: rope_scaling.long_factor is not a list of 2 positive numbers, one for each pair of rotated"
+                + " dimensions"
         ),
         (
             "{\"model_type\": \"llama\", \"hidden_act\": \"gelu\", \(usual)}",
             "config.json: \"hidden_act\" = \"gelu\" is not supported, \(refusal)"
         ),
         (
-            "{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"longrope\"}, \(usual)}",
-            "config.json: \"rope_scaling.rope_type\" = \"longrope\" is not supported, \(refusal)"
+            "{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"proportional\"}, \(usual)}",
+            "config.json: \"rope_scaling.rope_type\" = \"proportional\" is not supported, \(refusal)"
         ),
         (
             "{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"linear\"}, \(usual)}",
@@ -68,6 +103,26 @@ import Transformer
         ),
     ]) func refusals(_ text: String, _ expected: String) {
         #expect(message(text) == expected)
+    }
+
+    /// Windows and rotations by layer are those of the classes in transformers.
+    @Test(arguments: [
+        ("mistral", "", "4096 4096"), ("mistral", "\"sliding_window\": null,", "- -"), ("phi3", "", "- -"),
+        ("phi3", "\"sliding_window\": 9,", "9 9"), ("qwen2", "\"sliding_window\": 9,", "- -"),
+        ("qwen2", "\"sliding_window\": 9, \"use_sliding_window\": true, \"max_window_layers\": 1,", "- 9"),
+        ("qwen3", "\"use_sliding_window\": true, \"max_window_layers\": 0,", "4096 4096"),
+        (
+            "qwen3",
+            "\"use_sliding_window\": true, \"layer_types\": [\"sliding_attention\", \"full_attention\"],", "4096 -"
+        ),
+        ("smollm3", "", "- -"), ("smollm3", "\"no_rope_layer_interval\": 2,", "- -!"),
+        ("smollm3", "\"no_rope_layers\": [0, 1, 1],", "-! -"),
+        ("smollm3", "\"no_rope_layers\": [0, 1], \"use_sliding_window\": true, \"sliding_window\": 7,", "7! -"),
+    ]) func layersOf(_ family: String, _ fields: String, _ expected: String) throws {
+        let configuration = try ModelConfiguration(
+            json: "{\"model_type\": \"\(family)\", \"num_key_value_heads\": 2, \(fields) \(Self.usual)}")
+        let layers = configuration.layerAttention.map { ($0.window.map { "\($0)" } ?? "-") + ($0.rotates ? "" : "!") }
+        #expect(layers.joined(separator: " ") == expected)
     }
 
     @Test func tokensAreChecked() throws {

@@ -25,7 +25,10 @@ extension ModelConfiguration {
         attentionHeadCount = try fields.count("num_attention_heads", atMost: 1024)
         keyValueHeadCount =
             fields.isAbsent("num_key_value_heads")
-            ? attentionHeadCount : try fields.count("num_key_value_heads", atMost: 1024)
+            ? fields.members["num_key_value_heads"] == nil
+                ? family.defaultKeyValueHeads ?? attentionHeadCount
+                : attentionHeadCount
+            : try fields.count("num_key_value_heads", atMost: 1024)
         guard attentionHeadCount % keyValueHeadCount == 0 else {
             throw ConfigurationError.inconsistent(
                 "num_attention_heads \(attentionHeadCount) is not a multiple of"
@@ -46,17 +49,21 @@ extension ModelConfiguration {
         guard headDimension % 2 == 0 else {
             throw ConfigurationError.outOfRange(field: "head_dim", value: "\(headDimension)", allowed: "even")
         }
-        rmsNormEpsilon = try fields.positive("rms_norm_eps") ?? 1e-6
+        rmsNormEpsilon = try fields.positive("rms_norm_eps") ?? (family == .phi3 ? 1e-5 : 1e-6)
         maxPositionEmbeddings =
             fields.isAbsent("max_position_embeddings")
-            ? (family == .llama ? 2048 : 32768) : try fields.count("max_position_embeddings", atMost: 1 << 30)
-        (ropeTheta, ropeScaling) = try fields.rotary(maxPositionEmbeddings: maxPositionEmbeddings)
-        tiesWordEmbeddings = try fields.flag("tie_word_embeddings") ?? false
+            ? family.defaultLength : try fields.count("max_position_embeddings", atMost: 1 << 30)
+        rotaryDimension = try fields.rotaryDimension(family, headDimension: headDimension)
+        (ropeTheta, ropeScaling) = try fields.rotary(
+            family, dimension: rotaryDimension, maxPositionEmbeddings: maxPositionEmbeddings)
+        layerAttention = try fields.layerAttention(family, layers: layerCount)
+        tiesWordEmbeddings = try fields.flag("tie_word_embeddings") ?? (family == .smollm3)
         let bias = try fields.flag("attention_bias") ?? false
         attentionBias = family == .qwen2 ? true : bias
         attentionOutputBias = family == .qwen2 ? false : bias
         mlpBias = try fields.flag("mlp_bias") ?? false
         qkNorm = family == .qwen3
+        fusesProjections = family == .phi3
         eosTokenIDs = try fields.tokenIDs("eos_token_id")
         bosTokenID = try fields.tokenIDs("bos_token_id").first
         initializerRange = try fields.positive("initializer_range") ?? 0.02
@@ -103,16 +110,13 @@ struct ConfigurationFields {
     func refuseUnknown(_ family: ModelConfiguration.Family) throws {
         for (name, value) in members {
             if Self.understood.contains(name) || Self.immaterial.contains(name) { continue }
+            if family.ownFields.contains(name) { continue }
             if let allowed = Self.neutral[name] {
                 if allowed.contains(value) { continue }
                 throw ConfigurationError.unsupportedField(name, value: value.serialized())
             }
             switch (name, family) {
             case ("attention_bias", .llama), ("attention_bias", .qwen3), ("mlp_bias", .llama): continue
-            // Without effect unless `use_sliding_window` is true, which is refused above.
-            case ("sliding_window", .qwen2), ("sliding_window", .qwen3), ("max_window_layers", .qwen2),
-                ("max_window_layers", .qwen3):
-                continue
             case ("layer_types", _) where value.array?.allSatisfy { $0 == .string("full_attention") } ?? value.isNull:
                 continue
             case ("sliding_window", _) where value.isNull: continue
@@ -186,16 +190,23 @@ struct ConfigurationFields {
     /// The rotary base and scaling, from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling`.
     ///
     /// - Throws: `ConfigurationError`
-    func rotary(maxPositionEmbeddings: Int) throws -> (theta: Double, scaling: RotaryScaling) {
+    func rotary(
+        _ family: ModelConfiguration.Family, dimension: Int, maxPositionEmbeddings: Int
+    ) throws -> (theta: Double, scaling: RotaryScaling) {
         let theta = try positive("rope_theta")
+        let plain = family == .smollm3 ? 2e6 : 10000
         for name in ["rope_parameters", "rope_scaling"] {
             guard let value = members[name], !value.isNull else { continue }
             guard let object = value.object else {
                 throw ConfigurationError.wrongKind(field: name, expected: "an object", found: value.kindName)
             }
-            let scaling = try RotaryScaling(ConfigurationFields(object), in: name, maxPositionEmbeddings)
-            return (try ConfigurationFields(object).positive("rope_theta") ?? theta ?? 10000, scaling)
+            let scaling =
+                try longRotaryScaling(
+                    ConfigurationFields(object), in: name, family, dimension: dimension,
+                    maxPositionEmbeddings: maxPositionEmbeddings)
+                ?? RotaryScaling(ConfigurationFields(object), in: name, family, maxPositionEmbeddings)
+            return (try ConfigurationFields(object).positive("rope_theta") ?? theta ?? plain, scaling)
         }
-        return (theta ?? 10000, .none)
+        return (theta ?? plain, .none)
     }
 }

@@ -13,8 +13,8 @@ public struct ParameterDescription: Sendable, Equatable {
 
 /// The architecture of a decoder: its sizes, and the features in which model families differ.
 public struct ModelConfiguration: Sendable, Equatable {
-    /// Model families, which differ in the extra parameters of an attention block.
-    public enum Family: String, Sendable, CaseIterable { case llama, qwen2, qwen3 }
+    /// Model families, which differ in the parameters of an attention block and in what each layer attends to.
+    public enum Family: String, Sendable, CaseIterable { case llama, mistral, phi3, qwen2, qwen3, smollm3 }
 
     public var family: Family
     public var vocabularySize: Int
@@ -24,6 +24,10 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var attentionHeadCount: Int
     public var keyValueHeadCount: Int
     public var headDimension: Int
+    /// The first dimensions of each head that are rotated by position, an even number.
+    public var rotaryDimension: Int
+    /// What the attention of each layer sees.
+    public var layerAttention: [LayerAttention]
     public var rmsNormEpsilon: Double
     public var ropeTheta: Double
     public var ropeScaling: RotaryScaling
@@ -33,6 +37,8 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// A bias on the attention's output projection (Llama and Qwen3 with `attention_bias`; never Qwen2).
     public var attentionOutputBias: Bool
     public var mlpBias: Bool
+    /// Whether queries, keys and values are one stored matrix, and so are gate and up (Phi-3).
+    public var fusesProjections: Bool
     /// RMS norms of every query and key head (Qwen3).
     public var qkNorm: Bool
     public var maxPositionEmbeddings: Int
@@ -59,16 +65,24 @@ public struct ModelConfiguration: Sendable, Equatable {
                 add(prefix + name + ".weight", rows, columns)
                 if bias { add(prefix + name + ".bias", rows) }
             }
-            linear("self_attn.q_proj", queryWidth, hiddenSize, bias: attentionBias)
-            linear("self_attn.k_proj", keyValueWidth, hiddenSize, bias: attentionBias)
-            linear("self_attn.v_proj", keyValueWidth, hiddenSize, bias: attentionBias)
+            if fusesProjections {
+                linear("self_attn.qkv_proj", projectedWidth, hiddenSize, bias: false)
+            } else {
+                linear("self_attn.q_proj", queryWidth, hiddenSize, bias: attentionBias)
+                linear("self_attn.k_proj", keyValueWidth, hiddenSize, bias: attentionBias)
+                linear("self_attn.v_proj", keyValueWidth, hiddenSize, bias: attentionBias)
+            }
             linear("self_attn.o_proj", hiddenSize, queryWidth, bias: attentionOutputBias)
             if qkNorm {
                 add(prefix + "self_attn.q_norm.weight", headDimension)
                 add(prefix + "self_attn.k_norm.weight", headDimension)
             }
-            linear("mlp.gate_proj", intermediateSize, hiddenSize, bias: mlpBias)
-            linear("mlp.up_proj", intermediateSize, hiddenSize, bias: mlpBias)
+            if fusesProjections {
+                linear("mlp.gate_up_proj", 2 * intermediateSize, hiddenSize, bias: false)
+            } else {
+                linear("mlp.gate_proj", intermediateSize, hiddenSize, bias: mlpBias)
+                linear("mlp.up_proj", intermediateSize, hiddenSize, bias: mlpBias)
+            }
             linear("mlp.down_proj", hiddenSize, intermediateSize, bias: mlpBias)
             add(prefix + "input_layernorm.weight", hiddenSize)
             add(prefix + "post_attention_layernorm.weight", hiddenSize)
@@ -111,7 +125,8 @@ public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
         case .outOfRange(let field, let value, let allowed):
             "config.json: \"\(field)\" is \(value.onOneLine()); it must be \(allowed)"
         case .unsupportedModelType(let type):
-            "config.json: model_type \"\(type.onOneLine(limit: 80))\" is not supported; llama, qwen2 and qwen3 are"
+            "config.json: model_type \"\(type.onOneLine(limit: 80))\" is not supported; "
+                + ModelConfiguration.Family.allCases.map(\.rawValue).joined(separator: ", ") + " are"
         case .unsupportedField(let field, let value):
             "config.json: \"\(field.onOneLine(limit: 80))\" = \(value.onOneLine(limit: 200)) is not supported,"
                 + " and ignoring it would change what the model computes"

@@ -15,8 +15,15 @@ public enum RotaryScaling: Sendable, Equatable {
     case yarn(
         factor: Double, attentionFactor: Double, betaFast: Double, betaSlow: Double, originalLength: Int,
         truncates: Bool)
+    /// LongRoPE: a divisor for every frequency, by the length of the sequence, and a factor on sine and cosine.
+    ///
+    /// `short` applies to sequences of up to `originalLength` tokens, `long` to all positions of longer ones.
+    case longrope(short: [Double], long: [Double], attentionFactor: Double, originalLength: Int)
 
-    init(_ fields: ConfigurationFields, in place: String, _ maxPositionEmbeddings: Int) throws {
+    init(
+        _ fields: ConfigurationFields, in place: String, _ family: ModelConfiguration.Family,
+        _ maxPositionEmbeddings: Int
+    ) throws {
         let type =
             try (fields.isAbsent("rope_type") ? nil : fields.text("rope_type"))
             ?? (fields.isAbsent("type") ? "default" : fields.text("type"))
@@ -31,7 +38,7 @@ public enum RotaryScaling: Sendable, Equatable {
             return fields.isAbsent(name) ? maxPositionEmbeddings : try fields.count(name, atMost: 1 << 30)
         }
         var known: Set<String> = ["rope_type", "type", "rope_theta", "factor", "partial_rotary_factor"]
-        if let value = fields.members["partial_rotary_factor"], !value.isNull, value.double != 1 {
+        if let value = fields.members["partial_rotary_factor"], !value.isNull, value.double != 1, family != .phi3 {
             throw ConfigurationError.unsupportedField(place + ".partial_rotary_factor", value: value.serialized())
         }
         switch type {
@@ -73,6 +80,11 @@ public enum RotaryScaling: Sendable, Equatable {
         for (name, value) in fields.members where !known.contains(name) {
             throw ConfigurationError.unsupportedField(place + "." + name, value: value.serialized())
         }
+    }
+
+    /// The factor on sine and cosine for texts that are longer by `factor` (LongRoPE, Ding et al., 2024).
+    static func longropeAttentionFactor(factor: Double, originalLength: Int) -> Double {
+        factor <= 1 ? 1 : (1 + log(factor) / log(Double(originalLength))).squareRoot()
     }
 
     /// The angles in radians per position `[dimension / 2]`, and the factor on sine and cosine.
@@ -119,6 +131,9 @@ public enum RotaryScaling: Sendable, Equatable {
                 return frequency / factor * ramp + frequency * (1 - ramp)
             }
             return (inverse, attentionFactor)
+        case .longrope(let short, let long, let attentionFactor, let originalLength):
+            let divisors = sequenceLength > originalLength ? long : short
+            return (zip(plain(theta), divisors).map { $0 / $1 }, attentionFactor)
         }
     }
 }

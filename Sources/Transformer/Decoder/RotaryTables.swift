@@ -6,6 +6,8 @@ final class RotaryTables: @unchecked Sendable {
     private let configuration: ModelConfiguration
     private let lock = NSLock()
     private var common: RotaryTable?
+    /// The table of LongRoPE for sequences beyond its original length.
+    private var long: RotaryTable?
     /// Tables of dynamic scaling by sequence length.
     private var scaled: [Int: RotaryTable] = [:]
 
@@ -14,7 +16,10 @@ final class RotaryTables: @unchecked Sendable {
     /// A table of at least `length` positions, for a sequence of that length.
     func table(_ length: Int) -> RotaryTable {
         lock.withLock {
-            // Only dynamic scaling depends on the length, and only beyond the length the model was trained with.
+            if case .longrope(_, _, _, let originalLength) = configuration.ropeScaling, length > originalLength {
+                return grown(&long, to: length, sequenceLength: length)
+            }
+            // Dynamic scaling depends on the length beyond the length the model was trained with.
             if case .dynamic = configuration.ropeScaling, length > configuration.maxPositionEmbeddings {
                 if let table = scaled[length] { return table }
                 if scaled.count > 64 { scaled = [:] }
@@ -22,12 +27,17 @@ final class RotaryTables: @unchecked Sendable {
                 scaled[length] = table
                 return table
             }
-            if let common, common.length >= length { return common }
-            let reach = max(length, (common?.length ?? 128) * 2)
-            let table = RotaryTable(configuration, length: reach, sequenceLength: 1)
-            common = table
-            return table
+            return grown(&common, to: length, sequenceLength: 1)
         }
+    }
+
+    /// `table`, replaced by a longer one if it has fewer than `length` positions.
+    private func grown(_ table: inout RotaryTable?, to length: Int, sequenceLength: Int) -> RotaryTable {
+        if let table, table.length >= length { return table }
+        let reach = max(length, (table?.length ?? 128) * 2)
+        let longer = RotaryTable(configuration, length: reach, sequenceLength: sequenceLength)
+        table = longer
+        return longer
     }
 
     /// One table per segment; segments that share keys share the table of the longest.

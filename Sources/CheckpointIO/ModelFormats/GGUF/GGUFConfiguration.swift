@@ -3,23 +3,17 @@ import OrderedJSON
 
 /// A Hugging Face `config.json` made from the keys of a GGUF file.
 struct GGUFConfiguration {
-    /// The supported architectures of llama.cpp, with their Hugging Face classes.
-    static let families: [(architecture: String, className: String)] = [
-        ("llama", "LlamaForCausalLM"), ("qwen2", "Qwen2ForCausalLM"), ("qwen3", "Qwen3ForCausalLM"),
-    ]
-
     let json: JSON
     let headDimension: Int
+    let family: GGUFFamily
 
-    /// Makes the configuration from keys, the list of tensors, and the values of `rope_freqs.weight` if it exists.
+    /// Makes the configuration from keys, the list of tensors, and the values of `rope_freqs.weight` or the divisors of
+    /// LongRoPE if they exist.
     init(
-        _ keys: GGUFMetadata, tensors: [GGUFTensorInfo], ropeFrequencies: [Float]?, elementType: ElementType
+        _ keys: GGUFMetadata, tensors: [GGUFTensorInfo], ropeFrequencies: [Float]?, longRope: GGUFLongRope?,
+        elementType: ElementType
     ) throws {
-        guard let family = Self.families.first(where: { $0.architecture == keys.architecture }) else {
-            throw ModelFormatError.unsupported(
-                path: keys.path, what: "architecture \(quoted(keys.architecture))",
-                remedy: "ckpt reads \(Self.families.map(\.architecture).joined(separator: ", "))")
-        }
+        family = try GGUFFamily(keys)
         if let experts = try keys.integer(keys.own("expert_count")), experts > 0 {
             throw ModelFormatError.unsupported(
                 path: keys.path, what: "a mixture of experts", remedy: "ckpt reads dense models")
@@ -34,7 +28,8 @@ struct GGUFConfiguration {
         let heads = try keys.required(keys.own("attention.head_count"))
         let keyValueHeads = try keys.size(keys.own("attention.head_count_kv")) ?? heads
         let head = try keys.size(keys.own("attention.key_length")) ?? max(1, hidden / heads)
-        if let rotated = try keys.integer(keys.own("rope.dimension_count")), rotated != head {
+        let rotated = try keys.integer(keys.own("rope.dimension_count")) ?? head
+        guard rotated == head || family.modelType == "phi3" && rotated > 0 && rotated < head && rotated % 2 == 0 else {
             throw ModelFormatError.unsupported(
                 path: keys.path, what: "a rotation of \(rotated) of \(head) dimensions per head",
                 remedy: "ckpt reads models that rotate whole heads")
@@ -52,7 +47,7 @@ struct GGUFConfiguration {
 
         var config = JSONObject()
         config["architectures"] = .array([.string(family.className)])
-        config["model_type"] = .string(family.architecture)
+        config["model_type"] = .string(family.modelType)
         config["vocab_size"] = .integer(embedding.shape[0])
         config["hidden_size"] = .integer(hidden)
         config["intermediate_size"] = .integer(try keys.required(keys.own("feed_forward_length")))
@@ -64,15 +59,24 @@ struct GGUFConfiguration {
         config["max_position_embeddings"] = .integer(try keys.required(keys.own("context_length")))
         config["rms_norm_eps"] = epsilon.json
         config["rope_theta"] = base.json
-        config["rope_scaling"] = try GGUFRopeScaling.json(
-            keys, frequencies: ropeFrequencies, base: base.value, headDimension: head)
-        config["attention_bias"] = .bool(names.contains("blk.0.attn_q.bias"))
-        config["mlp_bias"] = .bool(names.contains("blk.0.ffn_gate.bias"))
+        config["rope_scaling"] =
+            try longRope?.json
+            ?? GGUFRopeScaling.json(keys, frequencies: ropeFrequencies, base: base.value, headDimension: head)
+        if rotated != head { config["partial_rotary_factor"] = .double(Double(rotated) / Double(head)) }
+        if longRope != nil {
+            config["original_max_position_embeddings"] = .integer(
+                try keys.required(keys.own("rope.scaling.original_context_length")))
+        }
+        try family.add(to: &config, keys)
+        if !["mistral", "phi3"].contains(family.modelType) {
+            config["attention_bias"] = .bool(names.contains("blk.0.attn_q.bias"))
+            config["mlp_bias"] = .bool(names.contains("blk.0.ffn_gate.bias"))
+        }
         config["attention_dropout"] = 0
         config["initializer_range"] = .number("0.02")
         config["tie_word_embeddings"] = .bool(!names.contains("output.weight"))
         config["use_cache"] = true
-        if family.architecture != "llama" { config["use_sliding_window"] = false }
+        if family.architecture.hasPrefix("qwen") { config["use_sliding_window"] = false }
         config["bos_token_id"] = try keys.integer("tokenizer.ggml.bos_token_id").map(JSON.integer) ?? .null
         config["eos_token_id"] = try Self.endTokens(keys)
         config["torch_dtype"] = .string(elementType.rawValue)

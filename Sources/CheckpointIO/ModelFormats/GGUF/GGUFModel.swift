@@ -15,9 +15,10 @@ enum GGUFModel {
                 remedy: "join them first (llama-gguf-split --merge)")
         }
         var notes: [String] = []
-        let frequencies = try ropeFrequencies(header, file)
+        let frequencies = try vector("rope_freqs.weight", header, file)
         let configuration = try GGUFConfiguration(
-            keys, tensors: header.tensors, ropeFrequencies: frequencies, elementType: commonType(header.tensors))
+            keys, tensors: header.tensors, ropeFrequencies: frequencies,
+            longRope: try GGUFLongRope(keys) { try vector($0, header, file) }, elementType: commonType(header.tensors))
         let tensors = try tensors(header, configuration, architecture, file)
         if !header.tensors.contains(where: { $0.name == "output.weight" }) {
             notes.append("the output head shares the embedding's values")
@@ -60,14 +61,15 @@ enum GGUFModel {
         return counts.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key ?? .float32
     }
 
-    private static func ropeFrequencies(_ header: GGUFHeader, _ file: RandomAccessFile) throws -> [Float]? {
-        guard let tensor = header.tensors.first(where: { $0.name == "rope_freqs.weight" }) else { return nil }
+    /// The values of a small vector; nil if the file does not have it.
+    private static func vector(_ name: String, _ header: GGUFHeader, _ file: RandomAccessFile) throws -> [Float]? {
+        guard let tensor = header.tensors.first(where: { $0.name == name }) else { return nil }
+        let place = "tensor \(quoted(name))"
         guard tensor.type == .f32, tensor.shape.count == 1, tensor.shape[0] <= 4096 else {
             throw ModelFormatError.malformed(
-                path: file.path, place: "tensor \"rope_freqs.weight\"",
-                reason: "is not a vector of F32 with at most 4096 elements")
+                path: file.path, place: place, reason: "is not a vector of F32 with at most 4096 elements")
         }
-        return try file.bytes(at: tensor.offset, count: tensor.byteCount, place: "tensor \"rope_freqs.weight\"")
+        return try file.bytes(at: tensor.offset, count: tensor.byteCount, place: place)
             .withUnsafeBytes { bytes in
                 (0..<tensor.shape[0]).map {
                     Float(
@@ -80,15 +82,16 @@ enum GGUFModel {
         _ header: GGUFHeader, _ configuration: GGUFConfiguration, _ architecture: String, _ file: RandomAccessFile
     ) throws -> [GGUFTensors.Tensor] {
         var tensors: [GGUFTensors.Tensor] = []
-        for info in header.tensors where info.name != "rope_freqs.weight" {
-            guard let name = GGUFTensorNames.huggingFaceName(info.name) else {
+        let scaling = ["rope_freqs.weight", GGUFLongRope.names.short, GGUFLongRope.names.long]
+        for info in header.tensors where !scaling.contains(info.name) {
+            guard let name = GGUFTensorNames.huggingFaceName(info.name, configuration.family) else {
                 throw ModelFormatError.unsupported(
                     path: file.path, what: "tensor \(quoted(info.name)) of architecture \(quoted(architecture))",
-                    remedy: "ckpt reads plain llama, qwen2 and qwen3 decoders")
+                    remedy: "ckpt reads plain decoders of \(GGUFFamily.architectures)")
             }
             let description = TensorDescription(name: name, elementType: info.type.elementType, shape: info.shape)
             var tensor = GGUFTensors.Tensor(description: description, info: info)
-            if architecture == "llama", info.name.contains(".attn_q.") || info.name.contains(".attn_k.") {
+            if configuration.family.interleavesHeads, info.name.contains(".attn_q.") || info.name.contains(".attn_k.") {
                 guard info.shape[0] % configuration.headDimension == 0 else {
                     throw ModelFormatError.malformed(
                         path: file.path, place: "tensor \(quoted(info.name))",

@@ -2,11 +2,16 @@ import OrderedJSON
 
 /// The architecture's keys of a GGUF file, made from a Hugging Face configuration.
 struct GGUFModelKeys {
-    let architecture: String
+    var architecture: String { family.architecture }
     let vocabularySize: Int
     let headDimension: Int
     /// The divisors of llama3's RoPE scaling, `[headDimension / 2]`; empty for other types.
-    let ropeDivisors: [Float]
+    private let ropeDivisors: [Float]
+    /// LongRoPE's divisors, which are written as two tensors.
+    let longRope: GGUFLongRope?
+    private let family: GGUFFamily
+    /// The number of rotated dimensions of each head.
+    private let rotaryDimension: Int
     private let config: JSON
     private let ropeTheta: Double
     private let ropeScaling: JSON?
@@ -15,12 +20,7 @@ struct GGUFModelKeys {
 
     init(_ config: JSON, _ tensors: [TensorDescription]) throws {
         self.config = config
-        let type = config["model_type"]?.string ?? ""
-        guard GGUFConfiguration.families.contains(where: { $0.architecture == type }) else {
-            throw ModelFormatError.unsupported(
-                path: "GGUF", what: "model_type \(quoted(type))", remedy: "export it as a Hugging Face folder")
-        }
-        architecture = type
+        family = try GGUFFamily(config)
         guard let embedding = tensors.first(where: { $0.name == TiedHead.embedding }), embedding.shape.count == 2 else {
             throw ModelFormatError.missing(path: "GGUF", what: TiedHead.embedding, remedy: "export a whole model")
         }
@@ -35,8 +35,12 @@ struct GGUFModelKeys {
         }
         // transformers 5 stores both in rope_parameters.
         let rope = config["rope_parameters"]
-        ropeTheta = config["rope_theta"]?.double ?? rope?["rope_theta"]?.double ?? 10_000
+        let base = family.modelType == "smollm3" ? 2e6 : 10_000
+        ropeTheta = config["rope_theta"]?.double ?? rope?["rope_theta"]?.double ?? base
         let scaling = config["rope_scaling"] ?? rope
+        longRope = try GGUFLongRope(scaling)
+        let share = scaling?["partial_rotary_factor"]?.double ?? config["partial_rotary_factor"]?.double ?? 1
+        rotaryDimension = max(0, min(headDimension, Int(share * Double(headDimension))))
         ropeScaling = (scaling?.isNull ?? true) || Self.kind(scaling) == "default" ? nil : scaling
         ropeDivisors =
             Self.kind(ropeScaling) == "llama3"
@@ -44,6 +48,14 @@ struct GGUFModelKeys {
                 base: ropeTheta, headDimension: headDimension, factor: ropeScaling?["factor"]?.double ?? 8,
                 low: ropeScaling?["low_freq_factor"]?.double ?? 1, high: ropeScaling?["high_freq_factor"]?.double ?? 4,
                 originalLength: ropeScaling?["original_max_position_embeddings"]?.double ?? 8192) : []
+    }
+
+    /// Vectors of RoPE scaling that are written as tensors.
+    var ropeVectors: [(name: String, values: [Float])] {
+        if let longRope {
+            return [(GGUFLongRope.names.long, longRope.long), (GGUFLongRope.names.short, longRope.short)]
+        }
+        return ropeDivisors.isEmpty ? [] : [("rope_freqs.weight", ropeDivisors)]
     }
 
     private static func kind(_ scaling: JSON?) -> String {
@@ -60,7 +72,7 @@ struct GGUFModelKeys {
 
     /// The permutation of a tensor's rows; nil if their order does not change.
     func rowOrder(_ tensor: TensorDescription) throws -> HeadRowOrder? {
-        guard architecture == "llama", tensor.name.contains(".q_proj.") || tensor.name.contains(".k_proj.") else {
+        guard family.interleavesHeads, tensor.name.contains(".q_proj.") || tensor.name.contains(".k_proj.") else {
             return nil
         }
         guard tensor.shape[0] % headDimension == 0 else {
@@ -88,12 +100,26 @@ struct GGUFModelKeys {
         try header.add(own("attention.key_length"), headDimension)
         try header.add(own("attention.value_length"), headDimension)
         header.add(own("attention.layer_norm_rms_epsilon"), config["rms_norm_eps"]?.double ?? 1e-6)
-        try header.add(own("rope.dimension_count"), headDimension)
+        try header.add(own("rope.dimension_count"), rotaryDimension)
+        try family.add(to: &header, config)
         header.add(own("rope.freq_base"), ropeTheta)
         try addRopeScaling(to: &header, own)
     }
 
     private func addRopeScaling(to header: inout GGUFHeaderWriter, _ own: (String) -> String) throws {
+        if let longRope {
+            let length = try Self.size(config, "max_position_embeddings")
+            let original =
+                config["original_max_position_embeddings"]?.int
+                ?? ropeScaling?["original_max_position_embeddings"]?.int ?? length
+            try header.add(own("rope.scaling.original_context_length"), original)
+            let factor = ropeScaling?["factor"]?.double ?? Double(length) / Double(max(1, original))
+            header.add(
+                own("rope.scaling.attn_factor"),
+                longRope.attentionFactor?.double
+                    ?? GGUFLongRope.attentionFactor(factor: factor, originalLength: original))
+            return
+        }
         guard let ropeScaling else { return }
         let kind = Self.kind(ropeScaling)
         switch kind {

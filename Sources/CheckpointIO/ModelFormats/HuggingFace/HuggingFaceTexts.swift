@@ -39,7 +39,7 @@ struct HuggingFaceTexts {
     ) -> JSON {
         var config = config
         if config["architectures"]?.array?.first?.string == nil, let type = config["model_type"]?.string,
-            let family = GGUFConfiguration.families.first(where: { $0.architecture == type })
+            let family = GGUFFamily.all.first(where: { $0.modelType == type })
         {
             config["architectures"] = .array([.string(family.className)])
         }
