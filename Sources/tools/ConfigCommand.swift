@@ -10,11 +10,11 @@ struct ConfigCommand: ParsableCommand {
             Examples:
               ckpt config model.h5
               ckpt config model.h5 --set rms_norm_eps=1e-5 -o new.h5
-              ckpt config model.h5 --set rope_scaling.type=linear --set rope_scaling.factor=2 --unset torch_dtype -o long.h5
+              ckpt config model.h5 --unset torch_dtype -o less.h5
 
             Without --set and --unset, prints the text unchanged, and notes fields that the model's class in \
-            transformers does not read. A value is JSON, or else a string. The result must be a configuration that ckpt \
-            runs and that fits the tensors.
+            transformers does not read. A value is JSON, or else a string; a dot in a key leads into an object, as in \
+            rope_scaling.factor. The result must be a configuration that ckpt runs and that fits the tensors.
             """)
 
     @Argument(help: ArgumentHelp("The checkpoint.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))

@@ -96,6 +96,17 @@ import Testing
         }
     }
 
+    @Test func outputBiasIsRefusedWhereLlamaCppHasNone() throws {
+        let model = try SampleModel("qwen3", "\"attention_bias\": true")
+        try withTemporaryFolder { folder in
+            let path = folder.appendingPathComponent("x.gguf").path
+            #expect(
+                ModelFixtures.message { try GGUFExport.write(model.metadata, model, to: path, overwrite: false) }
+                    == "GGUF: a bias of o_proj with model_type qwen3 is not supported; llama.cpp does not load it; "
+                    + "export it as a Hugging Face folder")
+        }
+    }
+
     /// What llama.cpp computes otherwise is refused rather than written.
     @Test(arguments: [
         "\"rope_scaling\": {\"rope_type\": \"dynamic\", \"factor\": 2.0}",

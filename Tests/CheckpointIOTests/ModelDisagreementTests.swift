@@ -163,7 +163,8 @@ import Testing
         }.model
         #expect(
             model?.notes == [
-                "model.embed_tokens.weight has 293 rows; added tokens of the tokenizer without one cannot be run: \"<pad>\""
+                "model.embed_tokens.weight has 293 rows, none for the added tokens \"<pad>\"; to run the model, give them "
+                    + "rows with ckpt resize-vocab --pad-to-multiple-of 1"
             ])
     }
 }

@@ -20,6 +20,7 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 transformers.utils.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
 SIZES = {
     "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "max_position_embeddings": 256, "head_dim": 16, "initializer_range": 0.3,
@@ -90,6 +91,12 @@ def distance(one, other):
     return max(abs(a[1] - b[1]) if a[0] == b[0] else 9.0 for a, b in zip(one, other))
 
 
+def reported(wanted, got):
+    """Those of the wanted tokens that llama.cpp reports: it leaves out tokens that end within a character."""
+    rest = iter(wanted)
+    return [next((pair for pair in rest if pair[0] == token), (-1, 0.0)) for token, _ in got]
+
+
 def main(folder, tokenizer_folder):
     folder = pathlib.Path(folder)
     folder.mkdir(exist_ok=True)
@@ -140,7 +147,8 @@ def main(folder, tokenizer_folder):
             run = subprocess.run([sys.executable, "-c", LLAMA_CPP, str(work / "m.gguf"), json.dumps(ids)],
                                  capture_output=True, text=True)
             lines = run.stdout.strip().splitlines()
-            check(name + ", llama.cpp", distance(wanted, json.loads(lines[-1])) if lines else 9.0, 3e-3)
+            got = json.loads(lines[-1]) if lines else []
+            check(name + ", llama.cpp", distance(reported(wanted, got), got) if got else 9.0, 1e-3)
             ckpt("import", work / "m.gguf", "-o", work / "g.h5")
             ckpt("export", work / "g.h5", "-o", work / "back")
             check(name + ", GGUF and back", distance(wanted, greedy(load(work / "back"), ids)), 1e-3)

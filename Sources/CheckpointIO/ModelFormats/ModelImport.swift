@@ -79,7 +79,7 @@ public enum ModelImport {
         }
     }
 
-    /// Notes a tokenizer with tokens that have no row in the embedding; texts with them cannot be run.
+    /// Notes a tokenizer with tokens that have no row in the embedding.
     ///
     /// Only added tokens may have none, as in models whose padding token came with the training.
     private static func checkingVocabulary(_ model: ImportedModel, path: String) throws -> ImportedModel {
@@ -96,8 +96,8 @@ public enum ModelImport {
         }
         var noted = model
         noted.notes.append(
-            "\(TiedHead.embedding) has \(rows) rows; added tokens of the tokenizer without one cannot be run: "
-                + listed(beyond.map(\.content)))
+            "\(TiedHead.embedding) has \(rows) rows, none for the added tokens \(listed(beyond.map(\.content)));"
+                + " to run the model, give them rows with ckpt resize-vocab --pad-to-multiple-of 1")
         return noted
     }
 }

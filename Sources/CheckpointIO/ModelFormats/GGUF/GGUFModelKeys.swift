@@ -16,6 +16,11 @@ struct GGUFModelKeys {
         guard let embedding = tensors.first(where: { $0.name == TiedHead.embedding }), embedding.shape.count == 2 else {
             throw ModelFormatError.missing(path: "GGUF", what: TiedHead.embedding, remedy: "export a whole model")
         }
+        guard configuration.family == .llama || !configuration.attentionOutputBias else {
+            throw ModelFormatError.unsupported(
+                path: "GGUF", what: "a bias of o_proj with model_type \(configuration.family.rawValue)",
+                remedy: "llama.cpp does not load it; export it as a Hugging Face folder")
+        }
         vocabularySize = embedding.shape[0]
         (ropeKeys, ropeTensors) = try GGUFRopeScaling.export(configuration)
     }
