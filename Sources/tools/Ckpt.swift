@@ -28,7 +28,7 @@ struct Ckpt: AsyncParsableCommand {
                 name: "Surgery",
                 subcommands: [
                     AddTokensCommand.self, ResizeVocabCommand.self, CastCommand.self, RenameCommand.self,
-                    ExtractCommand.self, GraftCommand.self, MergeCommand.self, StripCommand.self,
+                    ExtractCommand.self, GraftCommand.self, MergeCommand.self, StripCommand.self, ConfigCommand.self,
                 ]),
             CommandGroup(
                 name: "Data",

@@ -2,7 +2,6 @@ import ArgumentParser
 import CheckpointIO
 import Foundation
 import OrderedJSON
-import Transformer
 
 struct ImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -44,7 +43,9 @@ struct ImportCommand: ParsableCommand {
                 arguments: .object(
                     JSONObject([("source", .string(name)), ("dtype", dtype.map { .string($0.rawValue) } ?? .null)])),
                 parent: nil, tool: Tool.name,
-                report: .object(JSONObject([("notes", .array(model.notes.map(JSON.string)))]))
+                report: [
+                    "notes": .array(model.notes.map(JSON.string)), "attribution": model.attribution.json,
+                ]
             ).text
         ]
         let tensors = source.tensors.map { tensor in
@@ -62,32 +63,22 @@ struct ImportCommand: ParsableCommand {
             "\(output.output): \(Format.counted(parameters, "parameter")) in \(Format.counted(source.tensors.count, "tensor")), "
                 + "\(Format.bytes(written.logicalByteCount)) as \(Format.bytes(written.fileByteCount)), "
                 + "digest \(Format.shortDigest(written.digest))")
-        for note in model.notes { Terminal.writeError("ckpt: note: \(note)") }
-        if let problem = Self.mismatch(model.metadata.config, source.tensors) {
+        for note in model.notes + [ConfigurationNote.text(model.metadata.config)].compactMap(\.self) {
+            Terminal.writeError("ckpt: note: \(note)")
+        }
+        if let problem = Self.mismatch(model.metadata, source.tensors) {
             Terminal.warn("\(problem); the model can be inspected, compared and exported but not run or trained")
         }
     }
 
     /// Why the engine cannot run the model, or nil if its configuration and tensors match.
-    private static func mismatch(_ config: String, _ tensors: [TensorDescription]) -> String? {
-        let configuration: ModelConfiguration
+    private static func mismatch(_ metadata: CheckpointMetadata, _ tensors: [TensorDescription]) -> String? {
         do {
-            configuration = try ModelConfiguration(json: config)
+            let configuration = try ModelConfiguration(json: metadata.config)
+            return ArchitectureFit.problem(configuration, tensors, tied: metadata.tiedTensors)
         } catch {
             return "\(error)"
         }
-        var shapes: [String: [Int]] = [:]
-        for tensor in tensors { shapes[tensor.name] = tensor.shape }
-        for parameter in configuration.parameters {
-            guard let shape = shapes.removeValue(forKey: parameter.name) else {
-                return "the model has no tensor \(parameter.name)"
-            }
-            guard shape == parameter.shape else {
-                return "\(parameter.name) has shape \(shape), but config.json requires \(parameter.shape)"
-            }
-        }
-        if let extra = shapes.keys.min() { return "config.json does not describe the tensor \(extra)" }
-        return nil
     }
 }
 

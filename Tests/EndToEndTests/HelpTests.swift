@@ -6,7 +6,8 @@ import Testing
 @Suite struct HelpTests {
     static let verbs = [
         "import", "export", "init", "add-tokens", "resize-vocab", "cast", "rename", "extract", "graft", "merge",
-        "strip", "make-task", "distill", "check-data", "tokenize", "train-sft", "train-rl", "eval", "grade", "generate",
+        "strip", "config", "make-task", "distill", "check-data", "tokenize", "train-sft", "train-rl", "eval", "grade",
+        "generate",
         "inspect",
         "diff", "verify",
     ]

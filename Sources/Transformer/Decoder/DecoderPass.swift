@@ -1,3 +1,4 @@
+import CheckpointIO
 import Parallel
 
 /// Intermediate results of a layer's forward pass that its backward pass needs.

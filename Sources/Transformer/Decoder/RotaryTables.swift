@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 
 /// Rotary tables, created when first needed and kept.
@@ -6,9 +7,7 @@ final class RotaryTables: @unchecked Sendable {
     private let configuration: ModelConfiguration
     private let lock = NSLock()
     private var common: RotaryTable?
-    /// The table of LongRoPE for sequences beyond its original length.
-    private var long: RotaryTable?
-    /// Tables of dynamic scaling by sequence length.
+    /// Tables for sequences longer than the model was first trained with, by the length that decides the frequencies.
     private var scaled: [Int: RotaryTable] = [:]
 
     init(_ configuration: ModelConfiguration) { self.configuration = configuration }
@@ -16,28 +15,20 @@ final class RotaryTables: @unchecked Sendable {
     /// A table of at least `length` positions, for a sequence of that length.
     func table(_ length: Int) -> RotaryTable {
         lock.withLock {
-            if case .longrope(_, _, _, let originalLength) = configuration.ropeScaling, length > originalLength {
-                return grown(&long, to: length, sequenceLength: length)
-            }
-            // Dynamic scaling depends on the length beyond the length the model was trained with.
-            if case .dynamic = configuration.ropeScaling, length > configuration.maxPositionEmbeddings {
-                if let table = scaled[length] { return table }
+            if let deciding = configuration.ropeScaling.decidingLength(length, configuration.maxPositionEmbeddings) {
+                if let table = scaled[deciding], table.length >= length { return table }
                 if scaled.count > 64 { scaled = [:] }
-                let table = RotaryTable(configuration, length: length, sequenceLength: length)
-                scaled[length] = table
+                let reach = max(length, (scaled[deciding]?.length ?? 0) * 2)
+                let table = RotaryTable(configuration, length: reach, sequenceLength: deciding)
+                scaled[deciding] = table
                 return table
             }
-            return grown(&common, to: length, sequenceLength: 1)
+            if let common, common.length >= length { return common }
+            let reach = max(length, (common?.length ?? 128) * 2)
+            let table = RotaryTable(configuration, length: reach, sequenceLength: 1)
+            common = table
+            return table
         }
-    }
-
-    /// `table`, replaced by a longer one if it has fewer than `length` positions.
-    private func grown(_ table: inout RotaryTable?, to length: Int, sequenceLength: Int) -> RotaryTable {
-        if let table, table.length >= length { return table }
-        let reach = max(length, (table?.length ?? 128) * 2)
-        let longer = RotaryTable(configuration, length: reach, sequenceLength: sequenceLength)
-        table = longer
-        return longer
     }
 
     /// One table per segment; segments that share keys share the table of the longest.

@@ -1,3 +1,5 @@
+import CheckpointIO
+
 /// Memory for the keys and values of past tokens, in pages of 32 tokens of all layers (`KVPage`).
 ///
 /// With pages, sequences grow without being copied, and the samples of a prompt share its pages.

@@ -1,3 +1,4 @@
+import CheckpointIO
 import Parallel
 
 /// The storage of a model's parameters, in float32 or more compact.

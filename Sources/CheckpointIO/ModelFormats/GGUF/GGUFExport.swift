@@ -48,8 +48,9 @@ public enum GGUFExport {
         let config = try TextFile.object(Array(metadata.config.utf8), path: "/config")
         let model = try GGUFModelKeys(config, source.tensors)
         var header = GGUFHeaderWriter()
-        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let name = FilePath.name(of: path)
         try model.add(to: &header, name: name.hasSuffix(".gguf") ? String(name.dropLast(5)) : name, precision)
+        try ModelAttribution(lineage: metadata.lineage).add(to: &header)
         if let tokenizer = metadata.tokenizer {
             try GGUFTokenizerKeys(metadata, tokenizer, config, rows: model.vocabularySize).add(to: &header)
         }

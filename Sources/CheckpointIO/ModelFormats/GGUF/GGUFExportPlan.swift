@@ -10,7 +10,7 @@ struct GGUFExportPlan {
     }
 
     private(set) var tensors: [Tensor] = []
-    /// Vectors of RoPE scaling, which are written as tensors, with their offsets.
+    /// Divisors of rotary frequencies, which are written as tensors.
     private var divisors: [(values: [Float], offset: Int)] = []
     private let dataByteCount: Int
     /// The header's list of tensors.
@@ -40,7 +40,7 @@ struct GGUFExportPlan {
             infos.append(info)
             offset = GGUFHeaderWriter.aligned(offset + byteCount)
         }
-        for (name, values) in model.ropeVectors {
+        for (name, values) in model.ropeTensors {
             let info = GGUFTensorInfo(
                 name: name, shape: [values.count], type: .f32, offset: offset, byteCount: values.count * 4)
             infos.append(info)

@@ -17,12 +17,12 @@ enum GGUFTensorNames {
     private static let fused = [("attn_qkv", "self_attn.qkv_proj"), ("ffn_up", "mlp.gate_up_proj")]
 
     /// The Hugging Face name of a tensor in a GGUF file; nil if the family has no such tensor.
-    static func huggingFaceName(_ name: String, _ family: GGUFFamily) -> String? {
+    static func huggingFaceName(_ name: String, _ family: ModelConfiguration.Family) -> String? {
         guard let (stem, kind) = stemAndKind(name) else { return nil }
         if let match = outer.first(where: { $0.0 == stem }) { return "\(match.1).\(kind)" }
         let parts = stem.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == "blk", let layer = layer(parts[1]),
-            let match = ((family.fusesProjections ? fused : []) + inner).first(where: { $0.0 == parts[2] })
+            let match = ((family == .phi3 ? fused : []) + inner).first(where: { $0.0 == parts[2] })
         else { return nil }
         return "model.layers.\(layer).\(match.1).\(kind)"
     }

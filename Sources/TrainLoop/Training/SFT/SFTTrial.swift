@@ -1,3 +1,4 @@
+import CheckpointIO
 import Transformer
 
 /// The resources that a warm-up takes, measured by a short trial of its first update that writes nothing.

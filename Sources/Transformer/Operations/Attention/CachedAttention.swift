@@ -1,4 +1,5 @@
 import CKernels
+import CheckpointIO
 
 /// A page of the key-value cache with up to 32 tokens.
 package struct KVPage {

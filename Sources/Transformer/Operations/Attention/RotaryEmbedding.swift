@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 
 /// Cosines and sines of the rotation angles of all positions up to `length`.

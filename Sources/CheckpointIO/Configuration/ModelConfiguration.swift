@@ -1,6 +1,3 @@
-import Foundation
-import OrderedJSON
-
 /// The Hugging Face name and the shape of a parameter: `[rows, columns]`, or `[size]` for norms and biases.
 public struct ParameterDescription: Sendable, Equatable {
     public var name: String
@@ -13,9 +10,6 @@ public struct ParameterDescription: Sendable, Equatable {
 
 /// The architecture of a decoder: its sizes, and the features in which model families differ.
 public struct ModelConfiguration: Sendable, Equatable {
-    /// Model families, which differ in the parameters of an attention block and in what each layer attends to.
-    public enum Family: String, Sendable, CaseIterable { case llama, mistral, phi3, qwen2, qwen3, smollm3 }
-
     public var family: Family
     public var vocabularySize: Int
     public var hiddenSize: Int
@@ -46,13 +40,18 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var bosTokenID: Int?
     /// The standard deviation of randomly initialised embeddings.
     public var initializerRange: Double
+    /// Fields that the family's class in transformers does not read, in the order of the file; kept for export.
+    public var unreadFields: [String]
+
+    /// The family's class in transformers.
+    package var className: String { family.traits.className }
 
     /// Columns of the queries of all heads.
-    var queryWidth: Int { attentionHeadCount * headDimension }
+    package var queryWidth: Int { attentionHeadCount * headDimension }
     /// Columns of the keys of all heads, and of the values.
-    var keyValueWidth: Int { keyValueHeadCount * headDimension }
+    package var keyValueWidth: Int { keyValueHeadCount * headDimension }
     /// Columns of a row that holds queries, keys and values.
-    var projectedWidth: Int { queryWidth + 2 * keyValueWidth }
+    package var projectedWidth: Int { queryWidth + 2 * keyValueWidth }
 
     /// Every stored parameter in the order of a Hugging Face state dict, without a tied `lm_head.weight`.
     public var parameters: [ParameterDescription] {
@@ -103,36 +102,4 @@ public struct ModelConfiguration: Sendable, Equatable {
 
     /// The number of elements of all stored parameters.
     public var parameterCount: Int { parameters.reduce(0) { $0 + $1.elementCount } }
-}
-
-/// The reason why a config.json is refused, or why tokens do not fit a model.
-public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
-    case invalidJSON(String)
-    case missing(field: String)
-    case wrongKind(field: String, expected: String, found: String)
-    case outOfRange(field: String, value: String, allowed: String)
-    case unsupportedModelType(String)
-    case unsupportedField(String, value: String)
-    case inconsistent(String)
-    case tokenOutsideVocabulary(Int, size: Int)
-
-    public var description: String {
-        switch self {
-        case .invalidJSON(let reason): "config.json is not valid JSON: \(reason.onOneLine())"
-        case .missing(let field): "config.json has no \"\(field)\", which this architecture needs"
-        case .wrongKind(let field, let expected, let found):
-            "config.json: \"\(field)\" should be \(expected) but is \(found)"
-        case .outOfRange(let field, let value, let allowed):
-            "config.json: \"\(field)\" is \(value.onOneLine()); it must be \(allowed)"
-        case .unsupportedModelType(let type):
-            "config.json: model_type \"\(type.onOneLine(limit: 80))\" is not supported; "
-                + ModelConfiguration.Family.allCases.map(\.rawValue).joined(separator: ", ") + " are"
-        case .unsupportedField(let field, let value):
-            "config.json: \"\(field.onOneLine(limit: 80))\" = \(value.onOneLine(limit: 200)) is not supported,"
-                + " and ignoring it would change what the model computes"
-        case .inconsistent(let reason): "config.json: \(reason.onOneLine())"
-        case .tokenOutsideVocabulary(let token, let size):
-            "token id \(token) is outside the model's vocabulary of \(size); model and tokenizer do not belong together"
-        }
-    }
 }

@@ -1,5 +1,5 @@
+import CheckpointIO
 import Testing
-import Transformer
 
 @Suite struct ConfigurationTests {
     static let usual = """
@@ -7,7 +7,7 @@ import Transformer
         "vocab_size": 35
         """
 
-    static let refusal = "and ignoring it would change what the model computes"
+    static let refusal = "if the model was trained without it, correct it with ckpt config"
 
     func message(_ text: String) -> String {
         do {
@@ -17,7 +17,8 @@ import Transformer
     }
 
     @Test func defaults() throws {
-        let configuration = try ModelConfiguration(json: "{\"model_type\": \"qwen2\", \(Self.usual)}")
+        let configuration = try ModelConfiguration(
+            json: "{\"model_type\": \"qwen2\", \"num_key_value_heads\": null, \(Self.usual)}")
         #expect(configuration.keyValueHeadCount == 4 && configuration.headDimension == 4)
         #expect(configuration.attentionBias && !configuration.attentionOutputBias && !configuration.tiesWordEmbeddings)
         #expect(configuration.parameters.last?.name == "lm_head.weight")
@@ -29,26 +30,23 @@ import Transformer
         ("{}", "config.json has no \"model_type\", which this architecture needs"),
         (
             "{\"model_type\": \"gpt2\"}",
-            "config.json: model_type \"gpt2\" is not supported; llama, mistral, phi3, qwen2, qwen3, smollm3 are"
+            "config.json: model_type \"gpt2\" is not supported; supported are llama, mistral, phi3, qwen2, qwen3, smollm3"
         ),
         (
-            "{\"model_type\": \"llama\", \"logit_scale\": 2, \(usual)}",
-            "config.json: \"logit_scale\" = 2 is not supported, \(refusal)"
+            "{\"model_type\": \"llama\", \"is_causal\": false, \(usual)}",
+            "config.json: \"is_causal\" = false is read by LlamaForCausalLM and not supported; \(refusal)"
         ),
         (
             "{\"model_type\": \"gemma3_text\", \(usual)}",
-            "config.json: model_type \"gemma3_text\" is not supported; llama, mistral, phi3, qwen2, qwen3, smollm3 are"
+            "config.json: model_type \"gemma3_text\" is not supported; supported are llama, mistral, phi3, qwen2, qwen3, smollm3"
         ),
         (
-            "{\"model_type\": \"qwen2\", \"layer_types\": [\"full_attention\"], \(usual)}",
+            "{\"model_type\": \"qwen2\", \"num_key_value_heads\": 2, \"layer_types\": [\"full_attention\"], \(usual)}",
             "config.json: layer_types does not list the type of each of 2 layers"
         ),
         (
-            "{\"model_type\": \"qwen2\", \"layer_types\": [\"full_attention\", \"chunked_attention\"], \(usual)}",
-            "config.json: \"layer_types\" = \"chunked_attention\" is not supported, \(refusal)"
-        ),
-        (
-            "{\"model_type\": \"qwen3\", \"layer_types\": [\"full_attention\", \"sliding_attention\"], \(usual)}",
+            "{\"model_type\": \"qwen3\", \"num_key_value_heads\": 2,"
+                + " \"layer_types\": [\"full_attention\", \"sliding_attention\"], \(usual)}",
             "config.json: layer_types has sliding_attention, but there is no sliding_window"
         ),
         (
@@ -56,17 +54,13 @@ import Transformer
             "config.json: \"sliding_window\" is 0; it must be a whole number from 1 to 1073741824"
         ),
         (
-            "{\"model_type\": \"smollm3\", \"no_rope_layers\": [1], \(usual)}",
+            "{\"model_type\": \"smollm3\", \"num_key_value_heads\": 2, \"no_rope_layers\": [1], \(usual)}",
             "config.json: no_rope_layers does not list a 0 or 1 for each of 2 layers"
         ),
         (
             "{\"model_type\": \"phi3\", \"partial_rotary_factor\": 0.75, \(usual)}",
             "config.json: \"partial_rotary_factor\" is 0.75; it must be a share of head_dim 4 that is a positive even"
                 + " number of dimensions"
-        ),
-        (
-            "{\"model_type\": \"phi3\", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \(usual)}",
-            "config.json: \"rope_scaling.type\" = \"linear\" is not supported, \(refusal)"
         ),
         (
             "{\"model_type\": \"phi3\", \"original_max_position_embeddings\": 8, \"rope_scaling\": {\"type\": \"su\","
@@ -76,11 +70,16 @@ import Transformer
         ),
         (
             "{\"model_type\": \"llama\", \"hidden_act\": \"gelu\", \(usual)}",
-            "config.json: \"hidden_act\" = \"gelu\" is not supported, \(refusal)"
+            "config.json: \"hidden_act\" = \"gelu\" is read by LlamaForCausalLM and not supported; \(refusal)"
         ),
         (
-            "{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"proportional\"}, \(usual)}",
-            "config.json: \"rope_scaling.rope_type\" = \"proportional\" is not supported, \(refusal)"
+            "{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"mrope\"}, \(usual)}",
+            "config.json: \"rope_scaling.type\" = \"mrope\" is read by LlamaForCausalLM and not supported; \(refusal)"
+        ),
+        (
+            "{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"longrope\"}, \(usual)}",
+            "config.json: rope_scaling.short_factor is not a list of 2 positive numbers, one for each pair of"
+                + " rotated dimensions"
         ),
         (
             "{\"model_type\": \"llama\", \"rope_scaling\": {\"type\": \"linear\"}, \(usual)}",
@@ -132,17 +131,6 @@ import Transformer
         #expect(throws: ConfigurationError.tokenOutsideVocabulary(-1, size: 35)) { try configuration.check([-1]) }
     }
 
-    @Test func estimatesGrowWithTheWork() throws {
-        let configuration = try ModelConfiguration(json: "{\"model_type\": \"llama\", \(Self.usual)}")
-        let small = MemoryEstimate.training(configuration, tokens: 100)
-        #expect(small > 16 * configuration.parameterCount)
-        #expect(MemoryEstimate.training(configuration, tokens: 1000) > small)
-        #expect(MemoryEstimate.training(configuration, tokens: 100, recomputesActivations: true) < small)
-        #expect(
-            MemoryEstimate.generation(configuration, rows: 8, group: 8, promptTokens: 512, newTokens: 64)
-                < MemoryEstimate.generation(configuration, rows: 8, promptTokens: 512, newTokens: 64))
-    }
-
     @Test func realFilesAreAccepted() throws {
         let smol = """
             {"architectures": ["LlamaForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
@@ -166,5 +154,59 @@ import Transformer
              "use_sliding_window": false, "vocab_size": 151936}
             """
         #expect(try ModelConfiguration(json: distill).parameterCount == 1_777_088_000)
+    }
+
+    /// Fields, the family, and those among them that the family's class does not read.
+    @Test(arguments: [
+        (
+            "\"_model_name_or_path\": \"x\", \"unk_token_id\": 0, \"torch_dtype\": \"float32\", \"use_cache\": true",
+            "llama", ["_model_name_or_path", "unk_token_id"]
+        ),
+        ("\"mlp_bias\": false, \"logit_scale\": 2", "qwen3", ["mlp_bias", "logit_scale"]),
+        ("\"attention_bias\": true", "qwen2", ["attention_bias"]), ("\"attention_bias\": true", "qwen3", []),
+        ("\"pretraining_tp\": 2, \"_flash_attn_2_enabled\": true", "llama", ["_flash_attn_2_enabled"]),
+        ("\"sliding_window\": null, \"layer_types\": [\"full_attention\", \"full_attention\"]", "llama", []),
+        ("\"use_sliding_window\": true, \"sliding_window\": 8, \"max_window_layers\": 2", "qwen2", []),
+        ("\"use_sliding_window\": false, \"sliding_window\": 8, \"max_window_layers\": 0", "qwen3", []),
+        (
+            "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2, \"finetuned\": true}", "llama",
+            ["rope_scaling.finetuned"]
+        ),
+        (
+            "\"rope_theta\": 10000.0, \"rope_scaling\": null,"
+                + " \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 500}", "llama", ["rope_theta"]
+        ),
+        ("\"partial_rotary_factor\": 0.5", "llama", ["partial_rotary_factor"]),
+    ]) func fieldsThatTheClassDoesNotRead(_ fields: String, _ family: String, _ unread: [String]) throws {
+        let text = "{\"model_type\": \"\(family)\", \"num_key_value_heads\": 2, \(fields), \(Self.usual)}"
+        #expect(try ModelConfiguration(json: text).unreadFields == unread)
+    }
+
+    /// The theta and the scaling, as transformers 5 resolves them.
+    @Test(arguments: [
+        ("\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}", 10000, RotaryScaling.linear(factor: 4)),
+        (
+            "\"rope_theta\": 7, \"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 4, \"rope_theta\": 9}", 9,
+            .linear(factor: 4)
+        ),
+        (
+            "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, "
+                + "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 9}", 10000, .linear(factor: 2)
+        ),
+        ("\"rope_scaling\": {}, \"rope_parameters\": {\"rope_theta\": 9}", 9, .none),
+        (
+            "\"original_max_position_embeddings\": 16, \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 1,"
+                + " \"original_max_position_embeddings\": 64, \"beta_fast\": 0}", 10000,
+            .yarn(factor: 1, attentionFactor: 1, betaFast: 32, betaSlow: 1, originalLength: 16, truncates: true)
+        ),
+        (
+            "\"rope_scaling\": {\"rope_type\": \"longrope\", \"short_factor\": [1, 1.5], \"long_factor\": [2, 3],"
+                + " \"original_max_position_embeddings\": 64, \"attention_factor\": 1.5}", 10000,
+            .longrope(short: [1, 1.5], long: [2, 3], attentionFactor: 1.5, originalLength: 64)
+        ),
+    ]) func rotaryFields(_ fields: String, _ theta: Double, _ scaling: RotaryScaling) throws {
+        let text = "{\"model_type\": \"llama\", \(fields), \(Self.usual)}"
+        let configuration = try ModelConfiguration(json: text)
+        #expect(configuration.ropeTheta == theta && configuration.ropeScaling == scaling)
     }
 }
