@@ -25,6 +25,23 @@ public enum ModelImport {
         return model
     }
 
+    /// A model whose tensors come from `source`, with the configuration and tokenizer of a Hugging Face folder.
+    ///
+    /// - Parameters:
+    ///   - source: the tensors under their Hugging Face names.
+    ///   - path: the tensors' file, for errors.
+    ///   - config: the path of config.json.
+    /// - Returns: the model.
+    /// - Throws: `ModelFormatError`.
+    package static func open(_ source: any TensorSource, path: String, config: String) throws -> ImportedModel {
+        let (folder, name) = ((config as NSString).deletingLastPathComponent, (config as NSString).lastPathComponent)
+        let directory = HuggingFaceFolder(path: folder.isEmpty ? "." : folder)
+        let model = try directory.open(source, configName: name, notes: [])
+        try checkNames(model, path: path)
+        try checkVocabulary(model, path: path)
+        return model
+    }
+
     private static func openFolder(_ path: String) throws -> ImportedModel {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         let ggufs = names.filter { $0.hasSuffix(".gguf") }

@@ -7,7 +7,7 @@ import Foundation
 final class RandomAccessFile: Sendable {
     let path: String
     let byteCount: Int
-    private let descriptor: Int32
+    let descriptor: Int32
 
     init(path: String) throws {
         // With O_NONBLOCK, a named pipe is refused below instead of blocking here.

@@ -9,7 +9,13 @@ struct HuggingFaceFolder {
     func open(weightsPath: String? = nil) throws -> ImportedModel {
         var notes: [String] = []
         let source = try weights(weightsPath, &notes)
-        let configPath = file("config.json")
+        return try open(source, configName: "config.json", notes: notes)
+    }
+
+    /// Opens the model with other weights than those in the folder.
+    func open(_ source: any TensorSource, configName: String, notes: [String]) throws -> ImportedModel {
+        var notes = notes
+        let configPath = file(configName)
         guard let config = try TextFile.text(configPath, maximumByteCount: TextFile.maximumConfigByteCount) else {
             throw ModelFormatError.missing(
                 path: path, what: "config.json", remedy: "put the model's config.json beside its weights")

@@ -54,6 +54,12 @@ struct HuggingFaceTexts {
             var scaling = rope
             scaling["rope_theta"] = nil
             let isPlain = (rope["rope_type"]?.string ?? "default") == "default"
+            if config["model_type"] == "phi3" {
+                // The class in transformers 4 takes only these, and the share of rotated dimensions beside them.
+                if let share = rope["partial_rotary_factor"] { config["partial_rotary_factor"] = share }
+                scaling = JSONObject([("type", rope["rope_type"] ?? "default")])
+                for name in ["short_factor", "long_factor", "factor", "attention_factor"] { scaling[name] = rope[name] }
+            }
             config["rope_scaling"] = isPlain ? .null : .object(scaling)
         }
         return config
