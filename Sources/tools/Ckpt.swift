@@ -48,6 +48,7 @@ struct Ckpt: AsyncParsableCommand {
 
     /// Runs the command line and ends the process.
     static func main() async {
+        if CommandLine.arguments.dropFirst().elementsEqual([HDF5Child.verb]) { HDF5Child.run() }
         StandardStreams.prepare()
         StandardStreams.exit(await runCommandLine(Array(CommandLine.arguments.dropFirst())))
     }

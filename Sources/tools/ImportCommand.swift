@@ -6,24 +6,29 @@ import OrderedJSON
 struct ImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Make a checkpoint from a Hugging Face folder, safetensors or GGUF.",
+        abstract: "Make a checkpoint from a Hugging Face folder, safetensors, GGUF or HDF5.",
         discussion: """
             Examples:
               ckpt import SmolLM2-135M-Instruct/ -o base.h5
               ckpt import SmolLM2-135M-Instruct.gguf -o base.h5 --dtype bfloat16
+              ckpt import model.weights.h5 --config config.json --rename 'optimizer/*=' --as-stored -o base.h5
 
             Configuration, tokenizer, chat template and generation settings are imported, too. The format is detected \
             from the content. Quantised GGUF tensors are dequantised to float32. PyTorch's pickle files can run code \
-            and are never read.
+            and are never read. HDF5 files of other programs and .keras archives are read by libhdf5 in a process of \
+            their own (docs/formats.md); ckpt inspect shows what is in them.
             """)
 
     @Argument(
-        help: ArgumentHelp("A folder, a .safetensors file or its index, or a .gguf file.", valueName: "path"),
+        help: ArgumentHelp(
+            "A folder, a .safetensors file or its index, a .gguf file, or an HDF5 file.", valueName: "path"),
         completion: .file())
     var input: String
 
     @Option(help: "Store floating-point tensors as float32, float16 or bfloat16. Default: as in the input.")
     var dtype: ElementType?
+
+    @OptionGroup var hdf5: HDF5ImportOptions
 
     @OptionGroup var output: OutputOptions
 
@@ -31,7 +36,7 @@ struct ImportCommand: ParsableCommand {
 
     func run() throws {
         try output.check()
-        let model = try ModelImport.open(path: input)
+        let model = try hdf5.open(input) ?? ModelImport.open(path: input)
         let source = dtype.map { ConvertedTensors(model.source, to: $0) as any TensorSource } ?? model.source
 
         var metadata = model.metadata

@@ -24,6 +24,22 @@ public enum ModelImport {
         return try checkingVocabulary(model, path: path)
     }
 
+    /// A model whose tensors come from `source`, with the configuration and tokenizer of a Hugging Face folder.
+    ///
+    /// - Parameters:
+    ///   - source: the tensors under their Hugging Face names.
+    ///   - path: the tensors' file, for errors.
+    ///   - config: the path of config.json.
+    /// - Returns: the model.
+    /// - Throws: `ModelFormatError`.
+    package static func open(_ source: any TensorSource, path: String, config: String) throws -> ImportedModel {
+        let (folder, name) = ((config as NSString).deletingLastPathComponent, (config as NSString).lastPathComponent)
+        let directory = HuggingFaceFolder(path: folder.isEmpty ? "." : folder)
+        let model = try directory.open(source, weightsPath: path, configName: name, notes: [])
+        try checkNames(model, path: path)
+        return try checkingVocabulary(model, path: path)
+    }
+
     private static func openFolder(_ path: String) throws -> ImportedModel {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         if let snapshot = try HubCache.snapshot(of: path, names) {

@@ -7,7 +7,7 @@ import Foundation
 final class RandomAccessFile: Sendable {
     let path: String
     let byteCount: Int
-    private let descriptor: Int32
+    let descriptor: Int32
 
     /// Opens a file; a link of the Hugging Face cache that a copy turned into text leads on to its blob.
     init(path: String) throws {

@@ -46,7 +46,9 @@ extension ModelConfiguration {
         }
     }
 
-    /// The value of `attention.sliding_window`; nil without that key. llama.cpp recognises Phi-4 by a window of 0.
+    /// The value of `attention.sliding_window`, or nil without that key.
+    ///
+    /// llama.cpp recognises Phi-4 by a window of 0.
     var ggufWindow: Int? {
         switch family {
         case .mistral: layerAttention.first?.window

@@ -28,7 +28,8 @@ struct GGUFModelKeys {
 
     /// The permutation of a tensor's rows; nil if their order does not change.
     func rowOrder(_ tensor: TensorDescription) throws -> HeadRowOrder? {
-        guard configuration.family.interleavesHeads, tensor.name.contains(".q_proj.") || tensor.name.contains(".k_proj.")
+        guard configuration.family.interleavesHeads,
+            tensor.name.contains(".q_proj.") || tensor.name.contains(".k_proj.")
         else { return nil }
         guard tensor.shape[0] % configuration.headDimension == 0 else {
             throw ModelFormatError.malformed(

@@ -12,7 +12,15 @@ struct HuggingFaceFolder {
         guard !Self.isAdapter(weightsPath, stored.tensors) else {
             throw ModelFormatError.adapter(path: weightsPath ?? path)
         }
-        let configPath = file("config.json")
+        return try open(stored, weightsPath: weightsPath, configName: "config.json", notes: notes)
+    }
+
+    /// Opens the model with the weights of `stored`; `weightsPath` names their file in errors.
+    func open(
+        _ stored: any TensorSource, weightsPath: String?, configName: String, notes: [String]
+    ) throws -> ImportedModel {
+        var notes = notes
+        let configPath = file(configName)
         guard let config = try TextFile.text(configPath, maximumByteCount: TextFile.maximumConfigByteCount) else {
             throw ModelFormatError.missing(
                 path: weightsPath ?? path, what: "config.json", remedy: "put the model's config.json beside its weights"

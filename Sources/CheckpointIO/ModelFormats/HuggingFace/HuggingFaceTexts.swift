@@ -66,6 +66,15 @@ struct HuggingFaceTexts {
         scaling["rope_theta"] = nil
         let isPlain = (scaling["rope_type"]?.string ?? scaling["type"]?.string ?? "default") == "default"
         if let theta = parameters["rope_theta"] { config["rope_theta"] = theta }
+        if config["model_type"] == "phi3" {
+            // The class in transformers 4 takes only these, and the share of rotated dimensions beside them.
+            if let share = parameters["partial_rotary_factor"] { config["partial_rotary_factor"] = share }
+            let type = scaling["rope_type"] ?? scaling["type"] ?? "default"
+            scaling = JSONObject([("type", type)])
+            for name in ["short_factor", "long_factor", "factor", "attention_factor"] {
+                scaling[name] = parameters[name]
+            }
+        }
         config["rope_scaling"] = isPlain ? .null : .object(scaling)
         config["rope_parameters"] = .object(parameters)
         return config
