@@ -127,35 +127,44 @@ INLINE float softmax_row(float *scores, long visible, long width, float scale, f
 INLINE long first_visible_row(long later) { return later > 0 ? later / tileRows * tileRows : 0; }
 
 KERNEL static void attend(
-    long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
-    float scale, float *out, long out_stride, float *normalizers, long normalizer_stride, float *scores) {
+    long dimension, long before, long rows, long window, const float *q, long q_stride, const float *keys,
+    const float *values, float scale, float *out, long out_stride, float *normalizers, long normalizer_stride,
+    float *scores) {
     const long height = 16 * panels(before + rows), stride = score_stride(before + rows);
+    window = minimum(window, before + rows);
     for (long first = 0; first < rows; first += queryRows) {
         const long count = minimum(queryRows, rows - first);
         const float *queries = q + first * q_stride;
         float *result = out + first * out_stride;
         const long own = before + first, width = 16 * panels(own + count);
-        for (long j = 0; j < width; j += 16)
-            for (long i = first_visible_row(j - own); i < count; i += tileRows)
+        // The window of the first query begins in this panel.
+        const long from = own + 1 > window ? (own + 1 - window) / 16 * 16 : 0;
+        for (long j = from; j < width; j += 16)
+            // Queries after `end` no longer attend to these keys.
+            for (long i = first_visible_row(j - own), end = minimum(count, j + 15 + window - own); i < end;
+                 i += tileRows)
                 tile16_of(
                     count - i, rowMajor, dimension, queries + i * q_stride, q_stride, keys + j * dimension, 16,
                     scores + i * stride + j, stride, 0);
         float inverse[queryRows];
         for (long i = 0; i < count; i++) {
-            float normalizer;
+            float normalizer, *row = scores + i * stride + from;
+            const long hidden = own + i + 1 - window - from;
+            for (long j = 0; j < hidden; j++) row[j] = -INFINITY;
             inverse[i] = 1 / softmax_row(
-                scores + i * stride, own + i + 1, minimum(width, own + i / tileRows * tileRows + tileRows), scale,
+                row, own + i + 1 - from, minimum(width, own + i / tileRows * tileRows + tileRows) - from, scale,
                 &normalizer);
+            for (long j = 0; j < hidden; j++) row[j] = 0;
             if (normalizers) normalizers[(first + i) * normalizer_stride] = normalizer;
         }
-        for (long j = 0; j < width; j += valueBlock)
+        for (long j = from; j < width; j += valueBlock)
             for (long c = 0; c < dimension; c += 16) {
                 const float *block = values + c * height + j * 16;
                 for (long i = first_visible_row(j - own); i < count; i += tileRows) {
                     const long length = minimum(valueBlock, minimum(width, own + i + tileRows) - j);
                     const float *weights = scores + i * stride + j;
                     float *to = result + i * out_stride + c;
-                    if (j > 0) tile16_of(count - i, rowMajor, length, weights, stride, block, 16, to, out_stride, 1);
+                    if (j > from) tile16_of(count - i, rowMajor, length, weights, stride, block, 16, to, out_stride, 1);
                     else tile16_of(count - i, rowMajor, length, weights, stride, block, 16, to, out_stride, 0);
                 }
             }
@@ -194,17 +203,19 @@ INLINE void softmax_gradient_row(
 }
 
 KERNEL static void attend_backward(
-    long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
-    const float *key_rows, float scale, const float *out, const float *d_out, long out_stride,
+    long dimension, long before, long rows, long window, const float *q, long q_stride, const float *keys,
+    const float *values, const float *key_rows, float scale, const float *out, const float *d_out, long out_stride,
     const float *normalizers, long normalizer_stride, float *d_q, long d_q_stride, float *d_keys, float *d_values,
     float *scratch) {
     const long total = before + rows, height = 16 * panels(total);
+    window = minimum(window, total);
     float *weights = scratch, *d_scores = scratch + backwardRows * backwardStride;
     for (long i = 0; i < rows; i++) memset(d_q + i * d_q_stride, 0, dimension * sizeof(float));
     for (long key = 0; key < total; key += backwardKeys) {
-        // Queries before `start` attend to none of these keys.
+        // Queries before `start` and from `end` on attend to none of these keys.
         const long start = key > before ? (key - before) / backwardRows * backwardRows : 0;
-        for (long first = start; first < rows; first += backwardRows) {
+        const long end = minimum(rows, key + backwardKeys + window - 1 - before);
+        for (long first = start; first < end; first += backwardRows) {
             const long count = minimum(backwardRows, rows - first);
             const long seen = minimum(backwardKeys, before + first + count - key);
             if (seen <= 0) continue;
@@ -226,10 +237,11 @@ KERNEL static void attend_backward(
             for (long i = 0; i < count; i++) {
                 const long row = first + i, visible = minimum(width, own + i + 1);
                 const float shared = dot(out + row * out_stride, d_out + row * out_stride, dimension);
-                softmax_gradient_row(
-                    weights + i * backwardStride, d_scores + i * backwardStride, visible,
-                    // The tiles below also read some masked keys.
-                    minimum(width, own + i + tileRows), scale, normalizers[row * normalizer_stride], shared);
+                // The tiles below also read some masked keys.
+                const long read = minimum(width, own + i + tileRows), hidden = minimum(read, own + i + 1 - window);
+                float *p = weights + i * backwardStride, *dp = d_scores + i * backwardStride;
+                softmax_gradient_row(p, dp, visible, read, scale, normalizers[row * normalizer_stride], shared);
+                for (long j = 0; j < hidden; j++) p[j] = dp[j] = 0;
             }
             for (long c = 0; c < dimension; c += 16)
                 for (long i = 0; i < count; i += tileRows) {

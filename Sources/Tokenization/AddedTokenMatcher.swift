@@ -25,7 +25,7 @@ struct AddedTokenMatcher: Sendable {
 
     /// The first token that occurs in valid UTF-8.
     func first(in bytes: UnsafeBufferPointer<UInt8>) -> AddedToken? {
-        for position in bytes.indices where canStart[Int(bytes[position])] {
+        for position in bytes.indices {
             if let match = longest(bytes, from: position, to: bytes.count) { return tokens[match.index] }
         }
         return nil

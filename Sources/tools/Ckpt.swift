@@ -29,7 +29,7 @@ struct Ckpt: AsyncParsableCommand {
                 name: "Surgery",
                 subcommands: [
                     AddTokensCommand.self, ResizeVocabCommand.self, CastCommand.self, RenameCommand.self,
-                    ExtractCommand.self, GraftCommand.self, MergeCommand.self, StripCommand.self,
+                    ExtractCommand.self, GraftCommand.self, MergeCommand.self, StripCommand.self, ConfigCommand.self,
                 ]),
             CommandGroup(
                 name: "Data",
@@ -49,6 +49,7 @@ struct Ckpt: AsyncParsableCommand {
 
     /// Runs the command line and ends the process.
     static func main() {
+        if CommandLine.arguments.dropFirst().elementsEqual([HDF5Child.verb]) { HDF5Child.run() }
         StandardStreams.prepare()
         ExhaustedMemory.prepare()
         // Dispatch, which runs tasks, needs descriptors and memory, and ends the process without them.

@@ -10,13 +10,15 @@ struct ExportCommand: ParsableCommand {
             Examples:
               ckpt export rl/step-000005.h5 -o hybrid/ --dtype bfloat16
               ckpt export rl/step-000005.h5 -o hybrid.gguf --format gguf --dtype q8_0
+              ckpt export rl/step-000005.h5 -o hybrid.safetensors
 
-            hf writes a folder for transformers 4 and 5: safetensors shards of up to 5 GB, configuration, \
-            tokenizer and chat template. gguf writes one file for llama.cpp.
+            hf writes a folder for transformers 4 and 5: safetensors (shards of at most 5 GB), configuration, \
+            tokenizer, chat template and a model card. gguf writes one file for llama.cpp, safetensors one file with \
+            the tensors alone. A model that lacks tensors of its architecture is refused.
             """)
 
     enum ExportFormat: String, ExpressibleByArgument, CaseIterable {
-        case hf, gguf
+        case hf, gguf, safetensors
     }
 
     @Argument(
@@ -24,7 +26,7 @@ struct ExportCommand: ParsableCommand {
         completion: .file(extensions: ["h5"]))
     var input: String
 
-    @Option(help: "hf or gguf. Default: gguf if the output's name ends in .gguf, else hf.")
+    @Option(help: "hf, gguf or safetensors. Default: by the output's name (.gguf, .safetensors), else hf.")
     var format: ExportFormat?
 
     @Option(
@@ -38,20 +40,26 @@ struct ExportCommand: ParsableCommand {
             valueName: "size"))
     var maxShardSize: ShardSize?
 
+    @Flag(help: "Export a model that lacks tensors of its architecture.")
+    var partial = false
+
     @OptionGroup var output: OutputOptions
 
-    private var chosenFormat: ExportFormat { format ?? (output.output.hasSuffix(".gguf") ? .gguf : .hf) }
+    private var chosenFormat: ExportFormat {
+        if let format { return format }
+        return output.output.hasSuffix(".gguf") ? .gguf : output.output.hasSuffix(".safetensors") ? .safetensors : .hf
+    }
 
     func validate() throws {
         guard chosenFormat == .hf || maxShardSize == nil else {
-            throw ValidationError("--max-shard-size is for Hugging Face folders; GGUF is one file")
+            throw ValidationError("--max-shard-size is for Hugging Face folders; \(chosenFormat.rawValue) is one file")
         }
         guard let dtype else { return }
         switch chosenFormat {
-        case .hf:
+        case .hf, .safetensors:
             guard let type = ElementType(rawValue: dtype), ElementType.modelTypes.contains(type) else {
                 throw ValidationError(
-                    "--dtype must be float32, float16 or bfloat16 for a Hugging Face folder"
+                    "--dtype must be float32, float16 or bfloat16 for safetensors"
                         + Suggestions.question(ofValue: dtype, among: ElementType.allValueStrings))
             }
         case .gguf:
@@ -67,19 +75,25 @@ struct ExportCommand: ParsableCommand {
         try output.check()
         let file = try CheckpointFile(path: input)
         let stored = CheckpointTensors(file)
-        let total = stored.tensors.reduce(0) { $0 + $1.byteCount }
+        if !partial { try Self.refuseHalf(file) }
         switch chosenFormat {
-        case .hf:
+        case .hf, .safetensors:
             let type = dtype.flatMap(ElementType.init(rawValue:))
             let source = type.map { ConvertedTensors(stored, to: $0) as any TensorSource } ?? stored
             let bar = ProgressBar(
                 "exporting", total: source.tensors.reduce(0) { $0 + $1.byteCount }, unit: .bytes)
-            try HuggingFaceExport.write(
-                file.metadata, source, to: output.output, overwrite: output.force,
-                maximumShardBytes: (maxShardSize ?? .usual).byteCount, progress: { bar.update($0) })
+            if chosenFormat == .hf {
+                try HuggingFaceExport.write(
+                    file.metadata, source, to: output.output, overwrite: output.force,
+                    maximumShardBytes: (maxShardSize ?? .usual).byteCount, progress: { bar.update($0) })
+            } else {
+                try HuggingFaceExport.writeFile(
+                    source, to: output.output, overwrite: output.force, progress: { bar.update($0) })
+            }
             bar.finish()
         case .gguf:
-            let bar = ProgressBar("exporting", total: total, unit: .bytes)
+            let bar = ProgressBar(
+                "exporting", total: stored.tensors.reduce(0) { $0 + $1.byteCount }, unit: .bytes)
             let notes = try GGUFExport.write(
                 file.metadata, stored, to: output.output, overwrite: output.force,
                 precision: dtype.flatMap(GGUFExport.Precision.init(rawValue:)), progress: { bar.update($0) })
@@ -87,6 +101,27 @@ struct ExportCommand: ParsableCommand {
             for note in notes { Terminal.writeError("ckpt: note: \(note)") }
         }
         print("\(output.output): \(Format.counted(stored.tensors.count, "tensor")) from \(input)")
+    }
+
+    /// Refuses a model that lacks tensors of its architecture; other programs would fill them at random.
+    ///
+    /// - Throws: `HalfModel`
+    private static func refuseHalf(_ file: CheckpointFile) throws {
+        guard let configuration = try? ModelConfiguration(json: file.metadata.config) else { return }
+        let missing = ArchitectureFit.missing(
+            configuration, file.tensors().map(\.description), tied: file.metadata.tiedTensors)
+        if !missing.isEmpty { throw HalfModel(path: file.path, missing: missing) }
+    }
+}
+
+/// A model without some tensors of its architecture.
+private struct HalfModel: Error, CustomStringConvertible {
+    let path: String
+    let missing: [String]
+
+    var description: String {
+        "\(path): has no tensor \(missing[0])" + (missing.count > 1 ? " and lacks \(missing.count - 1) others" : "")
+            + "; give --partial to export what there is"
     }
 }
 

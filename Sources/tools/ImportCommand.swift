@@ -3,24 +3,26 @@ import CheckpointIO
 import Foundation
 import OrderedJSON
 import Tokenization
-import Transformer
 
 struct ImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Make a checkpoint from a Hugging Face folder, safetensors or GGUF.",
+        abstract: "Make a checkpoint from a Hugging Face folder, safetensors, GGUF or HDF5.",
         discussion: """
             Examples:
               ckpt import SmolLM2-135M-Instruct/ -o base.h5
               ckpt import SmolLM2-135M-Instruct.gguf -o base.h5 --dtype bfloat16
+              ckpt import model.weights.h5 --config config.json --rename 'optimizer/*=' --as-stored -o base.h5
 
             Configuration, tokenizer, chat template and generation settings are imported, too. The format is detected \
             from the content. Quantised GGUF tensors are dequantised to float32. PyTorch's pickle files can run code \
-            and are never read.
+            and are never read. HDF5 files of other programs and .keras archives are read by libhdf5 in a process of \
+            their own (docs/formats.md); ckpt inspect shows what is in them.
             """)
 
     @Argument(
-        help: ArgumentHelp("A folder, a .safetensors file or its index, or a .gguf file.", valueName: "path"),
+        help: ArgumentHelp(
+            "A folder, a .safetensors file or its index, a .gguf file, or an HDF5 file.", valueName: "path"),
         completion: .file())
     var input: String
 
@@ -32,13 +34,15 @@ struct ImportCommand: ParsableCommand {
             "Which of a folder's chat templates to import. Default: the one named default.", valueName: "name"))
     var chatTemplate: String?
 
+    @OptionGroup var hdf5: HDF5ImportOptions
+
     @OptionGroup var output: OutputOptions
 
     func validate() throws { try ElementType.checkModelType(dtype) }
 
     func run() throws {
         try output.check()
-        let model = try ModelImport.open(path: input, templateName: chatTemplate)
+        let model = try hdf5.open(input) ?? ModelImport.open(path: input, templateName: chatTemplate)
         let source = dtype.map { ConvertedTensors(model.source, to: $0) as any TensorSource } ?? model.source
 
         var metadata = model.metadata
@@ -50,7 +54,9 @@ struct ImportCommand: ParsableCommand {
                 arguments: .object(
                     JSONObject([("source", .string(name)), ("dtype", dtype.map { .string($0.rawValue) } ?? .null)])),
                 parent: nil, tool: Tool.name,
-                report: .object(JSONObject([("notes", .array(model.notes.map(JSON.string)))]))
+                report: [
+                    "notes": .array(model.notes.map(JSON.string)), "attribution": model.attribution.json,
+                ]
             ).text
         ]
         let tensors = source.tensors.map { tensor in
@@ -68,7 +74,9 @@ struct ImportCommand: ParsableCommand {
             "\(output.output): \(Format.counted(parameters, "parameter")) in \(Format.counted(source.tensors.count, "tensor")), "
                 + "\(Format.bytes(written.logicalByteCount)) as \(Format.bytes(written.fileByteCount)), "
                 + "digest \(Format.shortDigest(written.digest))")
-        for note in model.notes { Terminal.writeError("ckpt: note: \(note)") }
+        for note in model.notes + [ConfigurationNote.text(model.metadata.config)].compactMap(\.self) {
+            Terminal.writeError("ckpt: note: \(note)")
+        }
         if let tokenizer = model.metadata.tokenizer {
             do {
                 _ = try Tokenizer(json: tokenizer.json)
@@ -76,31 +84,19 @@ struct ImportCommand: ParsableCommand {
                 Terminal.warn("the tokenizer cannot be used: \(error)")
             }
         }
-        if let problem = Self.mismatch(model.metadata.config, source.tensors) {
+        if let problem = Self.mismatch(model.metadata, source.tensors) {
             Terminal.warn("\(problem); the model can be inspected, compared and exported but not run or trained")
         }
     }
 
     /// Why the engine cannot run the model, or nil if its configuration and tensors match.
-    private static func mismatch(_ config: String, _ tensors: [TensorDescription]) -> String? {
-        let configuration: ModelConfiguration
+    private static func mismatch(_ metadata: CheckpointMetadata, _ tensors: [TensorDescription]) -> String? {
         do {
-            configuration = try ModelConfiguration(json: config)
+            let configuration = try ModelConfiguration(json: metadata.config)
+            return ArchitectureFit.problem(configuration, tensors, tied: metadata.tiedTensors)
         } catch {
             return "\(error)"
         }
-        var shapes: [String: [Int]] = [:]
-        for tensor in tensors { shapes[tensor.name] = tensor.shape }
-        for parameter in configuration.parameters {
-            guard let shape = shapes.removeValue(forKey: parameter.name) else {
-                return "the model has no tensor \(parameter.name)"
-            }
-            guard shape == parameter.shape else {
-                return "\(parameter.name) has shape \(shape), but config.json requires \(parameter.shape)"
-            }
-        }
-        if let extra = shapes.keys.min() { return "config.json does not describe the tensor \(extra)" }
-        return nil
     }
 }
 

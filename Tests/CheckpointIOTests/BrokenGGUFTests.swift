@@ -15,6 +15,8 @@ import Testing
         /// Name, dimensions in the file's order, type, offset.
         var tensors: [(String, [UInt64], UInt32, UInt64)] = []
         var dataByteCount = 0
+        /// The value of every byte of the data.
+        var fill: UInt8 = 0
 
         static func bytes(_ value: some FixedWidthInteger) -> [UInt8] {
             withUnsafeBytes(of: value.littleEndian) { [UInt8]($0) }
@@ -41,7 +43,7 @@ import Testing
                 bytes += Self.bytes(type) + Self.bytes(offset)
             }
             while bytes.count % 32 != 0 { bytes.append(0) }
-            return Data(bytes) + Data(count: dataByteCount)
+            return Data(bytes) + Data(repeating: fill, count: dataByteCount)
         }
 
         /// A valid decoder without layers, all zeros.
@@ -121,7 +123,10 @@ import Testing
         Case("no architecture", #"no key "general.architecture"; the file does not hold a model"#) {
             $0.values.removeAll { $0.0 == "general.architecture" }
         },
-        Case("other architecture", #"architecture "gemma" is not supported; ckpt reads llama, qwen2, qwen3"#) {
+        Case(
+            "other architecture",
+            #"architecture "gemma" is not supported; ckpt reads llama, phi3, qwen2, qwen3, smollm3"#
+        ) {
             $0.set("general.architecture", 8, File.text("gemma"))
         },
         Case("experts", "a mixture of experts is not supported; ckpt reads dense models") {
@@ -143,7 +148,7 @@ import Testing
         Case(
             "tensor of another model",
             #"tensor "blk.0.ssm_a.weight" of architecture "llama" is not supported; "#
-                + "ckpt reads plain llama, qwen2 and qwen3 decoders"
+                + "ckpt reads plain decoders of llama, phi3, qwen2, qwen3, smollm3"
         ) {
             $0.tensors[1].0 = "blk.0.ssm_a.weight"
         },
@@ -221,8 +226,67 @@ import Testing
         Case("end token out of range", #"key "tokenizer.ggml.eos_token_id": 4 is not one of the 4 tokens"#) {
             $0.set("tokenizer.ggml.eos_token_id", 4, File.bytes(UInt32(4)))
         },
-        Case("tokens without rows", "tokenizer: has token ids up to 3, but model.embed_tokens.weight has 3 rows") {
-            $0.tensors[0].1 = [8, 3]
+        Case("tokens without rows", "tokenizer: has token ids up to 3, but model.embed_tokens.weight has 2 rows") {
+            $0.tensors[0].1 = [8, 2]
+        },
+        Case(
+            "attention in both directions", "attention in both directions is not supported; ckpt reads causal decoders"
+        ) {
+            $0.set("llama.attention.causal", 7, [0])
+        },
+        Case(
+            "values of another size",
+            "values of 2 dimensions with keys of 4 is not supported; ckpt reads heads of one size"
+        ) {
+            $0.set("llama.attention.value_length", 4, File.bytes(UInt32(2)))
+        },
+        Case(
+            "unknown scaling",
+            #"RoPE scaling "ntk" is not supported; ckpt reads none, linear, yarn, longrope and rope_freqs.weight"#
+        ) {
+            $0.set("llama.rope.scaling.type", 8, File.text("ntk"))
+        },
+        Case("negative scaling", #"key "llama.rope.scaling.factor": is not greater than zero"#) {
+            $0.set("llama.rope.scaling.factor", 6, File.bytes(Float(-2).bitPattern))
+        },
+        Case("attention factor of zero", #"key "llama.rope.scaling.attn_factor": is not greater than zero"#) {
+            $0.set("llama.rope.scaling.attn_factor", 6, File.bytes(Float(0).bitPattern))
+        },
+        Case("base of zero", #"key "llama.rope.freq_base": is not greater than zero"#) {
+            $0.set("llama.rope.freq_base", 6, File.bytes(Float(0).bitPattern))
+        },
+        Case("divisors of zero", #"tensor "rope_freqs.weight": has values that are not finite and greater than zero"#) {
+            $0.tensors[1] = ("rope_freqs.weight", [2], 0, 128)
+        },
+        Case(
+            "too few divisors",
+            #"tensor "rope_freqs.weight": does not have 2 elements, one for each pair of dimensions"#
+        ) {
+            $0.tensors[1] = ("rope_freqs.weight", [1], 0, 128)
+            $0.fill = UInt8(0x40)
+        },
+        Case(
+            "divisors of another architecture",
+            #"tensor "rope_freqs.weight" of architecture "qwen2" is not supported; llama.cpp does not read it either"#
+        ) {
+            $0.values = $0.values.map { ($0.0.replacing("llama.", with: "qwen2."), $0.1, $0.2) }
+            $0.set("general.architecture", 8, File.text("qwen2"))
+            $0.tensors[1] = ("rope_freqs.weight", [2], 0, 128)
+            $0.fill = UInt8(0x40)
+        },
+        Case(
+            "long divisors alone",
+            "rope_factors_short.weight or rope_factors_long.weight alone, or without RoPE scaling longrope is not "
+                + "supported; import the model's Hugging Face folder"
+        ) {
+            $0.tensors[1] = ("rope_factors_long.weight", [2], 0, 128)
+            $0.fill = UInt8(0x40)
+        },
+        Case(
+            "sizes that the engine refuses",
+            #"keys: config.json: "num_hidden_layers" is 99999; it must be a whole number from 1 to 1024"#
+        ) {
+            $0.set("llama.block_count", 4, File.bytes(UInt32(99999)))
         },
     ]
 

@@ -6,7 +6,8 @@ import Testing
 @Suite struct HelpTests {
     static let verbs = [
         "import", "export", "init", "add-tokens", "resize-vocab", "cast", "rename", "extract", "graft", "merge",
-        "strip", "make-task", "distill", "check-data", "tokenize", "train-sft", "train-rl", "eval", "grade", "generate",
+        "strip", "config", "make-task", "distill", "check-data", "tokenize", "train-sft", "train-rl", "eval", "grade",
+        "generate",
         "inspect",
         "diff", "verify",
     ]
@@ -38,6 +39,10 @@ import Testing
         try folder.write(problems.split(separator: "\n").prefix(3).map { $0 + "\n" }.joined(), to: "test.jsonl")
         try FileManager.default.copyItem(atPath: folder.path("test.jsonl"), toPath: folder.path("aime.jsonl"))
         try FileManager.default.copyItem(atPath: gguf, toPath: folder.path("SmolLM2-135M-Instruct.gguf"))
+        try FileManager.default.copyItem(
+            at: fixturesFolder().appending(path: "hdf5/keras.weights.h5"),
+            to: folder.url.appending(path: "model.weights.h5"))
+        try folder.write("{\"model_type\": \"llama\"}\n", to: "config.json")
         try folder.write("What is 6*7?", to: "prompt.txt")
         try folder.write(
             #"{"id": "1", "answer": "42", "response": "so \\boxed{42}"}"# + "\n", to: "samples_aime.jsonl")

@@ -25,6 +25,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case texts
     /// A chat template.
     case template
+    /// What the process that reads foreign HDF5 files says of an object.
+    case object
+    /// A `.keras` archive.
+    case archive
 
     /// Reads `bytes` as this target's kind of file and uses it like the commands do.
     ///
@@ -57,6 +61,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
                 try Self.model(folder.holding(bytes, as: "generation_config.json"), folder)
                 try Self.model(folder.holding(bytes, as: "tokenizer_config.json"), folder)
             case .template: try Self.template(bytes)
+            case .object: try Self.object(bytes)
+            case .archive: try Self.archive(folder.file(bytes, "model.keras"))
             }
             return true
         } catch let finding as FuzzFinding {

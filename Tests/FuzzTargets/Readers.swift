@@ -31,6 +31,19 @@ extension FuzzTarget {
         try expectReadable(output, file.metadata)
     }
 
+    static func object(_ bytes: [UInt8]) throws {
+        let entry = try HDF5Entry(bytes)
+        guard try HDF5Entry(Array(entry.json.serialized().utf8)) == entry else {
+            throw FuzzFinding("an object is not the same after it was written and read")
+        }
+    }
+
+    static func archive(_ path: String) throws {
+        guard try ForeignHDF5File.isForeign(path) else {
+            throw ModelFormatError.unrecognised(path: path)
+        }
+    }
+
     /// Reads the whole tensor and a part across chunks; damage is not a finding.
     private static func read(_ tensor: StoredTensor, of file: CheckpointFile) throws {
         let count = tensor.description.byteCount

@@ -1,3 +1,4 @@
+import CheckpointIO
 import Testing
 import TrainLoop
 import Transformer

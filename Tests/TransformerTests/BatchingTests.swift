@@ -1,9 +1,13 @@
+import CheckpointIO
 import Testing
 import Transformer
 
 /// Results do not depend on the division of work.
 @Suite struct BatchingTests {
-    @Test(arguments: ["llama", "llama-biases-untied", "qwen3", "llama-dynamic", "llama-yarn", "qwen3-wide-heads"])
+    @Test(arguments: [
+        "llama", "llama-biases-untied", "qwen3", "llama-dynamic", "llama-yarn", "qwen3-wide-heads", "mistral",
+        "mistral-wide-heads", "smollm3-window", "phi3-longrope",
+    ])
     func packedEqualsAlone(_ name: String) throws {
         let fixture = Fixture.named(name)
         let model = Model(try fixture.parameters())
@@ -41,7 +45,8 @@ import Transformer
     }
 
     @Test(arguments: [
-        "llama", "llama-biases-untied", "qwen2-tied", "qwen3", "llama-wide-heads", "qwen3-wide-heads",
+        "llama", "llama-biases-untied", "qwen2-tied", "qwen3", "llama-wide-heads", "qwen3-wide-heads", "mistral",
+        "mistral-wide-heads", "qwen2-window", "smollm3-window", "phi3",
     ])
     func sharedPrefixEqualsRepeatedPrefix(_ name: String) throws {
         let fixture = Fixture.named(name)
@@ -84,8 +89,9 @@ import Transformer
     }
 
     /// The text is long enough for several tiles of queries and keys, whose limits differ if it is cut in two.
-    @Test func longTextEqualsItsHalves() throws {
-        let fixture = Fixture.named("llama-wide-heads")
+    @Test(arguments: ["llama-wide-heads", "mistral-wide-heads", "mistral-long-window"])
+    func longTextEqualsItsHalves(_ name: String) throws {
+        let fixture = Fixture.named(name)
         let parameters = try fixture.parameters()
         let model = Model(parameters)
         let text = (0..<630).map { ($0 * 7 + $0 / 5) % parameters.configuration.vocabularySize }

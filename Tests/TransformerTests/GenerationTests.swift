@@ -4,7 +4,10 @@ import Transformer
 
 @Suite struct GenerationTests {
     /// Log-probabilities of generated tokens equal those of the finished text, for every family.
-    @Test(arguments: ["llama", "llama-biases-untied", "qwen2-untied", "qwen3", "llama-yarn"])
+    @Test(arguments: [
+        "llama", "llama-biases-untied", "qwen2-untied", "qwen3", "llama-yarn", "mistral", "mistral-wide-heads",
+        "qwen2-window", "qwen3-window", "smollm3", "smollm3-window", "phi3",
+    ])
     func cachedEqualsUncached(_ name: String) throws {
         let fixture = Fixture.named(name)
         let model = Model(try fixture.parameters())
@@ -30,6 +33,26 @@ import Transformer
             }
         }
         #expect(Set(completions[3].map(\.tokens)).count == 3)
+    }
+
+    /// A sample that outgrows the original length of LongRoPE continues as if all its text were the prompt.
+    @Test func samplesOutgrowTheOriginalLength() throws {
+        let fixture = Fixture.named("phi3-longrope")
+        let model = Model(try fixture.parameters())
+        let generator = Generator(model)
+        for length in [3, 9, 10, 11] {
+            let prompt = Array(fixture.sequences[3][..<length])
+            let request = GenerationRequest(prompt: prompt, sampleCount: 3)
+            let options = SamplingOptions(maximumNewTokens: 40, seed: 2)
+            for sample in generator.generate([request], options)[0] {
+                let text = prompt + sample.tokens
+                for (place, token) in sample.tokens.enumerated() {
+                    let position = ScoredPosition(position: length + place - 1, target: token)
+                    let score = model.score(PackedBatch([Array(text[..<(length + place)])]), [position])
+                    #expect(abs(sample.logProbabilities[place] - score.logProbabilities[0]) < 1e-5)
+                }
+            }
+        }
     }
 
     @Test func batchingDoesNotChangeSamples() throws {
@@ -126,7 +149,8 @@ import Transformer
     }
 
     /// Compact parameters give the same results as rounded parameters in float32.
-    @Test(arguments: ["llama-biases-untied", "qwen2-tied", "qwen3"]) func compactParameters(_ name: String) throws {
+    @Test(arguments: ["llama-biases-untied", "qwen2-tied", "qwen3", "phi3"])
+    func compactParameters(_ name: String) throws {
         let fixture = Fixture.named(name)
         let parameters = try fixture.parameters()
         let compact = Model(CompactParameters(rounding: parameters))

@@ -79,9 +79,9 @@ const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_kernels(void);
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_bf16_kernels(void);
 
 /// Causal attention of one head over one segment. `rows` queries follow `before` earlier tokens; query i attends to the
-/// first before + i + 1 keys. The dimension is a multiple of 16. Keys and values are packed in panels of 16, with the
-/// number of keys rounded up and zeros in the padding: transposed [keys / 16][dimension][16], or as rows [dimension /
-/// 16][keys][16].
+/// last `window` of the first before + i + 1 keys, or to all of them. The dimension is a multiple of 16. Keys and values
+/// are packed in panels of 16, with the number of keys rounded up and zeros in the padding: transposed
+/// [keys / 16][dimension][16], or as rows [dimension / 16][keys][16].
 struct ckpt_attention_kernels {
     /// Packs `count` rows of keys or values, starting with row `at` of the packed matrix.
     void (*pack_transposed)(const float *rows, long stride, long count, long dimension, long at, float *out);
@@ -93,16 +93,17 @@ struct ckpt_attention_kernels {
     /// out[rows, dimension] = softmax(scale q keysᵀ) values, and each row's log Σ e^score unless `normalizers` is null.
     /// Keys are packed transposed, values as rows; `scores` has `attend_scratch(before + rows)` floats.
     void (*attend)(
-        long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
-        float scale, float *out, long out_stride, float *normalizers, long normalizer_stride, float *scores);
+        long dimension, long before, long rows, long window, const float *q, long q_stride, const float *keys,
+        const float *values, float scale, float *out, long out_stride, float *normalizers, long normalizer_stride,
+        float *scores);
     long (*attend_scratch)(long keys);
 
     /// Writes the gradients of the queries to `d_q`, and adds those of keys and values to `d_keys` and `d_values`
     /// [before + rows, dimension]. `keys` and `values` are packed transposed, `key_rows` are the keys packed as rows;
     /// `scratch` has `attend_backward_scratch()` floats.
     void (*attend_backward)(
-        long dimension, long before, long rows, const float *q, long q_stride, const float *keys, const float *values,
-        const float *key_rows, float scale, const float *out, const float *d_out, long out_stride,
+        long dimension, long before, long rows, long window, const float *q, long q_stride, const float *keys,
+        const float *values, const float *key_rows, float scale, const float *out, const float *d_out, long out_stride,
         const float *normalizers, long normalizer_stride, float *d_q, long d_q_stride, float *d_keys, float *d_values,
         float *scratch);
     long (*attend_backward_scratch)(void);

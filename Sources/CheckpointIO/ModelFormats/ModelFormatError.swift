@@ -21,6 +21,12 @@ public enum ModelFormatError: Error, Equatable, CustomStringConvertible {
     /// The output already exists.
     case exists(path: String, remedy: String)
 
+    /// Weights of an adapter, which are no model.
+    static func adapter(path: String) -> ModelFormatError {
+        .unsupported(
+            path: path, what: "a LoRA adapter", remedy: "merge it into its base model first (peft: merge_and_unload)")
+    }
+
     /// The error in one line; names from files are shortened, and control characters escaped.
     public var description: String { text.onOneLine(limit: 4000) }
 

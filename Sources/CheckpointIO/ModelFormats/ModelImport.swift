@@ -14,26 +14,47 @@ public enum ModelImport {
     /// - Returns: the model, whose tensors are not read yet.
     /// - Throws: `ModelFormatError`.
     public static func open(path: String, templateName: String? = nil) throws -> ImportedModel {
+        guard path != "-" else {
+            throw ModelFormatError.unsupported(
+                path: path, what: "a model from standard input",
+                remedy: "give a file or folder; it is read in several places")
+        }
         var status = stat()
         guard stat(path, &status) == 0 else {
             throw ModelFormatError.cannotRead(path: path, reason: systemError())
         }
-        let model: ImportedModel
-        if status.st_mode & S_IFMT == S_IFDIR {
-            model = try openFolder(path, templateName)
-        } else {
-            model = try openFile(path, templateName)
-        }
+        let isFolder = status.st_mode & S_IFMT == S_IFDIR
+        let model = try isFolder ? openFolder(path, templateName) : openFile(path, templateName)
         try checkNames(model, path: path)
-        try checkVocabulary(model, path: path)
-        return model
+        return try checkingVocabulary(model, path: path)
+    }
+
+    /// A model whose tensors come from `source`, with the configuration and tokenizer of a Hugging Face folder.
+    ///
+    /// - Parameters:
+    ///   - source: the tensors under their Hugging Face names.
+    ///   - path: the tensors' file, for errors.
+    ///   - config: the path of config.json.
+    /// - Returns: the model.
+    /// - Throws: `ModelFormatError`.
+    package static func open(_ source: any TensorSource, path: String, config: String) throws -> ImportedModel {
+        let (folder, name) = ((config as NSString).deletingLastPathComponent, (config as NSString).lastPathComponent)
+        let directory = HuggingFaceFolder(path: folder.isEmpty ? "." : folder)
+        let model = try directory.open(source, weightsPath: path, configName: name, notes: [])
+        try checkNames(model, path: path)
+        return try checkingVocabulary(model, path: path)
     }
 
     private static func openFolder(_ path: String, _ templateName: String?) throws -> ImportedModel {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        if let snapshot = try HubCache.snapshot(of: path, names) {
+            var model = try openFolder(snapshot, templateName)
+            model.notes.insert("read from \(snapshot)", at: 0)
+            return model
+        }
         let ggufs = names.filter { $0.hasSuffix(".gguf") }
         if ggufs.count == 1, !names.contains(where: { $0.hasSuffix(".safetensors") || $0 == "config.json" }) {
-            return try openFile((path as NSString).appendingPathComponent(ggufs[0]), templateName)
+            return try openFile(FilePath.join(path, ggufs[0]), templateName)
         }
         return try HuggingFaceFolder(path: path).open(templateName: templateName)
     }
@@ -41,9 +62,8 @@ public enum ModelImport {
     private static func openFile(_ path: String, _ templateName: String?) throws -> ImportedModel {
         let file = try RandomAccessFile(path: path)
         let start = try file.bytes(at: 0, count: min(9, file.byteCount), place: "start of the file")
-        let name = (path as NSString).lastPathComponent
-        let folder = (path as NSString).deletingLastPathComponent
-        let directory = HuggingFaceFolder(path: folder.isEmpty ? "." : folder)
+        let name = FilePath.name(of: path)
+        let directory = HuggingFaceFolder(path: FilePath.folder(of: path))
         if start.starts(with: Array("GGUF".utf8)) { return try GGUFModel.open(file) }
         if PickleFile.startsLikePickle(start) || PickleFile.hasPickleName(name) {
             throw ModelFormatError.pickle(path: path)
@@ -60,7 +80,7 @@ public enum ModelImport {
             }
             throw ModelFormatError.unrecognised(path: path)
         }
-        let index = (directory.path as NSString).appendingPathComponent("model.safetensors.index.json")
+        let index = FilePath.join(directory.path, "model.safetensors.index.json")
         if access(index, F_OK) == 0, name != "model.safetensors",
             let map = try TextFile.json(index, maximumByteCount: TextFile.maximumIndexByteCount)["weight_map"]?.object,
             map.contains(where: { $0.value.string == name })
@@ -82,17 +102,26 @@ public enum ModelImport {
         }
     }
 
-    /// Refuses a tokenizer with tokens that have no row in the embedding, which would fail only in use.
-    private static func checkVocabulary(_ model: ImportedModel, path: String) throws {
+    /// Notes a tokenizer with tokens that have no row in the embedding.
+    ///
+    /// Only added tokens may have none, as in models whose padding token came with the training.
+    private static func checkingVocabulary(_ model: ImportedModel, path: String) throws -> ImportedModel {
         guard let tokenizer = model.metadata.tokenizer,
             let rows = model.source.tensors.first(where: { $0.name == TiedHead.embedding })?.shape.first
-        else { return }
+        else { return model }
         let count = TokenizerRecord.tokenCount(try TextFile.object(tokenizer.json, path: path))
-        guard count <= rows else {
+        guard count > rows else { return model }
+        let beyond = tokenizer.addedTokens.filter { $0.id >= rows }
+        guard Set(beyond.map(\.id)).isSuperset(of: rows..<count) else {
             throw ModelFormatError.malformed(
                 path: path, place: "tokenizer",
                 reason: "has token ids up to \(count - 1), but \(TiedHead.embedding) has \(rows) rows")
         }
+        var noted = model
+        noted.notes.append(
+            "\(TiedHead.embedding) has \(rows) rows, none for the added tokens \(listed(beyond.map(\.content)));"
+                + " to run the model, give them rows with ckpt resize-vocab --pad-to-multiple-of 1")
+        return noted
     }
 }
 
@@ -104,10 +133,15 @@ public struct ImportedModel: Sendable {
     public var source: any TensorSource
     /// Remarks about this import for the user, one line each.
     public var notes: [String]
+    /// What the publisher says about the model.
+    public var attribution: ModelAttribution
 
-    public init(metadata: CheckpointMetadata, source: any TensorSource, notes: [String]) {
+    init(
+        metadata: CheckpointMetadata, source: any TensorSource, notes: [String], attribution: ModelAttribution
+    ) {
         self.metadata = metadata
         self.source = source
         self.notes = notes
+        self.attribution = attribution
     }
 }

@@ -7,12 +7,19 @@ import Foundation
 final class RandomAccessFile: Sendable {
     let path: String
     let byteCount: Int
-    private let descriptor: Int32
+    let descriptor: Int32
 
+    /// Opens a file; a link of the Hugging Face cache that a copy turned into text leads on to its blob.
     init(path: String) throws {
+        let path = HubCache.blob(namedBy: path) ?? path
         // With O_NONBLOCK, a named pipe is refused below instead of blocking here.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw ModelFormatError.cannotRead(path: path, reason: systemError()) }
+        guard descriptor >= 0 else {
+            let isBroken = errno == ENOENT && AtomicFile.isLink(path)
+            throw ModelFormatError.cannotRead(
+                path: path,
+                reason: isBroken ? "it links to a file that does not exist; download the model again" : systemError())
+        }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             close(descriptor)
@@ -21,6 +28,18 @@ final class RandomAccessFile: Sendable {
         self.path = path
         self.descriptor = descriptor
         byteCount = Int(status.st_size)
+        try refusePointer()
+    }
+
+    /// Refuses the small text file that Git keeps in place of a large one.
+    private func refusePointer() throws {
+        let start = Array("version https://git-lfs.github.com/spec/".utf8)
+        guard (start.count..<1024).contains(byteCount),
+            try bytes(at: 0, count: start.count, place: "start of the file") == start
+        else { return }
+        throw ModelFormatError.unsupported(
+            path: path, what: "a Git LFS pointer, which stands for a file that was not downloaded,",
+            remedy: "get the file with git lfs pull, or download it")
     }
 
     deinit { close(descriptor) }

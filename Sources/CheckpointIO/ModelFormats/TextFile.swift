@@ -9,7 +9,7 @@ enum TextFile {
 
     /// The content of a file; nil if there is no such file.
     static func bytes(_ path: String, maximumByteCount: Int) throws -> [UInt8]? {
-        guard access(path, F_OK) == 0 else { return nil }
+        guard access(path, F_OK) == 0 || AtomicFile.isLink(path) else { return nil }
         let file = try RandomAccessFile(path: path)
         guard file.byteCount <= maximumByteCount else {
             throw ModelFormatError.malformed(

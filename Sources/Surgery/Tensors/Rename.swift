@@ -23,7 +23,8 @@ public enum Rename {
             }
         }
 
-        func name(for old: String) -> String? {
+        /// The new name; nil if the pattern does not match.
+        package func name(for old: String) -> String? {
             guard let captures = pattern.captures(in: old) else { return nil }
             let parts = replacement.split(separator: "*", omittingEmptySubsequences: false)
             var result = String(parts[0])

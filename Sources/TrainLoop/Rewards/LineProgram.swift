@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 
 /// A child process that answers each line with one line, over pipes.

@@ -1,3 +1,4 @@
+import CheckpointIO
 import Parallel
 
 /// Intermediate results of a layer's forward pass that its backward pass needs.
@@ -141,11 +142,11 @@ final class DecoderPass {
             copy(current.queryKeyValue, to: before, count * configuration.projectedWidth)
             normHeads(layer, current.queryKeyValue)
         }
-        applyRotary(current.queryKeyValue, backward: false)
+        if layer.attention.rotates { applyRotary(current.queryKeyValue, backward: false) }
         onLayer?()
         attention.forward(
-            team, layout, qkv: current.queryKeyValue, into: current.attention, normalizers: current.normalizers,
-            scratch: attentionScratch)
+            team, layout, window: layer.attention.window, qkv: current.queryKeyValue, into: current.attention,
+            normalizers: current.normalizers, scratch: attentionScratch)
         copy(current.input, to: current.middle, count * width)
         if let rows {
             count = rows.count
@@ -219,8 +220,9 @@ final class DecoderPass {
                 for (offset, row) in segment.rows.enumerated() {
                     let position = segment.firstPosition + offset
                     RotaryEmbedding.applyRotary(
-                        queryKeyValue + row * projected, heads: heads, dimension: dimension, table.cosines(position),
-                        table.sines(position), backward: backward)
+                        queryKeyValue + row * projected, heads: heads, dimension: dimension,
+                        rotated: configuration.rotaryDimension, table.cosines(position), table.sines(position),
+                        backward: backward)
                 }
             }
         }
@@ -256,9 +258,9 @@ final class DecoderPass {
             layer.attentionOutput.backwardInput(team, rows: count, dy: gradient, into: dAttention)
             into.attentionOutput.accumulateGradient(team, rows: count, dy: gradient, x: current.attention)
             attention.backward(
-                team, layout, qkv: current.queryKeyValue, output: current.attention, normalizers: current.normalizers,
-                dOutput: dAttention, into: dQKV, scratch: attentionScratch)
-            applyRotary(dQKV, backward: true)
+                team, layout, window: layer.attention.window, qkv: current.queryKeyValue, output: current.attention,
+                normalizers: current.normalizers, dOutput: dAttention, into: dQKV, scratch: attentionScratch)
+            if layer.attention.rotates { applyRotary(dQKV, backward: true) }
             if let before = current.beforeNorms {
                 normHeadsBackward(layer, before, dQKV, into: into, partial: partial)
             }

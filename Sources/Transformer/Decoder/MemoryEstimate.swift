@@ -1,3 +1,5 @@
+import CheckpointIO
+
 /// Estimates of memory in bytes, for a run to report before it starts.
 package enum MemoryEstimate {
     /// The memory of training on batches of `tokens` tokens.

@@ -1,3 +1,5 @@
+import CheckpointIO
+
 /// The final norm and the projection to logits, for the requested positions, in chunks of rows.
 extension Model {
     /// The gathered hidden states of some positions, normed, and their logits `[rows, vocabulary]`.

@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 
 /// Rotary tables, created when first needed and kept.
@@ -6,7 +7,7 @@ final class RotaryTables: @unchecked Sendable {
     private let configuration: ModelConfiguration
     private let lock = NSLock()
     private var common: RotaryTable?
-    /// Tables of dynamic scaling by sequence length.
+    /// Tables for sequences longer than the model was first trained with, by the length that decides the frequencies.
     private var scaled: [Int: RotaryTable] = [:]
 
     init(_ configuration: ModelConfiguration) { self.configuration = configuration }
@@ -14,12 +15,12 @@ final class RotaryTables: @unchecked Sendable {
     /// A table of at least `length` positions, for a sequence of that length.
     func table(_ length: Int) -> RotaryTable {
         lock.withLock {
-            // Only dynamic scaling depends on the length, and only beyond the length the model was trained with.
-            if case .dynamic = configuration.ropeScaling, length > configuration.maxPositionEmbeddings {
-                if let table = scaled[length] { return table }
+            if let deciding = configuration.ropeScaling.decidingLength(length, configuration.maxPositionEmbeddings) {
+                if let table = scaled[deciding], table.length >= length { return table }
                 if scaled.count > 64 { scaled = [:] }
-                let table = RotaryTable(configuration, length: length, sequenceLength: length)
-                scaled[length] = table
+                let reach = max(length, (scaled[deciding]?.length ?? 0) * 2)
+                let table = RotaryTable(configuration, length: reach, sequenceLength: deciding)
+                scaled[deciding] = table
                 return table
             }
             if let common, common.length >= length { return common }

@@ -10,6 +10,7 @@ final class DecodeStep {
     private let group: Int
     private let queryWidth: Int
     private let keyValueWidth: Int
+    private let rotated: Int
     private let epsilon: Float
 
     init(_ model: Model, _ pool: PagePool) {
@@ -20,6 +21,7 @@ final class DecodeStep {
         group = configuration.attentionHeadCount / configuration.keyValueHeadCount
         queryWidth = configuration.queryWidth
         keyValueWidth = configuration.keyValueWidth
+        rotated = configuration.rotaryDimension
         epsilon = Float(configuration.rmsNormEpsilon)
     }
 
@@ -30,9 +32,23 @@ final class DecodeStep {
         var sines: UnsafePointer<Float>
         /// All cached tokens, including the new one.
         var pages: UnsafeBufferPointer<KVPage>
+        /// The number of cached tokens.
+        var count: Int
         /// The page and the slot in it that the new token is written to.
         var page: Floats
         var slot: Int
+
+        /// The pages with the last `window` tokens, and the number of earlier tokens in the first of these pages.
+        func pages(window: Int?) -> (UnsafeBufferPointer<KVPage>, skipped: Int) {
+            guard let window, window < count else { return (pages, 0) }
+            var hidden = count - window
+            var first = 0
+            while hidden >= pages[first].count {
+                hidden -= pages[first].count
+                first += 1
+            }
+            return (UnsafeBufferPointer(rebasing: pages[first...]), hidden)
+        }
     }
 
     /// Feeds each row's last token and returns the logits of the next one `[rows, vocabulary]`, valid until the next
@@ -50,7 +66,7 @@ final class DecodeStep {
                     end += own.count
                     return Past(
                         cosines: table.cosines(row.position - 1), sines: table.sines(row.position - 1),
-                        pages: UnsafeBufferPointer(rebasing: all[(end - own.count)..<end]),
+                        pages: UnsafeBufferPointer(rebasing: all[(end - own.count)..<end]), count: row.position,
                         page: row.pages[row.pages.count - 1], slot: (row.cached - 1) % KVPage.tokens)
                 }
                 return logits(team, rows.map { $0.tokens[$0.tokens.count - 1] }, pasts)
@@ -128,13 +144,18 @@ final class DecodeStep {
                 .alone, rows: 1, width: dimension, key, stride: dimension, weight: keyNorm, epsilon: epsilon,
                 into: key, outputStride: dimension)
         }
-        RotaryEmbedding.applyRotary(
-            queries, heads: group, dimension: dimension, past.cosines, past.sines, backward: false)
-        RotaryEmbedding.applyRotary(key, heads: 1, dimension: dimension, past.cosines, past.sines, backward: false)
+        if layer.attention.rotates {
+            RotaryEmbedding.applyRotary(
+                queries, heads: group, dimension: dimension, rotated: rotated, past.cosines, past.sines,
+                backward: false)
+            RotaryEmbedding.applyRotary(
+                key, heads: 1, dimension: dimension, rotated: rotated, past.cosines, past.sines, backward: false)
+        }
         pool.write(
             key, key + keyValueWidth, layer: index, head: keyHead, page: past.page, slot: past.slot)
+        let (pages, skipped) = past.pages(window: layer.attention.window)
         CachedAttention.forward(
-            queries: queries, heads: group, dimension: dimension, pages: past.pages,
+            queries: queries, heads: group, dimension: dimension, pages: pages, skipping: skipped,
             offset: pool.offset(layer: index, head: keyHead), into: output + first, scratch: scratch)
     }
 }

@@ -138,21 +138,41 @@ final class GenerationSession: @unchecked Sendable {
             index += 1
         }
         let prompts = chosen.map { CachedPrompt(pool, count: requests[$0].prompt.count) }
-        let logits = model.prefill(chosen.map { requests[$0].prompt }) { prompt, position, layer, keys, values in
-            self.pool.write(
-                keys, values, layer: layer, page: prompts[prompt].pages[position / KVPage.tokens],
-                slot: position % KVPage.tokens)
-        }
+        let logits = compute(chosen.map { requests[$0].prompt }, into: prompts)
         for (index, request) in chosen.enumerated() {
             prepared[request] = PreparedPrompt(prompt: prompts[index], logits: logits[index])
             onPrompt?(request, logits[index])
         }
     }
 
+    /// Caches the tokens of texts for which `prompts` have room, and returns the logits after each text.
+    private func compute(_ texts: [[Int]], into prompts: [CachedPrompt]) -> [[Float]] {
+        model.prefill(texts) { prompt, position, layer, keys, values in
+            guard position < prompts[prompt].count else { return }
+            self.pool.write(
+                keys, values, layer: layer, page: prompts[prompt].pages[position / KVPage.tokens],
+                slot: position % KVPage.tokens)
+        }
+    }
+
     // MARK: - Steps
+
+    /// Computes the cache of samples anew whose next token is the first one beyond the original length of LongRoPE,
+    /// because all positions then rotate by other angles.
+    private func extendContext() {
+        guard case .longrope(_, _, _, let originalLength) = model.configuration.ropeScaling else { return }
+        for row in active where row.position == originalLength {
+            // The length of the text selects the angles, so the next token is part of it.
+            let text = requests[row.request].prompt + row.tokens
+            let prompt = CachedPrompt(pool, count: originalLength)
+            _ = compute([text], into: [prompt])
+            row.move(to: prompt)
+        }
+    }
 
     /// Generates one token of every active sample.
     private func advance() {
+        extendContext()
         for row in active { row.grow() }
         let count = active.count
         var draws = [(token: Int, logProbability: Float)](repeating: (0, 0), count: count)

@@ -1,3 +1,5 @@
+import CheckpointIO
+
 /// Memory for the keys and values of past tokens, in pages of 32 tokens of all layers (`KVPage`).
 ///
 /// With pages, sequences grow without being copied, and the samples of a prompt share its pages.
@@ -79,7 +81,7 @@ final class GenerationRow: @unchecked Sendable {
     let request: Int
     let sample: Int
     let promptKey: Int
-    let prompt: CachedPrompt
+    private(set) var prompt: CachedPrompt
     /// Pages of the sample's tokens, without the prompt.
     private(set) var pages: [Floats] = []
     /// The number of the sample's tokens that are cached or computed in this step.
@@ -113,6 +115,14 @@ final class GenerationRow: @unchecked Sendable {
             }
         }
         return valid(prompt.pages, prompt.count) + valid(pages, cached)
+    }
+
+    /// Continues after `prompt`, in which all tokens cached so far have been computed anew.
+    func move(to prompt: CachedPrompt) {
+        self.prompt = prompt
+        pool.giveBack(pages)
+        pages = []
+        cached = 0
     }
 
     /// Allocates memory for the token that is fed next; called by one thread before a step.

@@ -1,3 +1,4 @@
+import CheckpointIO
 import Parallel
 
 /// The storage of a model's parameters, in float32 or more compact.
@@ -113,8 +114,9 @@ struct Projection {
     }
 }
 
-/// Views of one decoder layer's parameters, or of their gradients.
+/// Views of one decoder layer's parameters, or of their gradients, and what its attention sees.
 struct LayerWeights {
+    let attention: LayerAttention
     let attentionNorm: Floats
     let queryKeyValue: Projection
     let queryNorm: Floats?
@@ -128,16 +130,20 @@ struct LayerWeights {
         let configuration = parameters.configuration
         let prefix = "model.layers.\(layer)."
         let hidden = configuration.hiddenSize
+        let isFused = configuration.fusesProjections
+        attention = configuration.layerAttention[layer]
         attentionNorm = parameters.requiredVector(prefix + "input_layernorm.weight")
         mlpNorm = parameters.requiredVector(prefix + "post_attention_layernorm.weight")
         queryNorm = parameters.vector(prefix + "self_attn.q_norm.weight")
         keyNorm = parameters.vector(prefix + "self_attn.k_norm.weight")
         queryKeyValue = Projection(
-            parameters, precision, prefix: prefix + "self_attn.", ["q_proj", "k_proj", "v_proj"], inputs: hidden)
+            parameters, precision, prefix: prefix + "self_attn.",
+            isFused ? ["qkv_proj"] : ["q_proj", "k_proj", "v_proj"], inputs: hidden)
         attentionOutput = Projection(
             parameters, precision, prefix: prefix + "self_attn.", ["o_proj"], inputs: configuration.queryWidth)
         gateUp = Projection(
-            parameters, precision, prefix: prefix + "mlp.", ["gate_proj", "up_proj"], inputs: hidden)
+            parameters, precision, prefix: prefix + "mlp.",
+            isFused ? ["gate_up_proj"] : ["gate_proj", "up_proj"], inputs: hidden)
         down = Projection(
             parameters, precision, prefix: prefix + "mlp.", ["down_proj"], inputs: configuration.intermediateSize)
     }

@@ -10,12 +10,14 @@ public enum ParameterError: Error, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .missing(let path, let name):
-            "\(path) has no tensor \(name), which its config requires; import the model again"
+            "\(path) has no tensor \(name), which its config requires; ckpt inspect lists the tensors, ckpt rename corrects"
+                + " their names"
         case .wrongShape(let path, let name, let found, let expected):
-            "\(path): tensor \(name) has shape \(found), but its config requires \(expected); import the model again"
+            "\(path): tensor \(name) has shape \(found), but its config requires \(expected);"
+                + " ckpt config corrects the config"
         case .unexpected(let path, let name):
             "\(path): tensor \(name) is not part of the architecture in its config and would be ignored;"
-                + " import the model again"
+                + " ckpt extract leaves it out"
         }
     }
 }

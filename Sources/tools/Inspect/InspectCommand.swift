@@ -5,7 +5,7 @@ import OrderedJSON
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Show what is in a checkpoint.",
+        abstract: "Show what is in a checkpoint, or in any HDF5 file.",
         discussion: """
             Examples:
               ckpt inspect rl/step-000005.h5
@@ -19,6 +19,9 @@ struct InspectCommand: ParsableCommand {
             A path selects one part: a tensor, or all tensors whose names begin with it, to show statistics of their \
             values; history/PHASE or probe, to print a table with tab-separated columns; or config, generation_config, \
             chat_template, training/state, lineage, tokenizer/json or tokenizer/config, to print that text unchanged.
+
+            Of an HDF5 file of another program or a .keras archive, shows the groups, datasets and attributes, below \
+            PATH if it is given.
             """)
 
     @Argument(
@@ -36,6 +39,10 @@ struct InspectCommand: ParsableCommand {
     var json = false
 
     mutating func run() throws {
+        if try ForeignHDF5File.isForeign(file) {
+            let text = try ForeignHDF5Text(try ForeignHDF5File(path: file), at: path)
+            return json ? print(json: text.json) : print(text.lines.joined(separator: "\n"))
+        }
         let file = try CheckpointFile(path: file)
         if let path {
             if let text = try Self.text(at: path, in: file) {

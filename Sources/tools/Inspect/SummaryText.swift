@@ -58,6 +58,7 @@ struct SummaryText {
         for (name, target) in summary.file.metadata.tiedTensors.sorted(by: { $0.key < $1.key }) {
             lines.append("\(name.onOneLine(limit: 80)) tied to \(target)")
         }
+        if let note = ConfigurationNote.text(summary.file.metadata.config) { lines.append(note) }
         return lines
     }
 

@@ -10,8 +10,14 @@ import Yams
 enum ConfigFile {
     private static let maximumBytes = 1 << 20
 
+    /// Commands whose `--config` is the configuration of a model.
+    private static let exceptions: Set = ["import"]
+
     /// The file that `--config` names.
-    static func path(in arguments: [String]) -> String? { path(in: arguments.dropFirst()) }
+    static func path(in arguments: [String]) -> String? {
+        guard let verb = arguments.first, !exceptions.contains(verb) else { return nil }
+        return path(in: arguments.dropFirst())
+    }
 
     /// The command line with the flags of its `--config` file, if it has one.
     ///
@@ -23,7 +29,7 @@ enum ConfigFile {
     static func expanded(
         _ arguments: [String], of command: (_ verb: String) -> (any ParsableCommand.Type)?
     ) throws -> [String] {
-        guard let verb = arguments.first, let path = path(in: arguments.dropFirst()), let command = command(verb) else {
+        guard let verb = arguments.first, let path = path(in: arguments), let command = command(verb) else {
             return arguments
         }
         let flags = CommandFlags(of: command)

@@ -12,9 +12,15 @@ struct OutputOptions: ParsableArguments {
 
     /// Checks the output before any work is done.
     ///
-    /// - Throws: `OutputError` if the output exists and `--force` was not given, or if its folder does not exist;
+    /// - Throws: `OutputError` if the output is `-`, exists and `--force` was not given, or if its folder does not exist;
     ///   `CheckpointError` if it is a symbolic link.
-    func check() throws {
+    func check() throws { try Self.check(output, force: force) }
+
+    /// Checks an output before any work is done.
+    ///
+    /// - Throws: as `check()`; `OutputError.isStandardOutput` for `-`.
+    static func check(_ output: String, force: Bool) throws {
+        guard output != "-" else { throw OutputError.isStandardOutput }
         try OutputError.refuse(existing: output, replacing: force)
         let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path
         var isFolder: ObjCBool = false
@@ -27,6 +33,7 @@ struct OutputOptions: ParsableArguments {
 enum OutputError: Error, CustomStringConvertible {
     case exists(String)
     case noFolder(String, String)
+    case isStandardOutput
 
     /// Refuses a file that exists, unless it is to be replaced, and a symbolic link in any case.
     ///
@@ -38,6 +45,7 @@ enum OutputError: Error, CustomStringConvertible {
 
     var description: String {
         switch self {
+        case .isStandardOutput: "-: a file is written in several places, not to standard output; give a name"
         case .exists(let path): "\(path): already exists; give --force to replace it"
         case .noFolder(let path, let folder): "\(path): its folder \(folder) does not exist; create it first"
         }

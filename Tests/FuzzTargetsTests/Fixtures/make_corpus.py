@@ -8,10 +8,12 @@ Writes corpus/TARGET/seed-*, and companions/ with the other files of a mutated f
 
 import base64
 import hashlib
+import io
 import json
 import pathlib
 import struct
 import sys
+import zipfile
 
 import gguf
 import h5py
@@ -351,6 +353,16 @@ def main():
     }
     for name, value in templates.items():
         seed("template", name + ".jinja", value)
+
+    seed("object", "dataset.json", compact({
+        "path": "layers/dense/vars/0", "kind": "dataset", "shape": [3, 4], "dtype": "float32", "type": "float32, big-endian",
+        "storage": "chunks of 2 × 2, gzip 4", "attributes": [["name", "d1"], ["…", "3 more"]]}))
+    seed("object", "link.json", compact({"path": "a", "kind": "link", "remark": "a soft link, which is not followed"}))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in ["metadata.json", "model.weights.h5"]:
+            file.writestr(zipfile.ZipInfo(name), name * 3)
+    seed("archive", "keras.zip", archive.getvalue())
 
     whole = list(model_tensors())
     seed("safetensors", "float32", safetensors(whole))

@@ -12,7 +12,8 @@ import os
 import numpy as np
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
+from transformers import (
+    AutoModelForCausalLM, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config, Qwen3Config, SmolLM3Config)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SMALL = dict(
@@ -25,6 +26,7 @@ def rope(kind, **fields):
     return dict(rope_parameters=dict(rope_type=kind, rope_theta=10000.0, **fields))
 
 
+PHI3 = {**SMALL, "num_attention_heads": 2, "num_key_value_heads": 1, "partial_rotary_factor": 0.75}
 # name -> (config, name of the case whose weights it uses or None, whether gradients are stored)
 CASES = {
     "llama": (LlamaConfig(**SMALL, tie_word_embeddings=True), None, True),
@@ -51,9 +53,33 @@ CASES = {
                     head_dim=64, tie_word_embeddings=True), None, True),
     "qwen3-wide-heads": (Qwen3Config(**{**SMALL, "num_hidden_layers": 1}, head_dim=80, tie_word_embeddings=True), None,
                          True),
+    "mistral": (MistralConfig(**SMALL, head_dim=6, sliding_window=5), None, True),
+    "mistral-wide-heads": (
+        MistralConfig(**{**SMALL, "num_hidden_layers": 1, "num_key_value_heads": 1}, head_dim=64, sliding_window=37,
+                      tie_word_embeddings=True), None, True),
+    # A window that is longer than a block of keys.
+    "mistral-long-window": (
+        MistralConfig(**{**SMALL, "num_hidden_layers": 1, "num_key_value_heads": 1}, head_dim=64, sliding_window=263,
+                      tie_word_embeddings=True), "mistral-wide-heads", True),
+    "mistral-without-window": (MistralConfig(**SMALL, head_dim=6, sliding_window=None), "mistral", False),
+    "qwen2-window": (Qwen2Config(**{**SMALL, "num_attention_heads": 2}, tie_word_embeddings=True,
+                                 use_sliding_window=True, sliding_window=4, max_window_layers=1), "qwen2-tied", True),
+    "qwen3-window": (Qwen3Config(**SMALL, head_dim=10, tie_word_embeddings=True, use_sliding_window=True,
+                                 sliding_window=6, layer_types=["sliding_attention", "full_attention"]), "qwen3",
+                     True),
+    "smollm3": (SmolLM3Config(**{**SMALL, "num_hidden_layers": 4}), None, True),
+    "smollm3-window": (
+        SmolLM3Config(**{**SMALL, "num_hidden_layers": 4}, no_rope_layers=[0, 1, 1, 0], use_sliding_window=True,
+                      sliding_window=5), "smollm3", True),
+    "phi3": (Phi3Config(**PHI3, sliding_window=9), None, True),
+    "phi3-longrope": (
+        Phi3Config(**{**PHI3, "max_position_embeddings": 40}, original_max_position_embeddings=10, **rope(
+            "longrope", short_factor=[1.0, 1.1, 1.5], long_factor=[1.3, 2.5, 4.0], partial_rotary_factor=0.75)),
+        "phi3", True),
 }
 LENGTHS = [7, 1, 13, 24]
-LONGER = {"llama-wide-heads": [61, 1, 13, 24, 290], "qwen3-wide-heads": [100, 17, 16, 24, 49]}
+LONGER = {"llama-wide-heads": [61, 1, 13, 24, 290], "mistral-wide-heads": [61, 1, 36, 24, 290],
+          "mistral-long-window": [5, 1, 290, 24, 275], "qwen3-wide-heads": [100, 17, 16, 24, 49]}
 PROMPT = 6
 NEW_TOKENS = 14
 

@@ -51,8 +51,9 @@ public enum GGUFExport {
         let model = try GGUFModelKeys(config, source.tensors)
         var header = GGUFHeaderWriter()
         var notes: [String] = []
-        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let name = FilePath.name(of: path)
         try model.add(to: &header, name: name.hasSuffix(".gguf") ? String(name.dropLast(5)) : name, precision)
+        try ModelAttribution(lineage: metadata.lineage).add(to: &header)
         if let tokenizer = metadata.tokenizer {
             let keys = try GGUFTokenizerKeys(metadata, tokenizer, config, rows: model.vocabularySize)
             try keys.add(to: &header)

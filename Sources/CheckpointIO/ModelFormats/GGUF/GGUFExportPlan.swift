@@ -10,9 +10,8 @@ struct GGUFExportPlan {
     }
 
     private(set) var tensors: [Tensor] = []
-    /// The divisors of llama3's RoPE scaling, which are written as a tensor.
-    private let divisors: [Float]
-    private let divisorsOffset: Int
+    /// Divisors of rotary frequencies, which are written as tensors.
+    private var divisors: [(values: [Float], offset: Int)] = []
     private let dataByteCount: Int
     /// The header's list of tensors.
     private(set) var infos: [GGUFTensorInfo] = []
@@ -41,13 +40,11 @@ struct GGUFExportPlan {
             infos.append(info)
             offset = GGUFHeaderWriter.aligned(offset + byteCount)
         }
-        divisors = model.ropeDivisors
-        divisorsOffset = offset
-        if !divisors.isEmpty {
+        for (name, values) in model.ropeTensors {
             let info = GGUFTensorInfo(
-                name: "rope_freqs.weight", shape: [divisors.count], type: .f32, offset: offset,
-                byteCount: divisors.count * 4)
+                name: name, shape: [values.count], type: .f32, offset: offset, byteCount: values.count * 4)
             infos.append(info)
+            divisors.append((values, offset))
             offset = GGUFHeaderWriter.aligned(offset + info.byteCount)
         }
         dataByteCount = offset
@@ -60,8 +57,8 @@ struct GGUFExportPlan {
         let file = try PlainFile(creating: path, reportedAs: name)
         try file.allocate(byteCount: header.count + dataByteCount)
         try header.withUnsafeBytes { try file.write($0, at: 0) }
-        if !divisors.isEmpty {
-            try divisors.withUnsafeBytes { try file.write($0, at: header.count + divisorsOffset) }
+        for (values, offset) in divisors {
+            try values.withUnsafeBytes { try file.write($0, at: header.count + offset) }
         }
         let pieces = tensors.flatMap { tensor in
             GGUFPiece.cut(tensor, dataStart: header.count)

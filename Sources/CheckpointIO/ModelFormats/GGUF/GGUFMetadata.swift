@@ -15,6 +15,11 @@ struct GGUFMetadata {
         .missing(path: path, what: "key \(quoted(key))", remedy: "make the file again with a current llama.cpp")
     }
 
+    /// The error for a key of the architecture.
+    func malformed(_ key: String, _ reason: String) -> ModelFormatError {
+        .malformed(path: path, place: "key \(quoted(own(key)))", reason: reason)
+    }
+
     /// The full name of a key of the architecture.
     func own(_ key: String) -> String { "\(architecture).\(key)" }
 

@@ -8,6 +8,9 @@ enum GGUFModel {
             throw ModelFormatError.missing(
                 path: file.path, what: "key \"general.architecture\"", remedy: "the file does not hold a model")
         }
+        if header.values["general.type"] == .string("adapter") || header.values["adapter.type"] != nil {
+            throw ModelFormatError.adapter(path: file.path)
+        }
         let keys = GGUFMetadata(path: file.path, values: header.values, architecture: architecture)
         if let count = try keys.integer("split.count"), count > 1 {
             throw ModelFormatError.unsupported(
@@ -15,9 +18,19 @@ enum GGUFModel {
                 remedy: "join them first (llama-gguf-split --merge)")
         }
         var notes: [String] = []
-        let frequencies = try ropeFrequencies(header, file)
         let configuration = try GGUFConfiguration(
-            keys, tensors: header.tensors, ropeFrequencies: frequencies, elementType: commonType(header.tensors))
+            keys, tensors: header.tensors, rope: ropeTensors(header, file), elementType: commonType(header.tensors))
+        if !configuration.unreadKeys.isEmpty {
+            notes.append(
+                "left out what llama.cpp does not read for architecture \(architecture): "
+                    + configuration.unreadKeys.map { $0.onOneLine(limit: 80) }.joined(separator: ", "))
+        }
+        let parsed: ModelConfiguration
+        do {
+            parsed = try ModelConfiguration(configuration.json)
+        } catch {
+            throw ModelFormatError.malformed(path: file.path, place: "keys", reason: "\(error)")
+        }
         let tensors = try tensors(header, configuration, architecture, file)
         if !header.tensors.contains(where: { $0.name == "output.weight" }) {
             notes.append("the output head shares the embedding's values")
@@ -47,7 +60,9 @@ enum GGUFModel {
         } else {
             notes.append("the file has no tokenizer")
         }
-        return ImportedModel(metadata: metadata, source: GGUFTensors(file, tensors), notes: notes)
+        let source = ZeroBiases.completing(GGUFTensors(file, tensors), parsed, &notes)
+        return ImportedModel(
+            metadata: metadata, source: source, notes: notes, attribution: ModelAttribution(keys))
     }
 
     /// The most frequent element type after the import.
@@ -60,35 +75,44 @@ enum GGUFModel {
         return counts.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key ?? .float32
     }
 
-    private static func ropeFrequencies(_ header: GGUFHeader, _ file: RandomAccessFile) throws -> [Float]? {
-        guard let tensor = header.tensors.first(where: { $0.name == "rope_freqs.weight" }) else { return nil }
-        guard tensor.type == .f32, tensor.shape.count == 1, tensor.shape[0] <= 4096 else {
-            throw ModelFormatError.malformed(
-                path: file.path, place: "tensor \"rope_freqs.weight\"",
-                reason: "is not a vector of F32 with at most 4096 elements")
-        }
-        return try file.bytes(at: tensor.offset, count: tensor.byteCount, place: "tensor \"rope_freqs.weight\"")
-            .withUnsafeBytes { bytes in
-                (0..<tensor.shape[0]).map {
-                    Float(
-                        bitPattern: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self)))
-                }
+    /// The divisors of rotary frequencies.
+    private static func ropeTensors(_ header: GGUFHeader, _ file: RandomAccessFile) throws -> GGUFRopeScaling.Tensors {
+        var result = GGUFRopeScaling.Tensors()
+        for tensor in header.tensors where GGUFRopeScaling.Tensors.names.contains(tensor.name) {
+            let place = "tensor \(quoted(tensor.name))"
+            guard tensor.type == .f32, tensor.shape.count == 1, tensor.shape[0] <= 4096 else {
+                throw ModelFormatError.malformed(
+                    path: file.path, place: place, reason: "is not a vector of F32 with at most 4096 elements")
             }
+            let values = try file.bytes(at: tensor.offset, count: tensor.byteCount, place: place)
+                .withUnsafeBytes { bytes in
+                    (0..<tensor.shape[0]).map { index in
+                        let bits = bytes.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)
+                        return Double(Float(bitPattern: UInt32(littleEndian: bits)))
+                    }
+                }
+            guard values.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+                throw ModelFormatError.malformed(
+                    path: file.path, place: place, reason: "has values that are not finite and greater than zero")
+            }
+            result.values[tensor.name] = values
+        }
+        return result
     }
 
     private static func tensors(
         _ header: GGUFHeader, _ configuration: GGUFConfiguration, _ architecture: String, _ file: RandomAccessFile
     ) throws -> [GGUFTensors.Tensor] {
         var tensors: [GGUFTensors.Tensor] = []
-        for info in header.tensors where info.name != "rope_freqs.weight" {
-            guard let name = GGUFTensorNames.huggingFaceName(info.name) else {
+        for info in header.tensors where !GGUFRopeScaling.Tensors.names.contains(info.name) {
+            guard let name = GGUFTensorNames.huggingFaceName(info.name, configuration.family) else {
                 throw ModelFormatError.unsupported(
                     path: file.path, what: "tensor \(quoted(info.name)) of architecture \(quoted(architecture))",
-                    remedy: "ckpt reads plain llama, qwen2 and qwen3 decoders")
+                    remedy: "ckpt reads plain decoders of \(ModelConfiguration.Family.ggufArchitectures)")
             }
             let description = TensorDescription(name: name, elementType: info.type.elementType, shape: info.shape)
             var tensor = GGUFTensors.Tensor(description: description, info: info)
-            if architecture == "llama", info.name.contains(".attn_q.") || info.name.contains(".attn_k.") {
+            if configuration.family.interleavesHeads, info.name.contains(".attn_q.") || info.name.contains(".attn_k.") {
                 guard info.shape[0] % configuration.headDimension == 0 else {
                     throw ModelFormatError.malformed(
                         path: file.path, place: "tensor \(quoted(info.name))",

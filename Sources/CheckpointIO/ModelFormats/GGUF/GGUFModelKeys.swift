@@ -1,74 +1,42 @@
 import OrderedJSON
 
-/// The architecture's keys of a GGUF file, made from a Hugging Face configuration.
+/// The architecture's keys of a GGUF file, made from a model's configuration.
 struct GGUFModelKeys {
-    let architecture: String
+    let configuration: ModelConfiguration
+    /// The rows of the embedding.
     let vocabularySize: Int
-    let headDimension: Int
-    /// The divisors of llama3's RoPE scaling, `[headDimension / 2]`; empty for other types.
-    let ropeDivisors: [Float]
-    private let config: JSON
-    private let ropeTheta: Double
-    private let ropeScaling: JSON?
-    private let layerCount: Int
-    private let headCount: Int
+    /// The divisors of rotary frequencies, which are written as tensors.
+    let ropeTensors: [(name: String, divisors: [Float])]
+    private let ropeKeys: [(name: String, value: GGUFRopeScaling.ScalingValue)]
+
+    var architecture: String { configuration.family.ggufArchitecture }
 
     init(_ config: JSON, _ tensors: [TensorDescription]) throws {
-        self.config = config
-        let type = config["model_type"]?.string ?? ""
-        guard GGUFConfiguration.families.contains(where: { $0.architecture == type }) else {
-            throw ModelFormatError.unsupported(
-                path: "GGUF", what: "model_type \(quoted(type))", remedy: "export it as a Hugging Face folder")
-        }
-        architecture = type
+        configuration = try ModelConfiguration(config)
+        try configuration.checkGGUF()
         guard let embedding = tensors.first(where: { $0.name == TiedHead.embedding }), embedding.shape.count == 2 else {
             throw ModelFormatError.missing(path: "GGUF", what: TiedHead.embedding, remedy: "export a whole model")
         }
+        guard configuration.family == .llama || !configuration.attentionOutputBias else {
+            throw ModelFormatError.unsupported(
+                path: "GGUF", what: "a bias of o_proj with model_type \(configuration.family.rawValue)",
+                remedy: "llama.cpp does not load it; export it as a Hugging Face folder")
+        }
         vocabularySize = embedding.shape[0]
-        layerCount = try Self.size(config, "num_hidden_layers")
-        headCount = try Self.size(config, "num_attention_heads")
-        let hidden = try Self.size(config, "hidden_size")
-        headDimension = config["head_dim"]?.int ?? hidden / headCount
-        guard headDimension > 0, headDimension % 2 == 0, headDimension <= 1 << 16 else {
-            throw ModelFormatError.malformed(
-                path: "/config", place: "head_dim", reason: "is not a positive even number up to 65536")
-        }
-        // transformers 5 stores both in rope_parameters.
-        let rope = config["rope_parameters"]
-        ropeTheta = config["rope_theta"]?.double ?? rope?["rope_theta"]?.double ?? 10_000
-        let scaling = config["rope_scaling"] ?? rope
-        ropeScaling = (scaling?.isNull ?? true) || Self.kind(scaling) == "default" ? nil : scaling
-        ropeDivisors =
-            Self.kind(ropeScaling) == "llama3"
-            ? GGUFRopeScaling.llama3Divisors(
-                base: ropeTheta, headDimension: headDimension, factor: ropeScaling?["factor"]?.double ?? 8,
-                low: ropeScaling?["low_freq_factor"]?.double ?? 1, high: ropeScaling?["high_freq_factor"]?.double ?? 4,
-                originalLength: ropeScaling?["original_max_position_embeddings"]?.double ?? 8192) : []
-    }
-
-    private static func kind(_ scaling: JSON?) -> String {
-        scaling?["rope_type"]?.string ?? scaling?["type"]?.string ?? "default"
-    }
-
-    private static func size(_ config: JSON, _ key: String) throws -> Int {
-        guard let value = config[key]?.int, value > 0, value < 1 << 31 else {
-            throw ModelFormatError.missing(
-                path: "/config", what: "positive integer \(key)", remedy: "a GGUF file requires it")
-        }
-        return value
+        (ropeKeys, ropeTensors) = try GGUFRopeScaling.export(configuration)
     }
 
     /// The permutation of a tensor's rows; nil if their order does not change.
     func rowOrder(_ tensor: TensorDescription) throws -> HeadRowOrder? {
-        guard architecture == "llama", tensor.name.contains(".q_proj.") || tensor.name.contains(".k_proj.") else {
-            return nil
-        }
-        guard tensor.shape[0] % headDimension == 0 else {
+        guard configuration.family.interleavesHeads,
+            tensor.name.contains(".q_proj.") || tensor.name.contains(".k_proj.")
+        else { return nil }
+        guard tensor.shape[0] % configuration.headDimension == 0 else {
             throw ModelFormatError.malformed(
                 path: "GGUF", place: "tensor \(quoted(tensor.name))",
-                reason: "\(tensor.shape[0]) rows are not a multiple of the head's \(headDimension)")
+                reason: "\(tensor.shape[0]) rows are not a multiple of the head's \(configuration.headDimension)")
         }
-        return HeadRowOrder(headDimension: headDimension)
+        return HeadRowOrder(headDimension: configuration.headDimension)
     }
 
     func add(to header: inout GGUFHeaderWriter, name: String, _ precision: GGUFExport.Precision) throws {
@@ -79,44 +47,25 @@ struct GGUFModelKeys {
         if precision == .q80 { try header.add("general.quantization_version", 2) }
         let own = { (key: String) in architecture + "." + key }
         try header.add(own("vocab_size"), vocabularySize)
-        try header.add(own("block_count"), layerCount)
-        try header.add(own("context_length"), Self.size(config, "max_position_embeddings"))
-        try header.add(own("embedding_length"), Self.size(config, "hidden_size"))
-        try header.add(own("feed_forward_length"), Self.size(config, "intermediate_size"))
-        try header.add(own("attention.head_count"), headCount)
-        try header.add(own("attention.head_count_kv"), config["num_key_value_heads"]?.int ?? headCount)
-        try header.add(own("attention.key_length"), headDimension)
-        try header.add(own("attention.value_length"), headDimension)
-        header.add(own("attention.layer_norm_rms_epsilon"), config["rms_norm_eps"]?.double ?? 1e-6)
-        try header.add(own("rope.dimension_count"), headDimension)
-        header.add(own("rope.freq_base"), ropeTheta)
-        try addRopeScaling(to: &header, own)
-    }
-
-    private func addRopeScaling(to header: inout GGUFHeaderWriter, _ own: (String) -> String) throws {
-        guard let ropeScaling else { return }
-        let kind = Self.kind(ropeScaling)
-        switch kind {
-        // Expressed by the divisors.
-        case "llama3": return
-        case "linear", "yarn":
-            guard let factor = ropeScaling["factor"]?.double else {
-                throw ModelFormatError.missing(
-                    path: "/config", what: "rope_scaling factor", remedy: "a GGUF file requires it")
+        try header.add(own("block_count"), configuration.layerCount)
+        try header.add(own("context_length"), configuration.maxPositionEmbeddings)
+        try header.add(own("embedding_length"), configuration.hiddenSize)
+        try header.add(own("feed_forward_length"), configuration.intermediateSize)
+        try header.add(own("attention.head_count"), configuration.attentionHeadCount)
+        try header.add(own("attention.head_count_kv"), configuration.keyValueHeadCount)
+        try header.add(own("attention.key_length"), configuration.headDimension)
+        try header.add(own("attention.value_length"), configuration.headDimension)
+        header.add(own("attention.layer_norm_rms_epsilon"), configuration.rmsNormEpsilon)
+        try header.add(own("rope.dimension_count"), configuration.rotaryDimension)
+        if let window = configuration.ggufWindow { try header.add(own("attention.sliding_window"), window) }
+        header.add(own("rope.freq_base"), configuration.ropeTheta)
+        for (name, value) in ropeKeys {
+            let key = own("rope.scaling." + name)
+            switch value {
+            case .text(let text): header.add(key, text)
+            case .number(let number): header.add(key, number)
+            case .count(let count): try header.add(key, count)
             }
-            header.add(own("rope.scaling.type"), kind)
-            header.add(own("rope.scaling.factor"), factor)
-            guard kind == "yarn" else { return }
-            let length =
-                try ropeScaling["original_max_position_embeddings"]?.int
-                ?? Self.size(config, "max_position_embeddings")
-            try header.add(own("rope.scaling.original_context_length"), length)
-            for (key, name) in [("yarn_beta_fast", "beta_fast"), ("yarn_beta_slow", "beta_slow")] {
-                if let value = ropeScaling[name]?.double { header.add(own("rope.scaling.\(key)"), value) }
-            }
-        default:
-            throw ModelFormatError.unsupported(
-                path: "GGUF", what: "RoPE scaling \(quoted(kind))", remedy: "export it as a Hugging Face folder")
         }
     }
 }

@@ -13,13 +13,16 @@ enum GGUFTensorNames {
         ("ffn_up", "mlp.up_proj"), ("ffn_down", "mlp.down_proj"),
     ]
 
-    /// The Hugging Face name of a tensor in a GGUF file; nil if the supported architectures have no such tensor.
-    static func huggingFaceName(_ name: String) -> String? {
+    /// Tensors of a layer with fused projections; llama.cpp's name first.
+    private static let fused = [("attn_qkv", "self_attn.qkv_proj"), ("ffn_up", "mlp.gate_up_proj")]
+
+    /// The Hugging Face name of a tensor in a GGUF file; nil if the family has no such tensor.
+    static func huggingFaceName(_ name: String, _ family: ModelConfiguration.Family) -> String? {
         guard let (stem, kind) = stemAndKind(name) else { return nil }
         if let match = outer.first(where: { $0.0 == stem }) { return "\(match.1).\(kind)" }
         let parts = stem.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == "blk", let layer = layer(parts[1]),
-            let match = inner.first(where: { $0.0 == parts[2] })
+            let match = ((family == .phi3 ? fused : []) + inner).first(where: { $0.0 == parts[2] })
         else { return nil }
         return "model.layers.\(layer).\(match.1).\(kind)"
     }
@@ -30,7 +33,7 @@ enum GGUFTensorNames {
         if let match = outer.first(where: { $0.1 == stem }) { return "\(match.0).\(kind)" }
         let parts = stem.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
         guard parts.count == 4, parts[0] == "model", parts[1] == "layers", let layer = layer(parts[2]),
-            let match = inner.first(where: { $0.1 == parts[3] })
+            let match = (inner + fused).first(where: { $0.1 == parts[3] })
         else { return nil }
         return "blk.\(layer).\(match.0).\(kind)"
     }

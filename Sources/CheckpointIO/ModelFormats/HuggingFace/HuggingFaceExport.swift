@@ -2,7 +2,8 @@ import OrderedJSON
 
 /// Writes a model as a folder for transformers (4 and 5), vLLM and similar programs.
 public enum HuggingFaceExport {
-    /// Writes a new folder with safetensors weights, `config.json`, `generation_config.json` and the tokenizer's files.
+    /// Writes a new folder with safetensors weights, `config.json`, `generation_config.json`, the tokenizer's
+    /// files and a model card.
     ///
     /// The folder gets its name only when it is complete and flushed to the disk.
     ///
@@ -18,7 +19,7 @@ public enum HuggingFaceExport {
         _ metadata: CheckpointMetadata, _ source: any TensorSource, to folder: String, overwrite: Bool,
         maximumShardBytes: Int = 5_000_000_000, progress: (@Sendable (Int) -> Void)? = nil
     ) throws {
-        let texts = try HuggingFaceTexts(metadata, source.tensors)
+        let texts = try HuggingFaceTexts(metadata, source.tensors, name: FilePath.name(of: folder))
         let output = try OutputFolder(folder, overwrite: overwrite)
         do {
             try writeWeights(source, to: output, maximumShardBytes, progress)
@@ -26,6 +27,23 @@ public enum HuggingFaceExport {
             try output.commit()
         } catch {
             output.discard()
+            throw error
+        }
+    }
+
+    /// Writes all tensors as one safetensors file, which gets its name only when it is complete.
+    ///
+    /// - Throws: `CheckpointError`, or an error of `source`; partial output is removed.
+    public static func writeFile(
+        _ source: any TensorSource, to path: String, overwrite: Bool, progress: (@Sendable (Int) -> Void)? = nil
+    ) throws {
+        let file = try AtomicFile(path, overwrite: overwrite)
+        do {
+            try SafetensorsWriter.write(
+                source.tensors, from: source, to: file.temporaryPath, reportedAs: path, progress: progress)
+            try file.commit()
+        } catch {
+            file.discard()
             throw error
         }
     }

@@ -8,11 +8,25 @@ struct HuggingFaceFolder {
     /// Opens the model, with the weights in `weightsPath` or, if that is nil, in files with the usual names.
     func open(weightsPath: String? = nil, templateName: String? = nil) throws -> ImportedModel {
         var notes: [String] = []
-        let source = try weights(weightsPath, &notes)
-        let configPath = file("config.json")
+        let stored = try weights(weightsPath, &notes)
+        guard !Self.isAdapter(weightsPath, stored.tensors) else {
+            throw ModelFormatError.adapter(path: weightsPath ?? path)
+        }
+        return try open(
+            stored, weightsPath: weightsPath, configName: "config.json", templateName: templateName, notes: notes)
+    }
+
+    /// Opens the model with the weights of `stored`; `weightsPath` names their file in errors.
+    func open(
+        _ stored: any TensorSource, weightsPath: String?, configName: String, templateName: String? = nil,
+        notes: [String]
+    ) throws -> ImportedModel {
+        var notes = notes
+        let configPath = file(configName)
         guard let config = try TextFile.text(configPath, maximumByteCount: TextFile.maximumConfigByteCount) else {
             throw ModelFormatError.missing(
-                path: path, what: "config.json", remedy: "put the model's config.json beside its weights")
+                path: weightsPath ?? path, what: "config.json", remedy: "put the model's config.json beside its weights"
+            )
         }
         let configuration = try TextFile.object(Array(config.utf8), path: configPath)
         if let quantization = configuration["quantization_config"], !quantization.isNull {
@@ -30,24 +44,42 @@ struct HuggingFaceFolder {
         }
         metadata.chatTemplate = try ChatTemplateFiles(folder: path).template(named: templateName, &notes)
 
-        let (tied, tensors) = try TiedHead.resolve(source, configuration: configuration, path: configPath, &notes)
+        let parsed = try? ModelConfiguration(configuration)
+        let source = parsed.map { ArchitectureFit.resolve(stored, $0, &notes) } ?? stored
+        let (tied, tensors) = try TiedHead.resolve(
+            source, isTied: parsed?.tiesWordEmbeddings ?? configuration["tie_word_embeddings"]?.bool ?? false,
+            path: configPath, &notes)
         metadata.tiedTensors = tied
         let tokenizer = try TokenizerFiles(
             folder: path, modelType: configuration["model_type"]?.string,
             rows: source.tensors.first { $0.name == TiedHead.embedding }?.shape.first)
         metadata.tokenizer = tokenizer.record
         notes += tokenizer.notes
-        return ImportedModel(metadata: metadata, source: tensors, notes: notes)
+        // A card that is too large or no text is no reason to refuse the model.
+        let card = (try? TextFile.text(file("README.md"), maximumByteCount: FrontMatter.maximumByteCount)) ?? nil
+        return ImportedModel(
+            metadata: metadata, source: tensors, notes: notes,
+            attribution: ModelAttribution(frontMatter: card.map(FrontMatter.parse) ?? [:]))
     }
 
-    private func file(_ name: String) -> String { (path as NSString).appendingPathComponent(name) }
+    private func file(_ name: String) -> String { FilePath.join(path, name) }
+
+    /// Whether there is an entry of this name, a broken link included, which then fails with a message of its own.
+    private func exists(_ name: String) -> Bool { access(file(name), F_OK) == 0 || AtomicFile.isLink(file(name)) }
+
+    /// Whether weights are those of an adapter, by a file's name or the names of tensors.
+    private static func isAdapter(_ weightsPath: String?, _ tensors: [TensorDescription]) -> Bool {
+        let marks = [".lora_A.", ".lora_B.", ".lora_embedding_", ".lora_magnitude_vector"]
+        return weightsPath.map { FilePath.name(of: $0).hasPrefix("adapter_model") } ?? false
+            || tensors.contains { tensor in marks.contains { tensor.name.contains($0) } }
+    }
 
     private func weights(_ given: String?, _ notes: inout [String]) throws -> any TensorSource {
         if let given { return try SafetensorsFile(path: given) }
         let single = file("model.safetensors")
         let index = file("model.safetensors.index.json")
-        let hasIndex = access(index, F_OK) == 0
-        if access(single, F_OK) == 0 {
+        let hasIndex = exists("model.safetensors.index.json")
+        if exists("model.safetensors") {
             if hasIndex {
                 notes.append(
                     "the folder has both model.safetensors and an index; "
@@ -55,9 +87,12 @@ struct HuggingFaceFolder {
             }
             return try SafetensorsFile(path: single)
         }
-        if hasIndex { return try SafetensorsShards(indexPath: index) }
-
         let names = try names()
+        if hasIndex {
+            let shards = try SafetensorsShards(indexPath: index)
+            notes += shards.notes
+            return shards
+        }
         let candidates = names.filter { $0.hasSuffix(".safetensors") && !$0.hasPrefix("adapter_") }
         if candidates.count == 1 {
             notes.append("weights from \(candidates[0])")
@@ -72,9 +107,7 @@ struct HuggingFaceFolder {
             throw ModelFormatError.pickle(path: file(pickle))
         }
         if names.contains("adapter_config.json") {
-            throw ModelFormatError.unsupported(
-                path: path, what: "a LoRA adapter",
-                remedy: "merge it into its base model first (peft: merge_and_unload)")
+            throw ModelFormatError.adapter(path: path)
         }
         throw ModelFormatError.missing(
             path: path, what: "model.safetensors",

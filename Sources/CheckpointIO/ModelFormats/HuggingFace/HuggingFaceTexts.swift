@@ -6,7 +6,8 @@ import OrderedJSON
 struct HuggingFaceTexts {
     private(set) var files: [(name: String, bytes: [UInt8])] = []
 
-    init(_ metadata: CheckpointMetadata, _ tensors: [TensorDescription]) throws {
+    /// Makes the files of a model; `name` is the title of its card.
+    init(_ metadata: CheckpointMetadata, _ tensors: [TensorDescription], name: String) throws {
         let config = try Self.object(metadata.config, "config")
         let exported = Self.configuration(config, metadata, tensors)
         add("config.json", exported)
@@ -24,6 +25,7 @@ struct HuggingFaceTexts {
             add("tokenizer_config.json", try Self.tokenizerConfiguration(tokenizer, metadata.chatTemplate))
         }
         if let template = metadata.chatTemplate { files.append(("chat_template.jinja", Array(template.utf8))) }
+        files.append(("README.md", Array(ModelCard(metadata, name: name).text.utf8)))
     }
 
     private mutating func add(_ name: String, _ json: JSON) {
@@ -39,23 +41,42 @@ struct HuggingFaceTexts {
     ) -> JSON {
         var config = config
         if config["architectures"]?.array?.first?.string == nil, let type = config["model_type"]?.string,
-            let family = GGUFConfiguration.families.first(where: { $0.architecture == type })
+            let family = ModelConfiguration.Family(rawValue: type)
         {
-            config["architectures"] = .array([.string(family.className)])
+            config["architectures"] = .array([.string(family.traits.className)])
         }
         config["tie_word_embeddings"] = .bool(metadata.tiedTensors[TiedHead.head] != nil)
         let type = commonType(tensors)
         // transformers 4 reads the old name, transformers 5 both.
         config["torch_dtype"] = .string(type.rawValue)
         config["dtype"] = .string(type.rawValue)
-        // transformers 5 stores rope_theta and rope_scaling in one object, which transformers 4 ignores.
-        if let rope = config["rope_parameters"]?.object, let theta = rope["rope_theta"] {
-            config["rope_theta"] = theta
-            var scaling = rope
-            scaling["rope_theta"] = nil
-            let isPlain = (rope["rope_type"]?.string ?? "default") == "default"
-            config["rope_scaling"] = isPlain ? .null : .object(scaling)
+        if config["rope_parameters"]?.object != nil { config = unifiedRotaryFields(config) }
+        return config
+    }
+
+    /// The rotary parameters for both versions: transformers 4 does not read `rope_parameters`, and 5 reads the older
+    /// fields first.
+    private static func unifiedRotaryFields(_ config: JSON) -> JSON {
+        var config = config
+        let fields = ConfigurationFields(config.object ?? JSONObject())
+        guard let found = try? RotaryEmbeddingFields.object(fields) else { return config }
+        var parameters = found.members
+        if parameters["rope_theta"] == nil, let theta = config["rope_theta"] { parameters["rope_theta"] = theta }
+        var scaling = parameters
+        scaling["rope_theta"] = nil
+        let isPlain = (scaling["rope_type"]?.string ?? scaling["type"]?.string ?? "default") == "default"
+        if let theta = parameters["rope_theta"] { config["rope_theta"] = theta }
+        if config["model_type"] == "phi3" {
+            // The class in transformers 4 takes only these, and the share of rotated dimensions beside them.
+            if let share = parameters["partial_rotary_factor"] { config["partial_rotary_factor"] = share }
+            let type = scaling["rope_type"] ?? scaling["type"] ?? "default"
+            scaling = JSONObject([("type", type)])
+            for name in ["short_factor", "long_factor", "factor", "attention_factor"] {
+                scaling[name] = parameters[name]
+            }
         }
+        config["rope_scaling"] = isPlain ? .null : .object(scaling)
+        config["rope_parameters"] = .object(parameters)
         return config
     }
 

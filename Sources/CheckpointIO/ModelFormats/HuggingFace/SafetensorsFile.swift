@@ -34,6 +34,9 @@ final class SafetensorsFile: TensorSource {
         self.places = places
     }
 
+    /// The tensor of this name.
+    func tensor(_ name: String) -> TensorDescription? { places[name].map { tensors[$0.index] } }
+
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
         guard let (index, offset) = places[name] else {
             throw ModelFormatError.missing(path: path, what: "tensor \(quoted(name))", remedy: "see its header")

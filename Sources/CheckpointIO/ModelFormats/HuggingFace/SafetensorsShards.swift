@@ -3,9 +3,12 @@ import OrderedJSON
 
 /// The shards listed in a `model.safetensors.index.json` as one source.
 ///
-/// Index and shards must agree: a tensor that its shard lacks is refused, and so is one that the index does not list.
+/// As transformers does, it takes every tensor of every listed shard, whatever the index says about it; `notes` tell
+/// where they disagree. A tensor that two shards hold with different values is refused.
 final class SafetensorsShards: TensorSource {
     let tensors: [TensorDescription]
+    /// Where index, shards and folder disagree, one line each.
+    let notes: [String]
     private let path: String
     private let shards: [SafetensorsFile]
     private let shardOfTensor: [String: Int]
@@ -22,8 +25,8 @@ final class SafetensorsShards: TensorSource {
         guard !map.isEmpty else { throw malformed("weight_map", "lists no tensors") }
 
         var fileNames: [String] = []
-        var indexOfFile: [String: Int] = [:]
-        var shardOfTensor: [String: Int] = [:]
+        var known: Set<String> = []
+        var listed: [String: String] = [:]
         for (name, value) in map {
             guard let fileName = value.string else {
                 throw malformed("weight_map \(quoted(name))", "is \(value.kindName), not a file name")
@@ -34,38 +37,63 @@ final class SafetensorsShards: TensorSource {
                 throw malformed(
                     "weight_map \(quoted(name))", "\(quoted(fileName)) is not the name of a file in the index's folder")
             }
-            let shard = indexOfFile[fileName] ?? fileNames.count
-            if shard == fileNames.count {
-                indexOfFile[fileName] = shard
-                fileNames.append(fileName)
-            }
-            guard shardOfTensor.updateValue(shard, forKey: name) == nil else {
+            guard listed.updateValue(fileName, forKey: name) == nil else {
                 throw malformed("weight_map", "duplicate tensor name \(quoted(name))")
+            }
+            if known.insert(fileName).inserted {
+                guard fileNames.count < Self.maximumShardCount else {
+                    throw malformed("weight_map", "names more than \(Self.maximumShardCount) files")
+                }
+                fileNames.append(fileName)
             }
         }
 
-        let folder = (path as NSString).deletingLastPathComponent
+        let folder = FilePath.folder(of: path)
         var shards: [SafetensorsFile] = []
         var tensors: [TensorDescription] = []
+        var shardOfTensor: [String: Int] = [:]
+        var elsewhere: [String] = []
+        var repeated: Set<String> = []
         for (shard, fileName) in fileNames.enumerated() {
-            let file = try SafetensorsFile(path: (folder as NSString).appendingPathComponent(fileName))
-            for tensor in file.tensors where shardOfTensor[tensor.name] != shard {
-                throw ModelFormatError.malformed(
-                    path: file.path, place: "tensor \(quoted(tensor.name))",
-                    reason: "the index \((path as NSString).lastPathComponent) does not place it in this shard")
+            let file = try SafetensorsFile(path: FilePath.join(folder, fileName))
+            for tensor in file.tensors {
+                if listed[tensor.name] != fileName { elsewhere.append(tensor.name) }
+                guard let first = shardOfTensor[tensor.name] else {
+                    shardOfTensor[tensor.name] = shard
+                    tensors.append(tensor)
+                    continue
+                }
+                guard shards[first].tensor(tensor.name) == tensor,
+                    try file.holdsEqual(tensor, tensor.name, of: shards[first])
+                else {
+                    throw ModelFormatError.malformed(
+                        path: file.path, place: "tensor \(quoted(tensor.name))",
+                        reason: "differs from the tensor of this name in \(fileNames[first])")
+                }
+                repeated.insert(tensor.name)
             }
-            tensors += file.tensors
             shards.append(file)
-        }
-        if tensors.count != shardOfTensor.count {
-            let present = Set(tensors.map(\.name))
-            let absent = map.keys.filter { !present.contains($0) }
-            throw malformed("weight_map", "the shards do not hold \(listed(absent))")
         }
         self.path = path
         self.shards = shards
         self.tensors = tensors
         self.shardOfTensor = shardOfTensor
+        notes = Self.notes(
+            elsewhere: elsewhere.filter { !repeated.contains($0) }, repeated: repeated.sorted(),
+            absent: map.keys.filter { shardOfTensor[$0] == nil })
+    }
+
+    /// More files than any model has.
+    static let maximumShardCount = 10_000
+
+    private static func notes(elsewhere: [String], repeated: [String], absent: [String]) -> [String] {
+        var notes: [String] = []
+        if !elsewhere.isEmpty {
+            notes.append("the index does not place these tensors in the shards that hold them: \(listed(elsewhere))")
+        }
+        if !repeated.isEmpty { notes.append("equal tensors in two shards are read once: \(listed(repeated))") }
+        if !absent.isEmpty { notes.append("the index lists tensors that no shard holds: \(listed(absent))") }
+        return notes
     }
 
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {

@@ -31,7 +31,7 @@ extension Attention {
     }
 
     func kernelForward(
-        _ team: ThreadTeam, _ layout: BatchLayout, _ qkv: UnsafePointer<Float>, _ output: Floats,
+        _ team: ThreadTeam, _ layout: BatchLayout, window: Int?, _ qkv: UnsafePointer<Float>, _ output: Floats,
         _ normalizers: Floats?, _ scratch: Floats
     ) {
         let packed = packedCount(layout.longest)
@@ -50,8 +50,9 @@ extension Attention {
             let row = segment.rows.lowerBound
             for head in first..<(first + perItem) {
                 kernels.attend(
-                    dimension, segment.firstPosition, segment.length, qkv + row * stride + head * dimension, stride,
-                    keys, values, scale, output + row * width + head * dimension, width,
+                    dimension, segment.firstPosition, segment.length, window ?? .max,
+                    qkv + row * stride + head * dimension, stride, keys, values, scale,
+                    output + row * width + head * dimension, width,
                     normalizers.map { $0 + row * heads + head }, heads, values + packed)
             }
         }
@@ -59,8 +60,9 @@ extension Attention {
 
     /// Sums each head's gradients of keys and values separately, then adds those of a group in order.
     func kernelBackward(
-        _ team: ThreadTeam, _ layout: BatchLayout, _ qkv: UnsafePointer<Float>, _ output: UnsafePointer<Float>,
-        _ normalizers: UnsafePointer<Float>, _ dOutput: UnsafePointer<Float>, _ gradient: Floats, _ scratch: Floats
+        _ team: ThreadTeam, _ layout: BatchLayout, window: Int?, _ qkv: UnsafePointer<Float>,
+        _ output: UnsafePointer<Float>, _ normalizers: UnsafePointer<Float>, _ dOutput: UnsafePointer<Float>,
+        _ gradient: Floats, _ scratch: Floats
     ) {
         let scratchCount = backwardScratchCount(layout)
         // Gradients of keys and values by head: [heads, tokens, 2 * dimension].
@@ -76,7 +78,7 @@ extension Attention {
             }
             for index in tree {
                 kernelBackward(
-                    layout.segments[index], head, qkv, output, normalizers, dOutput, gradient, own,
+                    layout.segments[index], head, window: window, qkv, output, normalizers, dOutput, gradient, own,
                     scratch + worker * scratchCount)
             }
         }
@@ -101,9 +103,9 @@ extension Attention {
     }
 
     private func kernelBackward(
-        _ segment: BatchLayout.Segment, _ head: Int, _ qkv: UnsafePointer<Float>, _ output: UnsafePointer<Float>,
-        _ normalizers: UnsafePointer<Float>, _ dOutput: UnsafePointer<Float>, _ gradient: Floats, _ own: Floats,
-        _ scratch: Floats
+        _ segment: BatchLayout.Segment, _ head: Int, window: Int?, _ qkv: UnsafePointer<Float>,
+        _ output: UnsafePointer<Float>, _ normalizers: UnsafePointer<Float>, _ dOutput: UnsafePointer<Float>,
+        _ gradient: Floats, _ own: Floats, _ scratch: Floats
     ) {
         let kv = head / group
         let packed = packedCount(segment.keyCount)
@@ -118,8 +120,8 @@ extension Attention {
         let o = row * width + head * dimension
         let q = row * stride + head * dimension
         kernels.attend_backward(
-            dimension, segment.firstPosition, segment.length, qkv + q, stride, keys, values, keyRows, scale,
-            output + o, dOutput + o, width, normalizers + row * heads + head, heads, gradient + q, stride, dKeys,
+            dimension, segment.firstPosition, segment.length, window ?? .max, qkv + q, stride, keys, values, keyRows,
+            scale, output + o, dOutput + o, width, normalizers + row * heads + head, heads, gradient + q, stride, dKeys,
             dValues, dValues + segment.keyCount * dimension)
         forEachKeyRange(segment) { rows, position in
             for (index, row) in rows.enumerated() {

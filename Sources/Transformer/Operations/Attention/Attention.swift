@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 import Parallel
 
@@ -5,7 +6,7 @@ import Parallel
 ///
 /// Blocks of queries are multiplied with the keys they attend to, so that the full matrix of scores never exists. A row
 /// of `qkv` `[tokens, stride]` holds the queries of all heads, then the keys, then the values. Query head h uses key
-/// head h / `group`.
+/// head h / `group`. With a window, a token attends to the last `window` tokens only, itself included.
 struct Attention {
     let heads: Int
     let keyValueHeads: Int
@@ -42,23 +43,23 @@ struct Attention {
     /// Writes the result of all heads `[tokens, heads * dimension]`, and log Σ e^score `[tokens, heads]` to
     /// `normalizers`.
     func forward(
-        _ team: ThreadTeam, _ layout: BatchLayout, qkv: UnsafePointer<Float>, into output: Floats, normalizers: Floats?,
-        scratch: Floats
+        _ team: ThreadTeam, _ layout: BatchLayout, window: Int?, qkv: UnsafePointer<Float>, into output: Floats,
+        normalizers: Floats?, scratch: Floats
     ) {
-        if usesKernels { return kernelForward(team, layout, qkv, output, normalizers, scratch) }
+        if usesKernels { return kernelForward(team, layout, window: window, qkv, output, normalizers, scratch) }
         let scoreCount = scoreCount(layout)
         team.forEach(layout.segments.count * keyValueHeads) { item, worker in
             let segment = layout.segments[item / keyValueHeads]
             let kv = item % keyValueHeads
             for head in (kv * group)..<((kv + 1) * group) {
-                forward(segment, head: head, kv, qkv, output, normalizers, scratch + worker * scoreCount)
+                forward(segment, head: head, kv, window, qkv, output, normalizers, scratch + worker * scoreCount)
             }
         }
     }
 
     private func forward(
-        _ segment: BatchLayout.Segment, head: Int, _ kv: Int, _ qkv: UnsafePointer<Float>, _ output: Floats,
-        _ normalizers: Floats?, _ scores: Floats
+        _ segment: BatchLayout.Segment, head: Int, _ kv: Int, _ window: Int?, _ qkv: UnsafePointer<Float>,
+        _ output: Floats, _ normalizers: Floats?, _ scores: Floats
     ) {
         let block = Self.blockRows(segment.keyCount)
         let columns = segment.keyCount
@@ -67,10 +68,13 @@ struct Attention {
             let count = min(block, segment.length - first)
             let row = segment.rows.lowerBound + first
             let o = output + row * width + head * dimension
-            computeScores(segment, first, count, head, kv, qkv, scores, columns)
+            let start = firstKey(segment.firstPosition + first, window)
+            computeScores(segment, first, count, from: start, head, kv, qkv, scores, columns)
             for i in 0..<count {
-                let line = scores + i * columns
-                let visible = segment.firstPosition + first + i + 1
+                let end = segment.firstPosition + first + i + 1
+                let hidden = firstKey(end - 1, window)
+                let line = scores + i * columns + hidden
+                let visible = end - hidden
                 let top = VectorMath.maximum(line, visible) * scale
                 let sum = VectorMath.exponentials(of: line, scale: scale, minus: top, into: line, visible)
                 normalizers?[(row + i) * heads + head] = top + log(sum)
@@ -84,9 +88,10 @@ struct Attention {
                     line[j] *= inverse
                     j += 1
                 }
-                (line + visible).update(repeating: 0, count: segment.firstPosition + first + count - visible)
+                (line + visible).update(repeating: 0, count: segment.firstPosition + first + count - end)
+                (scores + i * columns + start).update(repeating: 0, count: hidden - start)
             }
-            forEachKeyRange(segment, first + count) { keys, column, adding in
+            forEachKeyRange(segment, from: start, first + count) { keys, column, adding in
                 gemmNN(
                     Matrix(scores + column, rows: count, columns: keys.count, stride: columns),
                     values(qkv, keys, kv), into: Matrix(o, rows: count, columns: dimension, stride: width),
@@ -100,10 +105,14 @@ struct Attention {
     ///
     /// `output` and `normalizers` are the results of `forward`, `dOutput` is the gradient of `output`.
     func backward(
-        _ team: ThreadTeam, _ layout: BatchLayout, qkv: UnsafePointer<Float>, output: UnsafePointer<Float>,
-        normalizers: UnsafePointer<Float>, dOutput: UnsafePointer<Float>, into gradient: Floats, scratch: Floats
+        _ team: ThreadTeam, _ layout: BatchLayout, window: Int?, qkv: UnsafePointer<Float>,
+        output: UnsafePointer<Float>, normalizers: UnsafePointer<Float>, dOutput: UnsafePointer<Float>,
+        into gradient: Floats, scratch: Floats
     ) {
-        if usesKernels { return kernelBackward(team, layout, qkv, output, normalizers, dOutput, gradient, scratch) }
+        if usesKernels {
+            return kernelBackward(
+                team, layout, window: window, qkv, output, normalizers, dOutput, gradient, scratch)
+        }
         let scoreCount = scoreCount(layout)
         team.forEach(layout.trees.count * keyValueHeads) { item, worker in
             let kv = item % keyValueHeads
@@ -118,7 +127,8 @@ struct Attention {
             for index in tree {
                 for head in (kv * group)..<((kv + 1) * group) {
                     backward(
-                        layout.segments[index], head: head, kv, qkv, output, normalizers, dOutput, gradient, scores,
+                        layout.segments[index], head: head, kv, window, qkv, output, normalizers, dOutput, gradient,
+                        scores,
                         scores + scoreCount)
                 }
             }
@@ -127,7 +137,7 @@ struct Attention {
 
     /// With P = softmax(S) and dP = dO Vᵀ: dS = P (dP − Σ dO O), dQ = dS K, dK = dSᵀ Q, dV = Pᵀ dO.
     private func backward(
-        _ segment: BatchLayout.Segment, head: Int, _ kv: Int, _ qkv: UnsafePointer<Float>,
+        _ segment: BatchLayout.Segment, head: Int, _ kv: Int, _ window: Int?, _ qkv: UnsafePointer<Float>,
         _ output: UnsafePointer<Float>, _ normalizers: UnsafePointer<Float>, _ dOutput: UnsafePointer<Float>,
         _ gradient: Floats, _ weights: Floats, _ dWeights: Floats
     ) {
@@ -144,16 +154,19 @@ struct Attention {
                 reading: qkv + row * stride + head * dimension, rows: count, columns: dimension, stride: stride)
             let dQ = Matrix(
                 gradient + row * stride + head * dimension, rows: count, columns: dimension, stride: stride)
-            computeScores(segment, first, count, head, kv, qkv, weights, columns)
-            forEachKeyRange(segment, first + count) { keys, column, _ in
+            let start = firstKey(segment.firstPosition + first, window)
+            computeScores(segment, first, count, from: start, head, kv, qkv, weights, columns)
+            forEachKeyRange(segment, from: start, first + count) { keys, column, _ in
                 gemmNT(
                     dO, values(qkv, keys, kv),
                     into: Matrix(dWeights + column, rows: count, columns: keys.count, stride: columns), team: .alone)
             }
             for i in 0..<count {
-                let p = weights + i * columns
-                let dp = dWeights + i * columns
-                let visible = segment.firstPosition + first + i + 1
+                let end = segment.firstPosition + first + i + 1
+                let hidden = firstKey(end - 1, window)
+                let p = weights + i * columns + hidden
+                let dp = dWeights + i * columns + hidden
+                let visible = end - hidden
                 let normalizer = normalizers[(row + i) * heads + head]
                 let shared = VectorMath.dot(o + i * width, dOutputRows + i * width, dimension)
                 _ = VectorMath.exponentials(of: p, scale: scale, minus: normalizer, into: p, visible)
@@ -166,11 +179,13 @@ struct Attention {
                     dp[j] = p[j] * (dp[j] - shared) * scale
                     j += 1
                 }
-                let rest = segment.firstPosition + first + count - visible
+                let rest = segment.firstPosition + first + count - end
                 (p + visible).update(repeating: 0, count: rest)
                 (dp + visible).update(repeating: 0, count: rest)
+                (p - (hidden - start)).update(repeating: 0, count: hidden - start)
+                (dp - (hidden - start)).update(repeating: 0, count: hidden - start)
             }
-            forEachKeyRange(segment, first + count) { keys, column, adding in
+            forEachKeyRange(segment, from: start, first + count) { keys, column, adding in
                 let p = Matrix(weights + column, rows: count, columns: keys.count, stride: columns)
                 let dS = Matrix(dWeights + column, rows: count, columns: keys.count, stride: columns)
                 gemmNN(dS, self.keys(qkv, keys, kv), into: dQ, accumulating: adding, team: .alone)
@@ -181,32 +196,42 @@ struct Attention {
         }
     }
 
+    /// The position of the first key that the token at `position` attends to.
+    @inline(__always)
+    private func firstKey(_ position: Int, _ window: Int?) -> Int { window.map { max(0, position + 1 - $0) } ?? 0 }
+
     /// q kᵀ of the block's queries and every key that one of them attends to, not scaled yet.
     private func computeScores(
-        _ segment: BatchLayout.Segment, _ first: Int, _ count: Int, _ head: Int, _ kv: Int,
+        _ segment: BatchLayout.Segment, _ first: Int, _ count: Int, from start: Int, _ head: Int, _ kv: Int,
         _ qkv: UnsafePointer<Float>, _ scores: Floats, _ columns: Int
     ) {
         let q = Matrix(
             reading: qkv + (segment.rows.lowerBound + first) * stride + head * dimension, rows: count,
             columns: dimension, stride: stride)
-        forEachKeyRange(segment, first + count) { keys, column, _ in
+        forEachKeyRange(segment, from: start, first + count) { keys, column, _ in
             gemmNT(
                 q, self.keys(qkv, keys, kv),
                 into: Matrix(scores + column, rows: count, columns: keys.count, stride: columns), team: .alone)
         }
     }
 
-    /// Calls `body(rows, column, isLater)` for each range of keys that the segment's first `own` tokens attend to.
+    /// Calls `body(rows, column, isLater)` for each range of keys that the segment's first `own` tokens attend to,
+    /// without the keys at positions before `start`.
     @inline(__always)
     private func forEachKeyRange(
-        _ segment: BatchLayout.Segment, _ own: Int, _ body: (Range<Int>, Int, Bool) -> Void
+        _ segment: BatchLayout.Segment, from start: Int, _ own: Int, _ body: (Range<Int>, Int, Bool) -> Void
     ) {
         var column = 0
         for range in segment.ancestors {
-            body(range, column, column > 0)
+            let hidden = max(0, start - column)
+            if hidden < range.count {
+                body(range.lowerBound + hidden..<range.upperBound, column + hidden, column > start)
+            }
             column += range.count
         }
-        body(segment.rows.lowerBound..<(segment.rows.lowerBound + own), column, column > 0)
+        let rows = segment.rows.lowerBound
+        let hidden = max(0, start - column)
+        body(rows + hidden..<rows + own, column + hidden, column > start)
     }
 
     @inline(__always)

@@ -1,4 +1,5 @@
 import CKernels
+import CheckpointIO
 
 /// A page of the key-value cache with up to 32 tokens.
 package struct KVPage {
@@ -51,11 +52,12 @@ package enum CachedAttention {
     /// softmax(q kᵀ / √dimension) v, for queries `[heads, dimension]` of heads that share keys, into `output` of the
     /// same shape.
     ///
-    /// The keys start `offset` floats into each page. The next head's keys and values are prefetched at the end.
-    /// `scratch` holds 32 floats per head and page.
+    /// The keys start `offset` floats into each page, and the first `skipped` tokens of the first page are left out.
+    /// The next head's keys and values are prefetched at the end. `scratch` holds 32 floats per head and page.
     package static func forward(
-        queries: UnsafePointer<Float>, heads: Int, dimension: Int, pages: UnsafeBufferPointer<KVPage>, offset: Int,
-        into output: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+        queries: UnsafePointer<Float>, heads: Int, dimension: Int, pages: UnsafeBufferPointer<KVPage>,
+        skipping skipped: Int = 0, offset: Int, into output: UnsafeMutablePointer<Float>,
+        scratch: UnsafeMutablePointer<Float>
     ) {
         // The same bits as the loops here.
         let kernels = ckpt_cached_attention_kernels(dimension)?.pointee
@@ -82,20 +84,24 @@ package enum CachedAttention {
             tops.update(repeating: -.infinity, count: heads)
             sums.update(repeating: 0, count: heads)
             for (index, page) in pages.enumerated() {
+                let hidden = index == 0 ? skipped : 0
                 for head in 0..<heads {
-                    let scores = scratch + (head * scoreStride + index * KVPage.tokens)
-                    tops[head] = max(tops[head], VectorMath.maximum(scores, page.count))
+                    let scores = scratch + (head * scoreStride + index * KVPage.tokens + hidden)
+                    tops[head] = max(tops[head], VectorMath.maximum(scores, page.count - hidden))
                 }
             }
             for (index, page) in pages.enumerated() {
                 let values = page.start + (offset + half)
                 let next = index + 1 < pages.count ? pages[index + 1].start + (offset + half) : first + 2 * half
+                let hidden = index == 0 ? skipped : 0
                 for head in 0..<heads {
                     let weights = scratch + (head * scoreStride + index * KVPage.tokens)
+                    weights.update(repeating: 0, count: hidden)
                     sums[head] += VectorMath.exponentials(
-                        of: weights, scale: scale, minus: tops[head] * scale, into: weights, page.count)
+                        of: weights + hidden, scale: scale, minus: tops[head] * scale, into: weights + hidden,
+                        page.count - hidden)
                     guard kernels == nil else { continue }
-                    for t in 0..<page.count {
+                    for t in hidden..<page.count {
                         VectorMath.accumulate(
                             weights[t], values + t * dimension, into: output + head * dimension, dimension)
                     }

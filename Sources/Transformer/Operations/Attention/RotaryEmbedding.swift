@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 
 /// Cosines and sines of the rotation angles of all positions up to `length`.
@@ -9,11 +10,11 @@ final class RotaryTable: @unchecked Sendable {
     private let storage: Floats
 
     init(_ configuration: ModelConfiguration, length: Int, sequenceLength: Int) {
-        half = configuration.headDimension / 2
+        half = configuration.rotaryDimension / 2
         self.length = length
         storage = .allocate(capacity: 2 * length * half)
         let (inverse, magnitude) = configuration.ropeScaling.frequencies(
-            theta: configuration.ropeTheta, dimension: configuration.headDimension,
+            theta: configuration.ropeTheta, dimension: configuration.rotaryDimension,
             maxPositionEmbeddings: configuration.maxPositionEmbeddings, sequenceLength: sequenceLength)
         // Angles as in PyTorch: frequency, and frequency times position, in float32.
         let single = inverse.map { Float($0) }
@@ -35,17 +36,18 @@ final class RotaryTable: @unchecked Sendable {
     func sines(_ position: Int) -> UnsafePointer<Float> { UnsafePointer(storage + (length + position) * half) }
 }
 
-/// Rotary position embedding (Su et al., 2021): rotates the pairs (i, i + half) of every head by its token's position.
+/// Rotary position embedding (Su et al., 2021): rotates the pairs (i, i + half) of every head by its token's position,
+/// where half is half the number of rotated dimensions.
 enum RotaryEmbedding {
-    /// Rotates adjacent heads `[heads, dimension]` of one token in place.
+    /// Rotates the first `rotated` dimensions of adjacent heads `[heads, dimension]` of one token in place.
     ///
     /// `backward` rotates in the other direction, which maps gradients of the result to those of the input.
     @inline(__always)
     static func applyRotary(
-        _ x: Floats, heads: Int, dimension: Int, _ cosines: UnsafePointer<Float>, _ sines: UnsafePointer<Float>,
-        backward: Bool
+        _ x: Floats, heads: Int, dimension: Int, rotated: Int, _ cosines: UnsafePointer<Float>,
+        _ sines: UnsafePointer<Float>, backward: Bool
     ) {
-        let half = dimension / 2
+        let half = rotated / 2
         for head in 0..<heads {
             let low = x + head * dimension
             let high = low + half

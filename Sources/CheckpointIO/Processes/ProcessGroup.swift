@@ -1,21 +1,21 @@
 import Foundation
 
-/// A shell command that runs in a process group of its own, with pipes to its standard streams.
+/// A program that runs in a process group of its own, with pipes to its standard streams.
 ///
 /// All processes of the group end with this object and with this process, children of the shell included. The group's
 /// leader is a guard, a shell that waits for the end of a pipe whose other end only this process holds, and then kills
 /// the group. It works however this process ends, by SIGKILL too.
-final class ProcessGroup {
+package final class ProcessGroup {
     /// Non-blocking ends of the pipes to stdin, from stdout and from stderr.
-    let input: Int32
-    let output: Int32
-    let errors: Int32
+    package let input: Int32
+    package let output: Int32
+    package let errors: Int32
     private let guardPipe: Int32
     private let leader: pid_t
     private let program: pid_t
     /// The status that `waitpid` gave for the program.
     private var status: Int32?
-    private(set) var hasEnded = false
+    package private(set) var hasEnded = false
     /// The last bytes that the program wrote to stderr.
     private var errorTail: [UInt8] = []
     private static let tailByteCount = 1 << 12
@@ -23,7 +23,18 @@ final class ProcessGroup {
     /// Starts a command with `/bin/sh`.
     ///
     /// - Throws: `POSIXError`.
-    init(command: String) throws {
+    package convenience init(command: String) throws {
+        try self.init(program: "/bin/sh", ["/bin/sh", "-c", command])
+    }
+
+    /// Starts a program.
+    ///
+    /// - Parameters:
+    ///   - path: the program's file.
+    ///   - words: its name and arguments.
+    ///   - descriptor: becomes descriptor 3 of the program.
+    /// - Throws: `POSIXError`.
+    package init(program path: String, _ words: [String], passing descriptor: Int32? = nil) throws {
         var opened: [Int32] = []
         func pipe() throws -> (read: Int32, write: Int32) {
             var ends: [Int32] = [-1, -1]
@@ -38,10 +49,12 @@ final class ProcessGroup {
             guard nowhere >= 0 else { throw Self.posixError(errno) }
             defer { close(nowhere) }
             leader = try Self.spawn(
-                "trap '' HUP INT TERM; read -r line; kill -KILL 0", in: 0, streams: [watch.read, nowhere, nowhere])
+                "/bin/sh", ["/bin/sh", "-c", "trap '' HUP INT TERM; read -r line; kill -KILL 0"], in: 0,
+                streams: [watch.read, nowhere, nowhere])
             do {
                 program = try Self.spawn(
-                    command, in: leader, streams: [requests.read, replies.write, messages.write])
+                    path, words, in: leader,
+                    streams: [requests.read, replies.write, messages.write] + (descriptor.map { [$0] } ?? []))
             } catch {
                 kill(leader, SIGKILL)
                 Foundation.waitpid(leader, nil, 0)
@@ -66,7 +79,7 @@ final class ProcessGroup {
     ///
     /// - Parameter patiently: gives the program half a second to exit by itself after the end of its input; otherwise
     ///   SIGTERM comes at once. SIGKILL follows half a second later.
-    func end(patiently: Bool) {
+    package func end(patiently: Bool) {
         guard !hasEnded else { return }
         hasEnded = true
         close(input)
@@ -87,7 +100,7 @@ final class ProcessGroup {
     }
 
     /// How the program ended, as the verb of a sentence; nil if it still runs after this time in seconds.
-    func ending(within seconds: Double = 0) -> String? {
+    package func ending(within seconds: Double = 0) -> String? {
         let deadline = ContinuousClock.now + .seconds(seconds)
         while status == nil {
             collect(program, &status, WNOHANG)
@@ -104,7 +117,7 @@ final class ProcessGroup {
     ///
     /// Returns false at the end of the stream.
     @discardableResult
-    func readErrors() -> Bool {
+    package func readErrors() -> Bool {
         var piece = [UInt8](repeating: 0, count: 1 << 16)
         let count = read(errors, &piece, piece.count)
         if count > 0 { errorTail = Array((errorTail + piece[..<count]).suffix(Self.tailByteCount)) }
@@ -112,7 +125,7 @@ final class ProcessGroup {
     }
 
     /// The end of what the program wrote to stderr, on one line.
-    var lastErrors: String {
+    package var lastErrors: String {
         let text = String(decoding: errorTail, as: UTF8.self)
         let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
         let line = lines.filter { !$0.isEmpty }.joined(separator: "; ")
@@ -129,8 +142,10 @@ final class ProcessGroup {
 
     private static func posixError(_ code: Int32) -> POSIXError { POSIXError(POSIXErrorCode(rawValue: code) ?? .EIO) }
 
-    /// Starts a shell in a group; 0 makes a new one.
-    private static func spawn(_ command: String, in group: pid_t, streams: [Int32]) throws -> pid_t {
+    /// Starts a program in a group; 0 makes a new one.
+    private static func spawn(
+        _ path: String, _ words: [String], in group: pid_t, streams: [Int32]
+    ) throws -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -153,13 +168,12 @@ final class ProcessGroup {
         posix_spawnattr_setsigdefault(&attributes, &signals)
         posix_spawnattr_setflags(
             &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-        let words: [String] = ["/bin/sh", "-c", command]
         let arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         let environment: [UnsafeMutablePointer<CChar>?] =
             ProcessInfo.processInfo.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for text in arguments + environment { free(text) } }
         var process: pid_t = 0
-        let failure = posix_spawn(&process, "/bin/sh", &actions, &attributes, arguments, environment)
+        let failure = posix_spawn(&process, path, &actions, &attributes, arguments, environment)
         guard failure == 0 else { throw posixError(failure) }
         return process
     }

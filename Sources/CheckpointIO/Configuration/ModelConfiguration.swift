@@ -1,6 +1,3 @@
-import Foundation
-import OrderedJSON
-
 /// The Hugging Face name and the shape of a parameter: `[rows, columns]`, or `[size]` for norms and biases.
 public struct ParameterDescription: Sendable, Equatable {
     public var name: String
@@ -13,9 +10,6 @@ public struct ParameterDescription: Sendable, Equatable {
 
 /// The architecture of a decoder: its sizes, and the features in which model families differ.
 public struct ModelConfiguration: Sendable, Equatable {
-    /// Model families, which differ in the extra parameters of an attention block.
-    public enum Family: String, Sendable, CaseIterable { case llama, qwen2, qwen3 }
-
     public var family: Family
     public var vocabularySize: Int
     public var hiddenSize: Int
@@ -24,6 +18,10 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var attentionHeadCount: Int
     public var keyValueHeadCount: Int
     public var headDimension: Int
+    /// The first dimensions of each head that are rotated by position, an even number.
+    public var rotaryDimension: Int
+    /// What the attention of each layer sees.
+    public var layerAttention: [LayerAttention]
     public var rmsNormEpsilon: Double
     public var ropeTheta: Double
     public var ropeScaling: RotaryScaling
@@ -33,6 +31,8 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// A bias on the attention's output projection (Llama and Qwen3 with `attention_bias`; never Qwen2).
     public var attentionOutputBias: Bool
     public var mlpBias: Bool
+    /// Whether queries, keys and values are one stored matrix, and so are gate and up (Phi-3).
+    public var fusesProjections: Bool
     /// RMS norms of every query and key head (Qwen3).
     public var qkNorm: Bool
     public var maxPositionEmbeddings: Int
@@ -40,13 +40,18 @@ public struct ModelConfiguration: Sendable, Equatable {
     public var bosTokenID: Int?
     /// The standard deviation of randomly initialised embeddings.
     public var initializerRange: Double
+    /// Fields that the family's class in transformers does not read, in the order of the file; kept for export.
+    public var unreadFields: [String]
+
+    /// The family's class in transformers.
+    package var className: String { family.traits.className }
 
     /// Columns of the queries of all heads.
-    var queryWidth: Int { attentionHeadCount * headDimension }
+    package var queryWidth: Int { attentionHeadCount * headDimension }
     /// Columns of the keys of all heads, and of the values.
-    var keyValueWidth: Int { keyValueHeadCount * headDimension }
+    package var keyValueWidth: Int { keyValueHeadCount * headDimension }
     /// Columns of a row that holds queries, keys and values.
-    var projectedWidth: Int { queryWidth + 2 * keyValueWidth }
+    package var projectedWidth: Int { queryWidth + 2 * keyValueWidth }
 
     /// Every stored parameter in the order of a Hugging Face state dict, without a tied `lm_head.weight`.
     public var parameters: [ParameterDescription] {
@@ -59,16 +64,24 @@ public struct ModelConfiguration: Sendable, Equatable {
                 add(prefix + name + ".weight", rows, columns)
                 if bias { add(prefix + name + ".bias", rows) }
             }
-            linear("self_attn.q_proj", queryWidth, hiddenSize, bias: attentionBias)
-            linear("self_attn.k_proj", keyValueWidth, hiddenSize, bias: attentionBias)
-            linear("self_attn.v_proj", keyValueWidth, hiddenSize, bias: attentionBias)
+            if fusesProjections {
+                linear("self_attn.qkv_proj", projectedWidth, hiddenSize, bias: false)
+            } else {
+                linear("self_attn.q_proj", queryWidth, hiddenSize, bias: attentionBias)
+                linear("self_attn.k_proj", keyValueWidth, hiddenSize, bias: attentionBias)
+                linear("self_attn.v_proj", keyValueWidth, hiddenSize, bias: attentionBias)
+            }
             linear("self_attn.o_proj", hiddenSize, queryWidth, bias: attentionOutputBias)
             if qkNorm {
                 add(prefix + "self_attn.q_norm.weight", headDimension)
                 add(prefix + "self_attn.k_norm.weight", headDimension)
             }
-            linear("mlp.gate_proj", intermediateSize, hiddenSize, bias: mlpBias)
-            linear("mlp.up_proj", intermediateSize, hiddenSize, bias: mlpBias)
+            if fusesProjections {
+                linear("mlp.gate_up_proj", 2 * intermediateSize, hiddenSize, bias: false)
+            } else {
+                linear("mlp.gate_proj", intermediateSize, hiddenSize, bias: mlpBias)
+                linear("mlp.up_proj", intermediateSize, hiddenSize, bias: mlpBias)
+            }
             linear("mlp.down_proj", hiddenSize, intermediateSize, bias: mlpBias)
             add(prefix + "input_layernorm.weight", hiddenSize)
             add(prefix + "post_attention_layernorm.weight", hiddenSize)
@@ -89,35 +102,4 @@ public struct ModelConfiguration: Sendable, Equatable {
 
     /// The number of elements of all stored parameters.
     public var parameterCount: Int { parameters.reduce(0) { $0 + $1.elementCount } }
-}
-
-/// The reason why a config.json is refused, or why tokens do not fit a model.
-public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
-    case invalidJSON(String)
-    case missing(field: String)
-    case wrongKind(field: String, expected: String, found: String)
-    case outOfRange(field: String, value: String, allowed: String)
-    case unsupportedModelType(String)
-    case unsupportedField(String, value: String)
-    case inconsistent(String)
-    case tokenOutsideVocabulary(Int, size: Int)
-
-    public var description: String {
-        switch self {
-        case .invalidJSON(let reason): "config.json is not valid JSON: \(reason.onOneLine())"
-        case .missing(let field): "config.json has no \"\(field)\", which this architecture needs"
-        case .wrongKind(let field, let expected, let found):
-            "config.json: \"\(field)\" should be \(expected) but is \(found)"
-        case .outOfRange(let field, let value, let allowed):
-            "config.json: \"\(field)\" is \(value.onOneLine()); it must be \(allowed)"
-        case .unsupportedModelType(let type):
-            "config.json: model_type \"\(type.onOneLine(limit: 80))\" is not supported; llama, qwen2 and qwen3 are"
-        case .unsupportedField(let field, let value):
-            "config.json: \"\(field.onOneLine(limit: 80))\" = \(value.onOneLine(limit: 200)) is not supported,"
-                + " and ignoring it would change what the model computes"
-        case .inconsistent(let reason): "config.json: \(reason.onOneLine())"
-        case .tokenOutsideVocabulary(let token, let size):
-            "token id \(token) is outside the model's vocabulary of \(size); model and tokenizer do not belong together"
-        }
-    }
 }

@@ -1,5 +1,4 @@
 import Foundation
-import OrderedJSON
 
 /// The change of rotary frequencies that extends a model beyond the context length it was first trained with.
 public enum RotaryScaling: Sendable, Equatable {
@@ -15,68 +14,32 @@ public enum RotaryScaling: Sendable, Equatable {
     case yarn(
         factor: Double, attentionFactor: Double, betaFast: Double, betaSlow: Double, originalLength: Int,
         truncates: Bool)
+    /// LongRoPE: a divisor for every frequency, by the length of the sequence, and a factor on sine and cosine.
+    ///
+    /// `short` holds for sequences of up to `originalLength` tokens, `long` for all positions of longer ones.
+    case longrope(short: [Double], long: [Double], attentionFactor: Double, originalLength: Int)
 
-    init(_ fields: ConfigurationFields, in place: String, _ maxPositionEmbeddings: Int) throws {
-        let type =
-            try (fields.isAbsent("rope_type") ? nil : fields.text("rope_type"))
-            ?? (fields.isAbsent("type") ? "default" : fields.text("type"))
-        func factor(_ name: String) throws -> Double {
-            guard let value = try fields.positive(name) else {
-                throw ConfigurationError.missing(field: place + "." + name)
-            }
-            return value
-        }
-        func originalLength() throws -> Int {
-            let name = "original_max_position_embeddings"
-            return fields.isAbsent(name) ? maxPositionEmbeddings : try fields.count(name, atMost: 1 << 30)
-        }
-        var known: Set<String> = ["rope_type", "type", "rope_theta", "factor", "partial_rotary_factor"]
-        if let value = fields.members["partial_rotary_factor"], !value.isNull, value.double != 1 {
-            throw ConfigurationError.unsupportedField(place + ".partial_rotary_factor", value: value.serialized())
-        }
-        switch type {
-        case "default": self = .none
-        case "linear": self = .linear(factor: try factor("factor"))
-        case "dynamic":
-            known.insert("original_max_position_embeddings")
-            self = .dynamic(factor: try factor("factor"))
-        case "llama3":
-            known.formUnion(["low_freq_factor", "high_freq_factor", "original_max_position_embeddings"])
-            let low = try factor("low_freq_factor")
-            let high = try factor("high_freq_factor")
-            guard high > low else {
-                throw ConfigurationError.inconsistent("\(place).high_freq_factor must be above low_freq_factor")
-            }
-            self = .llama3(
-                factor: try factor("factor"), lowFrequencyFactor: low, highFrequencyFactor: high,
-                originalLength: try originalLength())
-        case "yarn":
-            known.formUnion([
-                "attention_factor", "mscale", "mscale_all_dim", "beta_fast", "beta_slow", "truncate",
-                "original_max_position_embeddings",
-            ])
-            let original = try originalLength()
-            let scale = try fields.positive("factor") ?? Double(maxPositionEmbeddings) / Double(original)
-            func magnitude(_ weight: Double) -> Double { scale <= 1 ? 1 : 0.1 * weight * log(scale) + 1 }
-            var attention = magnitude(1)
-            if let own = try fields.positive("attention_factor") {
-                attention = own
-            } else if let top = try fields.positive("mscale"), let bottom = try fields.positive("mscale_all_dim") {
-                attention = magnitude(top) / magnitude(bottom)
-            }
-            self = .yarn(
-                factor: scale, attentionFactor: attention, betaFast: try fields.positive("beta_fast") ?? 32,
-                betaSlow: try fields.positive("beta_slow") ?? 1, originalLength: original,
-                truncates: try fields.flag("truncate") ?? true)
-        default: throw ConfigurationError.unsupportedField(place + ".rope_type", value: "\"\(type)\"")
-        }
-        for (name, value) in fields.members where !known.contains(name) {
-            throw ConfigurationError.unsupportedField(place + "." + name, value: value.serialized())
+    /// YaRN's factor on sine and cosine (Peng et al., 2023).
+    static func yarnMagnitude(_ factor: Double, weight: Double = 1) -> Double {
+        factor <= 1 ? 1 : 0.1 * weight * log(factor) + 1
+    }
+
+    /// LongRoPE's factor on sine and cosine (Ding et al., 2024).
+    static func longropeMagnitude(_ factor: Double, originalLength: Int) -> Double {
+        factor <= 1 ? 1 : (1 + log(factor) / log(Double(originalLength))).squareRoot()
+    }
+
+    /// The sequence length that decides the frequencies of a sequence; nil where they do not depend on it.
+    package func decidingLength(_ length: Int, _ maxPositionEmbeddings: Int) -> Int? {
+        switch self {
+        case .dynamic: length > maxPositionEmbeddings ? length : nil
+        case .longrope(_, _, _, let originalLength): length > originalLength ? originalLength + 1 : nil
+        case .none, .linear, .llama3, .yarn: nil
         }
     }
 
     /// The angles in radians per position `[dimension / 2]`, and the factor on sine and cosine.
-    func frequencies(
+    package func frequencies(
         theta: Double, dimension: Int, maxPositionEmbeddings: Int, sequenceLength: Int
     ) -> (inverse: [Double], magnitude: Double) {
         let half = dimension / 2
@@ -119,6 +82,9 @@ public enum RotaryScaling: Sendable, Equatable {
                 return frequency / factor * ramp + frequency * (1 - ramp)
             }
             return (inverse, attentionFactor)
+        case .longrope(let short, let long, let attentionFactor, let originalLength):
+            let divisors = sequenceLength > originalLength ? long : short
+            return (zip(plain(theta), divisors).map { $0 / $1 }, attentionFactor)
         }
     }
 }
