@@ -1,3 +1,4 @@
+import CheckpointIO
 import OrderedJSON
 import Transformer
 
@@ -59,7 +60,7 @@ extension ModelConfiguration {
     fileprivate var reachablePositions: Int {
         let stretched: Double
         switch ropeScaling {
-        case .none, .llama3: stretched = 0
+        case .none, .llama3, .longrope: stretched = 0
         case .linear(let factor), .dynamic(let factor): stretched = Double(maxPositionEmbeddings) * factor
         case .yarn(let factor, _, _, _, let originalLength, _): stretched = Double(originalLength) * factor
         }
