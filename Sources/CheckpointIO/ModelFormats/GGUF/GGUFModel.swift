@@ -21,9 +21,9 @@ enum GGUFModel {
         let configuration = try GGUFConfiguration(
             keys, tensors: header.tensors, rope: ropeTensors(header, file), elementType: commonType(header.tensors))
         if !configuration.unreadKeys.isEmpty {
-            notes.append(
-                "left out what llama.cpp does not read for architecture \(architecture): "
-                    + configuration.unreadKeys.map { $0.onOneLine(limit: 80) }.joined(separator: ", "))
+            let shown = configuration.unreadKeys.prefix(20).map { $0.onOneLine(limit: 80) }.joined(separator: ", ")
+            let rest = configuration.unreadKeys.count > 20 ? " and \(configuration.unreadKeys.count - 20) more" : ""
+            notes.append("left out what llama.cpp does not read for architecture \(architecture): \(shown)\(rest)")
         }
         let parsed: ModelConfiguration
         do {

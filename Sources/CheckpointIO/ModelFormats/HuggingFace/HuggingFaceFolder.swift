@@ -91,6 +91,8 @@ struct HuggingFaceFolder {
         if hasIndex {
             let shards = try SafetensorsShards(indexPath: index)
             notes += shards.notes
+            let others = Set(names.filter { $0.hasSuffix(".safetensors") }).subtracting(shards.fileNames).sorted()
+            if !others.isEmpty { notes.append("left out files that the index does not name: \(listed(others))") }
             return shards
         }
         let candidates = names.filter { $0.hasSuffix(".safetensors") && !$0.hasPrefix("adapter_") }

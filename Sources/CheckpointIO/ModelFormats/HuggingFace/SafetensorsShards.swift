@@ -7,8 +7,10 @@ import OrderedJSON
 /// where they disagree. A tensor that two shards hold with different values is refused.
 final class SafetensorsShards: TensorSource {
     let tensors: [TensorDescription]
-    /// Where index, shards and folder disagree, one line each.
+    /// Where index and shards disagree, one line each.
     let notes: [String]
+    /// The files that the index names.
+    let fileNames: [String]
     private let path: String
     private let shards: [SafetensorsFile]
     private let shardOfTensor: [String: Int]
@@ -75,6 +77,7 @@ final class SafetensorsShards: TensorSource {
             shards.append(file)
         }
         self.path = path
+        self.fileNames = fileNames
         self.shards = shards
         self.tensors = tensors
         self.shardOfTensor = shardOfTensor
