@@ -115,10 +115,9 @@ enum Normalizer: Sendable {
     ///   - count: how many leading bytes of `text` do.
     /// - Returns: the number of bytes.
     func leadingCount(in text: [UInt8], _ count: Int) -> Int {
-        guard count > 0, let lead = text.first else { return 0 }
-        let first = min(UTF8Scan.length(ofLead: lead), text.count)
+        guard count > 0 else { return 0 }
         switch self {
-        case .form, .precompiled, .lowercase: return apply(to: Array(text[..<first])).count
+        case .form, .precompiled, .lowercase: return apply(to: Array(text.prefix(count))).count
         case .strip(let left, _):
             return max(0, count - (left ? text.count - Self.stripped(text, left: true, right: false).count : 0))
         case .prepend(let prefix): return prefix.count + count
