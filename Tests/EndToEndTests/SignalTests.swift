@@ -10,7 +10,7 @@ import Testing
         return (folder, try Command.preloadLibrary(fixturesFolder().appending(path: "hold_fsync.c"), in: folder.path))
     }
 
-    /// Starts ckpt with the usual reaction to signals, except to `ignored`; `held` stops it before each rename.
+    /// Starts ckpt with the usual reaction to signals, except to those in `ignored`; `held` stops it before a rename.
     private func start(
         _ arguments: String, in folder: TemporaryFolder, held: Bool = true, ignored: String? = nil
     ) throws -> Process {
@@ -47,16 +47,13 @@ import Testing
         #expect(process.terminationStatus == signal, "\(comment)")
     }
 
-    private func hasTemporary(of process: Process, in folder: TemporaryFolder, _ output: String) -> Bool {
-        temporaries(in: folder, output).contains { $0.hasPrefix(".ckpt-\(process.processIdentifier)-") }
-    }
-
     /// A held process that has a temporary file or folder.
     private func startHeld(_ arguments: String, in folder: TemporaryFolder, output: String = ".") throws -> Process {
         let process = try start(arguments, in: folder)
+        let made = ".ckpt-\(process.processIdentifier)-"
         #expect(
-            wait { hasTemporary(of: process, in: folder, output) || !process.isRunning } && process.isRunning,
-            "\(arguments)")
+            wait { temporaries(in: folder, output).contains { $0.hasPrefix(made) } || !process.isRunning }
+                && process.isRunning, "\(arguments)")
         return process
     }
 
@@ -182,15 +179,18 @@ import Testing
 
     @Test func theNextWriteRemovesWhatAKilledProcessLeft() throws {
         let folder = try prepared()
-        for command in ["cast base.h5 --dtype bfloat16 -o killed.h5", "export base.h5 -o killed"] {
+        var left: [String] = []
+        // Each removes what the one before it left, a file or a folder.
+        for command in ["cast base.h5 --dtype bfloat16 -o killed", "export base.h5 -o killed", "strip base.h5 -o x"] {
             let process = try startHeld(command, in: folder)
+            left = temporaries(in: folder)
+            #expect(left.count == 1 && left[0].hasPrefix(".ckpt-\(process.processIdentifier)-"), "\(left)")
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
         }
-        // The second command has removed what the first one left, and the living one what the second one left.
-        #expect(temporaries(in: folder).count == 1)
+        #expect(temporaries(in: folder) == left)
         let living = try startHeld("strip base.h5 -o living.h5", in: folder)
-        let left = temporaries(in: folder)
+        left = temporaries(in: folder)
         #expect(left.count == 1 && left[0].hasPrefix(".ckpt-\(living.processIdentifier)-"), "\(left)")
         #expect(try Command.ckpt("strip", "base.h5", "-o", "next.h5", in: folder).status == 0)
         #expect(temporaries(in: folder) == left)
