@@ -79,8 +79,8 @@ const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_kernels(void);
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_bf16_kernels(void);
 
 /// Causal attention of one head over one segment. `rows` queries follow `before` earlier tokens; query i attends to the
-/// last `window` of the first before + i + 1 keys, or to all of them. The dimension is a multiple of 16. Keys and values
-/// are packed in panels of 16, with the number of keys rounded up and zeros in the padding: transposed
+/// last `window` of the first before + i + 1 keys, or to all of them. The dimension is a multiple of 16. Keys and
+/// values are packed in panels of 16, with the number of keys rounded up and zeros in the padding: transposed
 /// [keys / 16][dimension][16], or as rows [dimension / 16][keys][16].
 struct ckpt_attention_kernels {
     /// Packs `count` rows of keys or values, starting with row `at` of the packed matrix.

@@ -7,9 +7,9 @@ extension ModelConfiguration {
 
 /// What transformers' class of a family reads from config.json, and what absent fields mean.
 ///
-/// A field that is in none of these sets cannot change what the model computes: it is kept for export and reported once.
-/// `scripts/research/config-fields.py` derives the sets from the sources of transformers and compares them with this
-/// file. A new family needs a case of `ModelConfiguration.Family`, its traits, and a pass in the engine.
+/// A field that is in none of these sets cannot change what the model computes: it is kept for export and reported
+/// once. `scripts/research/config-fields.py` derives the sets from the sources of transformers and compares them with
+/// this file. A new family needs a case of `ModelConfiguration.Family`, its traits, and a pass in the engine.
 struct FamilyTraits {
     /// The class in transformers, which is also the entry of `architectures`.
     var className: String
@@ -24,7 +24,8 @@ struct FamilyTraits {
     var ropeTheta = 10_000.0
     /// Other names of types of rotary scaling.
     var ropeTypes: [String: String] = [:]
-    /// The length without `original_max_position_embeddings` beside the rotary parameters; nil where that in them counts.
+    /// The length without `original_max_position_embeddings` beside the rotary parameters; nil where that in them
+    /// counts.
     var originalLength: Int?
     /// Whether the class rotates only the share `partial_rotary_factor` of each head.
     var rotatesPart = false

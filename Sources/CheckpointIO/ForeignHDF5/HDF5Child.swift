@@ -3,8 +3,8 @@ import Glibc
 /// The process that reads an HDF5 file of another program: a ckpt whose only argument is `verb`.
 ///
 /// libhdf5 can crash, loop or fill the memory on a damaged or hostile file; here this ends a process that holds
-/// nothing. The file is descriptor 3. The objects are listed on standard output (`HDF5Frame`), then requests for elements are
-/// answered until standard input ends.
+/// nothing. The file is descriptor 3. The objects are listed on standard output (`HDF5Frame`), then requests for
+/// elements are answered until standard input ends.
 package enum HDF5Child {
     package static let verb = "read-hdf5"
     /// Seconds of processor time for the list of objects, and for each answer.

@@ -2,8 +2,8 @@ import OrderedJSON
 
 /// What a model's publisher says about it: license, authors, base models, languages.
 ///
-/// It is read from the front matter of a model card or from the `general` keys of a GGUF file, kept in the report of the
-/// import's lineage entry, and written by exports.
+/// It is read from the front matter of a model card or from the `general` keys of a GGUF file, kept in the report of
+/// the import's lineage entry, and written by exports.
 public struct ModelAttribution: Sendable, Equatable {
     /// The license's identifier, for example `apache-2.0`.
     public var license: String?

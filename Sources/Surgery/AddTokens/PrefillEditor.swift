@@ -3,8 +3,8 @@ import Tokenization
 
 /// Finds and removes control tokens that a chat template prefills at the start of the answer.
 ///
-/// The templates of some reasoning models end the generation prompt with `<think>` or with an empty thought, so the model
-/// cannot choose a mode.
+/// The templates of some reasoning models end the generation prompt with `<think>` or with an empty thought, so the
+/// model cannot choose a mode.
 struct PrefillEditor {
     let source: String
     /// Template variables such as `bos_token`.

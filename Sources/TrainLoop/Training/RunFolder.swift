@@ -15,8 +15,8 @@ package struct RunFolder: Sendable {
 
     /// The folder of a run to resume, locked as long as this value or a copy exists.
     ///
-    /// - Throws: `RunFolderError.inUse`, `.noFolder` if there is no folder, or `CheckpointError` if a log or a folder of
-    ///   logs is a symbolic link.
+    /// - Throws: `RunFolderError.inUse`, `.noFolder` if there is no folder, or `CheckpointError` if a log or a folder
+    ///   of logs is a symbolic link.
     package init(resuming path: String) throws {
         self.path = Self.withoutTrailingSlash(path)
         var isFolder: ObjCBool = false

@@ -12,8 +12,8 @@ struct OutputOptions: ParsableArguments {
 
     /// Checks the output before any work is done.
     ///
-    /// - Throws: `OutputError` if the output is `-`, exists and `--force` was not given, or if its folder does not exist;
-    ///   `CheckpointError` if it is a symbolic link.
+    /// - Throws: `OutputError` if the output is `-`, exists and `--force` was not given, or if its folder does not
+    ///   exist; `CheckpointError` if it is a symbolic link.
     func check() throws { try Self.check(output, force: force) }
 
     /// Checks an output before any work is done.

@@ -4,9 +4,9 @@ import OrderedJSON
 /// Rotary scaling in GGUF files, as llama.cpp computes it.
 ///
 /// The angle of a pair is divided by its factor in `rope_freqs.weight` (or, by context length, `rope_factors_short` and
-/// `rope_factors_long`) and by `rope.scaling.factor`. Sine and cosine are multiplied by `rope.scaling.attn_factor`, with
-/// yarn also by 1 + 0.1 ln(factor). The keys `yarn_beta_fast`, `yarn_beta_slow`, `yarn_ext_factor`, `yarn_attn_factor`
-/// and `yarn_log_multiplier` are not read for these architectures.
+/// `rope_factors_long`) and by `rope.scaling.factor`. Sine and cosine are multiplied by `rope.scaling.attn_factor`,
+/// with yarn also by 1 + 0.1 ln(factor). The keys `yarn_beta_fast`, `yarn_beta_slow`, `yarn_ext_factor`,
+/// `yarn_attn_factor` and `yarn_log_multiplier` are not read for these architectures.
 enum GGUFRopeScaling {
     /// The tensors with divisors of the frequencies.
     struct Tensors {

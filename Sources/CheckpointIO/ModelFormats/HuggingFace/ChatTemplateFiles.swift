@@ -3,8 +3,8 @@ import OrderedJSON
 
 /// The chat templates of a Hugging Face folder: one, or several with names.
 ///
-/// transformers reads `chat_template.jinja` (the default) and `additional_chat_templates/NAME.jinja`, or else the member
-/// `chat_template` of `tokenizer_config.json`: a text, a list of `{name, template}`, or an object.
+/// transformers reads `chat_template.jinja` (the default) and `additional_chat_templates/NAME.jinja`, or else the
+/// member `chat_template` of `tokenizer_config.json`: a text, a list of `{name, template}`, or an object.
 struct ChatTemplateFiles {
     private let folder: String
     private var templates: [(name: String, text: String)] = []
