@@ -20,6 +20,8 @@ struct AddTokensEdit {
 
     init(_ input: CheckpointFile, _ options: AddTokensOptions, _ tensors: VocabularyTensors) throws {
         guard let record = input.metadata.tokenizer else { throw SurgeryError.noTokenizer(path: input.path) }
+        // The model is run to choose and to check the rows.
+        try EngineThreads.prepare()
         // Reading a large tokenizer on one core takes longer than reading the rows on another.
         let (sums, plan) = try RowSums.all(
             [tensors.embedding, tensors.head].compactMap(\.self).map { TensorRows(input, $0) },
