@@ -12,7 +12,7 @@ struct ImportCommand: ParsableCommand {
             Examples:
               ckpt import SmolLM2-135M-Instruct/ -o base.h5
               ckpt import SmolLM2-135M-Instruct.gguf -o base.h5 --dtype bfloat16
-              ckpt import model.weights.h5 --config config.json --rename 'optimizer/*=' --as-stored -o base.h5
+              ckpt import model.weights.h5 --config config.json --as-stored -o base.h5
 
             Configuration, tokenizer, chat template and generation settings are imported, too. The format is detected \
             from the content. Quantised GGUF tensors are dequantised to float32. PyTorch's pickle files can run code \

@@ -87,7 +87,7 @@ import Testing
         var metadata = try SampleModel("llama", lineage: lineage(ModelAttribution(lineage: []))).metadata
         metadata.chatTemplate = "{{ messages }}"
         metadata.tokenizer = TokenizerRecord(
-            json: [],
+            json: Array("{}".utf8),
             addedTokens: ["<think>", "</think>", "<short>"].enumerated().map { index, content in
                 AddedTokenRecord(id: 7 + index, content: content, special: false, trained: true)
             }, thinkID: 7, thinkEndID: 8, shortID: 9)

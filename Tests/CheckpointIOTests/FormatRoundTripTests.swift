@@ -8,6 +8,9 @@ import Testing
     static let half = "[" + (0..<8).map { "\(1 + Double($0) / 4)" }.joined(separator: ", ") + "]"
     static let long = "[" + (0..<8).map { "\(2 + Double($0))" }.joined(separator: ", ") + "]"
 
+    /// The families with other scalings than LongRoPE.
+    static let scaled = ModelConfiguration.Family.allCases.filter { $0 != .phi3 }
+
     /// Fields of config.json, and the families whose GGUF file can express them.
     static let variants: [(fields: String, families: [ModelConfiguration.Family])] = [
         ("", ModelConfiguration.Family.allCases),
@@ -16,35 +19,35 @@ import Testing
         ("\"rope_theta\": 500000.0", ModelConfiguration.Family.allCases),
         (
             "\"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 2.0, \"rope_theta\": 77.0}",
-            ModelConfiguration.Family.allCases
+            scaled
         ),
         (
             "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4.0, \"original_max_position_embeddings\": 64}",
-            ModelConfiguration.Family.allCases
+            scaled
         ),
         (
             "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4.0, \"attention_factor\": 1.0}",
-            ModelConfiguration.Family.allCases
+            scaled
         ),
         (
             "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4.0, \"mscale\": 1.0, \"mscale_all_dim\": 0.5}",
-            ModelConfiguration.Family.allCases
+            scaled
         ),
         (
             "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0,"
-                + " \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 64}", [.llama]
+                + " \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 64}", [.llama, .mistral]
         ),
         (
             "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.5,"
-                + " \"high_freq_factor\": 3.0, \"original_max_position_embeddings\": 64}", [.llama]
+                + " \"high_freq_factor\": 3.0, \"original_max_position_embeddings\": 64}", [.llama, .mistral]
         ),
         (
             "\"rope_scaling\": {\"rope_type\": \"longrope\", \"short_factor\": \(half), \"long_factor\": \(half),"
-                + " \"attention_factor\": 1.25}", [.llama]
+                + " \"attention_factor\": 1.25}", [.llama, .mistral, .phi3]
         ),
         (
             "\"rope_scaling\": {\"rope_type\": \"longrope\", \"short_factor\": \(half), \"long_factor\": \(long),"
-                + " \"original_max_position_embeddings\": 64}", [.llama]
+                + " \"original_max_position_embeddings\": 64}", [.llama, .mistral, .phi3]
         ),
     ]
 
@@ -59,7 +62,7 @@ import Testing
         for length in [1, 65, 300] {
             func frequencies(_ configuration: ModelConfiguration) -> (inverse: [Double], magnitude: Double) {
                 configuration.ropeScaling.frequencies(
-                    theta: configuration.ropeTheta, dimension: configuration.headDimension,
+                    theta: configuration.ropeTheta, dimension: configuration.rotaryDimension,
                     maxPositionEmbeddings: configuration.maxPositionEmbeddings, sequenceLength: length)
             }
             let (one, other) = (frequencies(found), frequencies(wanted))
@@ -73,7 +76,7 @@ import Testing
         let (fields, ggufFamilies) = Self.variants[index]
         try withTemporaryFolder { folder in
             for family in ModelConfiguration.Family.allCases
-            where ggufFamilies.contains(family) || fields.contains("rope") {
+            where ggufFamilies.contains(family) || (fields.contains("rope") && family != .phi3) {
                 let model = try SampleModel(family.rawValue, fields)
                 let output = folder.appendingPathComponent("\(family)").path
                 try HuggingFaceExport.write(model.metadata, model, to: output, overwrite: false)

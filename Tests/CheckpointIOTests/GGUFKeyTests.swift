@@ -55,13 +55,13 @@ import Testing
 
     @Test func keysThatLlamaCppDoesNotRead() throws {
         let model = try imported { file in
-            for name in ["rope.scaling.yarn_beta_fast", "attention.sliding_window"] {
+            for name in ["rope.scaling.yarn_beta_fast", "attention.clamp_kqv"] {
                 file.set("llama." + name, 6, BrokenGGUFTests.File.bytes(Float(4).bitPattern))
             }
         }
         #expect(
             model.notes.first
-                == "left out what llama.cpp does not read for architecture llama: llama.attention.sliding_window, "
+                == "left out what llama.cpp does not read for architecture llama: llama.attention.clamp_kqv, "
                 + "llama.rope.scaling.yarn_beta_fast")
     }
 

@@ -12,10 +12,10 @@ import Testing
             "import text.h5 -o o.h5",
             "text.h5: not a model that ckpt reads; give a Hugging Face folder, a .safetensors file or a .gguf file"
         ),
-        ("export missing.h5 -o o", "missing.h5: " + noFile),
+        ("export missing.h5 -o o", "missing.h5: " + noFile), ("config missing.h5", "missing.h5: " + noFile),
         (
             "export base.h5 -o o --format onnx",
-            "the value 'onnx' is invalid for '--format <format>'; give one of 'hf' and 'gguf'; see ckpt help export"
+            "the value 'onnx' is invalid for '--format <format>'; give one of 'hf', 'gguf' or 'safetensors'; see ckpt help export"
         ),
         (
             "init -o o.h5 --hidden-size 30 --heads 4",

@@ -10,7 +10,8 @@ import Testing
         let folder = try TemporaryFolder()
         let names = try FileManager.default.contentsOfDirectory(atPath: Self.files.path).sorted()
         #expect(names.count > 30)
-        for name in names {
+        // These two are HDF5 files of other programs, which a process of their own reads.
+        for name in names where !["latest-format.h5", "not-ckpt.h5"].contains(name) {
             let start = ContinuousClock.now
             // Limits private memory to 200 MB; one thread, because OpenBLAS allocates buffers for each.
             let result = try Command.run(

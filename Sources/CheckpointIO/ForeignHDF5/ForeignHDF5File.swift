@@ -19,7 +19,12 @@ package final class ForeignHDF5File: TensorSource {
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return false }
         let file = try RandomAccessFile(path: path)
-        return try (isHDF5(file) && !CheckpointSignature.isFound(in: path)) || KerasArchive.weights(in: file) != nil
+        return try (isHDF5(file) && !isCheckpoint(path)) || KerasArchive.weights(in: file) != nil
+    }
+
+    /// Whether a file is for the strict reader, damaged or not.
+    private static func isCheckpoint(_ path: String) -> Bool {
+        CheckpointSignature.isFound(in: path) || CheckpointSignature.isClaimed(in: path)
     }
 
     /// Whether the file has HDF5's signature, at its start or after a user block.
@@ -42,7 +47,7 @@ package final class ForeignHDF5File: TensorSource {
     package init(path: String, program: String = "/proc/self/exe") throws {
         self.path = path
         let file = try RandomAccessFile(path: path)
-        guard try !Self.isHDF5(file) || !CheckpointSignature.isFound(in: path) else {
+        guard try !Self.isHDF5(file) || !Self.isCheckpoint(path) else {
             throw ModelFormatError.unsupported(
                 path: path, what: "a checkpoint of ckpt as a file of another program",
                 remedy: "give it to ckpt's other commands as it is")
