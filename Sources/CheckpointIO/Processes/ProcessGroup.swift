@@ -1,6 +1,6 @@
 import Foundation
 
-/// A program that runs in a process group of its own, with pipes to its standard streams.
+/// A program that runs in a separate process group, with pipes to its standard streams.
 ///
 /// All processes of the group end with this object and with this process, children of the shell included. The group's
 /// leader is a guard, a shell that waits for the end of a pipe whose other end only this process holds, and then kills

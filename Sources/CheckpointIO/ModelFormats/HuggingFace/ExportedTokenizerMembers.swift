@@ -6,7 +6,7 @@ enum ExportedTokenizerMembers {
         "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
     ]
 
-    /// Makes the members say what `tokenizer.json` does, so that it stays as it is in transformers 4 and 5.
+    /// Sets the members so that transformers 4 and 5 use `tokenizer.json` unchanged.
     static func adjust(_ config: inout JSON, to tokenizer: JSON) throws {
         // transformers 5 rebuilds the post-processor if it finds one of these.
         let (prefix, suffix) = surroundings(tokenizer["post_processor"])

@@ -55,7 +55,7 @@ struct HuggingFaceFolder {
             rows: source.tensors.first { $0.name == TiedHead.embedding }?.shape.first)
         metadata.tokenizer = tokenizer.record
         notes += tokenizer.notes
-        // A card that is too large or no text is no reason to refuse the model.
+        // A card that is too large or is not text does not stop the import.
         let card = (try? TextFile.text(file("README.md"), maximumByteCount: FrontMatter.maximumByteCount)) ?? nil
         return ImportedModel(
             metadata: metadata, source: tensors, notes: notes,
@@ -64,7 +64,7 @@ struct HuggingFaceFolder {
 
     private func file(_ name: String) -> String { FilePath.join(path, name) }
 
-    /// Whether there is an entry of this name, a broken link included, which then fails with a message of its own.
+    /// Whether there is an entry of this name; a broken link counts, so that opening it reports the link.
     private func exists(_ name: String) -> Bool { access(file(name), F_OK) == 0 || AtomicFile.isLink(file(name)) }
 
     /// Whether weights are those of an adapter, by a file's name or the names of tensors.

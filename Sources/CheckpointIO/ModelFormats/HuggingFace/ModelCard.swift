@@ -45,7 +45,7 @@ struct ModelCard {
         content.isEmpty ? [] : ["", "## \(title)", ""] + content
     }
 
-    /// Text in a line of Markdown, without marks of its own.
+    /// Text for one line of Markdown, with its special characters escaped.
     private static func inline(_ text: String) -> String {
         var result = ""
         for character in text.onOneLine(limit: 200) {
