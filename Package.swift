@@ -69,7 +69,7 @@ let package = Package(
             name: "ckpt",
             dependencies: [
                 "OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "Surgery", "TrainLoop",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams", "CSystem",
             ],
             path: "Sources/tools",
             swiftSettings: warningsAreErrors),

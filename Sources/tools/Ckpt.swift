@@ -66,7 +66,8 @@ struct Ckpt: AsyncParsableCommand {
     private static func runCommandLine(_ given: [String]) async -> Int32 {
         do {
             try checkVerb(of: given)
-            var command = try parsed(try ConfigFile.expanded(given, of: Self.command(named:)))
+            let expanded = try ConfigFile.expanded(given, of: Self.command(named:))
+            var command = try parsed(RepeatedFlag.joined("freeze", in: expanded))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -82,6 +83,7 @@ struct Ckpt: AsyncParsableCommand {
         } catch {
             let config = ConfigFile.path(in: given)
             let source = config.map { isUsageError(error) ? " (flags of \($0) included)" : "" } ?? ""
+            TemporaryPaths.removeAllIfPossible()
             writeError(error, note: source)
             return 2
         }

@@ -48,6 +48,19 @@ import Testing
         }
     }
 
+    /// The strict reader names the length that a cut file should have; its attributes may lie behind the cut.
+    @Test func cutCheckpoint() throws {
+        let folder = try prepared()
+        let good = try Data(contentsOf: folder.url.appendingPathComponent("good.h5"))
+        for count in [100, 600, 5000, good.count - 1] {
+            try good.prefix(count).write(to: folder.url.appendingPathComponent("cut.h5"))
+            let length = "should have \(good.count) bytes and has \(count)"
+            for command in ["inspect", "tokenize"] {
+                try expectRefusal([command, "cut.h5"], naming: length, in: folder)
+            }
+        }
+    }
+
     @Test func emptyAndBrokenData() throws {
         let folder = try prepared()
         try folder.write("{\"problem\":\"1+1=\",\"short\":\"2\"}\n{broken\n", to: "broken.jsonl")

@@ -61,4 +61,19 @@ import Testing
         #expect(result.errors.contains("raise them (ulimit -v, ulimit -d)"), "\(result.errors)")
         #expect(try folder.names().isEmpty)
     }
+
+    /// Root has no limit of processes, so the command runs as another user, who must be able to read the program.
+    @Test(.enabled(if: geteuid() == 0)) func fewThreads() throws {
+        let folder = try TemporaryFolder()
+        let program = folder.path("ckpt")
+        try FileManager.default.copyItem(atPath: Command.ckptPath, toPath: program)
+        chmod(folder.path, 0o755)
+        for limit in 1...4 {
+            let command = "ulimit -u \(limit); exec \(program) --version"
+            let user = ["--reuid=\(47_110 + limit)", "--clear-groups", "bash", "-c", command]
+            let result = try Command.run("timeout", ["-s", "KILL", "60", "setpriv"] + user, in: folder)
+            #expect(result.status == 2, "\(limit): \(result.status), \(result.errors)")
+            #expect(result.errors.contains(" threads and ckpt needs "), "\(limit): \(result.errors)")
+        }
+    }
 }

@@ -40,4 +40,18 @@ import TrainLoop
         #expect(
             failure { _ = try empty.latestTrainingState(of: "train-sft") }.contains("holds no complete checkpoint"))
     }
+
+    @Test func aRunThatDidNothingLeavesNothing() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("run")
+        let run = try RunFolder(creating: path, replacing: false)
+        try folder.write("", to: "run/metrics.jsonl")
+        try folder.write("own", to: "run/notes.txt")
+        run.removeIfNothingWasDone()
+        #expect(try folder.names(in: "run") == ["notes.txt"])
+
+        try folder.write("{}\n", to: "run/metrics.jsonl")
+        run.removeIfNothingWasDone()
+        #expect(try folder.names(in: "run") == ["metrics.jsonl", "notes.txt"])
+    }
 }

@@ -1,6 +1,7 @@
 // Linux system calls and flags that Swift's Glibc module lacks because it is built without _GNU_SOURCE.
 #pragma once
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/types.h>

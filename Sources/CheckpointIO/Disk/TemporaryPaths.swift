@@ -32,7 +32,8 @@ package enum TemporaryPaths {
         return result
     }
 
-    /// Creates a folder for output, unless it exists; a signal that ends the program removes it if it is empty.
+    /// Creates a folder for output, unless it exists; a signal or an error that ends the program removes it if it is
+    /// empty.
     package static func createFolder(_ path: String) {
         state.withLock { state in
             if mkdir(path, 0o777) == 0 { state.folders.append(path) }

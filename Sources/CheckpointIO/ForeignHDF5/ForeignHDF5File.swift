@@ -23,8 +23,18 @@ package final class ForeignHDF5File: TensorSource {
     }
 
     /// Whether a file is for the strict reader, damaged or not.
-    private static func isCheckpoint(_ path: String) -> Bool {
-        CheckpointSignature.isFound(in: path) || CheckpointSignature.isClaimed(in: path)
+    private static func isCheckpoint(_ path: String) throws -> Bool {
+        if CheckpointSignature.isFound(in: path) || CheckpointSignature.isClaimed(in: path) { return true }
+        return try isCut(RandomAccessFile(path: path))
+    }
+
+    /// Whether the file is shorter than its superblock of version 0 says, which checkpoints have.
+    ///
+    /// libhdf5 reads no such file either, and the strict reader names the length that is missing.
+    private static func isCut(_ file: RandomAccessFile) throws -> Bool {
+        guard file.byteCount >= 48, try file.bytes(at: 8, count: 1, place: "superblock") == [0] else { return false }
+        let end = try file.bytes(at: 40, count: 8, place: "superblock")
+        return end.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) } > UInt64(file.byteCount)
     }
 
     /// Whether the file has HDF5's signature, at its start or after a user block.

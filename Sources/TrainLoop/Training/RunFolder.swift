@@ -37,6 +37,7 @@ package struct RunFolder: Sendable {
         let path = Self.withoutTrailingSlash(path)
         try AtomicFile.refuseLink(at: path)
         self.path = path
+        TemporaryPaths.createFolder(path)
         do {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         } catch {
@@ -58,6 +59,14 @@ package struct RunFolder: Sendable {
 
     /// Records that the run has a state to resume from.
     func firstStateIsSaved() { unlink(unsavedPath) }
+
+    /// Removes what a failed run made if it has neither a state nor metrics.
+    package func removeIfNothingWasDone() {
+        var status = stat()
+        guard steps().isEmpty, stat(metricsPath, &status) != 0 || status.st_size == 0 else { return }
+        for part in [metricsPath, rolloutsPath, tensorBoardPath] { try? FileManager.default.removeItem(atPath: part) }
+        unlink(unsavedPath)
+    }
 
     private static func withoutTrailingSlash(_ path: String) -> String {
         var path = path

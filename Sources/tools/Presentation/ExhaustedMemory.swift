@@ -1,3 +1,4 @@
+import CSystem
 import CheckpointIO
 import Foundation
 import Parallel
@@ -21,6 +22,8 @@ enum ExhaustedMemory {
     /// Sets the handlers, if the address space of the process has a limit.
     static func prepare() {
         guard SystemMemory.addressSpace != nil else { return }
+        // Each thread would reserve 64 MiB for a heap of its own; see mallopt(3).
+        mallopt(M_ARENA_MAX, 1)
         message = Array(
             ("ckpt: error: out of memory: the limits of this process leave too little address space; raise them "
                 + "(ulimit -v, ulimit -d), or give less to do at a time\n").utf8)

@@ -90,10 +90,16 @@ struct RunArguments: ParsableArguments {
     ) throws {
         let folder = try resumed ?? newFolder()
         var view = TrainingView(columns, after: trainer.state.step, of: trainer.totalSteps)
-        let last = try Interruption.watching { interruption in
-            defer { view.finish() }
-            return try trainer.run(
-                in: folder, report: { view.show($0) }, shouldStop: { interruption.isRequested })
+        let last: String
+        do {
+            last = try Interruption.watching { interruption in
+                defer { view.finish() }
+                return try trainer.run(
+                    in: folder, report: { view.show($0) }, shouldStop: { interruption.isRequested })
+            }
+        } catch {
+            folder.removeIfNothingWasDone()
+            throw error
         }
         guard trainer.state.step < trainer.totalSteps else { return print(last) }
         let again = inputs.compactMap { input in input.path.map { " \(input.flag) \($0)" } }.joined()
@@ -104,7 +110,7 @@ struct RunArguments: ParsableArguments {
 
 /// Options that both stages have besides those of the optimizer.
 struct SharedArguments: OptionArguments {
-    @Option(help: "Do not train parameters of this name; * stands for any characters. May be repeated.")
+    @Option(help: "Do not train parameters of these names, separated by commas; * stands for any characters.")
     var freeze: [String] = []
 
     @Option(help: "Gradient norm above which gradients are scaled down; 0: never. Default: 1.")
@@ -122,4 +128,6 @@ struct SharedArguments: OptionArguments {
 
     @Option(help: "States that keep optimizer and training state; older ones become plain models. Default: 1.")
     var keepLast: Int?
+
+    mutating func validate() throws { freeze = RepeatedFlag.split(freeze) }
 }

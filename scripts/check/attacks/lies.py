@@ -8,7 +8,7 @@ import h5py
 import hdf5plugin  # noqa: F401, registers the filters
 import numpy as np
 
-from attacks import hostile
+from attacks import hostile, writers
 
 NAMES = {
     "f4": "float32",
@@ -201,34 +201,8 @@ def commands(case, stage):
         ["resize-vocab", "a.h5", "--pad-to-multiple-of", "64", "-o", "b.h5"],
         ["merge", "a.h5", sound, "--method", "linear", "-o", "b.h5"],
         ["graft", "a.h5", sound, "--tensor", "*norm*", "-o", "b.h5"],
-        [
-            "train-sft",
-            "a.h5",
-            "--data",
-            case.seeds["task"] + "/train.jsonl",
-            "-o",
-            "new",
-            "--steps",
-            "1",
-            "--batch-pairs",
-            "2",
-        ],
-        [
-            "train-rl",
-            "a.h5",
-            "--data",
-            case.seeds["task"] + "/rl.jsonl",
-            "-o",
-            "new",
-            "--steps",
-            "1",
-            "--prompts",
-            "1",
-            "--samples",
-            "2",
-            "--max-new-tokens",
-            "4",
-        ],
+        writers.small_training("sft", "a.h5", case.seeds["task"] + "/train.jsonl", "new"),
+        writers.small_training("rl", "a.h5", case.seeds["task"] + "/rl.jsonl", "new"),
         ["check-data", data, "--model", "a.h5"],
     ]
 

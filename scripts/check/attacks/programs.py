@@ -6,6 +6,8 @@ import os
 import shlex
 import threading
 
+from attacks import writers
+
 PYTHON = "python3 -c "
 GOOD = "import sys,json\nfor l in sys.stdin:\n r=json.loads(l)['responses']\n "
 PROGRAMS = {
@@ -81,20 +83,7 @@ def attack(case):
         )
     else:
         case.run(
-            "train-rl",
-            case.seeds["model.h5"],
-            "--data",
-            case.seeds["task"] + "/rl.jsonl",
-            "-o",
-            "run",
-            "--steps",
-            "1",
-            "--prompts",
-            "1",
-            "--samples",
-            "2",
-            "--max-new-tokens",
-            "4",
+            *writers.small_training("rl", case.seeds["model.h5"], case.seeds["task"] + "/rl.jsonl", "run"),
             *options,
             outputs=["run"],
             run_folder="run",

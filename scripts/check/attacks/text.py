@@ -7,7 +7,7 @@ import pty
 import re
 import threading
 
-from attacks import lies
+from attacks import lies, writers
 import numpy as np
 
 TEXTS = [
@@ -75,23 +75,8 @@ def attack(case):
     spoiled = json.dumps({**row, key: bad + row[key]}, ensure_ascii=False) + "\n"
     lines = spoiled * 2 + json.dumps(row) + "\n"
     case.write("data.jsonl", lines.replace('"id": "1"', '"id": "2"', 1))
-    sft = ["train-sft", model, "--data", "data.jsonl", "-o", "run", "--steps", "1", "--batch-pairs", "1"]
-    rl = [
-        "train-rl",
-        model,
-        "--data",
-        "data.jsonl",
-        "-o",
-        "run",
-        "--steps",
-        "1",
-        "--prompts",
-        "1",
-        "--samples",
-        "2",
-        "--max-new-tokens",
-        "4",
-    ]
+    sft = writers.small_training("sft", model, "data.jsonl", "run")
+    rl = writers.small_training("rl", model, "data.jsonl", "run")
     choices = {
         "path": lambda: [random.choice(["inspect", "verify", "tokenize", "import"]), f"no{bad}file"],
         "output": lambda: ["cast", model, "--dtype", "float16", "-o", f"none{bad}/x.h5"],

@@ -4,6 +4,15 @@ import os
 import shutil
 
 
+def small_training(stage, model, data, folder):
+    """The command line of one training step, of train-sft or train-rl."""
+    sizes = {
+        "sft": ["--batch-pairs", "1"],
+        "rl": ["--prompts", "1", "--samples", "2", "--max-new-tokens", "4"],
+    }
+    return [f"train-{stage}", model, "--data", data, "-o", folder, "--steps", "1", *sizes[stage]]
+
+
 def writers(case, large=False):
     """Name → (arguments, outputs, training folder). Outputs go to `disk/` if that is where the case wants them."""
     seeds, task = case.seeds, case.seeds["task"]
