@@ -149,6 +149,7 @@ struct GenerateCommand: ParsableCommand {
         }
         if completions.contains(where: { $0.inserted != nil }) { summary += "; thinking ended by --budget" }
         if completions.contains(where: { $0.finish == .length }) { summary += "; cut off at --max-new-tokens" }
+        StandardStreams.flush()
         Terminal.writeError(summary)
     }
 
