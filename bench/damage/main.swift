@@ -59,7 +59,9 @@ final class Trial {
                     return damage.tensor != nil && damage.fileOffset != nil ? .located : .missed
                 }
             }
-            return try file.structureDamages().isEmpty ? .unread : .structure
+            if try !file.structureDamages().isEmpty { return .structure }
+            // What seems untouched is verified as a whole: the filter mask of a chunk is not among its positions.
+            return try file.verify().isEmpty ? .unread : .located
         }
     }
 
