@@ -197,4 +197,18 @@ import Testing
             #expect(Double(tensor.storedByteCount) <= 0.672 * Double(2 * count))
         }
     }
+
+    /// The second rename fails because the first made the file.
+    @Test func filesThatBelongTogetherAreAllWrittenOrNone() throws {
+        let folder = try TemporaryFolder()
+        let (first, second) = (folder.path("a"), folder.path("b"))
+        #expect(throws: CheckpointError.self) {
+            try AtomicFile.write([(first, "1"), (second, "2"), (second, "3")], overwrite: false)
+        }
+        #expect(try folder.names().isEmpty)
+        try AtomicFile.write([(first, "1"), (second, "2")], overwrite: false)
+        try AtomicFile.write([(first, "3"), (second, "4")], overwrite: true)
+        #expect(try folder.names() == ["a", "b"])
+        #expect(try String(contentsOfFile: first, encoding: .utf8) == "3")
+    }
 }

@@ -58,7 +58,7 @@ package struct AtomicFile {
         try write([(path, text)], overwrite: overwrite)
     }
 
-    /// Writes files that belong together; a signal that ends the program leaves all of them or none.
+    /// Writes files that belong together; an error or a signal that ends the program leaves all of them or none.
     ///
     /// - Throws: `CheckpointError`.
     package static func write(_ contents: [(path: String, text: String)], overwrite: Bool) throws {
@@ -118,16 +118,21 @@ package struct AtomicFile {
         defer {
             if !old.isEmpty, (try? WorkerThread.startDetached(closeOld)) == nil { closeOld() }
         }
-        var renamed = 0
+        var renamings: [Renaming] = []
         let result = TemporaryPaths.uninterrupted {
             for file in files {
-                guard file.rename() == 0 else { return -1 }
-                renamed += 1
+                guard let renaming = file.rename(keepsOld: files.count > 1) else {
+                    let code = errno
+                    for (file, renaming) in zip(files, renamings).reversed() { file.undo(renaming) }
+                    errno = code
+                    return -1
+                }
+                renamings.append(renaming)
             }
             return 0
         }
         guard result == 0 else {
-            let file = files[renamed]
+            let file = files[renamings.count]
             throw errno == EEXIST ? CheckpointError.exists(path: file.path) : file.failure("rename the finished file")
         }
         for file in files { file.discard() }
@@ -136,12 +141,37 @@ package struct AtomicFile {
         }
     }
 
-    /// Gives the temporary file its name; returns the result of the system call.
-    private func rename() -> Int32 {
-        // Another process may have created the file meanwhile; a link, unlike a rename, never replaces a file.
-        guard !overwrites else { return Glibc.rename(temporaryPath, path) }
-        if link(temporaryPath, path) == 0 { return 0 }
-        return errno == EEXIST ? -1 : Glibc.rename(temporaryPath, path)
+    /// What a rename did.
+    private enum Renaming {
+        /// There is a new file.
+        case made
+        /// The old file has the temporary name.
+        case exchanged
+        /// The old file is gone.
+        case replaced
+    }
+
+    /// Gives the temporary file its name; nil if that failed, for the reason in `errno`.
+    private func rename(keepsOld: Bool) -> Renaming? {
+        guard overwrites else {
+            // Another process may have created the file meanwhile; a link, unlike a rename, never replaces a file.
+            if link(temporaryPath, path) == 0 { return .made }
+            return errno != EEXIST && Glibc.rename(temporaryPath, path) == 0 ? .made : nil
+        }
+        if keepsOld {
+            if renameat2(AT_FDCWD, temporaryPath, AT_FDCWD, path, ckpt_rename_exchange) == 0 { return .exchanged }
+            if errno == ENOENT { return Glibc.rename(temporaryPath, path) == 0 ? .made : nil }
+        }
+        return Glibc.rename(temporaryPath, path) == 0 ? .replaced : nil
+    }
+
+    /// Takes back a rename, as far as the old file still exists.
+    private func undo(_ renaming: Renaming) {
+        switch renaming {
+        case .made: unlink(path)
+        case .exchanged: _ = renameat2(AT_FDCWD, temporaryPath, AT_FDCWD, path, ckpt_rename_exchange)
+        case .replaced: break
+        }
     }
 
     /// Removes the temporary file, if it still has its temporary name.

@@ -60,10 +60,11 @@ package struct RunFolder: Sendable {
     /// Records that the run has a state to resume from.
     func firstStateIsSaved() { unlink(unsavedPath) }
 
-    /// Removes what a failed run made if it has neither a state nor metrics.
+    /// Removes what a failed run made if it has neither a state nor metrics, and its mark if it has a state.
     package func removeIfNothingWasDone() {
+        guard steps().isEmpty else { return firstStateIsSaved() }
         var status = stat()
-        guard steps().isEmpty, stat(metricsPath, &status) != 0 || status.st_size == 0 else { return }
+        guard stat(metricsPath, &status) != 0 || status.st_size == 0 else { return }
         for part in [metricsPath, rolloutsPath, tensorBoardPath] { try? FileManager.default.removeItem(atPath: part) }
         unlink(unsavedPath)
     }
