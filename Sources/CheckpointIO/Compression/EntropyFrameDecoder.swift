@@ -34,7 +34,9 @@ enum EntropyFrameDecoder {
         frame.copyBytes(from: header)
         frame.storeBytes(of: UInt32(planeSize).littleEndian, toByteOffset: header.count, as: UInt32.self)
         let plane = planes.resized(to: planeSize)
-        let isDecoded = decompressor.fill(plane, from: UnsafeRawBufferPointer(frame))
+        let isDecoded =
+            decompressor.fill(plane, from: UnsafeRawBufferPointer(frame))
+            && ZstdBlocks.areReservedBitsClear(UnsafeRawBufferPointer(frame), headerSize: headerSize)
         frame.copyBytes(from: covered)
         guard isDecoded else { return false }
 

@@ -131,6 +131,9 @@ final class ZstdDecompressor {
             ZSTD_decompressDCtx(
                 context, destination.baseAddress, destination.count, source.baseAddress, source.count))
         guard written == destination.count else { throw ZstdProblem("the zstd frame ends early") }
+        guard ZstdBlocks.areReservedBitsClear(source, headerSize: Int(header.headerSize)) else {
+            throw ZstdProblem("a reserved bit of the zstd frame is set")
+        }
         return header.checksumFlag != 0
     }
 }

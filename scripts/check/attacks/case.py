@@ -16,7 +16,7 @@ MEMORY = 600_000_000  # bytes resident, far above what any of the inputs needs
 COLUMNS = ["crashes", "hangs", "leftovers", "silent wrong", "several lines", "other"]
 CRASH_TEXT = re.compile(
     rb"Fatal error|AddressSanitizer|runtime error:|Stack dump|Program crashed|\*\*\* Signal|swift-backtrace|terminate called"
-    rb"|corrupted|double free|Assertion"
+    rb"|malloc\(\)|free\(\)|corrupted size|double free|Assertion"
 )
 CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGTRAP}
 # Control characters but tab, line feed and carriage return; C1; marks of direction.

@@ -37,7 +37,14 @@ struct GGUFTokenizerKeys {
             tokens[id] = token
             types[id] = Int32(type)
         }
-        for (token, id) in model["vocab"]?.object ?? JSONObject() { try set(token, id.int, GGUFTokenType.normal) }
+        for (token, id) in model["vocab"]?.object ?? JSONObject() {
+            if let id = id.int, types.indices.contains(id), types[id] != GGUFTokenType.unused {
+                throw ModelFormatError.unsupported(
+                    path: path, what: "tokens with one id, \(id): \(quoted(tokens[id])) and \(quoted(token))",
+                    remedy: "export it as a Hugging Face folder")
+            }
+            try set(token, id.int, GGUFTokenType.normal)
+        }
         for (id, piece) in (model["vocab"]?.array ?? []).enumerated() {
             try set(piece.array?.first?.string ?? "", id, GGUFTokenType.normal)
         }
