@@ -66,7 +66,8 @@ import TrainLoop
         (#"The answer is $\text{Monday}$"#, "Monday"), ("So the sum of the 3 numbers is 12.", "12"),
         (#"Therefore \boxed 5"#, "5"), (#"\boxed{\boxed{73}}"#, "73"),
         ("Final answer: $12$. I hope it is correct.", "12"),
-        ("x = 5", "5"), ("It costs 5 million dollars.", "5 million"),
+        ("x = 5", "5"), ("$E$", "E"), ("B", "B"), ("It costs 1 000 francs.", "1 000"),
+        ("It costs 5 million dollars.", "5 million"),
     ])
     func certain(text: String, answer: String) {
         #expect(AnswerExtraction.reading(of: text, rule: .any) == .certain(answer))

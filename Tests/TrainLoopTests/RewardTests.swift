@@ -83,6 +83,8 @@ private func form(_ tokens: [Int]) -> ResponseForm { ResponseForm(tokens, contro
     @Test(arguments: [
         (#"so \boxed{5}"#, "5"), (#"\boxed{1} then \boxed{\frac{1}{2}}."#, #"\frac{1}{2}"#),
         (#"\boxed{\{1,2\}}"#, #"\{1,2\}"#), (#"\boxed{7} and \boxed{8"#, "7"), (#"\boxed {9}"#, "9"),
+        (#"\boxed{1} and $\boxed{2}$"#, "1, 2"), (#"\boxed{2}, \quad \boxed{3} \text{ or } \boxed{5}"#, "2, 3, 5"),
+        (#"\boxed{4}\boxed{5}"#, "5"), (#"\boxed{4}, so \boxed{5}"#, "5"),
         (#"{ \fbox{ 3 }"#, "3"), (#"}} \boxed{4}"#, "4"), (#"\boxed{a\\}"#, #"a\\"#),
     ])
     func lastBalancedBox(text: String, answer: String) {

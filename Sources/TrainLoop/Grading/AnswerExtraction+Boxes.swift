@@ -6,12 +6,17 @@ extension AnswerExtraction {
     private static let maximumUnwrapping = 8
 
     /// The content of the last box to be closed, without boxes around the whole of it.
+    ///
+    /// Boxes that only commas, "and" or "or" separate are one list.
     static func boxed(_ text: String) -> String? {
         guard text.containsBytes(of: #"\boxed"#) || text.containsBytes(of: #"\fbox"#) else { return nil }
-        var content = lastBox(text)
+        let boxes = lastBoxes(text)
+        if boxes.count > 1 { return boxes.joined(separator: ", ") }
+        var content = boxes.first
         for _ in 0..<maximumUnwrapping {
-            guard let outer = content?.trimmed, outer.utf8.first == UInt8(ascii: "\\"),
-                outer.utf8.last == UInt8(ascii: "}"), let inner = lastBox(outer),
+            guard let outer = content?.trimmed, outer.utf8.count <= 2 * MathGrader.maximumByteCount,
+                outer.utf8.first == UInt8(ascii: "\\"),
+                outer.utf8.last == UInt8(ascii: "}"), let inner = lastBoxes(outer).last,
                 [#"\boxed"#, #"\fbox"#].contains(where: { outer.utf8.elementsEqual("\($0){\(inner)}".utf8) })
             else { break }
             content = inner
@@ -19,13 +24,24 @@ extension AnswerExtraction {
         return content
     }
 
-    private static func lastBox(_ text: String) -> String? {
+    /// The contents of the last boxes to be closed that are items of one list.
+    private static func lastBoxes(_ text: String) -> [String] {
         var text = text
         return text.withUTF8 { bytes in
-            // The number of open braces, and for each open box the start and depth of its content.
+            // The number of open braces, and for each open box its start, and the start and depth of its content.
             var depth = 0
-            var boxes: [(content: Int, depth: Int)] = []
-            var last: Range<Int>?
+            var boxes: [(start: Int, content: Int, depth: Int)] = []
+            var last: [(whole: Range<Int>, content: Range<Int>)] = []
+            func close(_ whole: Range<Int>, _ content: Range<Int>) {
+                if let previous = last.last, last.count < maximumItemCount,
+                    previous.whole.upperBound <= whole.lowerBound,
+                    separatesItems(bytes, previous.whole.upperBound..<whole.lowerBound)
+                {
+                    last.append((whole, content))
+                } else {
+                    last = [(whole, content)]
+                }
+            }
             var index = 0
             while index < bytes.count {
                 switch bytes[index] {
@@ -33,11 +49,11 @@ extension AnswerExtraction {
                     switch boxOpening(bytes, at: index) {
                     case .brace(let content):
                         depth += 1
-                        boxes.append((content, depth))
+                        boxes.append((index, content, depth))
                         index = content
                         continue
                     case .bare(let content):
-                        last = content
+                        close(index..<content.upperBound, content)
                         index = content.upperBound
                         continue
                     case nil: break
@@ -47,7 +63,7 @@ extension AnswerExtraction {
                 case UInt8(ascii: "{"): depth += 1
                 case UInt8(ascii: "}"):
                     if let box = boxes.last, box.depth == depth {
-                        last = box.content..<index
+                        close(box.start..<index + 1, box.content..<index)
                         boxes.removeLast()
                     }
                     depth = max(0, depth - 1)
@@ -55,8 +71,21 @@ extension AnswerExtraction {
                 }
                 index += 1
             }
-            return last.map { String(decoding: bytes[$0], as: UTF8.self) }
+            return last.map { String(decoding: bytes[$0.content], as: UTF8.self) }
         }
+    }
+
+    /// Longer lists of boxes are no lists.
+    private static let maximumItemCount = 16
+
+    /// Whether only a comma, "and" or "or" stands between two boxes, apart from dollar signs and space.
+    private static func separatesItems(_ bytes: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) -> Bool {
+        guard (1...40).contains(range.count) else { return false }
+        var text = String(decoding: bytes[range], as: UTF8.self)
+        for mark in [#"\text"#, #"\quad"#, #"\qquad"#, #"\ "#, #"\;"#, #"\("#, #"\)"#, "$", "{", "}", " ", "\n"] {
+            text = text.replacing(mark, with: "")
+        }
+        return [",", ";", "and", "or", ",and", ",or"].contains(text)
     }
 
     private enum BoxOpening {
@@ -83,7 +112,7 @@ extension AnswerExtraction {
         return bareContent(bytes, at: index, allowsLetter: index > start + count).map { .bare($0) }
     }
 
-    /// A number, with sign and fraction, or one letter, that ends at white space, a dollar sign or the end of a sentence.
+    /// A number or one letter that ends at white space, a dollar sign or the end of a sentence.
     private static func bareContent(
         _ bytes: UnsafeBufferPointer<UInt8>, at start: Int, allowsLetter: Bool
     ) -> Range<Int>? {

@@ -1,7 +1,7 @@
 /// The answer in a text without a box: behind `####`, after "answer is", or the last value.
 extension AnswerExtraction {
     /// Only the end of longer texts is searched, in bytes.
-    private static let searchedByteCount = 1 << 15
+    private static let searchedByteCount = 1 << 13
 
     static func prose(_ text: String) -> AnswerReading {
         var text = text
@@ -10,6 +10,7 @@ extension AnswerExtraction {
         }
         text = text.trimmed
         if let line = hashedLine(text) { return line }
+        if let only = AnswerSentences.onlySpan(of: text) { return .certain(only) }
         if let place = afterPhrase(text) {
             return AnswerPhrase(AnswerSentences.first(of: place), endsAtReason: true).marked
         }

@@ -74,7 +74,10 @@ struct AnswerPhrase {
             let followsOperation = end > start && pieces[end - 1].kind == .operation
             switch piece.kind {
             case .value:
-                guard end == start || followsOperation || piece.startsWithOperation || isMixed(pieces, end) else {
+                guard
+                    end == start || followsOperation || piece.startsWithOperation || isMixed(pieces, end)
+                        || isGroup(pieces, end)
+                else {
                     return hasValue ? start..<end : nil
                 }
                 hasValue = true
@@ -107,6 +110,14 @@ struct AnswerPhrase {
     /// Whether a piece is the fraction of a mixed number: `2 1/2`.
     private static func isMixed(_ pieces: [PhrasePiece], _ index: Int) -> Bool {
         index > 0 && pieces[index - 1].text.allSatisfy { $0.isASCII && $0.isNumber } && pieces[index].isFraction
+    }
+
+    /// Whether a piece continues a number: `1 000`.
+    private static func isGroup(_ pieces: [PhrasePiece], _ index: Int) -> Bool {
+        guard index > 0, pieces[index].text.utf8.prefix(3).allSatisfy({ $0 &- 48 < 10 }) else { return false }
+        let before = pieces[index - 1].text.utf8
+        return pieces[index].text.utf8.prefix { $0 &- 48 < 10 }.count == 3 && before.allSatisfy { $0 &- 48 < 10 }
+            && before.count <= 3 && before.first != UInt8(ascii: "0")
     }
 
     private static func text(of run: ArraySlice<PhrasePiece>) -> String {

@@ -6,6 +6,17 @@ enum AnswerSentences {
         return sentences.next() ?? ""
     }
 
+    /// The mathematics that is the whole text, or an option: `$E$`, `B`.
+    static func onlySpan(of text: String) -> String? {
+        if text.utf8.count == 1, let letter = text.utf8.first, letter &- 65 < 26 { return text }
+        guard text.utf8.first == UInt8(ascii: "$") || text.utf8.first == UInt8(ascii: "\\") else { return nil }
+        let characters = Array(text)
+        var missing: Set<Character> = []
+        guard MathSpan.end(characters, at: 0, missing: &missing) == characters.count else { return nil }
+        let content = MathSpan.content(characters[...])
+        return content.isEmpty ? nil : content
+    }
+
     /// The last value of the last sentence that has one.
     static func lastValue(of text: String) -> AnswerReading {
         var splitter = Splitter(Array(text))
@@ -62,7 +73,8 @@ enum AnswerSentences {
 enum MathSpan {
     /// The index after the span that starts at `start`; nil if none does.
     ///
-    /// A dollar sign opens mathematics as in Pandoc: no space after it, none before the closing one, no digit after that.
+    /// A dollar sign opens mathematics as in Pandoc: no space after it, none before the closing one, no digit after
+    /// that.
     static func end(_ characters: [Character], at start: Int, missing: inout Set<Character>) -> Int? {
         func character(_ index: Int) -> Character? { index < characters.count ? characters[index] : nil }
         let current = characters[start]

@@ -106,7 +106,9 @@ struct PhrasePiece {
             letters = current.isLetter ? letters + 1 : 0
             if letters > 2 { return nil }
             switch current {
-            case "(", "[": depth += 1
+            case "(", "[":
+                depth += 1
+                if depth > 3 { return nil }
             case ")", "]":
                 depth -= 1
                 if depth == 0 { return index + 1 }
@@ -139,7 +141,7 @@ struct PhrasePiece {
     /// The words in `\text{…}`; nil for other tokens and for numbers.
     private static func textCommand(_ text: Substring) -> String? {
         guard let open = text.firstIndex(of: "{"), text.last == "}",
-            AnswerLexer.textCommands.contains(String(text[..<open].dropFirst()))
+            AnswerVocabulary.textCommands.contains(String(text[..<open].dropFirst()))
         else { return nil }
         let words = text[text.index(after: open)...].dropLast()
         return words.allSatisfy { $0.isLetter || $0 == " " } ? String(words).trimmed : nil
@@ -160,7 +162,7 @@ struct PhrasePiece {
             return (text.contains(where: { "^=√π∞".contains($0) }) ? .value : .word, String(text))
         }
         // Letters before a digit name something: "GPT4".
-        if letters.count > 2, !text.contains("="), !AnswerLexer.functionNames.contains(letters.lowercased()) {
+        if letters.count > 2, !text.contains("="), !AnswerVocabulary.functions.contains(letters.lowercased()) {
             return (.word, String(text))
         }
         // "5th" and "5apples"
