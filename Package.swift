@@ -46,6 +46,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/attaswift/BigInt", from: "6.0.1"),
     ],
     targets: [
         systemLibrary("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
@@ -64,7 +65,8 @@ let package = Package(
         library("Tokenization", ["OrderedJSON", "Jinja", "CPCRE2"]),
         library("Transformer", ["OrderedJSON", "Parallel", "CheckpointIO", "CKernels"]),
         library("Surgery", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),
-        library("TrainLoop", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),
+        library(
+            "TrainLoop", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "BigInt"]),
         .executableTarget(
             name: "ckpt",
             dependencies: [

@@ -208,6 +208,21 @@ import Testing
         #expect(all["accuracy_standard_error"] == row["pass_at_1"]?["bare"]?["standard_error"])
     }
 
+    /// Grading a rollout log gives the outcomes and rewards of the run, by the answer rule that the log names.
+    @Test func rolloutLogsAreGradedAsTheRunDid() throws {
+        let folder = try TinyRun.made.get().folder
+        let logs = ["rl/rollouts/step-000003.jsonl", "rl/rollouts/step-000004.jsonl"]
+        let name = unique("graded") + ".jsonl"
+        let result = try Command.ckpt("grade", logs[0], logs[1], "-o", name, "--json", in: folder)
+        let summary = try JSON.parse(Array(result.output.utf8))
+        let rows = try lines(name, in: folder).map { try JSON.parse(Array($0.utf8)) }
+        #expect(summary["all"]?["responses"]?.int == rows.count && summary["by_file"]?[logs[0]] != nil)
+        for row in rows {
+            for key in ["mode", "outcome", "defect", "found", "reward"] { #expect(row["grade"]?[key] == row[key]) }
+        }
+        #expect(try Command.ckpt("grade", logs[0], logs[1], in: folder).output.contains(logs[1] + "  "))
+    }
+
     @Test func programsGradeToo() throws {
         let folder = try TemporaryFolder()
         // Pays 0.25 for everything that is not malformed or cut off.

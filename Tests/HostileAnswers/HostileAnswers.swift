@@ -39,6 +39,31 @@ public enum HostileAnswers {
         add("0. and 1,500 digits", "0." + nested("3", 1500, "", ""))
         add("the root of a product of large primes", #"\sqrt{999999999999999989}"#)
         add("a matrix of one row of 500", #"\begin{pmatrix}"# + nested("1&", 500, "", "") + #"\end{pmatrix}"#)
+        add("a chain of 450 equal sides", nested("1+1=", 450, "2", ""))
+        add("a chain of powers", nested("2^{9999}=", 200, "x", ""))
+        add("200 fractions with large denominators", numbered(200, "+", #"\frac{1}{3^{"#, "}}"))
+        add("60 fractions with different large denominators", numbered(60, "+", #"1/"#, "^{4000}"))
+        add("300 powers of 20,000 bits", numbered(300, "+", "7^{", "}") + "+3^{20000}")
+        add("a product of 300 factorials", numbered(300, "", "900!", ""))
+        add("9,999 factorial", "9999!x")
+        add("integers of 1,900 digits", nested("7", 950, "/", "") + nested("3", 949, "", ""))
+        add("a repeating decimal of 1,800 digits", #"0.\overline{"# + nested("7", 1800, "", "}"))
+        add("150 intervals", numbered(150, #"\cup"#, "(", ",999)"))
+        add("400 conditions", numbered(400, #"\lor"#, "x<", ""))
+        add("300 set builders", nested(#"\{x|"#, 300, "x>1", #"\}"#))
+        add("150 complements", nested(#"\mathbb{R}\setminus("#, 35, #"\{1\}"#, ")"))
+        add("60 nested matrices", nested(#"\begin{matrix}"#, 60, "1", #"\end{matrix}"#))
+        add(
+            "a matrix of 30 by 30",
+            #"\begin{matrix}"# + nested(nested("1&", 29, "1", "") + #"\\"#, 30, "", "") + #"\end{matrix}"#)
+        add("300 nested texts", nested(#"\text{"#, 300, "5", "}"))
+        add("900 floors", nested(#"\lfloor "#, 150, "x", #"\rfloor "#))
+        add("binomials of sums", nested(#"\binom{x+"#, 30, "1", "}{8}"))
+        for filler in [
+            "$", "$ ", "**", "(1,", "a. ", "1 and ", "answer: ", #"\("#, #"\[ "#, "`", "{", "is 1 ", "\u{2212}",
+        ] {
+            add("10 MB of \"\(filler)\" in prose", nested(filler, 10_000_000 / filler.utf8.count, " 5", ""))
+        }
         return texts
     }()
 

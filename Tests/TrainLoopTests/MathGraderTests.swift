@@ -173,6 +173,46 @@ import TrainLoop
         #expect(grading.all.reward.count == 4 && grading.byLevel[0].tally.accuracy.standardError.isNaN)
     }
 
+    /// The form in a rollout log is that of the token ids, whatever tags the text spells.
+    @Test func rolloutLogsAreGradedAsTheRunDid() throws {
+        let folder = try TemporaryFolder()
+        let head = #"{"step":1,"id":"a","sample":0,"problem":"p","answer":"so it is 5\n#### 5","completion":"#
+        let tail =
+            #","forced":false,"advantage":0,"tokens":3,"in_loss":true,"p_think":0.5,"p_short":0.5,"answer_rule":"bare","#
+            + #""reward_source":"math"}"#
+        func row(_ text: String, _ mode: String, _ outcome: String, _ defect: String, _ found: String, _ reward: String)
+            -> String
+        {
+            head + text
+                + #","mode":\#(mode),"outcome":"\#(outcome)","defect":\#(defect),"found":\#(found),"reward":\#(reward),"#
+                + #""truncated":\#(outcome == "truncated")"# + tail
+        }
+        let path = try folder.write(
+            [
+                row(
+                    #""<think>it spells <short> and </think>.</think>5""#, #""think""#, "right", "null", #""5""#, "0.25"
+                ),
+                row(#""<short>5""#, "null", "malformed", #""no-control-token""#, "null", "-2"),
+                row(#""<short>5</think>""#, #""short""#, "malformed", #""stray-think-end""#, "null", "-2"),
+                row(#""<short>""#, #""short""#, "malformed", #""no-answer""#, "null", "-2"),
+                row(#""<short>5 and""#, #""short""#, "truncated", "null", #""5 and""#, "-1"),
+                row(#""<short>6""#, #""short""#, "wrong", "null", #""6""#, "-1"),
+            ].joined(separator: "\n"), to: "rollouts.jsonl")
+        let responses = try RecordedResponse.read(path: path)
+        #expect(responses.map(\.judgement?.rule) == Array(repeating: .bare, count: 6))
+        let grading = try ResponseGrading(responses, reward: ModeReward(rule: .bare), keepsRewards: true)
+        #expect(grading.items.map(\.verdict) == responses.map(\.judgement?.verdict))
+        #expect(grading.items.map(\.reward) == [0.25, -2, -2, -2, -1, -1])
+        // Other values of the rewards change the rewards only.
+        let other = try ResponseGrading(responses, reward: ModeReward(values: .init(gamma: 0.1), rule: .bare))
+        #expect(other.items.map(\.verdict.outcome) == grading.items.map(\.verdict.outcome))
+        #expect(other.items.map(\.reward) == [0.9, -1, -1, -1, -1, -1])
+        let both = ResponseGrading([grading, other])
+        #expect(both.all.count == 12 && both.all.outcomes == [.right: 2, .malformed: 6, .truncated: 2, .wrong: 2])
+        #expect(both.accuracyByRule.map(\.rule) == AnswerRule.allCases)
+        #expect(both.json(files: [("a", grading.all)])["by_file"]?["a"]?["responses"]?.int == 6)
+    }
+
     @Test(arguments: [
         (#"{"response":"x"}"#, "no answer to grade against; give \"answer\" (or \"target\")"),
         (#"{"answer":"x"}"#, "no response found; give \"response\", \"completion\" or \"resps\""),

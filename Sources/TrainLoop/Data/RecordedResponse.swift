@@ -7,6 +7,8 @@ package struct RecordedResponse: Sendable {
     package var response: String
     /// Whether the row marks the response as truncated.
     package var isTruncated: Bool
+    /// What the run that wrote the row judged; nil for rows that are not of a rollout log.
+    package var judgement: RolloutJudgement?
     /// The row of the file, unchanged.
     package var row: JSON
 
@@ -36,22 +38,21 @@ package struct RecordedResponse: Sendable {
     private static func responses(of row: DataRow) throws -> [RecordedResponse] {
         let truth = try row.text(anyOf: ["answer", "target", "gts"])
         let document = row["doc"]
+        let judgement = RolloutJudgement(row)
         let text =
             try row.text(anyOf: ["problem", "question", "prompt", "input"])
             ?? ["problem", "question", "Problem"].lazy.compactMap { document?[$0]?.string }.first ?? ""
-        // The target of lm-eval may be a worked solution, as for GSM8K and MATH.
-        let isTarget = row["answer"] == nil && row["target"] != nil
-        let boxed = isTarget ? truth.flatMap { AnswerExtraction.answer(in: $0, rule: .boxed) } : nil
         let problem = Problem(
             id: try row.text(anyOf: ["id", "doc_id"]) ?? String(row.number), problem: text,
-            answer: truth.flatMap(AnswerExtraction.afterHashes)?.text ?? boxed ?? truth,
+            // The run read the truth of a rollout log itself.
+            answer: judgement == nil ? truth.map { GroundTruth($0).text } : truth,
             level: try row.text("level") ?? document?["level"]?.plainText)
         let isTruncated = row["truncated"]?.bool ?? false
         let prefilled = prefilledToken(row)
         return try texts(of: row).map { text in
             RecordedResponse(
                 problem: problem, response: text.hasPrefix(prefilled) ? text : prefilled + text,
-                isTruncated: isTruncated, row: .object(row.members))
+                isTruncated: isTruncated, judgement: judgement, row: .object(row.members))
         }
     }
 

@@ -20,8 +20,10 @@ package struct ResponseGrading: Sendable {
             return row
         }
 
-        /// nil if the response has no mode, on which the reward depends.
-        package var reward: Double? { form.mode == nil ? nil : verdict.reward }
+        /// nil if the response has no mode, on which the reward depends, unless a run judged that.
+        package var reward: Double? {
+            form.mode == nil && verdict.defect != .noControlToken ? nil : verdict.reward
+        }
     }
 
     /// The summary of a set of responses.
@@ -67,13 +69,37 @@ package struct ResponseGrading: Sendable {
 
     /// Grades responses.
     ///
+    /// Rows of a rollout log keep the form that the run read from token ids, and the answer that it found by the same
+    /// rule.
+    ///
+    /// - Parameters:
+    ///   - responses: the responses with their truths.
+    ///   - reward: judges them.
+    ///   - keepsRewards: an outcome that the run had too gets the reward that the run gave.
     /// - Throws: errors of the reward.
-    package init(_ responses: [RecordedResponse], reward: any Reward) throws {
-        let forms = responses.map { ResponseForm.ofText($0.response, isTruncated: $0.isTruncated) }
-        let queries = zip(responses, forms).map {
-            RewardQuery(problem: $0.problem, form: $1.form, answerText: $1.answer, responseText: $0.response)
+    package init(_ responses: [RecordedResponse], reward: any Reward, keepsRewards: Bool = false) throws {
+        let forms = responses.map { response in
+            var (form, answer) = ResponseForm.ofText(response.response, isTruncated: response.isTruncated)
+            if let judgement = response.judgement { form = judgement.form(of: form) }
+            return (form: form, answer: answer)
         }
-        let verdicts = try Self.verdicts(queries, reward)
+        let queries = zip(responses, forms).map { response, form in
+            var query = RewardQuery(
+                problem: response.problem, form: form.form, answerText: form.answer, responseText: response.response)
+            query.recordedAnswer = response.judgement.flatMap { judgement in
+                judgement.rule.map { ($0, judgement.verdict.answer) }
+            }
+            return query
+        }
+        var verdicts = try Self.verdicts(queries, reward)
+        if keepsRewards {
+            for (index, response) in responses.enumerated() {
+                guard let judged = response.judgement?.verdict, judged.outcome == verdicts[index].outcome else {
+                    continue
+                }
+                verdicts[index].reward = judged.reward
+            }
+        }
         items = zip(zip(responses, forms), verdicts).map { Item(response: $0.0, form: $0.1.form, verdict: $1) }
         for rule in AnswerRule.allCases {
             guard var other = reward as? ModeReward else { break }
@@ -82,9 +108,29 @@ package struct ResponseGrading: Sendable {
             let right = (isAskedFor ? verdicts : try Self.verdicts(queries, other)).count { $0.outcome == .right }
             accuracyByRule.append((rule, responses.isEmpty ? .nan : Double(right) / Double(responses.count)))
         }
-        all = Tally(items)
-        byMode = Self.tallies(items) { $0.form.mode?.rawValue ?? "none" }
-        byLevel = Self.tallies(items) { $0.response.problem.level }
+        (all, byMode, byLevel) = Self.tallies(of: items)
+    }
+
+    /// The grades of several files together.
+    package init(_ gradings: [ResponseGrading]) {
+        items = gradings.flatMap(\.items)
+        (all, byMode, byLevel) = Self.tallies(of: items)
+        for rule in AnswerRule.allCases {
+            let parts = gradings.compactMap { grading in
+                grading.accuracyByRule.first { $0.rule == rule }.map { $0.accuracy * Double(grading.items.count) }
+            }
+            guard parts.count == gradings.count, !items.isEmpty else { continue }
+            accuracyByRule.append((rule, parts.reduce(0, +) / Double(items.count)))
+        }
+    }
+
+    private static func tallies(
+        of items: [Item]
+    ) -> (all: Tally, byMode: [(name: String, tally: Tally)], byLevel: [(name: String, tally: Tally)]) {
+        (
+            Tally(items), tallies(items) { $0.form.mode?.rawValue ?? "none" },
+            tallies(items) { $0.response.problem.level }
+        )
     }
 
     private static func verdicts(_ queries: [RewardQuery], _ reward: any Reward) throws -> [Verdict] {
@@ -99,15 +145,17 @@ package struct ResponseGrading: Sendable {
         return members.sorted { $0.key < $1.key }.map { ($0.key, Tally($0.value)) }
     }
 
-    /// The summary; see `schemas/grade.schema.json`.
-    package var json: JSON {
+    /// The summary, with that of each file if there are several; see `schemas/grade.schema.json`.
+    package func json(files: [(name: String, tally: Tally)] = []) -> JSON {
         func object(_ tallies: [(name: String, tally: Tally)]) -> JSON {
             .object(JSONObject(tallies.map { ($0.name, $0.tally.json) }))
         }
-        return [
+        var summary: JSON = [
             "all": all.json, "by_mode": object(byMode), "by_level": object(byLevel),
             "accuracy_by_rule": .object(JSONObject(accuracyByRule.map { ($0.rule.rawValue, .double($0.accuracy)) })),
         ]
+        if !files.isEmpty { summary["by_file"] = object(files) }
+        return summary
     }
 
     /// Writes every row with its verdict, atomically.

@@ -27,26 +27,65 @@ enum AnswerComparison {
         case (.list(let left), .list(let right)): return areEqualInAnyOrder(left, right)
         case (.list(let left), _) where left.count == 1: return areEqual(left[0], truth)
         case (_, .list(let right)) where right.count == 1: return areEqual(answer, right[0])
-        case (.union(let left), .union(let right)): return areEqualInAnyOrder(left, right)
+        case (.union(let left), .union(let right)):
+            return areEqualInAnyOrder(left, right) || areEqualSets(answer, truth)
         case (.matrix(let left), .matrix(let right)):
             return left.count == right.count && zip(left, right).allSatisfy(areEqualInOrder)
         case (.ratio(let left), .ratio(let right)):
-            return left.count == right.count && zip(left, right).allSatisfy { areEqual($0, $1) }
+            return areEqualRatios(left, right)
+        case (.ratio(let left), .expression(let right)) where left.count == 2:
+            return areEqual(.quotient(left[0], left[1]), right)
+        case (.expression(let left), .ratio(let right)) where right.count == 2:
+            return areEqual(left, .quotient(right[0], right[1]))
+        case (.list(let items), .tuple("(", let right, ")")): return isAssignment(items, of: right)
+        case (.tuple("(", let left, ")"), .list(let items)): return isAssignment(items, of: left)
 
         case (.relation(let left, let leftSigns), .relation(let right, let rightSigns)):
             return areEqualRelations(left, leftSigns, right, rightSigns)
         case (.relation(let sides, let signs), _):
-            return solution(sides, signs).map { areEqual($0, truth) } ?? false
+            if let statement = Statement(sides, signs, isTruth: false) { return statement.states(truth) }
+            return solution(sides, signs).map { areEqual($0, truth) } ?? areEqualSets(answer, truth)
         case (_, .relation(let sides, let signs)):
-            return solution(sides, signs).map { areEqual(answer, $0) } ?? false
+            if let statement = Statement(sides, signs, isTruth: true) { return areEqual(answer, statement.value) }
+            return solution(sides, signs).map { areEqual(answer, $0) } ?? areEqualSets(answer, truth)
 
         case (.text(let left), .expression(.variable(let right))), (.expression(.variable(let left)), .text(let right)):
             return left == right
-        default: return false
+        default: return areEqualSets(answer, truth)
         }
     }
 
-    private static func areEqualInOrder(_ left: [AnswerValue], _ right: [AnswerValue]) -> Bool {
+    /// Compares as sets of real numbers, if one of both can be nothing else.
+    static func areEqualSets(_ answer: AnswerValue, _ truth: AnswerValue) -> Bool {
+        guard RealSet.isSet(answer) || RealSet.isSet(truth), let left = RealSet(answer), let right = RealSet(truth)
+        else {
+            return false
+        }
+        return left == right
+    }
+
+    /// Whether `x = 1, y = 2` gives the coordinates of a point in alphabetical order.
+    private static func isAssignment(_ items: [AnswerValue], of point: [AnswerValue]) -> Bool {
+        guard items.count == point.count, items.count > 1 else { return false }
+        var names: [String] = []
+        for (item, coordinate) in zip(items, point) {
+            guard case .relation(let sides, ["="]) = item, case .expression(.variable(let name)) = sides[0],
+                areEqual(sides[1], coordinate)
+            else { return false }
+            names.append(name)
+        }
+        return zip(names, names.dropFirst()).allSatisfy { $0 < $1 }
+    }
+
+    private static func areEqualRatios(_ left: [MathExpression], _ right: [MathExpression]) -> Bool {
+        guard left.count == right.count else { return false }
+        if zip(left, right).allSatisfy({ areEqual($0, $1) }) { return true }
+        return zip(left, right).dropFirst().allSatisfy {
+            areEqual(.quotient(left[0], $0.0), .quotient(right[0], $0.1))
+        }
+    }
+
+    static func areEqualInOrder(_ left: [AnswerValue], _ right: [AnswerValue]) -> Bool {
         left.count == right.count && zip(left, right).allSatisfy { areEqual($0, $1) }
     }
 
@@ -72,84 +111,16 @@ enum AnswerComparison {
         return percentage == scaled
     }
 
-    // MARK: Relations
-
-    /// The solution that a relation states; nil for other relations.
-    ///
-    /// `x = 2` gives 2, `x ∈ I` gives I, `2 < x ≤ 3` gives an interval.
-    private static func solution(_ sides: [AnswerValue], _ signs: [Character]) -> AnswerValue? {
-        func isVariable(_ value: AnswerValue) -> Bool {
-            if case .expression(.variable) = value { true } else { false }
-        }
-        if signs == ["="] || signs == ["∈"] { return isVariable(sides[0]) ? sides[1] : nil }
-        let infinity = AnswerValue.expression(.infinity)
-        let minusInfinity = AnswerValue.expression(.negation(.infinity))
-        if signs.count == 1 {
-            let flipped: [Character: Character] = ["<": ">", ">": "<", "≤": "≥", "≥": "≤"]
-            let isFirst = isVariable(sides[0])
-            guard isFirst != isVariable(sides[1]), let sign = isFirst ? signs[0] : flipped[signs[0]] else { return nil }
-            let bound = isFirst ? sides[1] : sides[0]
-            switch sign {
-            case "<": return .tuple(open: "(", [minusInfinity, bound], close: ")")
-            case "≤": return .tuple(open: "(", [minusInfinity, bound], close: "]")
-            case ">": return .tuple(open: "(", [bound, infinity], close: ")")
-            case "≥": return .tuple(open: "[", [bound, infinity], close: ")")
-            default: return nil
-            }
-        }
-        guard signs.count == 2, isVariable(sides[1]), signs.allSatisfy({ "<≤".contains($0) }) else { return nil }
-        return .tuple(open: signs[0] == "<" ? "(" : "[", [sides[0], sides[2]], close: signs[1] == "<" ? ")" : "]")
-    }
-
-    private static func areEqualRelations(
-        _ left: [AnswerValue], _ leftSigns: [Character], _ right: [AnswerValue], _ rightSigns: [Character]
-    ) -> Bool {
-        if leftSigns == rightSigns, areEqualInOrder(left, right) { return true }
-        if let left = solution(left, leftSigns), let right = solution(right, rightSigns),
-            leftSigns != ["="], rightSigns != ["="]
-        {
-            return areEqual(left, right)
-        }
-        guard let (first, isStrict, isEquation) = difference(left, leftSigns),
-            let (second, alsoStrict, alsoEquation) = difference(right, rightSigns),
-            isStrict == alsoStrict, isEquation == alsoEquation
-        else { return false }
-        return areProportional(first, second, anySign: isEquation)
-    }
-
-    /// The difference of both sides, which the relation compares with 0 by `=`, `>` or `≥`.
-    private static func difference(
-        _ sides: [AnswerValue], _ signs: [Character]
-    ) -> (difference: RationalFunction, isStrict: Bool, isEquation: Bool)? {
-        guard signs.count == 1, case .expression(let left) = sides[0], case .expression(let right) = sides[1] else {
-            return nil
-        }
-        let isGreater = ">≥".contains(signs[0])
-        guard "=<≤>≥".contains(signs[0]) else { return nil }
-        let expression = MathExpression.sum(isGreater ? [left, .negation(right)] : [right, .negation(left)])
-        var algebra = ExactAlgebra()
-        guard let value = try? algebra.value(expression) else { return nil }
-        return (value, "<>".contains(signs[0]), signs[0] == "=")
-    }
-
-    /// Whether one function is a non-zero rational multiple of the other, positive unless `anySign`.
-    private static func areProportional(_ left: RationalFunction, _ right: RationalFunction, anySign: Bool) -> Bool {
-        guard !left.numerator.isZero, !right.numerator.isZero,
-            let cross = try? (
-                left.numerator.multiplied(by: right.denominator), right.numerator.multiplied(by: left.denominator)
-            ),
-            let monomial = cross.0.terms.keys.first, let first = cross.0.terms[monomial],
-            let second = cross.1.terms[monomial],
-            let factor = try? second.multiplied(by: first.inverted()), anySign || !factor.isNegative
-        else { return false }
-        return (try? cross.0.multiplied(by: factor)) == cross.1
-    }
-
     // MARK: Expressions
 
     static func areEqual(_ answer: MathExpression, _ truth: MathExpression) -> Bool {
         if answer == truth { return true }
         if let truth = truth.numeral { return answer.numeral == truth }
+        return haveEqualValues(answer, truth)
+    }
+
+    /// Compares values, evaluating both.
+    static func haveEqualValues(_ answer: MathExpression, _ truth: MathExpression) -> Bool {
         var algebra = ExactAlgebra()
         if let left = try? algebra.value(answer), let right = try? algebra.value(truth) {
             if (try? left.isEqual(to: right)) ?? false { return true }
@@ -163,13 +134,22 @@ enum AnswerComparison {
     /// Compares values at a few points, for expressions that algebra does not expand (`\sqrt{3+2\sqrt2}`, `\ln 4`).
     private static func agreeNumerically(_ answer: MathExpression, _ truth: MathExpression) -> Bool {
         let names = answer.variables.union(truth.variables).sorted()
-        for trial in 0..<(names.isEmpty ? 1 : 4) {
+        // Distant points tell |x + 3| from x + 3; there, one of both may have no value.
+        let scales: [Double] = names.isEmpty ? [1] : [1, 1, 1, 1, 20, 300]
+        for (trial, scale) in scales.enumerated() {
             var generator = SplitMix64(seed: UInt64(trial))
             var values: [String: Double] = [:]
-            for name in names { values[name] = Double.random(in: 0.5..<2.5, using: &generator) }
-            guard let left = answer.numericValue({ values[$0] ?? .nan }),
-                let right = truth.numericValue({ values[$0] ?? .nan }), left.isClose(to: right)
-            else { return false }
+            for name in names { values[name] = scale * Double.random(in: 0.5..<2.5, using: &generator) }
+            for sign in [1.0, -1.0] {
+                let left = answer.numericValue { sign * (values[$0] ?? .nan) }
+                let right = truth.numericValue { sign * (values[$0] ?? .nan) }
+                if sign > 0, scale == 1 {
+                    guard let left, let right, left.isClose(to: right) else { return false }
+                } else if let left, let right, left.isReal, right.isReal, !left.isClose(to: right) {
+                    // Of values that are not real, nothing is asked: ln x² is 2 ln x where both are real.
+                    return false
+                }
+            }
         }
         return true
     }

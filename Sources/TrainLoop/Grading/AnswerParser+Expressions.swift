@@ -1,5 +1,13 @@
 /// Sums, products, powers and mixed numbers.
 extension AnswerParser {
+    /// A sum, or two with `\over` or `\choose` between them.
+    mutating func parseFraction() throws -> MathExpression {
+        let top = try parseSum()
+        if take(.command("over")) { return .quotient(top, try parseSum()) }
+        if take(.command("choose")) { return .binomial(top, try parseSum()) }
+        return top
+    }
+
     mutating func parseSum() throws -> MathExpression {
         try nested { parser in
             var terms: [MathExpression] = []
@@ -15,7 +23,7 @@ extension AnswerParser {
     }
 
     private mutating func takeSign() -> Int? {
-        if pendingPrimary != nil { return nil }
+        if pendingPrimary != nil || startsComplement { return nil }
         if take("+") { return 1 }
         if take("-") { return -1 }
         if take(.command("pm")) { return plusMinusIsMinus ? -1 : 1 }
@@ -47,10 +55,18 @@ extension AnswerParser {
     private var startsFactor: Bool {
         switch token {
         case .letter, .number, .symbol("("), .symbol("{"): true
+        case .symbol("|"): !barEndsValue
+        case .command("frac"): !startsUnitFraction
         case .command(let name):
-            ["frac", "sqrt", "pi", "infty", "binom"].contains(name) || AnswerLexer.functionNames.contains(name)
+            ["sqrt", "pi", "infty", "binom", "lfloor", "lceil"].contains(name)
+                || AnswerVocabulary.functions.contains(name)
         default: false
         }
+    }
+
+    /// Whether a quotient of units follows: `\frac{\text{m}}{\text{s}}`.
+    private var startsUnitFraction: Bool {
+        if token(at: 1) == .symbol("{"), case .word? = token(at: 2) { true } else { false }
     }
 
     private mutating func parseSignedPower() throws -> MathExpression {
@@ -72,7 +88,7 @@ extension AnswerParser {
                 } else if parser.take("!") {
                     base = .factorial(base)
                 } else if parser.take(.command("degree")) {
-                    continue
+                    parser.takeTemperatureScale()
                 } else {
                     return base
                 }
@@ -82,12 +98,21 @@ extension AnswerParser {
 
     /// Takes `\circ` after a `^`, braced or not; a number of degrees equals that number.
     private mutating func takeDegree() -> Bool {
-        if take(.command("degree")) { return true }
+        if take(.command("degree")) {
+            takeTemperatureScale()
+            return true
+        }
         if token == .symbol("{"), token(at: 1) == .command("degree"), token(at: 2) == .symbol("}") {
             position += 3
+            takeTemperatureScale()
             return true
         }
         return false
+    }
+
+    /// Takes the C of °C, which is no variable.
+    private mutating func takeTemperatureScale() {
+        for scale in ["C", "F"] where token == .letter(scale) || token == .word(scale) { position += 1 }
     }
 
     mutating func parseExponent() throws -> MathExpression {
@@ -101,7 +126,7 @@ extension AnswerParser {
         guard case .number(let value) = whole, value.isInteger else { return nil }
         let start = position
         let fraction: MathExpression
-        if token == .command("frac") {
+        if token == .command("frac"), !startsUnitFraction {
             fraction = try parsePrimary()
         } else if position < lexemes.count, lexemes[position].followsSpace, case .number? = token,
             token(at: 1) == .symbol("/"), case .number? = token(at: 2)
@@ -123,7 +148,10 @@ extension AnswerParser {
 
     mutating func parseGroup() throws -> MathExpression {
         try expect("{")
-        let content = try parseSum()
+        let outer = barEndsValue
+        barEndsValue = false
+        let content = try parseFraction()
+        barEndsValue = outer
         try expect("}")
         return content
     }

@@ -22,13 +22,19 @@ extension AnswerParser {
             return try parseCommand(name)
         case .symbol("("), .symbol("["):
             position += 1
-            let content = try parseSum()
+            let outer = (colonEndsValue, barEndsValue)
+            (colonEndsValue, barEndsValue) = (false, false)
+            let content = try parseFraction()
+            (colonEndsValue, barEndsValue) = outer
             try expect(current == .symbol("(") ? ")" : "]")
             return content
         case .symbol("{"): return try nested { parser in try parser.parseGroup() }
         case .symbol("|"):
             position += 1
-            let content = try parseSum()
+            let outer = barEndsValue
+            barEndsValue = true
+            let content = try parseFraction()
+            barEndsValue = outer
             try expect("|")
             return .absolute(content)
         default: throw UnreadableAnswer()
@@ -47,6 +53,7 @@ extension AnswerParser {
 
     private mutating func parseVariable(_ letter: String) throws -> MathExpression {
         var name = letter
+        while take("'") { name += "'" }
         if take("_") {
             let isBraced = take("{")
             switch token {
@@ -69,6 +76,10 @@ extension AnswerParser {
         case "binom":
             let top = try parseArgument()
             return .binomial(top, try parseArgument())
+        case "lfloor", "lceil":
+            let content = try parseFraction()
+            guard take(.command(name == "lfloor" ? "rfloor" : "rceil")) else { throw UnreadableAnswer() }
+            return .function(name == "lfloor" ? "floor" : "ceil", content)
         case "sqrt":
             var degree = MathExpression.number(Rational(2))
             if take("[") {
@@ -76,7 +87,7 @@ extension AnswerParser {
                 try expect("]")
             }
             return .root(try parseArgument(), degree: degree)
-        case _ where AnswerLexer.functionNames.contains(name): return try parseFunction(name)
+        case _ where AnswerVocabulary.functions.contains(name): return try parseFunction(name)
         default: throw UnreadableAnswer()
         }
     }

@@ -8,11 +8,8 @@ extension AnswerParser {
         switch token {
         case .command("{"):
             position += 1
-            let content = try parseList()
-            guard take(.command("}")) else { throw UnreadableAnswer() }
-            if case .list = content { return content }
-            return .list([content])
-        case .command("emptyset"), .command("varnothing"):
+            return try parseSet()
+        case .command("emptyset"):
             position += 1
             return .list([])
         case .command("begin"): return try nested { parser in try parser.parseMatrix() }
@@ -21,20 +18,51 @@ extension AnswerParser {
             let content = try parseList()
             guard take(.command("rangle")), case .list(let items) = content else { throw UnreadableAnswer() }
             return .tuple(open: "(", items, close: ")")
+        case .symbol("{"): return try parseBrackets(open: "{")
         case .symbol("("): return try parseBrackets(open: "(")
         case .symbol("["): return try parseBrackets(open: "[")
         default: return nil
         }
     }
 
+    /// The rest of a set, which lists its elements or states a condition: `\{x \mid x > 5\}`.
+    private mutating func parseSet() throws -> AnswerValue {
+        if take(.command("}")) { return .list([]) }
+        (colonEndsValue, barEndsValue) = (true, true)
+        let content = try parseList()
+        (colonEndsValue, barEndsValue) = (false, false)
+        if take("|") || take(":") {
+            guard content.isRealVariable else { throw UnreadableAnswer() }
+            let condition = try parseList()
+            guard take(.command("}")) else { throw UnreadableAnswer() }
+            if case .list(let conditions) = condition { return .intersection(conditions) }
+            guard condition.isCondition || condition.isSetOperation else { throw UnreadableAnswer() }
+            return condition
+        }
+        guard take(.command("}")) else { throw UnreadableAnswer() }
+        if case .list = content { return content }
+        return .list([content])
+    }
+
     private mutating func parseBrackets(open: Character) throws -> AnswerValue? {
         position += 1
+        let outer = (colonEndsValue, barEndsValue)
+        (colonEndsValue, barEndsValue) = (false, false)
         let content = try parseList()
-        guard let close: Character = take(")") ? ")" : take("]") ? "]" : nil else { throw UnreadableAnswer() }
-        if case .list(let items) = content, items.count > 1 { return .tuple(open: open, items, close: close) }
-        if case .text = content { return content }
+        (colonEndsValue, barEndsValue) = outer
+        let closings: [Character] = open == "{" ? ["}"] : [")", "]"]
+        guard let close = closings.first(where: { $0.unicodeScalars.first.map { take($0) } ?? false }) else {
+            throw UnreadableAnswer()
+        }
+        if case .list(let items) = content, items.count > 1 {
+            return open == "{" ? content : .tuple(open: open, items, close: close)
+        }
+        switch content {
+        case .text, .matrix: return content
+        default: break
+        }
         guard (open == "[") == (close == "]"), case .expression(let expression) = content else {
-            if open == "(", close == ")" { return content }
+            if open != "[", close != "]" { return content }
             throw UnreadableAnswer()
         }
         // Brackets around one expression group it; the expression may continue after them.
@@ -66,5 +94,29 @@ extension AnswerParser {
             throw UnreadableAnswer()
         }
         return .matrix(rows)
+    }
+}
+
+extension AnswerValue {
+    /// Whether this is an inequality.
+    var isCondition: Bool {
+        guard case .relation(_, let signs) = self else { return false }
+        return signs.allSatisfy { "<≤>≥≠∈".contains($0) }
+    }
+
+    var isSetOperation: Bool {
+        switch self {
+        case .union, .intersection, .difference: true
+        default: false
+        }
+    }
+
+    /// Whether this is `x` or `x ∈ ℝ`.
+    fileprivate var isRealVariable: Bool {
+        switch self {
+        case .expression(.variable): true
+        case .relation(let sides, ["∈"]): sides[0].isRealVariable && sides[1] == .expression(.variable("R"))
+        default: false
+        }
     }
 }

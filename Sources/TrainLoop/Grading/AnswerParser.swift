@@ -15,6 +15,10 @@ struct AnswerParser {
     var takenDigits = 0
     /// Reads `±` as minus and `∓` as plus.
     var plusMinusIsMinus = false
+    /// Whether a colon stands before the condition of a set.
+    var colonEndsValue = false
+    /// Whether a bar closes an absolute value or stands before the condition of a set.
+    var barEndsValue = false
     private var depth = 0
     private static let maximumDepth = 40
 
@@ -24,12 +28,43 @@ struct AnswerParser {
     static func value(_ text: String, joinsThousands: Bool) -> (value: AnswerValue, hasAmbiguousCommas: Bool) {
         let lexer = AnswerLexer(text, joinsThousands: joinsThousands)
         var lexemes = lexer.lexemes
-        if case .symbol(".")? = lexemes.last?.token { lexemes.removeLast() }
+        while let last = lexemes.last?.token, last == .symbol(".") || last == .symbol(",") { lexemes.removeLast() }
+        return (value(lexemes) ?? labelled(lexemes) ?? .plainText(text), lexer.hasAmbiguousCommas)
+    }
+
+    private static func value(_ lexemes: [AnswerLexer.Lexeme]) -> AnswerValue? {
         var parser = AnswerParser(lexemes)
-        if let value = try? parser.parseList(), parser.position == lexemes.count {
-            return (value, lexer.hasAmbiguousCommas)
+        guard let value = try? parser.parseList(), parser.position == lexemes.count else { return nil }
+        return value
+    }
+
+    /// The value after the last equals sign, behind a label that the grammar does not have: `P(A \cap B) = 1/3`.
+    private static func labelled(_ lexemes: [AnswerLexer.Lexeme]) -> AnswerValue? {
+        var depth = 0
+        var last: Int?
+        for (index, lexeme) in lexemes.enumerated() {
+            switch lexeme.token {
+            case .symbol("("), .symbol("["), .symbol("{"), .command("{"), .command("begin"): depth += 1
+            case .symbol(")"), .symbol("]"), .symbol("}"), .command("}"), .command("end"): depth -= 1
+            case .symbol("=") where depth == 0: last = index
+            // A list of several statements is more than its last value.
+            case .symbol(","), .symbol(";"): if depth == 0 { return nil }
+            case .word(let word): if depth == 0, isConjunction(word) { return nil }
+            default: break
+            }
         }
-        return (.plainText(text), lexer.hasAmbiguousCommas)
+        guard let last, last > 0, isLabel(lexemes[0].token), let value = value(Array(lexemes[(last + 1)...])) else {
+            return nil
+        }
+        if case .text = value { return nil }
+        return .relation([.text("\(lexemes[..<last].map(\.token))"), value], ["="])
+    }
+
+    private static func isLabel(_ token: AnswerToken) -> Bool {
+        switch token {
+        case .letter, .word, .command, .symbol("["), .symbol("|"): true
+        default: false
+        }
     }
 
     // MARK: Tokens
@@ -40,7 +75,7 @@ struct AnswerParser {
         position + offset < lexemes.count ? lexemes[position + offset].token : nil
     }
 
-    mutating func take(_ symbol: Character) -> Bool { take(.symbol(symbol)) }
+    mutating func take(_ symbol: Unicode.Scalar) -> Bool { take(.symbol(symbol)) }
 
     mutating func take(_ expected: AnswerToken) -> Bool {
         guard token == expected else { return false }
@@ -48,7 +83,7 @@ struct AnswerParser {
         return true
     }
 
-    mutating func expect(_ symbol: Character) throws {
+    mutating func expect(_ symbol: Unicode.Scalar) throws {
         guard take(symbol) else { throw UnreadableAnswer() }
     }
 
@@ -65,17 +100,24 @@ struct AnswerParser {
     mutating func parseList() throws -> AnswerValue {
         try nested { parser in
             var items = try parser.parseItem()
-            while parser.takeSeparator() { items += try parser.parseItem() }
-            return items.count == 1 ? items[0] : .list(items)
+            var conjunctions: Set<String> = []
+            while parser.takeSeparator(&conjunctions) { items += try parser.parseItem() }
+            if items.count == 1 { return items[0] }
+            if items.allSatisfy(\.isCondition), conjunctions.count == 1 {
+                return conjunctions == ["or"] ? .union(items) : .intersection(items)
+            }
+            return .list(items)
         }
     }
 
-    private mutating func takeSeparator() -> Bool {
+    private mutating func takeSeparator(_ conjunctions: inout Set<String>) -> Bool {
         var found = false
         while let current = token {
             switch current {
             case .symbol(","), .symbol(";"): break
-            case .word(let word) where Self.isConjunction(word): break
+            case .command("vee"): conjunctions.insert("or")
+            case .command("wedge"): conjunctions.insert("and")
+            case .word(let word) where Self.isConjunction(word): conjunctions.insert(word.trimmed.lowercased())
             default: return found
             }
             position += 1
@@ -101,10 +143,37 @@ struct AnswerParser {
 
     private mutating func parseUnion(minusFirst: Bool) throws -> AnswerValue {
         plusMinusIsMinus = minusFirst
-        var parts = [try parseRelation()]
-        while take(.command("cup")) || take(.word("union")) { parts.append(try parseRelation()) }
-        return parts.count == 1 ? parts[0] : .union(parts)
+        let first = try parseRelation()
+        // In x ∈ A ∪ B, the whole union is on the right side.
+        if case .relation(let sides, ["∈"]) = first {
+            return .relation([sides[0], try parseOperands(sides[1])], ["∈"])
+        }
+        return try parseOperands(first)
     }
+
+    /// The set operations that follow a set, from left to right.
+    private mutating func parseOperands(_ first: AnswerValue) throws -> AnswerValue {
+        var result = first
+        while true {
+            if take(.command("cup")) || take(.word("union")) {
+                let next = try parseRelation()
+                if case .union(let parts) = result {
+                    result = .union(parts + [next])
+                } else {
+                    result = .union([result, next])
+                }
+            } else if take(.command("cap")) {
+                result = .intersection([result, try parseRelation()])
+            } else if take(.command("setminus")) || startsComplement && take("-") {
+                result = .difference(result, try parseRelation())
+            } else {
+                return result
+            }
+        }
+    }
+
+    /// Whether a minus before a set follows: `\mathbb{R} - \{2\}`.
+    var startsComplement: Bool { token == .symbol("-") && token(at: 1) == .command("{") }
 
     private mutating func parseRelation() throws -> AnswerValue {
         var sides = [try parseSide()]
@@ -130,7 +199,10 @@ struct AnswerParser {
         let (relation, tokenCount): (Character, Int)
         switch token {
         case .symbol("="): (relation, tokenCount) = ("=", 1)
-        case .symbol(":"): (relation, tokenCount) = (":", 1)
+        case .symbol(":"):
+            if colonEndsValue { return nil }
+            (relation, tokenCount) = (":", 1)
+        case .command("approx"): (relation, tokenCount) = ("≈", 1)
         case .symbol("<"): (relation, tokenCount) = orEqual ? ("≤", 2) : ("<", 1)
         case .symbol(">"): (relation, tokenCount) = orEqual ? ("≥", 2) : (">", 1)
         case .command("le"): (relation, tokenCount) = ("≤", 1)
@@ -148,13 +220,42 @@ struct AnswerParser {
         if let structure = try parseStructure() { return structure }
         if case .word(let word)? = token { return try parseWords(word) }
         if let number = try parseNumberInBase() { return number }
-        let expression = try parseSum()
-        if take("%") { return .percentage(expression) }
+        var expression = try parseFraction()
+        if let scale = takeScale() { expression = Self.scaled(expression, by: scale) }
+        if takePercent() { return .percentage(expression) }
         let unit = try parseUnit()
         return unit.isEmpty ? .expression(expression) : .quantity(expression, unit: unit)
     }
 
-    /// Words that are the whole value; words before mathematics are not supported.
+    private static let scales = [
+        "dozen": 12, "hundred": 100, "thousand": 1000, "million": 1_000_000, "billion": 1_000_000_000,
+        "trillion": 1_000_000_000_000,
+    ]
+
+    /// Takes the "million" of `5 million`.
+    private mutating func takeScale() -> Int? {
+        guard case .word(let word)? = token, let scale = Self.scales[word.trimmed.lowercased()] else { return nil }
+        position += 1
+        return scale
+    }
+
+    private static func scaled(_ expression: MathExpression, by scale: Int) -> MathExpression {
+        guard let value = try? expression.numeral?.multiplied(by: Rational(scale)) else {
+            return .product([expression, .number(Rational(scale))])
+        }
+        return .mixed(value)
+    }
+
+    private mutating func takePercent() -> Bool {
+        if take("%") { return true }
+        guard case .word(let word)? = token, ["percent", "pct", "percentage"].contains(word.trimmed.lowercased()) else {
+            return false
+        }
+        position += 1
+        return true
+    }
+
+    /// Words that are the whole value, or a label; other words before mathematics are not supported.
     private mutating func parseWords(_ first: String) throws -> AnswerValue {
         position += 1
         var words = first
@@ -162,32 +263,54 @@ struct AnswerParser {
             words += " " + next
             position += 1
         }
-        guard token == nil || [.symbol(","), .symbol(")"), .symbol(";"), .symbol("}"), .command("}")].contains(token)
-        else { throw UnreadableAnswer() }
-        return .plainText(words)
+        switch token {
+        case nil, .symbol(","), .symbol(")"), .symbol(";"), .symbol("}"), .command("}"), .symbol("="),
+            .command("approx"),
+            .symbol("&"), .command("newline"), .command("end"):
+            return .plainText(words)
+        case .word: return .plainText(words)
+        default: throw UnreadableAnswer()
+        }
     }
 
     private mutating func parseUnit() throws -> String {
         var unit = ""
-        while case .word(let word)? = token, !Self.isConjunction(word) {
-            unit += " " + word
+        while true {
+            let start = position
+            let isFraction = take(.command("frac"))
+            // A bar or a fraction of units: \text{m}/\text{s}.
+            let isQuotient = !unit.isEmpty && take("/")
+            if isFraction { _ = take("{") }
+            guard case .word(let word)? = token, !Self.isConjunction(word) else {
+                position = start
+                return Units.normalized(unit)
+            }
+            unit += (isQuotient ? " per " : " ") + word
             position += 1
+            if isFraction {
+                guard take("}"), take("{"), case .word(let divisor)? = token else { throw UnreadableAnswer() }
+                position += 1
+                try expect("}")
+                unit += " per " + divisor
+            }
             // The power in \text{ cm}^2 belongs to the unit.
             if take("^") { unit += " " + (try parseExponent().numeral.map { "\($0)" } ?? "") }
         }
-        return Units.normalized(unit)
     }
 
     /// `1011_2` or `1011_{2}`; a base in words is not supported.
     private mutating func parseNumberInBase() throws -> AnswerValue? {
-        guard case .number(let digits)? = token, token(at: 1) == .symbol("_") else { return nil }
-        position += 2
+        let sign = token == .symbol("-") ? "-" : ""
+        guard case .number(let digits)? = token(at: sign.count), token(at: sign.count + 1) == .symbol("_") else {
+            return nil
+        }
+        position += sign.count + 2
         let isBraced = take("{")
         guard case .number(let text)? = token, let base = Int(text), (2...36).contains(base) else {
             throw UnreadableAnswer()
         }
         position += 1
         if isBraced { try expect("}") }
-        return .based(digits: String(digits.drop { $0 == "0" }), base: base)
+        return .based(digits: sign + digits.drop { $0 == "0" }, base: base)
     }
 }

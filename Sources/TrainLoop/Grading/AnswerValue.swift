@@ -9,10 +9,14 @@ indirect enum AnswerValue: Hashable {
     case tuple(open: Character, [AnswerValue], close: Character)
     /// Unordered values: `1, 2`, `\{1, 2\}`, `1 \text{ or } 2`, `±1`.
     case list([AnswerValue])
-    /// Sets of numbers joined by ∪.
+    /// Sets of numbers, or conditions on a number, joined by ∪ or "or".
     case union([AnswerValue])
+    /// Sets of numbers, or conditions on a number, joined by ∩ or "and".
+    case intersection([AnswerValue])
+    /// The first set without the second.
+    case difference(AnswerValue, AnswerValue)
     case matrix([[AnswerValue]])
-    /// `a < b ≤ c`: values and the relations between them, each one of "=", "<", "≤", ">", "≥", "≠" and "∈".
+    /// `a < b ≤ c`: values and the relations between them, each one of "=", "≈", "<", "≤", ">", "≥", "≠" and "∈".
     case relation([AnswerValue], [Character])
     /// `3:5`
     case ratio([MathExpression])
@@ -25,7 +29,7 @@ indirect enum AnswerValue: Hashable {
     static func plainText(_ text: String) -> AnswerValue {
         var bare = ""
         var isCommand = false
-        for character in text {
+        for character in text.withoutSizes {
             if character == "\\" {
                 isCommand = true
                 continue
@@ -49,5 +53,15 @@ indirect enum AnswerValue: Hashable {
             return item.count > 1 ? item.lowercased() : String(item)
         }
         return .text(items.sorted().joined(separator: ","))
+    }
+}
+
+extension String {
+    /// The text without the commands for size that may stand before words.
+    fileprivate var withoutSizes: String {
+        guard utf8.contains(UInt8(ascii: "\\")) else { return self }
+        return ["displaystyle", "textstyle", "left", "right", "Large", "large"].reduce(self) {
+            $0.replacing("\\" + $1, with: "")
+        }
     }
 }

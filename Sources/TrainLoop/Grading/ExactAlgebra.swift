@@ -28,7 +28,14 @@ struct ExactAlgebra {
         case .quotient(let top, let bottom): return try value(top).multiplied(by: try value(bottom).inverted())
         case .power(let base, let exponent): return try power(base, exponent)
         case .function(let name, let argument):
-            return try opaque(name + (try value(argument).canonicalText()))
+            let argument = try value(argument)
+            if name == "floor", let constant = argument.constant {
+                return RationalFunction(Rational(try constant.floor()))
+            }
+            if name == "ceil", let constant = argument.constant {
+                return RationalFunction(Rational(try constant.negated.floor()).negated)
+            }
+            return try opaque(name + (try argument.canonicalText()))
         case .logarithm(let base, let argument):
             return try opaque("log\(try value(base).canonicalText())of\(try value(argument).canonicalText())")
         case .absolute(let inner):
@@ -36,24 +43,35 @@ struct ExactAlgebra {
             if let constant = inner.constant { return RationalFunction(constant.magnitude) }
             return try opaque("abs" + (try inner.canonicalText()))
         case .factorial(let inner):
-            guard let count = try value(inner).constant?.integer, (0...33).contains(count) else {
+            let inner = try value(inner)
+            guard let constant = inner.constant else { return try opaque("factorial" + (try inner.canonicalText())) }
+            guard let count = constant.integer, (0...Self.maximumFactorial).contains(count) else {
                 throw AlgebraLimit()
             }
             var product = Rational.one
             for factor in 0..<count { product = try product.multiplied(by: Rational(factor + 1)) }
             return RationalFunction(product)
         case .binomial(let top, let bottom):
-            guard let top = try value(top).constant?.integer, let bottom = try value(bottom).constant?.integer,
-                (0...200).contains(top), (0...top).contains(bottom)
-            else { throw AlgebraLimit() }
-            var product = Rational.one
-            for index in 0..<min(bottom, top - bottom) {
-                product = try product.multiplied(
-                    by: try Rational(Int128(top - index), over: Int128(index + 1)))
+            let top = try value(top)
+            guard var count = try value(bottom).constant?.integer, count >= 0 else { throw AlgebraLimit() }
+            if let whole = top.constant?.integer {
+                guard (0...Self.maximumFactorial).contains(whole), count <= whole else { throw AlgebraLimit() }
+                count = min(count, whole - count)
+            } else {
+                guard count <= 8 else { throw AlgebraLimit() }
             }
-            return RationalFunction(product)
+            var product = RationalFunction(.one)
+            for index in 0..<count {
+                let factor = try top.adding(RationalFunction(Rational(-index)))
+                product = try product.multiplied(by: factor).multiplied(
+                    by: RationalFunction(try Rational(.small(1), over: .small(index + 1))))
+            }
+            return product
         }
     }
+
+    /// 1000! has 8,530 bits.
+    private static let maximumFactorial = 1000
 
     private mutating func opaque(_ name: String, exponent: Rational = .one) throws(AlgebraLimit) -> RationalFunction {
         isOpaque = true
@@ -88,7 +106,7 @@ struct ExactAlgebra {
             let content = base.leadingCoefficient.magnitude
             let primitive = try base.multiplied(by: try content.inverted())
             let outside = try root(Polynomial(content), exponent)
-            guard let whole = Int(exactly: exponent.floor) else { throw AlgebraLimit() }
+            guard let whole = try exponent.floor().small else { throw AlgebraLimit() }
             let rest = try exponent.adding(Rational(-whole))
             let inside = try opaque("root of " + primitive.canonicalText, exponent: rest)
             return try outside.multiplied(by: inside).multiplied(
@@ -99,20 +117,27 @@ struct ExactAlgebra {
             guard factor.atom != .imaginaryUnit else {
                 return try opaque("root of " + base.canonicalText, exponent: exponent)
             }
-            exponents[factor.atom] = try factor.exponent.multiplied(by: exponent)
+            let power = try factor.exponent.multiplied(by: exponent)
+            // The root of x² is |x|, which only numbers tell from x.
+            if case .variable = factor.atom, !exponent.denominator.isOdd, factor.exponent.isInteger,
+                !factor.exponent.numerator.isOdd, !power.isInteger || power.numerator.isOdd
+            {
+                return try opaque("root of " + base.canonicalText, exponent: exponent)
+            }
+            exponents[factor.atom] = power
         }
         var sign = Rational.one
         if term.coefficient.isNegative {
-            if exponent.denominator == 2 {
+            if exponent.denominator == .small(2) {
                 exponents[.imaginaryUnit] = try exponent.multiplied(by: Rational(2))
-            } else if exponent.denominator % 2 == 1 {
+            } else if exponent.denominator.isOdd {
                 // The real root, as taught in school, instead of the principal one.
-                if exponent.numerator % 2 == 1 { sign = Rational(-1) }
+                if exponent.numerator.isOdd { sign = Rational(-1) }
             } else {
                 return try opaque("root of " + base.canonicalText, exponent: exponent)
             }
         }
-        for (part, direction) in [(abs(term.coefficient.numerator), 1), (term.coefficient.denominator, -1)] {
+        for (part, direction) in [(term.coefficient.numerator.magnitude, 1), (term.coefficient.denominator, -1)] {
             for (prime, count) in try Self.primeFactors(part) {
                 let power = try Rational(count * direction).multiplied(by: exponent)
                 exponents[.prime(prime)] = try (exponents[.prime(prime)] ?? .zero).adding(power)
@@ -125,25 +150,47 @@ struct ExactAlgebra {
     /// Prime factors with their multiplicities.
     ///
     /// Trial division ends at 10⁴; a cofactor beyond 10⁸ counts as prime unless it is a square.
-    private static func primeFactors(_ value: Int128) throws(AlgebraLimit) -> [(prime: Int, count: Int)] {
-        guard var rest = Int(exactly: value), rest > 0 else { throw AlgebraLimit() }
+    private static func primeFactors(_ value: Integer) throws(AlgebraLimit) -> [(prime: Int, count: Int)] {
         var factors: [(prime: Int, count: Int)] = []
+        var large = value
         var divisor = 2
+        // Only small factors are searched in what does not fit into 64 bits.
+        while large.small == nil, divisor < 200 {
+            var count = 0
+            while large.small == nil {
+                let (quotient, rest) = try large.divided(by: .small(divisor))
+                guard rest.isZero else { break }
+                large = quotient
+                count += 1
+            }
+            if count > 0 { factors.append((divisor, count)) }
+            divisor += divisor == 2 ? 1 : 2
+        }
+        guard var rest = large.small, rest > 0 else { throw AlgebraLimit() }
+        func add(_ prime: Int, _ count: Int) {
+            guard count > 0 else { return }
+            if let index = factors.firstIndex(where: { $0.prime == prime }) {
+                factors[index].count += count
+            } else {
+                factors.append((prime, count))
+            }
+        }
+        divisor = 2
         while divisor <= 10_000, divisor * divisor <= rest {
             var count = 0
             while rest % divisor == 0 {
                 rest /= divisor
                 count += 1
             }
-            if count > 0 { factors.append((divisor, count)) }
+            add(divisor, count)
             divisor += divisor == 2 ? 1 : 2
         }
         if rest > 1 {
             let side = Int(Double(rest).squareRoot().rounded())
             if side > 1, side.multipliedReportingOverflow(by: side) == (rest, false) {
-                factors.append((side, 2))
+                add(side, 2)
             } else {
-                factors.append((rest, 1))
+                add(rest, 1)
             }
         }
         return factors

@@ -57,4 +57,26 @@ indirect enum MathExpression: Hashable, Sendable {
             left.variables.union(right.variables)
         }
     }
+
+    /// Whether the expression has variables, and no numbers but exponents: `AB`, `f(2)`, `x + y`, `\pi r^2`.
+    var isSymbolic: Bool { !hasNumbers && !variables.isEmpty }
+
+    private var hasNumbers: Bool {
+        switch self {
+        case .variable, .pi, .euler, .imaginaryUnit: false
+        case .number, .mixed, .infinity, .factorial, .binomial: true
+        case .negation(let inner), .absolute(let inner): inner.hasNumbers
+        // The argument of a function may be a number.
+        case .function, .logarithm: false
+        case .sum(let terms): terms.contains(where: \.hasNumbers)
+        case .product(let factors):
+            factors.contains(where: \.hasNumbers) && !(factors.count == 2 && factors[0].isVariable)
+        case .quotient(let left, let right): left.hasNumbers || right.hasNumbers
+        case .power(let base, _): base.hasNumbers
+        }
+    }
+
+    var isVariable: Bool {
+        if case .variable = self { true } else { false }
+    }
 }

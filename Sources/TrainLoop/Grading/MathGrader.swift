@@ -21,13 +21,30 @@ public struct MathGrader: AnswerGrader {
     ///
     /// - Parameters:
     ///   - answer: the final answer of a response, without `\boxed{}`.
-    ///   - truth: the right answer.
+    ///   - truth: the right answer, or a text that states it; see `GroundTruth`.
     /// - Returns: whether the answer is equivalent to the truth.
     public static func areEquivalent(_ answer: String, _ truth: String) -> Bool {
-        let answer = answer.trimmed
-        let truth = truth.trimmed
+        let answer = withoutMarkup(answer.trimmed)
+        let truth = withoutMarkup(GroundTruth(truth).text)
         if answer.utf8.elementsEqual(truth.utf8) { return true }
         guard answer.utf8.count <= maximumByteCount, truth.utf8.count <= maximumByteCount else { return false }
+        return WorkLimit.$current.withValue(WorkLimit()) {
+            guard let options = OptionAnswer.compare(answer, truth) else {
+                return areEquivalentMathematics(answer, truth)
+            }
+            return options.areEqual && areEquivalentMathematics(options.answer, options.truth)
+        }
+    }
+
+    /// The answer without Markdown around the whole of it.
+    private static func withoutMarkup(_ text: String) -> String {
+        guard let first = text.utf8.first, "*_`".utf8.contains(first), text.utf8.count <= maximumByteCount else {
+            return text
+        }
+        return AnswerExtraction.withoutMarkup(text)
+    }
+
+    private static func areEquivalentMathematics(_ answer: String, _ truth: String) -> Bool {
         // A comma may group thousands or separate items; both readings are tried.
         for answerJoins in [true, false] {
             let left = AnswerParser.value(answer, joinsThousands: answerJoins)

@@ -84,7 +84,7 @@ extension MathExpression {
     /// True for `x^(p/q)` with odd q: its value at negative x is the real root.
     private var exponentIsOddRoot: Bool {
         guard case .power(_, let exponent) = self, let exponent = exponent.numeral else { return false }
-        return exponent.denominator % 2 == 1 && exponent.denominator > 1
+        return exponent.denominator.isOdd && !exponent.isInteger
     }
 
     private static func power(_ base: NumericValue, _ exponent: NumericValue, isOddRoot: Bool) -> NumericValue? {
@@ -105,7 +105,8 @@ extension MathExpression {
         let functions: [String: (Double) -> Double] = [
             "sin": { sin($0) }, "cos": { cos($0) }, "tan": { tan($0) }, "cot": { 1 / tan($0) },
             "sec": { 1 / cos($0) }, "csc": { 1 / sin($0) }, "arcsin": { asin($0) }, "arccos": { acos($0) },
-            "arctan": { atan($0) }, "sinh": { sinh($0) }, "cosh": { cosh($0) }, "tanh": { tanh($0) },
+            "arctan": { atan($0) }, "floor": { $0.rounded(.down) }, "ceil": { $0.rounded(.up) }, "sinh": { sinh($0) },
+            "cosh": { cosh($0) }, "tanh": { tanh($0) },
         ]
         return functions[name].map { NumericValue($0(argument.real)) }
     }

@@ -117,7 +117,7 @@ extension Polynomial.Monomial {
             var exponent = exponent
             switch atom {
             case .prime(let prime):
-                guard let whole = Int(exactly: exponent.floor) else { throw AlgebraLimit() }
+                guard let whole = try exponent.floor().small else { throw AlgebraLimit() }
                 rational = try rational.multiplied(by: Rational(prime).raised(to: whole))
                 exponent = try exponent.adding(Rational(-whole))
             case .imaginaryUnit:

@@ -1,119 +1,127 @@
 /// A number or an expression became too large, or is undefined.
 struct AlgebraLimit: Error {}
 
-/// An exact fraction of 128-bit integers in lowest terms, with a positive denominator.
+/// An exact fraction in lowest terms, with a positive denominator.
 ///
-/// Operations throw on overflow.
+/// Operations throw on results beyond the limits of `Integer`.
 struct Rational: Hashable, Sendable {
-    let numerator: Int128
-    let denominator: Int128
+    let numerator: Integer
+    let denominator: Integer
 
     static let zero = Rational(0)
     static let one = Rational(1)
 
-    init(_ value: Int) {
-        numerator = Int128(value)
-        denominator = 1
+    init(_ value: Int) { self.init(.small(value)) }
+
+    init(_ value: Integer) {
+        numerator = value
+        denominator = .small(1)
     }
 
-    private init(unchecked numerator: Int128, _ denominator: Int128) {
+    private init(unchecked numerator: Integer, _ denominator: Integer) {
         self.numerator = numerator
         self.denominator = denominator
     }
 
-    /// - Throws: `AlgebraLimit` if the denominator is 0 or either number is `Int128.min`.
-    init(_ numerator: Int128, over denominator: Int128) throws(AlgebraLimit) {
-        guard denominator != 0, numerator != .min, denominator != .min else { throw AlgebraLimit() }
-        var (divisor, rest) = (abs(numerator), abs(denominator))
-        while rest != 0 { (divisor, rest) = (rest, divisor % rest) }
-        if denominator < 0 { divisor = -divisor }
-        self.numerator = numerator / divisor
-        self.denominator = denominator / divisor
-    }
-
-    /// The value of digits with at most one decimal point: `12`, `0.5`, `.5`.
-    init(decimal text: some StringProtocol) throws(AlgebraLimit) {
-        var value: Int128 = 0
-        var scale: Int128 = 1
-        var isFraction = false
-        for byte in text.utf8 {
-            if byte == UInt8(ascii: ".") {
-                isFraction = true
-                continue
-            }
-            value = try Self.product(value, 10)
-            value = try Self.sum(value, Int128(byte) - 48)
-            if isFraction { scale = try Self.product(scale, 10) }
+    /// - Throws: `AlgebraLimit` if the denominator is 0.
+    init(_ numerator: Integer, over denominator: Integer) throws(AlgebraLimit) {
+        guard !denominator.isZero else { throw AlgebraLimit() }
+        if denominator == .small(1) {
+            self.init(numerator)
+            return
         }
-        try self.init(value, over: scale)
+        var divisor = try numerator.commonDivisor(denominator)
+        if denominator.isNegative { divisor = divisor.negated }
+        self.init(
+            unchecked: try numerator.divided(by: divisor).quotient, try denominator.divided(by: divisor).quotient)
     }
 
-    var isInteger: Bool { denominator == 1 }
-    var isNegative: Bool { numerator < 0 }
-    var isZero: Bool { numerator == 0 }
-    var double: Double { Double(numerator) / Double(denominator) }
+    /// The value of digits with at most one decimal point, and repeating digits in brackets: `12`, `.5`, `0.1(6)`.
+    init(decimal text: some StringProtocol) throws(AlgebraLimit) {
+        if let small = Int(text) {
+            self.init(small)
+            return
+        }
+        let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2 else {
+            self.init(try Integer(digits: text))
+            return
+        }
+        let fraction = parts[1].split(separator: "(", maxSplits: 1, omittingEmptySubsequences: false)
+        let scale = try Integer(10).raised(to: fraction[0].count)
+        let digits = String(parts[0]) + fraction[0]
+        let fixed = try Rational(digits.isEmpty ? .small(0) : Integer(digits: digits), over: scale)
+        guard fraction.count == 2 else {
+            self = fixed
+            return
+        }
+        let period = fraction[1].dropLast()
+        let nines = try Integer(10).raised(to: period.count).adding(.small(-1))
+        self = try fixed.adding(try Rational(Integer(digits: period), over: nines.multiplied(by: scale)))
+    }
+
+    var isInteger: Bool { denominator == .small(1) }
+    var isNegative: Bool { numerator.isNegative }
+    var isZero: Bool { numerator.isZero }
+    var double: Double {
+        // Both may be beyond the range of a Double although the quotient is not.
+        let excess = max(numerator.bitCount, denominator.bitCount) - 1000
+        guard excess > 0, let scale = try? Integer(2).raised(to: excess),
+            let top = try? numerator.divided(by: scale).quotient,
+            let bottom = try? denominator.divided(by: scale).quotient
+        else { return numerator.double / denominator.double }
+        return top.double / bottom.double
+    }
 
     /// The value as an `Int`; nil for fractions and larger numbers.
-    var integer: Int? { denominator == 1 ? Int(exactly: numerator) : nil }
+    var integer: Int? { isInteger ? numerator.small : nil }
 
     /// Rounded towards minus infinity.
-    var floor: Int128 {
-        let quotient = numerator / denominator
-        return numerator < 0 && quotient * denominator != numerator ? quotient - 1 : quotient
+    func floor() throws(AlgebraLimit) -> Integer {
+        let (quotient, rest) = try numerator.divided(by: denominator)
+        return rest.isNegative ? try quotient.adding(.small(-1)) : quotient
     }
 
-    var negated: Rational { Rational(unchecked: -numerator, denominator) }
-    var magnitude: Rational { Rational(unchecked: abs(numerator), denominator) }
+    var negated: Rational { Rational(unchecked: numerator.negated, denominator) }
+    var magnitude: Rational { Rational(unchecked: numerator.magnitude, denominator) }
 
     func adding(_ other: Rational) throws(AlgebraLimit) -> Rational {
-        let left = try Self.product(numerator, other.denominator)
-        let right = try Self.product(other.numerator, denominator)
-        return try Rational(try Self.sum(left, right), over: try Self.product(denominator, other.denominator))
+        if isInteger, other.isInteger { return Rational(try numerator.adding(other.numerator)) }
+        let left = try numerator.multiplied(by: other.denominator)
+        let right = try other.numerator.multiplied(by: denominator)
+        return try Rational(try left.adding(right), over: try denominator.multiplied(by: other.denominator))
     }
 
     func multiplied(by other: Rational) throws(AlgebraLimit) -> Rational {
-        // Reducing crosswise first avoids needless overflow.
+        if isInteger, other.isInteger { return Rational(try numerator.multiplied(by: other.numerator)) }
+        // Reducing crosswise first keeps the numbers small.
         let first = try Rational(numerator, over: other.denominator)
         let second = try Rational(other.numerator, over: denominator)
         return Rational(
-            unchecked: try Self.product(first.numerator, second.numerator),
-            try Self.product(first.denominator, second.denominator))
+            unchecked: try first.numerator.multiplied(by: second.numerator),
+            try first.denominator.multiplied(by: second.denominator))
     }
 
-    func inverted() throws(AlgebraLimit) -> Rational { try Rational(denominator, over: numerator) }
+    func inverted() throws(AlgebraLimit) -> Rational {
+        guard !isZero else { throw AlgebraLimit() }
+        return numerator.isNegative
+            ? Rational(unchecked: denominator.negated, numerator.negated) : Rational(unchecked: denominator, numerator)
+    }
 
     func raised(to power: Int) throws(AlgebraLimit) -> Rational {
-        guard abs(power) <= 4096 else {
-            if self == .one || isZero { return self }
-            throw AlgebraLimit()
-        }
         let base = power < 0 ? try inverted() : self
-        var result = Rational.one
-        for _ in 0..<abs(power) {
-            result = try result.multiplied(by: base)
-            if result == .one || result.isZero, power > 1, base == result { return result }
-        }
-        return result
-    }
-
-    static func product(_ left: Int128, _ right: Int128) throws(AlgebraLimit) -> Int128 {
-        let (value, overflow) = left.multipliedReportingOverflow(by: right)
-        if overflow || value == .min { throw AlgebraLimit() }
-        return value
-    }
-
-    private static func sum(_ left: Int128, _ right: Int128) throws(AlgebraLimit) -> Int128 {
-        let (value, overflow) = left.addingReportingOverflow(right)
-        if overflow || value == .min { throw AlgebraLimit() }
-        return value
+        guard power != .min else { throw AlgebraLimit() }
+        // Powers of coprime numbers are coprime.
+        return Rational(
+            unchecked: try base.numerator.raised(to: abs(power)), try base.denominator.raised(to: abs(power)))
     }
 }
 
 extension Rational: Comparable {
-    /// Exact if the cross products fit into 128 bits, otherwise in floating point.
+    /// Exact unless the cross products are too large; then in floating point.
     static func < (left: Rational, right: Rational) -> Bool {
-        if let first = try? product(left.numerator, right.denominator),
-            let second = try? product(right.numerator, left.denominator)
+        if let first = try? left.numerator.multiplied(by: right.denominator),
+            let second = try? right.numerator.multiplied(by: left.denominator)
         {
             return first < second
         }

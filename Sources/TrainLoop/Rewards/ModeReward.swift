@@ -55,7 +55,7 @@ package struct ModeReward: Reward {
             }
             var verdict = Verdict(outcome: .malformed, defect: query.form.defect, reward: 0)
             if verdict.defect == nil {
-                verdict.answer = AnswerExtraction.answer(in: query.answerText, rule: rule)
+                verdict.answer = query.answer(by: rule)
                 if query.form.isTruncated {
                     verdict.outcome = .truncated
                 } else if let answer = verdict.answer {

@@ -28,7 +28,7 @@ package struct ProgramReward: Reward {
         var verdicts = queries.map { query in
             Verdict(
                 outcome: query.form.defect != nil ? .malformed : query.form.isTruncated ? .truncated : .wrong,
-                defect: query.form.defect, answer: AnswerExtraction.answer(in: query.answerText, rule: rule), reward: 0)
+                defect: query.form.defect, answer: query.answer(by: rule), reward: 0)
         }
         let sent = verdicts.indices.filter { verdicts[$0].outcome == .wrong }
         let results = sent.isEmpty ? [] : try ask(sent.map { row(queries[$0], verdicts[$0]) })

@@ -94,6 +94,11 @@ struct RewardValueArguments: ParsableArguments {
         }
     }
 
+    var isGiven: Bool {
+        [gamma, rewardShortCorrect, rewardThinkCorrect, rewardShortWrong, rewardThinkWrong, rewardMalformed]
+            .contains { $0 != nil }
+    }
+
     func apply(to values: inout ModeReward.Values) {
         values.shortRight = rewardShortCorrect ?? values.shortRight
         values.thinkRight = rewardThinkCorrect ?? gamma.map { 1 - $0 } ?? values.thinkRight

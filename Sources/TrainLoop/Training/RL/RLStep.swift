@@ -198,7 +198,8 @@ struct RLStep {
 
     private func writeRolloutLog(_ groups: [RolloutGroup]) throws {
         let rows = groups.flatMap {
-            $0.rows(step: number, encoder: encoder, isDetailed: options.run.logsProbabilities)
+            $0.rows(
+                step: number, encoder: encoder, reward: options.reward, isDetailed: options.run.logsProbabilities)
         }
         try AtomicFile.write(
             rows.map { $0.serialized() + "\n" }.joined(), to: training.folder.rolloutLogPath(step: number),

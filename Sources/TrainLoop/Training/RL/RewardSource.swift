@@ -26,6 +26,12 @@ package enum RewardSource: Sendable, Equatable {
         }
     }
 
+    /// `math`, `exact` or `command`.
+    package var name: String {
+        if case .command = self { return "command" }
+        return text
+    }
+
     package var text: String {
         switch self {
         case .math: "math"

@@ -35,10 +35,10 @@ struct RolloutGroup: Sendable {
     /// Whether some response was rewarded more than another; without spread a group has no gradient.
     var hasSpread: Bool { rollouts.contains { $0.advantage != 0 } }
 
-    /// The rows of the rollout log.
+    /// The rows of the rollout log, with what `ckpt grade` needs to judge as `reward` did.
     ///
     /// `isDetailed` includes token ids and log-probabilities.
-    func rows(step: Int, encoder: PromptEncoder, isDetailed: Bool) -> [JSON] {
+    func rows(step: Int, encoder: PromptEncoder, reward: RewardOptions, isDetailed: Bool) -> [JSON] {
         rollouts.map { rollout in
             func text(_ value: String?) -> JSON { value.map { .string($0) } ?? .null }
             let verdict = rollout.verdict
@@ -55,6 +55,7 @@ struct RolloutGroup: Sendable {
                 ("advantage", .double(rollout.advantage)), ("tokens", .integer(rollout.tokenCount)),
                 ("truncated", .bool(rollout.form.isTruncated)), ("in_loss", .bool(isKept)),
                 ("p_think", .double(firstToken.think)), ("p_short", .double(firstToken.short)),
+                ("answer_rule", .string(reward.answerRule.rawValue)), ("reward_source", .string(reward.source.name)),
             ]
             var row = JSONObject(question + judgement)
             if isDetailed {
