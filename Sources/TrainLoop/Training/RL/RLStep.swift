@@ -255,6 +255,7 @@ struct RLStep {
                 )
             }
             summary.totals.append(outcome.totals)
+            summary.clippedFractions.append(batch.policyBatch.clippedFraction(outcome.totals))
             let norm = gradientNorm(gradients.all)
             summary.gradientNorms.append(norm)
             guard outcome.totals.loss.isFinite, norm.isFinite else {
