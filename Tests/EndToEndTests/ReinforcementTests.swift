@@ -233,7 +233,7 @@ import Testing
         #expect(try resume().status == 0)
         #expect(try resume("--lr", "1e-3", "--alpha", "1", "--answer", "bare").status == 0)
         for (options, name) in [
-            (["--lr", "1e-4"], "--lr"), (["--steps", "9"], "--steps"), (["--gamma", "0.1"], "--gamma"),
+            (["--lr", "1e-4"], "--lr"), (["--gamma", "0.1"], "--gamma"),
             (["--preset", "thinkless"], "--prompts"), (["--mask-truncated"], "--mask-truncated"),
             (["--force"], "--force"), (["--probe", "task/dev.jsonl"], "--probe"),
             (["--reference", "tokens.h5"], "--reference"), (["--seed", "4"], "--seed"),

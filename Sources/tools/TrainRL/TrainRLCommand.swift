@@ -14,6 +14,7 @@ struct TrainRLCommand: ParsableCommand {
               ckpt train-rl sft/step-000020.h5 --data problems.jsonl --dry-run \\
                 --max-new-tokens 64
               ckpt train-rl --resume rl/ --data problems.jsonl
+              ckpt train-rl --resume rl/ --data problems.jsonl --steps 6
 
             Each step samples --samples answers to each of --prompts problems, rewards them (1 for a right short \
             answer, 1-gamma for a right answer after thinking, -1 for a wrong or malformed one), and makes \
@@ -64,11 +65,26 @@ struct TrainRLCommand: ParsableCommand {
 
     func run() throws {
         let resumed = try arguments.resumedFolder()
-        let source = try arguments.source(resumed, of: RLTrainer.command)
-        try MemoryFit.checkTraining(source)
-        let options = try arguments.options(of: source, changedBy: apply)
-        try options.check()
+        var read: RLInputs?
+        var trainer = try arguments.trainer(resumed) { source in
+            try MemoryFit.checkTraining(source)
+            let options = try arguments.options(of: source, changedBy: apply)
+            try options.check()
+            let inputs = try read ?? self.inputs(options)
+            read = inputs
+            return try RLTrainer(source, inputs, options: options, resuming: arguments.isResuming)
+        }
+        let options = trainer.options
+        describe(trainer)
+        try MemoryFit.announce(trainer.memory)
+        if dryRun { return print(RLTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
+        try arguments.train(
+            &trainer, in: resumed,
+            inputs: [("--data", data), ("--eval-data", evalData), ("--reference", reference)],
+            columns: .reinforcement(totalSteps: trainer.totalSteps, showsKL: options.loss.klCoefficient > 0))
+    }
 
+    private func inputs(_ options: RLOptions) throws -> RLInputs {
         let requiresAnswer = options.reward.source.needsGroundTruth
         var inputs = RLInputs(
             problems: try ProblemFile.read(path: data, requiresAnswer: requiresAnswer),
@@ -80,14 +96,7 @@ struct TrainRLCommand: ParsableCommand {
             )
         }
         inputs.reference = try reference.map { try CheckpointFile(path: $0) }
-        var trainer = try RLTrainer(source, inputs, options: options, resuming: arguments.isResuming)
-        describe(trainer)
-        try MemoryFit.announce(trainer.memory)
-        if dryRun { return print(RLTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
-        try arguments.train(
-            &trainer, in: resumed,
-            inputs: [("--data", data), ("--eval-data", evalData), ("--reference", reference)],
-            columns: .reinforcement(totalSteps: trainer.totalSteps, showsKL: options.loss.klCoefficient > 0))
+        return inputs
     }
 
     /// Applies the preset and the flags that were given.
