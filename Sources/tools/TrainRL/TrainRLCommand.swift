@@ -10,7 +10,7 @@ struct TrainRLCommand: ParsableCommand {
         discussion: """
             Examples:
               ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/ --steps 5 \\
-                --max-new-tokens 64 --alpha auto=5
+                --max-new-tokens 64
               ckpt train-rl sft/step-000020.h5 --data problems.jsonl --dry-run \\
                 --max-new-tokens 64
               ckpt train-rl --resume rl/ --data problems.jsonl
@@ -22,7 +22,8 @@ struct TrainRLCommand: ParsableCommand {
             advantages of a group sum to zero and the first update has ratio 1, so it stays near zero.
 
             The effect depends on the weight of the control token: under plain GRPO it is 1/(T+1) for a response of \
-            T tokens. The first step prints how --alpha compares; --alpha auto=K sets it to K times that.
+            T tokens. --alpha auto=K, the default with K = 5, sets it to K times that at the mean length of the first \
+            step's answers.
 
             With --reward command:PROGRAM a program judges. It receives one line of JSON per step, \
             {"responses": [{"id", "problem", "answer", "level", "mode", "response", "found"}, …]}, and answers with \
@@ -124,6 +125,7 @@ struct TrainRLCommand: ParsableCommand {
                 + "\(Format.counted(rollout.promptsPerStep, "prompt")) × "
                 + Format.counted(rollout.samplesPerPrompt, "sample"))
         Terminal.writeError(Self.breakEven(options.reward.values))
+        for warning in trainer.startWarnings { Terminal.warn(warning) }
     }
 
     /// The condition under which a short answer pays more than a long one.

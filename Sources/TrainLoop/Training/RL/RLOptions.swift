@@ -68,7 +68,9 @@ package struct RewardOptions: Sendable, Equatable {
 /// The loss, the use of a step's samples for updates, and the reference policy.
 package struct PolicyLossOptions: Sendable, Equatable {
     package var kind = PolicyLoss.Kind.degrpo
-    package var alpha = AlphaSchedule.fixed(1e-3)
+    /// By default as many times the weight under `grpo` as the paper's α, 1/1000, has at its lengths of about 5,000
+    /// tokens.
+    package var alpha = AlphaSchedule.auto(5)
     package var epsilonLow = 0.2
     package var epsilonHigh = 0.2
     package var entropyCoefficient = 0.0
