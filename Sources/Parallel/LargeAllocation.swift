@@ -10,10 +10,26 @@ package enum LargeAllocation {
     package static func allocate(byteCount: Int) -> UnsafeMutableRawBufferPointer {
         let hugePage = 2 << 20
         guard byteCount >= hugePage else { return .allocate(byteCount: byteCount, alignment: 64) }
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: hugePage)
+        var start: UnsafeMutableRawPointer?
+        guard posix_memalign(&start, hugePage, byteCount) == 0 else { refused(byteCount) }
+        let memory = UnsafeMutableRawBufferPointer(start: start, count: byteCount)
         // The system may refuse; the memory is then slower but otherwise the same.
         madvise(memory.baseAddress, memory.count, Int32(MADV_HUGEPAGE))
         return memory
+    }
+
+    /// Ends the process when the system refuses a large block that was not checked for.
+    ///
+    /// A program may set it once, before other threads run.
+    nonisolated(unsafe) package static var refused: @Sendable (_ byteCount: Int) -> Never = { byteCount in
+        fatalError("the system refuses \(byteCount) bytes of memory")
+    }
+
+    /// Checks that a model's parameters could be allocated in float32.
+    ///
+    /// - Throws: `MemoryLimitError`.
+    package static func check(float32Of parameterCount: Int) throws {
+        try check(byteCount: 4 * parameterCount, for: "\(parameterCount) parameters in float32")
     }
 
     /// Checks that a block could be allocated now, by the limits of the process.

@@ -6,7 +6,9 @@ package struct ThreadError: Error, Equatable, CustomStringConvertible {
     /// The value of `errno` that `pthread_create` returned.
     package let code: Int32
 
-    package var description: String { "ckpt: start a thread: \(String(cString: strerror(code)))" }
+    package var description: String {
+        "cannot start a thread: \(String(cString: strerror(code))); raise the limits of this process (ulimit -v, ulimit -u)"
+    }
 }
 
 /// A POSIX thread that runs one closure and ends.

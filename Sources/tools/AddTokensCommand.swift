@@ -33,7 +33,8 @@ struct AddTokensCommand: ParsableCommand {
     @Option(
         name: .customLong("init"),
         help: ArgumentHelp(
-            "How new rows are initialized: mean, copy=TOKEN, auto (copy a likely first answer token) or normal.",
+            "How new rows are initialized: mean, copy=TOKEN, auto (<think> and <short> copy a likely first answer token) "
+                + "or normal.",
             valueName: "how"))
     var initialization = "mean"
 

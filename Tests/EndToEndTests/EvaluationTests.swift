@@ -97,6 +97,32 @@ import Testing
         }
     }
 
+    @Test func severalSamplesInEveryForm() throws {
+        let folder = try TinyRun.made.get().folder
+        let arguments = ["sft/step-000006.h5", "--data", "task/dev.jsonl", "--samples", "6"]
+        let rows = try #require(try report(arguments, in: folder)["results"]?.array?.first?["rows"]?.array)
+        for row in rows where row["answers"]?.int ?? 0 > 0 {
+            let names = ["pass_at_2", "pass_at_4", "pass_at_6", "majority_at_6"]
+            // Answers in one mode are not all samples of their problem.
+            guard row["mode"]?.isNull == true else {
+                #expect(names.allSatisfy { row[$0] == nil })
+                continue
+            }
+            let means = try (["pass_at_1"] + names).map { try #require(row[$0]?["bare"]?["mean"]?.double) }
+            #expect(means[..<4].sorted() == Array(means[..<4]) && means[4] <= means[3])
+            #expect(names.allSatisfy { row[$0]?["bare"]?["standard_error"] != nil })
+        }
+        let text = try eval(arguments, in: folder).output
+        #expect(text.contains("several samples") && text.contains("pass@4") && text.contains("maj@6"), "\(text)")
+        let table = try eval(arguments + ["--markdown"], in: folder).output
+        #expect(table.contains("| model | mode | level | pass@2 | pass@4 | pass@6 | maj@6 |"), "\(table)")
+        let once = try eval(Array(arguments.dropLast(2)), in: folder).output
+        #expect(!once.contains("maj@") && !once.contains("several samples"))
+        // Stored answers give the same figures.
+        let stored = arguments + ["--answers", unique("several"), "--json"]
+        #expect(try eval(stored, in: folder).output == (try eval(stored, in: folder).output))
+    }
+
     @Test func weightsInBFloat16() throws {
         let folder = try TinyRun.made.get().folder
         let answers = unique("halves") + ".jsonl"

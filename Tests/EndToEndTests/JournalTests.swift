@@ -83,11 +83,12 @@ import Testing
         #expect(try isKept(bytes, in: "answers.jsonl"))
     }
 
-    @Test func aRunGoesOnFromWholeMetrics() throws {
+    /// The damage is in the middle, or in the first line.
+    @Test(arguments: [false, true]) func aRunGoesOnFromWholeMetrics(isFirst: Bool) throws {
         try FileManager.default.copyItem(atPath: whole.path("rl"), toPath: folder.path("run"))
         try FileManager.default.removeItem(atPath: folder.path("run/step-000004.h5"))
         var bytes = try Data(contentsOf: folder.url.appending(path: "run/metrics.jsonl"))
-        bytes[bytes.count / 2] = 0
+        bytes[isFirst ? 0 : bytes.count / 2] = 0
         try bytes.write(to: folder.url.appending(path: "run/metrics.jsonl"))
         let result = try Command.ckpt("train-rl", "--resume", "run", "--data", whole.path("task/rl.jsonl"), in: folder)
         #expect(result.status == 0, "\(result.errors)")

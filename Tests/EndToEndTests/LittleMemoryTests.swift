@@ -33,6 +33,7 @@ import Testing
         if result.errors.contains("error while loading shared libraries") { return }
         guard result.status > 1 else { return }
         let errors = result.errors.split(separator: "\n").filter { $0.hasPrefix("ckpt: error: ") }
+        #expect(!result.errors.contains("Fatal error"), "\(command), \(limit): \(result.errors)")
         #expect(result.status == 2 && errors.count == 1, "\(command), \(limit): \(result.status), \(result.errors)")
         #expect(result.errors.hasSuffix(errors.first.map { $0 + "\n" } ?? ""), "\(command), \(limit): \(result.errors)")
         let left = try folder.names().filter { $0 != "out" }
@@ -41,6 +42,28 @@ import Testing
 
     @Test(arguments: commands) func littleAddressSpace(command: String) throws {
         for limit in [200, 320, 400, 520, 900] { try check(command, limit: "-v \(limit << 10)") }
+    }
+
+    /// The measurement of new rows loads the model; a limit that leaves no room for it is said before.
+    @Test func newRowsAreMeasuredWithinTheLimit() throws {
+        let folder = try TemporaryFolder()
+        let made = try Command.ckpt(
+            "init", "-o", folder.path("wide.h5"), "--hidden-size", "512", "--layers", "16", "--heads", "8", in: whole)
+        try #require(made.status == 0, "\(made.errors)")
+        var refusals: [String] = []
+        for limit in stride(from: 480, through: 900, by: 60) {
+            for rows in ["mean", "auto"] {
+                let command = "add-tokens wide.h5 -o out.h5 --force --init \(rows)"
+                let result = try run(command, limit: "-v \(limit << 10)", in: folder)
+                guard result.status != 0 else { continue }
+                let lines = result.errors.split(separator: "\n")
+                #expect(
+                    result.status == 2 && lines.count == 1 && lines[0].hasPrefix("ckpt: error: "),
+                    "\(rows), \(limit): \(result.status), \(result.errors)")
+                refusals.append(result.errors)
+            }
+        }
+        #expect(!refusals.isEmpty)
     }
 
     @Test(arguments: commands) func fewDescriptors(command: String) throws {

@@ -64,7 +64,9 @@ import Testing
         #expect(result.status == 0, "\(result.errors)")
         #expect(try weights(run, step: 0, in: folder) != weights(run, step: 2, in: folder))
         for row in try metrics(run, in: folder) {
-            for name in ["loss", "control_loss", "response_loss", "grad_norm", "entropy", "ppo_kl", "kl_loss", "lr"] {
+            for name in [
+                "loss", "control_loss", "response_loss", "grad_norm", "entropy", "ppo_kl_computed", "kl_loss", "lr",
+            ] {
                 #expect(row[name]?.double?.isFinite == true, "\(name)")
             }
         }
@@ -81,7 +83,7 @@ import Testing
         let result = try train(options, to: run, in: folder)
         #expect(result.status == 0, "\(result.errors)")
         let row = try #require(try metrics(run, in: folder).first)
-        #expect(row["ppo_kl"]?.double == 0 && row["pg_clipfrac"]?.double == 0)
+        #expect(row["ppo_kl_computed"]?.double == 0 && row["pg_clipfrac"]?.double == 0)
         #expect(abs(row["kl_loss"]?.double ?? 1) < 1e-6)
         #expect(row["logp_difference_max"]?.double ?? 1 < 1e-4)
     }
@@ -94,7 +96,7 @@ import Testing
             Self.spread + options + ["--epsilon-low", "0.05", "--epsilon-high", "0.05"], to: run, in: folder)
         #expect(result.status == 0, "\(result.errors)")
         let row = try #require(try metrics(run, in: folder).first)
-        #expect(row["ppo_kl"]?.double != 0)
+        #expect(row["ppo_kl_computed"]?.double != 0)
         #expect(row["pg_clipfrac"]?.double ?? 0 > 0)
     }
 
@@ -220,6 +222,97 @@ import Testing
         #expect(try metrics(run, in: folder).map { $0["collapse_alarm"]?.int } == [0, 1, 1])
     }
 
+    private func warnings(_ result: CommandResult, with text: String) -> [Substring] {
+        result.errors.split(separator: "\n").filter { $0.hasPrefix("ckpt: warning: ") && $0.contains(text) }
+    }
+
+    @Test func aGroupOfOneIsWarnedOf() throws {
+        let folder = try TinyRun.made.get().folder
+        let run = unique("one")
+        let result = try train(["--samples", "1", "--steps", "4"], to: run, in: folder)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(
+            warnings(result, with: "advantage") == [
+                "ckpt: warning: --samples 1: a group of one answer has no advantage, so rewards teach nothing; give at "
+                    + "least 2"
+            ])
+        #expect(try weights(run, step: 0, in: folder) == weights(run, step: 4, in: folder))
+        #expect(warnings(try train([], to: unique("four"), in: folder), with: "--samples").isEmpty)
+    }
+
+    @Test func threeStepsWithoutAdvantagesAreWarnedOfOnce() throws {
+        let folder = try TinyRun.made.get().folder
+        let run = unique("flat")
+        let flat = ["--reward-short-correct", "-1", "--reward-think-correct", "-1"]
+        let result = try train(flat + ["--steps", "5", "--refill", "1"], to: run, in: folder)
+        let found = warnings(result, with: "all advantages have been 0 for 3 steps")
+        #expect(found.count == 1, "\(result.errors)")
+        // The outcomes are those of the answers in the third step's loss.
+        let rows = try String(contentsOfFile: folder.path(run + "/rollouts/step-000003.jsonl"), encoding: .utf8)
+            .split(separator: "\n").map { try JSON.parse(Array($0.utf8)) }.filter { $0["in_loss"]?.bool == true }
+        let counts = ["right", "wrong", "malformed", "truncated"].map { outcome in
+            "\(rows.count { $0["outcome"]?.string == outcome }) \(outcome)"
+        }
+        #expect(
+            rows.count == 12
+                && found.first?.contains("of the 12 answers of this step " + counts.joined(separator: ", ")) == true,
+            "\(found)")
+        let resumed = try Command.ckpt(
+            "train-rl", "--resume", run, "--data", "task/rl.jsonl", "--steps", "9", in: folder)
+        #expect(resumed.status == 0 && warnings(resumed, with: "all advantages").isEmpty, "\(resumed.errors)")
+        #expect(warnings(try train(Self.spread, to: unique("spread"), in: folder), with: "all advantages").isEmpty)
+    }
+
+    @Test func theVerdictOfTheWarmUpIsRepeated() throws {
+        let folder = try TinyRun.made.get().folder
+        let sft = try Command.run(
+            Command.ckptPath,
+            ["train-sft", "tokens.h5", "--data", "task/train.jsonl", "-o", unique("verdict")] + TinyRun.sft, in: folder)
+        let verdict = warnings(sft, with: "not ready for RL: ").map {
+            $0.dropFirst("ckpt: warning: not ready for RL: ".count)
+        }
+        try #require(!verdict.isEmpty, "\(sft.errors)")
+        let result = try train([], to: unique("after"), in: folder)
+        #expect(
+            warnings(result, with: "not ready")
+                == ["ckpt: warning: the warm-up ended not ready for RL: " + verdict.joined(separator: "; ")])
+        // The states in between have no verdict, and one is stale after reinforcement learning.
+        for start in ["sft/step-000004.h5", "rl/step-000004.h5"] {
+            let other = try Command.run(
+                Command.ckptPath, ["train-rl", start, "-o", unique("other")] + Self.common, in: folder)
+            #expect(other.status == 0 && warnings(other, with: "not ready").isEmpty, "\(other.errors)")
+        }
+    }
+
+    @Test func lengthsBeyondThePositionsAreWarnedOf() throws {
+        let folder = try TinyRun.made.get().folder
+        let long = try train(["--max-new-tokens", "512", "--dry-run"], to: "long", in: folder)
+        #expect(long.status == 0, "\(long.errors)")
+        let found = warnings(long, with: "exceed the model's 512 positions")
+        #expect(found.count == 1, "\(long.errors)")
+        let limit = try #require(found.first?.split(separator: " ").compactMap { Int($0) }.last)
+        let fitting = try train(["--max-new-tokens", "\(limit)", "--dry-run"], to: "long", in: folder)
+        #expect(warnings(fitting, with: "positions").isEmpty)
+    }
+
+    @Test func theDefaultAlphaFitsTheLengths() throws {
+        let folder = try TinyRun.made.get().folder
+        let run = unique("alpha")
+        let common = Self.common.filter { !["--alpha", "1"].contains($0) }
+        let result = try Command.run(
+            Command.ckptPath, ["train-rl", "sft/step-000006.h5", "-o", run] + common + Self.spread, in: folder)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(warnings(result, with: "control token has").isEmpty && result.errors.contains("alpha is "))
+        let rows = try metrics(run, in: folder)
+        #expect(abs((rows[0]["control_weight_relative"]?.double ?? 0) - 5) < 1e-9)
+        #expect(rows[0]["alpha"] == rows[1]["alpha"])
+        // Losses without α say nothing of it.
+        let other = try Command.run(
+            Command.ckptPath,
+            ["train-rl", "sft/step-000006.h5", "-o", unique("grpo"), "--loss", "grpo"] + common, in: folder)
+        #expect(other.status == 0 && !other.errors.contains("alpha is "), "\(other.errors)")
+    }
+
     @Test func resumeRefusesWhatDiffers() throws {
         let folder = try TinyRun.made.get().folder
         let run = unique("refuses")
@@ -231,7 +324,7 @@ import Testing
         #expect(try resume().status == 0)
         #expect(try resume("--lr", "1e-3", "--alpha", "1", "--answer", "bare").status == 0)
         for (options, name) in [
-            (["--lr", "1e-4"], "--lr"), (["--steps", "9"], "--steps"), (["--gamma", "0.1"], "--gamma"),
+            (["--lr", "1e-4"], "--lr"), (["--gamma", "0.1"], "--gamma"),
             (["--preset", "thinkless"], "--prompts"), (["--mask-truncated"], "--mask-truncated"),
             (["--force"], "--force"), (["--probe", "task/dev.jsonl"], "--probe"),
             (["--reference", "tokens.h5"], "--reference"), (["--seed", "4"], "--seed"),

@@ -151,10 +151,27 @@ import Tokenization
     }
 
     @Test func automaticCopiesTheLikeliestFirstAnswerToken() throws {
-        let (_, _, report) = try add(TinyModel()) { $0.initialization = .automatic }
+        let (_, after, report) = try add(TinyModel()) { $0.initialization = .automatic }
         let source = try #require(report.source)
         #expect(!["<|end|>", "<|user|>", "<|assistant|>"].contains(source.text))
         #expect(try #require(source.probability) > 0)
+        // No answer starts with the end of thinking.
+        let values = try after.values("model.embed_tokens.weight")
+        func row(_ id: Int) -> ArraySlice<Float> { values[id * 16..<(id + 1) * 16] }
+        let distances = report.tokens.map { token in
+            zip(row(token.id), row(source.id)).reduce(Float(0)) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
+        }
+        let norm = row(source.id).reduce(Float(0)) { $0 + $1 * $1 }.squareRoot()
+        #expect(distances[0] < 0.05 * norm && distances[2] < 0.05 * norm && distances[1] > 0.5 * norm, "\(distances)")
+        #expect(report.uncopied == ["</think>"])
+    }
+
+    @Test func automaticNeedsNoTokenToCopyForTheEndOfThinking() throws {
+        let report = try add(TinyModel()) {
+            $0.initialization = .automatic
+            $0.tokens = ["</think>"]
+        }.report
+        #expect(report.source == nil && report.uncopied.isEmpty)
     }
 
     @Test func momentsOfNewRowsAreZero() throws {

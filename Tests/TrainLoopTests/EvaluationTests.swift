@@ -164,6 +164,64 @@ private func isClose(_ value: ClusteredMean, _ expected: JSON?) -> Bool {
     }
 }
 
+/// Compares with numbers computed from the definitions by `Fixtures/make_sampled_accuracy.py`.
+@Suite struct SampledAccuracyTests {
+    /// An evaluation with these samples, each an outcome and an answer, of each problem.
+    private func evaluation(_ problems: [[(Outcome, String?)]]) -> Evaluation {
+        var options = Evaluation.Options()
+        options.samplesPerProblem = problems.first?.count ?? 1
+        options.rule = .bare
+        return Evaluation(
+            problems: problems.indices.map { Problem(id: "\($0)", problem: "p\($0)", answer: "1") }, options: options,
+            promptTokenCounts: problems.map { _ in 1 }, firstToken: problems.map { _ in (0.5, 0.5) },
+            answers: problems.enumerated().flatMap { problem, samples in
+                samples.enumerated().map { sample, answer in
+                    Evaluation.Answer(
+                        problem: problem, forced: nil, sample: sample, mode: .short, outcomes: [.bare: answer.0],
+                        found: answer.1.map { [.bare: $0] } ?? [:], isTruncated: answer.0 == .truncated,
+                        isThinkingCut: false, tokenCount: 1, text: "")
+                }
+            })
+    }
+
+    @Test func agreesWithEnumeration() throws {
+        let content = try fixture("sampled_accuracy.json")
+        let expected = try #require(content["expected"])
+        let problems = try #require(content["problems"]?.array).map { problem -> [(Outcome, String?)] in
+            try #require(problem["samples"]?.array).map { sample -> (Outcome, String?) in
+                let fields = try #require(sample.array)
+                return (try #require(fields[0].string.flatMap(Outcome.init(rawValue:))), fields[1].string)
+            }
+        }
+        let found = try #require(evaluation(problems).sampledAccuracy(.auto).first)
+        #expect(found.rule == .bare && found.passAtK.map(\.k) == [2, 4, 6])
+        for (k, share) in found.passAtK {
+            #expect(isClose(share, expected["pass_at_\(k)"]), "pass@\(k)")
+        }
+        #expect(isClose(found.majority, expected["majority_at_6"]))
+        let byProblem = (expected["majority_by_problem"]?.array ?? []).compactMap(\.double)
+        // Ties are among the cases.
+        #expect(Set(byProblem).count > 2)
+        for (index, share) in byProblem.enumerated() {
+            for samples in [problems[index], problems[index].reversed()] {
+                let vote = evaluation([samples]).sampledAccuracy(.auto).first?.majority
+                #expect(isClose(vote?.mean ?? .nan, share), "problem \(index)")
+            }
+        }
+    }
+
+    @Test func oneSampleHasNoSummary() {
+        #expect(evaluation([[(.right, "1")], [(.wrong, "2")]]).sampledAccuracy(.auto).isEmpty)
+    }
+
+    /// Without a limit, 4,000 different answers would be compared in eight million pairs.
+    @Test(.timeLimit(.minutes(10))) func aVoteOfManyDifferentAnswersEnds() {
+        let wrong = (0..<4000).map { (Outcome.wrong, Optional("x^{\($0)} + y")) }
+        let found = evaluation([[(.right, "1"), (.right, "1")] + wrong]).sampledAccuracy(.auto)
+        #expect(found.first?.majority.mean == 1)
+    }
+}
+
 @Suite struct EvaluationProtocolTests {
     @Test func thinklessPromptIsTheDefault() {
         let options = Evaluation.Options()

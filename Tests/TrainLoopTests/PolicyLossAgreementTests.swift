@@ -57,5 +57,23 @@ import TrainLoop
         }
         #expect(abs(totals.loss - (try number("loss"))) < 1e-12)
         #expect(abs(totals.kl - (try number("kl"))) < 1e-12)
+        #expect(abs(totals.meanNegativeLogRatio - (try readOut("ppo_kl"))) < 1e-12)
+        #expect(abs(batch.clippedFraction(totals) - (try readOut("pg_clipfrac"))) < 1e-12)
+
+        // Samples without advantage are not computed if nothing else needs them; verl counts their tokens too.
+        var plain = loss
+        (plain.klCoefficient, plain.entropyCoefficient) = (0, 0)
+        let onlyPolicy = try PolicyBatch(loss: plain, samples: batch.samples)
+        var computed = PolicyTotals()
+        for sample in new.indices where onlyPolicy.contributes(sample) {
+            for token in new[sample].indices {
+                computed.add(
+                    onlyPolicy.term(sample: sample, token: token, logProbability: new[sample][token], entropy: 0))
+            }
+        }
+        #expect(computed.tokenCount < totals.tokenCount)
+        #expect(abs(onlyPolicy.clippedFraction(computed) - (try readOut("pg_clipfrac"))) < 1e-12)
+        #expect(abs(computed.meanNegativeLogRatio - (try readOut("ppo_kl_computed"))) < 1e-12)
+        func readOut(_ key: String) throws -> Double { try #require(fixture["read_outs"]?[key]?.double) }
     }
 }

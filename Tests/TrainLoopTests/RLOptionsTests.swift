@@ -73,10 +73,10 @@ import TrainLoop
     @Test func differencesAreNamed() {
         let own = RLOptions()
         var wanted = own
-        #expect(throws: Never.self) { try own.refuse(differing: wanted) }
+        #expect(throws: Never.self) { try own.checkResuming(with: wanted, after: 3) }
         wanted.optimizer.learningRate = 1e-5
         do {
-            try own.refuse(differing: wanted)
+            try own.checkResuming(with: wanted, after: 3)
             Issue.record("not refused")
         } catch { #expect("\(error)".hasPrefix("--lr 1e-05 differs from the run's 1e-06;")) }
     }

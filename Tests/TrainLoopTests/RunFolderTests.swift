@@ -37,8 +37,15 @@ import TrainLoop
             failure { _ = try RunFolder(resuming: file) }
                 == file + ": is not a folder; give --resume the folder of a run")
         let empty = try RunFolder(creating: folder.path("empty"), replacing: false)
+        func refusal(_ folder: RunFolder) -> String { failure { _ = try folder.newestState(of: "train-sft") { _ in } } }
         #expect(
-            failure { _ = try empty.latestTrainingState(of: "train-sft") }.contains("holds no complete checkpoint"))
+            refusal(empty)
+                == folder.path("empty")
+                + ": the run ended before its first state; start it again with the command that began it")
+        let other = folder.path("")
+        #expect(
+            refusal(RunFolder(existing: other)).hasSuffix(
+                ": is not the folder of a run: it has no step-*.h5; give --resume the folder that was -o"))
     }
 
     @Test func aRunThatDidNothingLeavesNothing() throws {

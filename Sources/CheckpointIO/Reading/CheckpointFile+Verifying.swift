@@ -26,6 +26,33 @@ extension CheckpointFile {
         return state.found.withLock { found in structure + tensors.indices.flatMap { found[$0] ?? [] } }
     }
 
+    /// Checks every byte of a file of which tensors were read, without reading those again.
+    ///
+    /// The chunks of a tensor that was read were checked then, so its SHA-256 is compared in memory.
+    ///
+    /// - Parameter loaded: What was read; tensors that are not stored as float32, or are not named, are read here.
+    /// - Returns: The damaged parts in the order of the tensors, after those of the structure; empty if there are none.
+    /// - Throws: `CheckpointError` if the file cannot be read.
+    package func verify(loaded: [LoadedTensor]) throws -> [Damage] {
+        let values = Dictionary(
+            loaded.map { ([$0.group.rawValue, $0.name], $0) }, uniquingKeysWith: { first, _ in first })
+        let items = TensorGroup.allCases.flatMap { group in
+            self.tensors(in: group).map { tensor in
+                (tensor, values[[group.rawValue, tensor.description.name]].flatMap { $0.holds(tensor) ? $0 : nil })
+            }
+        }
+        let found = Mutex<[Int: [Damage]]>([:])
+        try ParallelWork.forEach(items.count) { index in
+            let (tensor, loaded) = items[index]
+            let damages =
+                try loaded.map { $0.hash == tensor.sha256 ? [] : [self.wrongHash(of: tensor)] }
+                ?? self.damages(of: tensor)
+            if !damages.isEmpty { found.withLock { $0[index] = damages } }
+        }
+        let structure = try structureDamages()
+        return found.withLock { found in structure + items.indices.flatMap { found[$0] ?? [] } }
+    }
+
     /// Decodes a tensor and compares its SHA-256, on the calling thread.
     package func damages(of tensor: StoredTensor) throws -> [Damage] {
         guard case .chunked(let grid, let filters) = tensor.storage else { return try damagesOfContiguous(tensor) }
@@ -80,6 +107,31 @@ extension CheckpointFile {
         if chunk == nil, case .contiguous(let address?) = tensor.storage { offset = Int(address) }
         return Damage(
             place: tensor.path, tensor: tensor.description.name, chunk: chunk, fileOffset: offset, problem: problem)
+    }
+}
+
+/// A tensor that was read as float32.
+package struct LoadedTensor: @unchecked Sendable {
+    // Sendable because nobody writes to the values while they are verified.
+    fileprivate let group: TensorGroup
+    fileprivate let name: String
+    private let values: UnsafeBufferPointer<Float>
+
+    package init(_ group: TensorGroup, _ name: String, _ values: UnsafeMutableBufferPointer<Float>) {
+        self.group = group
+        self.name = name
+        self.values = UnsafeBufferPointer(values)
+    }
+
+    /// Whether the values are the stored bytes of a tensor.
+    fileprivate func holds(_ tensor: StoredTensor) -> Bool {
+        tensor.description.elementType == .float32 && tensor.description.elementCount == values.count
+    }
+
+    fileprivate var hash: String {
+        var hash = SHA256()
+        hash.update(UnsafeRawBufferPointer(values))
+        return hash.finalize()
     }
 }
 

@@ -62,7 +62,7 @@ struct AddTokensEdit {
     private static func copiedRow(
         _ input: CheckpointFile, _ options: AddTokensOptions, _ plan: VocabularyPlan, _ template: ChatTemplateEdit
     ) throws -> AddTokensReport.CopiedRow? {
-        guard !plan.freshTokens.isEmpty else { return nil }
+        guard plan.freshTokens.contains(where: { options.initialization.copies($0.content) }) else { return nil }
         switch options.initialization {
         case .mean, .normal: return nil
         case .copy(let text):
@@ -98,7 +98,7 @@ struct AddTokensEdit {
         let old = TensorRows(input, tensor)
         guard tensor.group == .weights else {
             // The moments of a fresh row are zero, even if a reserved row had others.
-            return withFreshRows(old, [UInt8](repeating: 0, count: old.rowByteCount))
+            return withFreshRows(old) { _ in [UInt8](repeating: 0, count: old.rowByteCount) }
         }
         let matrices = [embedding, head].compactMap(\.self)
         return try matrices.first { $0.name == old.description.name }?.rows ?? biasRows(old)
@@ -110,13 +110,18 @@ struct AddTokensEdit {
         var values = [Float](repeating: 0, count: old.rows)
         try values.withUnsafeMutableBufferPointer { try old.readRows(0..<old.rows, into: $0) }
         let mean = Float(values[..<used].reduce(0.0) { $0 + Double($1) } / Double(max(used, 1)))
-        return withFreshRows(old, try NewRows.stored([source.map { values[$0.id] } ?? mean], as: old.description))
+        return try withFreshRows(old) { token in
+            let copied = options.initialization.copies(token) ? source.map { values[$0.id] } : nil
+            return try NewRows.stored([copied ?? mean], as: old.description)
+        }
     }
 
-    /// `old` with the same bytes in every fresh row.
-    private func withFreshRows(_ old: TensorRows, _ bytes: [UInt8]) -> EditedRows {
+    /// `old` with bytes in every fresh row that depend on its token.
+    private func withFreshRows(_ old: TensorRows, _ bytes: (String) throws -> [UInt8]) rethrows -> EditedRows {
         EditedRows(
-            old: old, replacements: Dictionary(uniqueKeysWithValues: plan.freshTokens.map { ($0.id, bytes) }),
+            old: old,
+            replacements: Dictionary(
+                uniqueKeysWithValues: try plan.freshTokens.map { ($0.id, try bytes($0.content)) }),
             rowCount: plan.rowsAfter)
     }
 
@@ -138,6 +143,8 @@ struct AddTokensEdit {
             rowsBefore: plan.rowsBefore, rowsAfter: plan.rowsAfter, tokenizerSizeBefore: plan.tokenizerSizeBefore,
             tokenizerSizeAfter: plan.tokenizerSizeAfter, isTied: head == nil,
             initialization: options.initialization.argument, source: source,
+            uncopied: source == nil
+                ? [] : plan.freshTokens.map(\.content).filter { !options.initialization.copies($0) },
             norms: [embedding.summary, head?.summary].compactMap(\.self),
             extendsOptimizer: changesRows && stored.contains { $0.group != .weights },
             copiedTensorCount: copyCount + (changesRows ? 0 : stored.count),

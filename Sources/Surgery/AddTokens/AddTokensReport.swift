@@ -44,6 +44,8 @@ public struct AddTokensReport: Sendable {
     package let isTied: Bool
     package let initialization: String
     package let source: CopiedRow?
+    /// The new tokens whose rows are not copies, if others are.
+    package let uncopied: [String]
     package let norms: [NormSummary]
     /// Whether optimizer moments were extended, too.
     package let extendsOptimizer: Bool

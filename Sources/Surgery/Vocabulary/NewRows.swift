@@ -44,14 +44,13 @@ struct NewRows: Sendable {
                 var random = SeededNormal(
                     seed: seed, stream: stream &* 0x1_0000_0000 &+ UInt64(position) &* 64 &+ UInt64(attempt))
                 let values: [Float]
-                switch initialization {
-                case .normal:
+                if initialization == .normal {
                     values = (0..<matrix.columns).map { _ in Float(random.next() * standardDeviation) }
-                case .mean:
+                } else if initialization.copies(row.token) {
+                    values = Self.perturbed(sourceRow ?? statistics.mean, toNorm: nil, noise, &random)
+                } else {
                     values = Self.perturbed(
                         statistics.mean, toNorm: rescalesMean ? statistics.norm(atQuantile: 0.5) : nil, noise, &random)
-                case .copy, .automatic:
-                    values = Self.perturbed(sourceRow ?? statistics.mean, toNorm: nil, noise, &random)
                 }
                 let stored = try Self.stored(values, as: matrix.description)
                 if let other = seen[stored] {

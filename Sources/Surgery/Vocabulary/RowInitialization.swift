@@ -4,10 +4,22 @@ public enum RowInitialization: Sendable, Equatable {
     case mean
     /// The row of the given token plus a little noise.
     case copy(String)
-    /// Like `copy`, from the token that the model most likely starts an answer with.
+    /// `<think>` and `<short>` like `copy`, from the token that the model most likely starts an answer with; others like
+    /// `mean`.
+    ///
+    /// Such a row is as likely at the start of an answer, where `</think>` must not stand.
     case automatic
     /// Normally distributed with the model's own standard deviation (`initializer_range`, else 0.02).
     case normal
+
+    /// Whether the row of a token is a copy of another.
+    func copies(_ token: String) -> Bool {
+        switch self {
+        case .mean, .normal: false
+        case .copy: true
+        case .automatic: ["<think>", "<short>"].contains(token)
+        }
+    }
 
     /// Parses `mean`, `copy=TOKEN`, `auto` or `normal`.
     public init?(argument: String) {

@@ -148,6 +148,14 @@ public struct PolicyBatch: Sendable {
         return sum / Double(counted.count)
     }
 
+    /// The share of the batch's tokens whose ratio is clipped, 0 if there are none; metric `pg_clipfrac`, as in verl.
+    ///
+    /// Tokens of samples that do not contribute are counted, and need not be among the totals: a ratio without
+    /// advantage is not clipped.
+    public func clippedFraction(_ totals: PolicyTotals) -> Double {
+        tokenCount == 0 ? 0 : Double(totals.clippedTokenCount) / Double(tokenCount)
+    }
+
     /// The contribution of one token to the loss, and its derivatives.
     ///
     /// - Parameters:

@@ -32,6 +32,9 @@ public struct PolicyLoss: Sendable, Equatable {
         case grpoTokenMean = "grpo-token-mean"
         /// 1/`maximumNewTokens` on every token, mean over samples.
         case drGRPO = "dr-grpo"
+
+        /// Whether the control token has a weight of its own, α.
+        var weighsControlToken: Bool { self == .degrpo || self == .degrpoReleased }
     }
 
     /// The weight of the control token in the two DeGRPO losses.

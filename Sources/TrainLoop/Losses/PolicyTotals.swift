@@ -10,6 +10,7 @@ public struct PolicyTotals: Sendable, Equatable {
     public private(set) var kl = 0.0
     /// The tokens added that are part of the loss.
     public private(set) var tokenCount = 0
+    /// The tokens added whose ratio is clipped.
     public private(set) var clippedTokenCount = 0
     private var entropySum = 0.0
     private var negativeLogRatioSum = 0.0
@@ -42,10 +43,8 @@ public struct PolicyTotals: Sendable, Equatable {
 
     /// The mean entropy of the tokens added, in nats, 0 if there are none; metric `entropy`.
     public var meanEntropy: Double { mean(entropySum) }
-    /// The mean of old − new log-probability over the tokens added; metric `ppo_kl`.
+    /// The mean of old − new log-probability over the tokens added; metric `ppo_kl_computed`.
     public var meanNegativeLogRatio: Double { mean(negativeLogRatioSum) }
-    /// The share of the tokens added whose ratio is clipped; metric `pg_clipfrac`.
-    public var clippedFraction: Double { mean(Double(clippedTokenCount)) }
 
     private func mean(_ sum: Double) -> Double { tokenCount == 0 ? 0 : sum / Double(tokenCount) }
 }

@@ -18,10 +18,20 @@ package struct OptionField<Options>: Sendable {
     /// Throws `OptionError` if the value is out of range.
     let check: @Sendable (Options) throws -> Void
 
+    /// Whether a state names the option if it is nil.
+    private(set) var isRecordedIfNil = true
+
     /// The same option, which states saved before it existed do not have.
     var optionalInOldCheckpoints: Self {
         var field = self
         field.isRequired = false
+        return field
+    }
+
+    /// The same option, which a state has only if it is set.
+    var recordedIfSet: Self {
+        var field = optionalInOldCheckpoints
+        field.isRecordedIfNil = false
         return field
     }
 
@@ -136,7 +146,12 @@ package protocol RecordedOptions {
 
 extension RecordedOptions {
     /// The options by the keys of their fields.
-    package var recorded: JSON { .object(JSONObject(Self.fields.map { ($0.key, $0.json(self)) })) }
+    package var recorded: JSON {
+        let values = Self.fields.map { (field: $0, json: $0.json(self)) }
+        return .object(
+            JSONObject(
+                values.filter { $0.field.isRecordedIfNil || !$0.json.isNull }.map { ($0.field.key, $0.json) }))
+    }
 
     /// Checks every option, and the options that depend on each other.
     ///
@@ -171,9 +186,9 @@ extension RecordedOptions {
 
     /// Refuses flags of a resumed run that differ from these options, with which the run was started.
     ///
-    /// - Throws: `OptionError` naming the first flag that differs.
-    package func refuse(differing wanted: Self) throws {
-        for field in Self.fields {
+    /// - Throws: `OptionError` naming the first flag that differs and is not among `exceptions`.
+    func refuse(differing wanted: Self, except exceptions: Set<String>) throws {
+        for field in Self.fields where !exceptions.contains(field.flag) {
             let (own, other) = (field.json(self), field.json(wanted))
             guard own != other else { continue }
             func text(_ value: JSON) -> String { value.plainText ?? value.serialized() }

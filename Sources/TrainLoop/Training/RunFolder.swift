@@ -100,15 +100,17 @@ package struct RunFolder: Sendable {
         }.sorted()
     }
 
-    /// The newest checkpoint that a run can resume from: undamaged, with optimizer and training state.
+    /// Loads the newest training state of the run that is not damaged.
     ///
-    /// Every chunk of it is checked. `damaged` has an error for each newer checkpoint that is damaged.
-    ///
-    /// - Parameter command: the command that resumes the run, which must have started it.
-    /// - Returns: the opened checkpoint, and the damage of each newer one.
-    /// - Throws: `RunFolderError.nothingToResume`, `.otherCommand` if the other stage's command started the run, and
-    ///   errors of reading other than damage.
-    package func latestTrainingState(of command: String) throws -> (file: CheckpointFile, damaged: [CheckpointError]) {
+    /// - Parameters:
+    ///   - command: the command that resumes the run, which must have started it.
+    ///   - load: loads a state, and checks all of it. If its file is damaged, the state before is tried.
+    /// - Returns: what was loaded, its path, and the damage of each newer state.
+    /// - Throws: `RunFolderError` if there is nothing to resume or the other stage's command started the run, and
+    ///   errors of loading other than damage of the state.
+    package func newestState<Loaded>(
+        of command: String, load: (CheckpointFile) throws -> Loaded
+    ) throws -> (loaded: Loaded, path: String, damaged: [CheckpointError]) {
         var damaged: [CheckpointError] = []
         for step in steps().reversed() {
             let path = checkpointPath(step: step)
@@ -116,11 +118,13 @@ package struct RunFolder: Sendable {
                 let file = try CheckpointFile(path: path)
                 guard file.metadata.kind == .training else { continue }
                 try checkCommand(of: file, is: command)
-                guard let damage = try file.verify().first else { return (file, damaged) }
-                damaged.append(.damaged(path: path, place: damage.place, problem: damage.problem))
-            } catch let error as CheckpointError where error.isDamage {
+                return (try load(file), path, damaged)
+            } catch let error as CheckpointError where error.isDamage(of: path) {
                 damaged.append(error)
             }
+        }
+        if steps().isEmpty {
+            throw RunFolderError.noStates(path, isUnsaved: FileManager.default.fileExists(atPath: unsavedPath))
         }
         throw RunFolderError.nothingToResume(path, newest: damaged.first)
     }
@@ -171,11 +175,20 @@ extension CheckpointError {
         default: false
         }
     }
+
+    /// Whether this is damage of the file at a path.
+    fileprivate func isDamage(of path: String) -> Bool {
+        switch self {
+        case .damaged(let damaged, _, _), .unsupported(let damaged, _, _): damaged == path
+        default: false
+        }
+    }
 }
 
 /// A run's folder that cannot be used.
 package enum RunFolderError: Error, CustomStringConvertible {
     case notEmpty(String)
+    case noStates(String, isUnsaved: Bool)
     case nothingToResume(String, newest: CheckpointError?)
     case noFolder(String, isFile: Bool)
     case otherCommand(String, found: String)
@@ -187,9 +200,14 @@ package enum RunFolderError: Error, CustomStringConvertible {
         case .notEmpty(let path):
             "\(path): already holds a run; give another folder, --resume \(path) to continue it, or --force to "
                 + "replace it"
-        case .nothingToResume(let path, let damage):
-            "\(path): holds no complete checkpoint of a training state to resume from"
-                + (damage.map { "; \($0)" } ?? "")
+        case .noStates(let path, let isUnsaved):
+            isUnsaved
+                ? "\(path): the run ended before its first state; start it again with the command that began it"
+                : "\(path): is not the folder of a run: it has no step-*.h5; give --resume the folder that was -o"
+        case .nothingToResume(let path, let damage?):
+            "\(path): holds no complete checkpoint of a training state to resume from; \(damage)"
+        case .nothingToResume(let path, nil):
+            "\(path): its states have no optimizer and training state to resume from; start a new run from one of them"
         case .noFolder(let path, let isFile):
             isFile
                 ? "\(path): is not a folder; give --resume the folder of a run"

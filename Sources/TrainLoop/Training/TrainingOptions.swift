@@ -11,6 +11,8 @@ package protocol TrainingOptions: RecordedOptions, Sendable, Equatable {
 
 /// The options of a run that both stages have.
 package protocol RunOptions: Sendable, Equatable {
+    /// The updates of the run; nil if they follow from the data.
+    var lastStep: Int? { get }
     var seed: UInt64 { get set }
     /// The number of newest states that keep the optimizer's moments and the training state.
     var keepLast: Int { get set }
@@ -24,7 +26,9 @@ package struct OptimizerOptions: Sendable, Equatable {
     package var schedule: LearningRateSchedule.Shape
     /// The learning rate at the end of the schedule, as a share of the peak.
     package var finalLearningRateShare: Double
-    /// Updates of linear warm-up; nil: 5 % of the steps.
+    /// The step at which the schedule ends; nil: the last step of the run.
+    package var scheduleSteps: Int?
+    /// Updates of linear warm-up; nil: 5 % of the schedule's steps.
     package var warmupSteps: Int?
     package var beta1 = 0.9
     package var beta2: Double
@@ -39,12 +43,12 @@ package struct OptimizerOptions: Sendable, Equatable {
     /// The number format of the factors of matrix products; the mode probe always uses float32.
     package var products = ProductPrecision.fp32
 
-    func resolvedWarmup(_ totalSteps: Int) -> Int { warmupSteps ?? (totalSteps + 19) / 20 }
+    func resolvedWarmup(_ totalSteps: Int) -> Int { warmupSteps ?? ((scheduleSteps ?? totalSteps) + 19) / 20 }
 
     func rateSchedule(totalSteps: Int) -> LearningRateSchedule {
         LearningRateSchedule(
-            shape: schedule, peak: learningRate, warmUpSteps: resolvedWarmup(totalSteps), totalSteps: totalSteps,
-            floorRatio: finalLearningRateShare)
+            shape: schedule, peak: learningRate, warmUpSteps: resolvedWarmup(totalSteps),
+            totalSteps: scheduleSteps ?? totalSteps, floorRatio: finalLearningRateShare)
     }
 
     func makeOptimizer(for configuration: ModelConfiguration) -> AdamW {
@@ -62,12 +66,41 @@ extension RunOptions {
     }
 }
 
+extension TrainingOptions {
+    /// Checks that a run which was started with these options may go on with others.
+    ///
+    /// Only the number of steps may change, and with it the end of the schedule.
+    ///
+    /// - Throws: `OptionError`.
+    package func checkResuming(with wanted: Self, after step: Int) throws {
+        let changesLength = wanted.run.lastStep != run.lastStep
+        try refuse(differing: wanted, except: changesLength ? ["--steps", "--schedule-steps"] : [])
+        guard changesLength, let last = wanted.run.lastStep else { return }
+        try OptionError.require(
+            last > step,
+            "--steps \(last) does not extend the run, which has made \(counted(step, "step")); give a larger number, or "
+                + "leave the flag out")
+    }
+
+    /// How a resumed run differs in length from the run whose last step was `last`; nil if it does not.
+    func extensionNote(from last: Int) -> String? {
+        guard let wanted = run.lastStep, wanted != last else { return nil }
+        let start = "the run now ends at step \(wanted) instead of \(last); the learning rate "
+        if optimizer.schedule == .constant { return start + "is constant after its warm-up" }
+        if let end = optimizer.scheduleSteps { return start + "keeps its schedule, which ends at step \(end)" }
+        return start + "follows a schedule that ends there (--schedule-steps \(last) keeps the old end)"
+    }
+}
+
 /// The table entries that both stages have.
 extension OptionField where Options: TrainingOptions {
     static var learningRate: Self { .double("lr", "--lr", \.optimizer.learningRate, .positive) }
     static var schedule: Self { .choice("schedule", "--schedule", \.optimizer.schedule) }
     static var finalLearningRateShare: Self {
         .double("final_lr_share", "--final-lr-share", \.optimizer.finalLearningRateShare, .share)
+    }
+    static var scheduleSteps: Self {
+        .optionalInt("schedule_steps", "--schedule-steps", \.optimizer.scheduleSteps, 1...1 << 40).recordedIfSet
     }
     static var warmup: Self { .optionalInt("warmup_steps", "--warmup", \.optimizer.warmupSteps, 0...1 << 40) }
     static var beta1: Self { .double("beta1", "--beta1", \.optimizer.beta1, .belowOne) }

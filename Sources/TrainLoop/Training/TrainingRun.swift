@@ -56,6 +56,7 @@ struct TrainingRun {
         lastSaved = state.step > 0 ? folder.checkpointPath(step: state.step) : nil
         log = try RunLog(folder, after: state.step)
         if let damage = log.damage { report(.warning(damage)) }
+        if let note = state.extensionNote { report(.note(note)) }
     }
 
     /// Measures mode preference on the probe's prompts, if there are any and this step was not measured yet.

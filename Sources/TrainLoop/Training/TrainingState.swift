@@ -50,6 +50,8 @@ package struct TrainingState {
     package internal(set) var step: Int
     /// Configuration, tokenizer, chat template, lineage, histories and probes.
     var metadata: CheckpointMetadata
+    /// What a resumed run changes about its length; nil if nothing.
+    private(set) var extensionNote: String?
     /// The digest of the checkpoint that the run started from.
     private let parentDigest: String
     /// Bytes of measurements that the metadata may hold.
@@ -81,11 +83,11 @@ package struct TrainingState {
         capacity = try CheckpointWriter.freeRecordBytes(metadata) + metadata.measurementBytes
     }
 
-    /// The state that `file` holds, which `stage` must have saved.
+    /// The state that `file` holds, which `stage` must have saved; every byte of the file is checked.
     ///
     /// `stored` is set to the training state as recorded, from which a stage takes what it needs.
     ///
-    /// - Throws: `TrainingStateError`, and errors of reading tensors.
+    /// - Throws: `TrainingStateError`, `CheckpointError.damaged`, and errors of reading tensors.
     init(
         resuming stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions, stored: inout JSON
     ) throws {
@@ -106,31 +108,51 @@ package struct TrainingState {
                 file.path,
                 reason: "its step is \(step), the file's is \(file.metadata.step), and it has \(rows) rows of metrics")
         }
-        parameters = try ModelParameters(file)
+        let parameters = try ModelParameters(file)
+        self.parameters = parameters
         self.optimizer = optimizer.makeOptimizer(for: parameters.configuration)
         self.step = step
         metadata = file.metadata
         parentDigest = parent
         capacity = try CheckpointWriter.freeRecordBytes(metadata) + metadata.measurementBytes
-        for description in parameters.configuration.parameters {
-            if let values = self.optimizer.m[description.name] {
-                try file.readFloat32(description.name, in: .optimizerM, into: values)
-            }
-            if let values = self.optimizer.v[description.name] {
-                try file.readFloat32(description.name, in: .optimizerV, into: values)
-            }
-        }
         self.optimizer.step = record.step
+        var loaded = Self.buffers(parameters).map { LoadedTensor(.weights, $0.name, $0.destination) }
+        for (group, moments) in [(TensorGroup.optimizerM, self.optimizer.m), (.optimizerV, self.optimizer.v)] {
+            let buffers = Self.buffers(moments)
+            try file.readFloat32(buffers, in: group)
+            loaded += buffers.map { LoadedTensor(group, $0.name, $0.destination) }
+        }
+        if let damage = try file.verify(loaded: loaded).first {
+            throw CheckpointError.damaged(path: file.path, place: damage.place, problem: damage.problem)
+        }
     }
 
-    /// Refuses a state of a step after the last one of the run.
+    private static func buffers(
+        _ parameters: ModelParameters
+    ) -> [(name: String, destination: UnsafeMutableBufferPointer<Float>)] {
+        parameters.layout.compactMap { parameter in parameters[parameter.name].map { (parameter.name, $0) } }
+    }
+
+    /// Refuses a state of a step after the last one of the run, and records a change of the run's length.
+    ///
+    /// `options` are those that the run goes on with, `recorded` is their JSON, `stored` the training state of `file`.
     ///
     /// - Throws: `TrainingStateError.damagedState`.
-    func check(totalSteps: Int, of file: CheckpointFile) throws {
+    mutating func goOn(
+        _ stage: TrainingStage, with options: some TrainingOptions, recorded: JSON, totalSteps: Int,
+        from file: CheckpointFile, stored: JSON
+    ) throws {
         guard step <= totalSteps else {
             throw TrainingStateError.damagedState(
                 file.path, reason: "its step is \(step), but the run has \(totalSteps) steps")
         }
+        guard let last = stored["options"]?["steps"]?.int, let note = options.extensionNote(from: last) else { return }
+        extensionNote = note
+        metadata.lineage.append(
+            LineageEntry(
+                operation: stage.command, arguments: recorded, parent: file.digest, tool: Tool.name,
+                report: ["step": .integer(step), "steps_before": .integer(last)]
+            ).text)
     }
 
     /// Writes the whole state: weights and moments in float32, history, probes, and what the stage needs to resume.

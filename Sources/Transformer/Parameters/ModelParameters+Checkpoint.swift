@@ -45,8 +45,7 @@ extension ModelParameters {
         _ configuration: ModelConfiguration, reading file: CheckpointFile, _ group: TensorGroup
     ) throws {
         try EngineThreads.prepare()
-        try LargeAllocation.check(
-            byteCount: 4 * configuration.parameterCount, for: "\(configuration.parameterCount) parameters in float32")
+        try LargeAllocation.check(float32Of: configuration.parameterCount)
         self.init(uninitialized: configuration)
         try file.readFloat32(layout.map { ($0.name, view($0)) }, in: group)
     }

@@ -39,11 +39,12 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
 
     /// Calls `load` once for every parameter to fill its elements.
     ///
-    /// - Throws: the first error of `load`.
+    /// - Throws: `MemoryLimitError`, or the first error of `load`.
     package convenience init(
         _ configuration: ModelConfiguration,
         load: (ParameterDescription, UnsafeMutableBufferPointer<Float>) throws -> Void
     ) throws {
+        try LargeAllocation.check(float32Of: configuration.parameterCount)
         self.init(configuration)
         for parameter in layout { try load(parameter, view(parameter)) }
     }

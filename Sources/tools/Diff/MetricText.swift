@@ -7,7 +7,7 @@ enum MetricText {
         "think share", "loss", "control_loss", "num_think", "num_short", "acc_think", "acc_short", "reward_mean",
         "response_length_think", "response_length_short", "response_length_mean", "p_think_mean", "p_think_entropy",
         "malformed", "truncated_think", "truncated_short", "zero_advantage_groups", "grad_norm", "entropy", "kl_loss",
-        "ppo_kl", "clip_ratio", "lr",
+        "ppo_kl", "ppo_kl_computed", "clip_ratio", "lr",
     ]
 
     /// The names sorted by importance.

@@ -17,7 +17,8 @@ struct EvalCommand: ParsableCommand {
               ckpt eval rl/step-000005.h5 --data test.jsonl --mode all --samples 8 \\
                 --threshold sweep
 
-            Pass@1 is reported with its standard error, clustered by problem. Prompt, sampling and grading follow the \
+            Pass@1 is reported with its standard error, clustered by problem; with several samples, so are pass@k \
+            and maj@k. Prompt, sampling and grading follow the \
             evaluation of the method (Thinkless); the report lists the differences. With --mode all and at least 8 \
             samples, it also shows how often the model chose the better mode, and the result of perfect choices.
 

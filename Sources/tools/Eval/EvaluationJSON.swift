@@ -22,7 +22,10 @@ extension EvaluationReport {
                     let isFirst = model.checkpoint == first.checkpoint
                     let gain =
                         isFirst || mode != nil ? nil : result.gain(over: first.evaluation, condition, level: level)
-                    rows.append(row(result.summary(condition, level: level, mode: mode), condition, level, mode, gain))
+                    let sampled = mode == nil ? result.sampledAccuracy(condition, level: level) : []
+                    rows.append(
+                        row(
+                            result.summary(condition, level: level, mode: mode), sampled, condition, level, mode, gain))
                 }
             }
         }
@@ -35,8 +38,8 @@ extension EvaluationReport {
     }
 
     private func row(
-        _ summary: Evaluation.Summary, _ condition: Evaluation.Condition, _ level: String?, _ mode: Mode?,
-        _ gain: ClusteredMean?
+        _ summary: Evaluation.Summary, _ sampled: [Evaluation.SampledAccuracy], _ condition: Evaluation.Condition,
+        _ level: String?, _ mode: Mode?, _ gain: ClusteredMean?
     ) -> JSON {
         var members = JSONObject([
             ("condition", .string(condition.name)), ("level", level.map { .string($0) } ?? .null),
@@ -53,6 +56,14 @@ extension EvaluationReport {
             ("gain_over_first", gain.map(object) ?? .null),
         ])
         if case .threshold(let value) = condition { members["threshold"] = .double(value) }
+        for (index, column) in (sampled.first?.passAtK ?? []).enumerated() {
+            members["pass_at_\(column.k)"] = .object(
+                JSONObject(sampled.map { ($0.rule.rawValue, object($0.passAtK[index].share)) }))
+        }
+        if let first = sampled.first {
+            members["majority_at_\(first.samples)"] = .object(
+                JSONObject(sampled.map { ($0.rule.rawValue, object($0.majority)) }))
+        }
         return .object(members)
     }
 

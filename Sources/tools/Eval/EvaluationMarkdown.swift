@@ -26,7 +26,7 @@ extension EvaluationReport {
         ]
         lines += ["", "Differences from the evaluation of the method (Thinkless):", ""]
         lines += EvaluationProtocol(options).departures.map { "- " + $0 }
-        lines += byModeTables + choiceTable
+        lines += byModeTables + sampledTables + choiceTable
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -97,6 +97,37 @@ extension EvaluationReport {
                                 Format.percent(all.thinkShare, decimals: 2),
                             ] + modes
                         lines.append("| " + columns.joined(separator: " | ") + " |")
+                    }
+                }
+            }
+        }
+        return lines
+    }
+
+    /// pass@k and maj@k by model and level, if problems are sampled several times.
+    private var sampledTables: [String] {
+        var lines: [String] = []
+        for (data, models) in byData {
+            guard let columns = models.first?.evaluation.sampledAccuracy(.auto).first else { continue }
+            lines += [
+                "", "### \(cell(data)): several samples", "",
+                "| model | mode | level | " + columns.passAtK.map { "pass@\($0.k) | " }.joined()
+                    + "maj@\(columns.samples) |",
+                "|---|---|---|" + String(repeating: "---|", count: columns.passAtK.count + 1),
+            ]
+            for model in models {
+                let levels = model.evaluation.levels
+                for condition in options.conditions {
+                    for level in [nil] + (levels.count > 1 ? levels.map(Optional.some) : []) {
+                        guard let row = model.evaluation.sampledAccuracy(condition, level: level).first else {
+                            continue
+                        }
+                        let names = [
+                            cell(model.checkpoint), name(condition),
+                            level.map { cell($0.isEmpty ? "none" : $0) } ?? "all",
+                        ]
+                        let shares = row.passAtK.map { four($0.share) } + [four(row.majority)]
+                        lines.append("| " + (names + shares).joined(separator: " | ") + " |")
                     }
                 }
             }

@@ -7,6 +7,7 @@ extension EvaluationReport {
         for (data, models) in byData {
             if byData.count > 1 { lines += [Style.bold("── \(data) ──"), ""] }
             lines += table(models)
+            lines += sampled(models)
             lines += levels(models)
             for model in models { lines += choice(model, named: models.count > 1) }
             for model in models { lines += curve(model, named: models.count > 1) }
@@ -46,6 +47,25 @@ extension EvaluationReport {
                         lines.append(row("  chose \(mode.rawValue)", result.summary(condition, mode: mode)))
                     }
                 }
+            }
+        }
+        return lines + [""]
+    }
+
+    /// pass@k and maj@k, if problems are sampled several times.
+    private func sampled(_ models: [EvaluatedModel]) -> [String] {
+        guard let columns = models.first?.evaluation.sampledAccuracy(.auto).first else { return [] }
+        var header = Format.column("several samples", 18)
+        for (k, _) in columns.passAtK { header += right("pass@\(k)", 15) }
+        var lines = [Style.bold(header + right("maj@\(columns.samples)", 15))]
+        for model in models {
+            if models.count > 1 { lines.append(Style.bold(model.checkpoint)) }
+            for condition in options.conditions {
+                guard let row = model.evaluation.sampledAccuracy(condition).first else { continue }
+                let shares = row.passAtK.map(\.share) + [row.majority]
+                lines.append(
+                    Format.column("  " + title(condition), 18)
+                        + shares.map { right(Format.withError($0), 15) }.joined())
             }
         }
         return lines + [""]

@@ -19,8 +19,16 @@ enum ExhaustedMemory {
     private static let reserveBytes = 4 << 20
     nonisolated(unsafe) private static var isEnding = false
 
-    /// Sets the handlers, if the address space of the process has a limit.
+    /// Sets the handlers: of refused large blocks, and of traps if the address space of the process has a limit.
     static func prepare() {
+        LargeAllocation.refused = { byteCount in
+            let text =
+                "ckpt: error: out of memory: the system refuses \(byteCount >> 20) MiB; raise the limits of this process "
+                + "(ulimit -v, ulimit -d), or use a smaller model or a larger machine\n"
+            _ = Array(text.utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            TemporaryPaths.removeAllIfPossible()
+            _exit(2)
+        }
         guard SystemMemory.addressSpace != nil else { return }
         // Each thread would reserve 64 MiB for a heap of its own; see mallopt(3).
         mallopt(M_ARENA_MAX, 1)

@@ -11,6 +11,9 @@ struct OptimizerArguments<Stage: TrainingOptions>: OptionArguments {
     @Option(help: "Shape of the schedule after the warm-up. Default: \(standard.schedule.rawValue).")
     var schedule: LearningRateSchedule.Shape?
 
+    @Option(help: "Step at which the schedule ends. Default: the last one; a resumed run may move it with --steps.")
+    var scheduleSteps: Int?
+
     @Option(
         help: """
             Learning rate at the end of the schedule, as a share of the peak. \

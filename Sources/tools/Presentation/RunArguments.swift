@@ -14,7 +14,8 @@ struct RunArguments: ParsableArguments {
     @Option(help: "A YAML file of flags, by their names without --; flags on the command line win.")
     var config: String?
 
-    @Option(help: "Resume the run in this folder, with the options it was started with.")
+    @Option(
+        help: "Resume the run in this folder, with the options it was started with; --steps N extends it to N steps.")
     var resume: String?
 
     @Flag(help: "Replace a run that is already in the folder.")
@@ -45,26 +46,28 @@ struct RunArguments: ParsableArguments {
         return try resume.map { try RunFolder(resuming: $0) }
     }
 
-    /// The newest undamaged state of the run to resume, or the checkpoint that a new run starts from.
+    /// The stage, from the newest undamaged state of the run to resume, or from the checkpoint of a new run.
     ///
-    /// - Throws: `RunFolderError` if the run to resume is not one of `command`, and errors of opening checkpoints.
-    func source(_ resumed: RunFolder?, of command: String) throws -> CheckpointFile {
-        guard let resumed else { return try CheckpointFile(path: input ?? "") }
-        let (file, damaged) = try resumed.latestTrainingState(of: command)
-        for error in damaged { Terminal.warn("\(error); resuming from \(file.path)") }
-        return file
+    /// - Throws: `RunFolderError` if the run to resume is not one of this stage, and errors of loading.
+    func trainer<Trainer: StageTrainer>(
+        _ resumed: RunFolder?, load: (CheckpointFile) throws -> Trainer
+    ) throws -> Trainer {
+        guard let resumed else { return try load(try CheckpointFile(path: input ?? "")) }
+        let (trainer, path, damaged) = try resumed.newestState(of: Trainer.command, load: load)
+        for error in damaged { Terminal.warn("\(error); resuming from \(path)") }
+        return trainer
     }
 
     /// The options of a stage: those of the resumed run or the defaults, changed by `apply`.
     ///
-    /// - Throws: `OptionError` if a flag differs from the options of a resumed run.
+    /// - Throws: `OptionError` if a flag but those of the length differs from the options of a resumed run.
     func options<Stage: TrainingOptions>(
         of source: CheckpointFile, changedBy apply: (inout Stage) -> Void
     ) throws -> Stage {
         let base = isResuming ? try Stage(storedIn: source) : Stage()
         var options = base
         apply(&options)
-        if isResuming { try base.refuse(differing: options) }
+        if isResuming { try base.checkResuming(with: options, after: source.metadata.step) }
         return options
     }
 
@@ -89,6 +92,9 @@ struct RunArguments: ParsableArguments {
         columns: StepColumns
     ) throws {
         let folder = try resumed ?? newFolder()
+        if trainer.state.step >= trainer.totalSteps {
+            Terminal.writeError("the run has made all of its steps; --steps N above \(trainer.totalSteps) extends it")
+        }
         var view = TrainingView(columns, after: trainer.state.step, of: trainer.totalSteps)
         let last: String
         do {

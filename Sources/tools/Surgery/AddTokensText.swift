@@ -45,9 +45,12 @@ struct AddTokensText {
             return "none needed"
         }
         guard let source = report.source else { return report.initialization }
-        let text = "copies of \(source.text.debugDescription) (id \(source.id)) plus noise"
-        guard let probability = source.probability else { return text }
-        return text + "; P \(Format.number(probability)) as first answer token"
+        var text = "copies of \(source.text.debugDescription) (id \(source.id)) plus noise"
+        if let probability = source.probability {
+            text += "; P \(Format.number(probability)) as first answer token"
+        }
+        guard !report.uncopied.isEmpty else { return text }
+        return text + "; the mean row plus noise for \(report.uncopied.joined(separator: ", "))"
     }
 
     private func line(_ token: AddTokensReport.TokenReport) -> String {

@@ -115,7 +115,7 @@ struct RLLossArguments: OptionArguments {
     @Option(
         help: """
             Weight of the control token in the degrpo losses: a number, auto=K, linear:FROM:TO:STEPS, or length=K. \
-            Default: 0.001.
+            Default: \(standard.loss.alpha.text).
             """,
         transform: AlphaSchedule.parsed)
     var alpha: AlphaSchedule?

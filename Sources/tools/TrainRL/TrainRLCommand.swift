@@ -10,10 +10,11 @@ struct TrainRLCommand: ParsableCommand {
         discussion: """
             Examples:
               ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/ --steps 5 \\
-                --max-new-tokens 64 --alpha auto=5
+                --max-new-tokens 64
               ckpt train-rl sft/step-000020.h5 --data problems.jsonl --dry-run \\
                 --max-new-tokens 64
               ckpt train-rl --resume rl/ --data problems.jsonl
+              ckpt train-rl --resume rl/ --data problems.jsonl --steps 6
 
             Each step samples --samples answers to each of --prompts problems, rewards them (1 for a right short \
             answer, 1-gamma for a right answer after thinking, -1 for a wrong or malformed one), and makes \
@@ -21,7 +22,8 @@ struct TrainRLCommand: ParsableCommand {
             advantages of a group sum to zero and the first update has ratio 1, so it stays near zero.
 
             The effect depends on the weight of the control token: under plain GRPO it is 1/(T+1) for a response of \
-            T tokens. The first step prints how --alpha compares; --alpha auto=K sets it to K times that.
+            T tokens. --alpha auto=K, the default with K = 5, sets it to K times that at the mean length of the first \
+            step's answers.
 
             With --reward command:PROGRAM a program judges. It receives one line of JSON per step, \
             {"responses": [{"id", "problem", "answer", "level", "mode", "response", "found"}, …]}, and answers with \
@@ -64,11 +66,26 @@ struct TrainRLCommand: ParsableCommand {
 
     func run() throws {
         let resumed = try arguments.resumedFolder()
-        let source = try arguments.source(resumed, of: RLTrainer.command)
-        try MemoryFit.checkTraining(source)
-        let options = try arguments.options(of: source, changedBy: apply)
-        try options.check()
+        var read: RLInputs?
+        var trainer = try arguments.trainer(resumed) { source in
+            try MemoryFit.checkTraining(source)
+            let options = try arguments.options(of: source, changedBy: apply)
+            try options.check()
+            let inputs = try read ?? self.inputs(options)
+            read = inputs
+            return try RLTrainer(source, inputs, options: options, resuming: arguments.isResuming)
+        }
+        let options = trainer.options
+        describe(trainer)
+        try MemoryFit.announce(trainer.memory)
+        if dryRun { return print(RLTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
+        try arguments.train(
+            &trainer, in: resumed,
+            inputs: [("--data", data), ("--eval-data", evalData), ("--reference", reference)],
+            columns: .reinforcement(totalSteps: trainer.totalSteps, showsKL: options.loss.klCoefficient > 0))
+    }
 
+    private func inputs(_ options: RLOptions) throws -> RLInputs {
         let requiresAnswer = options.reward.source.needsGroundTruth
         var inputs = RLInputs(
             problems: try ProblemFile.read(path: data, requiresAnswer: requiresAnswer),
@@ -84,14 +101,7 @@ struct TrainRLCommand: ParsableCommand {
             if let path = evalData { try inputs.evaluation?.problems.checkAnswers(of: path) }
         }
         inputs.reference = try reference.map { try CheckpointFile(path: $0) }
-        var trainer = try RLTrainer(source, inputs, options: options, resuming: arguments.isResuming)
-        describe(trainer)
-        try MemoryFit.announce(trainer.memory)
-        if dryRun { return print(RLTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
-        try arguments.train(
-            &trainer, in: resumed,
-            inputs: [("--data", data), ("--eval-data", evalData), ("--reference", reference)],
-            columns: .reinforcement(totalSteps: trainer.totalSteps, showsKL: options.loss.klCoefficient > 0))
+        return inputs
     }
 
     /// Applies the preset and the flags that were given.
@@ -119,6 +129,7 @@ struct TrainRLCommand: ParsableCommand {
                 + "\(Format.counted(rollout.promptsPerStep, "prompt")) × "
                 + Format.counted(rollout.samplesPerPrompt, "sample"))
         Terminal.writeError(Self.breakEven(options.reward.values))
+        for warning in trainer.startWarnings { Terminal.warn(warning) }
     }
 
     /// The condition under which a short answer pays more than a long one.

@@ -12,6 +12,7 @@ struct TrainSFTCommand: ParsableCommand {
               ckpt train-sft tokens.h5 --data pairs.jsonl -o sft/ --steps 20
               ckpt train-sft tokens.h5 --config warm-up.yaml -o sft/
               ckpt train-sft --resume sft/ --data pairs.jsonl
+              ckpt train-sft --resume sft/ --data pairs.jsonl --steps 25
 
             Both halves of a pair are in the same update. The loss covers the control token, the response and the \
             end token. New control rows learn too slowly at the model's learning rate: --control-lr-scale multiplies \
@@ -47,21 +48,29 @@ struct TrainSFTCommand: ParsableCommand {
 
     func run() throws {
         let resumed = try arguments.resumedFolder()
-        let source = try arguments.source(resumed, of: SFTTrainer.command)
-        try MemoryFit.checkTraining(source)
-        let options = try arguments.options(of: source, changedBy: apply)
-        var inputs = SFTInputs(pairs: try PairFile.read(path: data), dataDigest: try FileDigest.sha256(path: data))
-        inputs.probe = try arguments.probeProblems()
-        if let path = evalData {
-            inputs.evaluation = (try PairFile.read(path: path), try FileDigest.sha256(path: path))
+        var read: SFTInputs?
+        var trainer = try arguments.trainer(resumed) { source in
+            try MemoryFit.checkTraining(source)
+            let options = try arguments.options(of: source, changedBy: apply)
+            let inputs = try read ?? self.inputs()
+            read = inputs
+            return try SFTTrainer(source, inputs, options: options, resuming: arguments.isResuming)
         }
-        var trainer = try SFTTrainer(source, inputs, options: options, resuming: arguments.isResuming)
         describe(trainer)
         try MemoryFit.announce(trainer.memory)
         if dryRun { return print(SFTTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
         try arguments.train(
             &trainer, in: resumed, inputs: [("--data", data), ("--eval-data", evalData)],
             columns: .warmUp(totalSteps: trainer.totalSteps))
+    }
+
+    private func inputs() throws -> SFTInputs {
+        var inputs = SFTInputs(pairs: try PairFile.read(path: data), dataDigest: try FileDigest.sha256(path: data))
+        inputs.probe = try arguments.probeProblems()
+        if let path = evalData {
+            inputs.evaluation = (try PairFile.read(path: path), try FileDigest.sha256(path: path))
+        }
+        return inputs
     }
 
     /// Applies the flags that were given.

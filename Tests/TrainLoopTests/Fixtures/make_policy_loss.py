@@ -63,6 +63,15 @@ def case(kind, estimator, reduction, coupled, use_old):
     total = policy + options["kl_coefficient"] * kl_term - options["entropy_coefficient"] * average(entropy)
     gradient, entropy_gradient = torch.autograd.grad(total, (new, entropy))
 
+    # The read-outs of verl's compute_policy_loss, over its response mask.
+    log_ratio = (new - old).detach() if use_old else torch.zeros_like(old)
+    clipped = torch.gt(
+        -advantages * ratio.clamp(1 - options["epsilon_low"], 1 + options["epsilon_high"]), -advantages * ratio)
+    read_outs = {
+        "pg_clipfrac": token_mean(clipped.double()).item(), "ppo_kl": token_mean(-log_ratio).item(),
+        "ppo_kl_computed": token_mean(-log_ratio, mask * (advantages != 0)).item(),
+    }
+
     def ragged(tensor):
         return [[float(f"{value:.15g}") for value in row[:n]] for row, n in zip(tensor.tolist(), lengths)]
 
@@ -70,7 +79,7 @@ def case(kind, estimator, reduction, coupled, use_old):
         "kind": kind, "estimator": estimator, "reduction": reduction, "lengths": lengths, "masked": masked.tolist(),
         "advantages": [float(f"{value:.15g}") for value in advantage.tolist()], "new": ragged(new.detach()),
         "old": ragged(old) if use_old else None, "reference": ragged(reference), "entropy": ragged(entropy.detach()),
-        "loss": total.item(), "kl": kl_term.item(), "gradient": ragged(gradient),
+        "read_outs": read_outs, "loss": total.item(), "kl": kl_term.item(), "gradient": ragged(gradient),
         "entropy_gradient": ragged(entropy_gradient),
     }
 

@@ -30,7 +30,7 @@ struct FirstStepCheck {
                             + "--reference-precision fp32 avoids it"))
             }
         }
-        guard options.loss.kind == .degrpo || options.loss.kind == .degrpoReleased else { return }
+        guard options.loss.kind.weighsControlToken else { return }
         let weight = summary.relativeControlWeight
         let text = "the control token has \(String(format: "%.3g", weight)) times its weight under plain GRPO"
         report(

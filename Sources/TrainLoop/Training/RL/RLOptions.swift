@@ -17,6 +17,7 @@ package struct RLOptions: TrainingOptions {
 /// The length of a run, and when it saves, measures and logs.
 package struct RLRunOptions: RunOptions {
     package var steps = 100
+    package var lastStep: Int? { steps }
     package var seed: UInt64 = 0
     package var saveEvery = 10
     package var keepLast = 1
@@ -67,7 +68,9 @@ package struct RewardOptions: Sendable, Equatable {
 /// The loss, the use of a step's samples for updates, and the reference policy.
 package struct PolicyLossOptions: Sendable, Equatable {
     package var kind = PolicyLoss.Kind.degrpo
-    package var alpha = AlphaSchedule.fixed(1e-3)
+    /// By default as many times the weight under `grpo` as the paper's α, 1/1000, has at its lengths of about 5,000
+    /// tokens.
+    package var alpha = AlphaSchedule.auto(5)
     package var epsilonLow = 0.2
     package var epsilonHigh = 0.2
     package var entropyCoefficient = 0.0
@@ -163,7 +166,8 @@ extension RLOptions {
         .bool("mask_truncated", "--mask-truncated", \.guards.masksTruncated).optionalInOldCheckpoints,
         .double("alarm_share", "--alarm-share", \.guards.alarmShare, .belowHalf).optionalInOldCheckpoints,
         .int("alarm_steps", "--alarm-steps", \.guards.alarmSteps, 0...1 << 40).optionalInOldCheckpoints,
-        .learningRate, .schedule, .finalLearningRateShare, .warmup, .beta1, .beta2, .epsilon(key: "adam_epsilon"),
+        .learningRate, .schedule, .scheduleSteps, .finalLearningRateShare, .warmup, .beta1, .beta2,
+        .epsilon(key: "adam_epsilon"),
         .weightDecay, .clipNorm, .freeze, .microBatch, .seed,
         .int("save_every", "--save-every", \.run.saveEvery, 1...1 << 40),
         .keepLast,

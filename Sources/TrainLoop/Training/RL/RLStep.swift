@@ -220,8 +220,10 @@ struct RLStep {
         let mean = Double(rollouts.reduce(0) { $0 + $1.tokenCount }) / Double(rollouts.count)
         let alpha = factor / mean
         automaticAlpha = alpha
-        training.report(
-            .note("alpha is \(alpha) = \(factor) / \(mean) mean response tokens from this step on"))
+        if options.loss.kind.weighsControlToken {
+            training.report(
+                .note("alpha is \(alpha) = \(factor) / \(mean) mean response tokens from this step on"))
+        }
         return .constant(alpha)
     }
 
@@ -256,6 +258,7 @@ struct RLStep {
                 )
             }
             summary.totals.append(outcome.totals)
+            summary.clippedFractions.append(batch.policyBatch.clippedFraction(outcome.totals))
             let norm = gradientNorm(gradients.all)
             summary.gradientNorms.append(norm)
             guard outcome.totals.loss.isFinite, norm.isFinite else {
@@ -376,6 +379,13 @@ struct RLStep {
                     "one mode has had less than \(guards.alarmShare * 100) % for \(guards.alarmSteps) "
                         + "\(guards.alarmSteps == 1 ? "step" : "steps"): the choice is collapsing; lower --alpha or "
                         + "--lr, raise --kl-coefficient, or keep both modes in use with --balance"))
+        }
+        // A group of one never has an advantage; the run has said so at its start.
+        if options.rollout.samplesPerPrompt > 1,
+            let warning = FlatRewards(promptsPerStep: options.rollout.promptsPerStep)
+                .warning(kept, after: state.history(of: training.stage))
+        {
+            training.report(.warning(warning))
         }
         training.report(.preference(rollouts.preferenceByLevel))
         row.append(rollouts.sharesByLevel)

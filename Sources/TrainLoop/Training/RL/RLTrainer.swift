@@ -55,7 +55,9 @@ package struct RLTrainer: StageTrainer {
             state = try TrainingState(
                 resuming: .reinforcement, from: file, optimizer: options.optimizer, stored: &stored)
             try digests.check(against: stored)
-            try state.check(totalSteps: options.run.steps, of: file)
+            try state.goOn(
+                .reinforcement, with: options, recorded: options.recorded, totalSteps: options.run.steps, from: file,
+                stored: stored)
             automaticAlpha = stored["alpha_in_use"]?.double
             guard automaticAlpha.map({ $0 > 0 && $0.isFinite }) ?? true else {
                 throw TrainingStateError.damagedState(file.path, reason: "its alpha_in_use is not a positive number")

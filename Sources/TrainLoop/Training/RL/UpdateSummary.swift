@@ -2,6 +2,8 @@
 struct UpdateSummary {
     /// The loss and its parts, one entry per update.
     var totals: [PolicyTotals] = []
+    /// The share of clipped tokens among all tokens of an update.
+    var clippedFractions: [Double] = []
     var gradientNorms: [Double] = []
     var controlGradientNorms: [Double] = []
     var responseGradientNorms: [Double] = []
@@ -15,8 +17,8 @@ struct UpdateSummary {
         func mean(_ value: (PolicyTotals) -> Double) -> Double { Self.mean(totals.map(value)) }
         var row: MetricRow = [
             "loss": mean(\.loss), "control_loss": mean(\.controlLoss), "response_loss": mean(\.responseLoss),
-            "pg_clipfrac": mean(\.clippedFraction), "ppo_kl": mean(\.meanNegativeLogRatio), "kl_loss": mean(\.kl),
-            "entropy": mean(\.meanEntropy), "grad_norm": Self.mean(gradientNorms),
+            "pg_clipfrac": Self.mean(clippedFractions), "ppo_kl_computed": mean(\.meanNegativeLogRatio),
+            "kl_loss": mean(\.kl), "entropy": mean(\.meanEntropy), "grad_norm": Self.mean(gradientNorms),
         ]
         if !controlGradientNorms.isEmpty {
             row.append("grad_norm_control", Self.mean(controlGradientNorms))

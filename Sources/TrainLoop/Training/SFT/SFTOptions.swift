@@ -56,6 +56,7 @@ package struct SFTOptions: TrainingOptions {
 package struct SFTRunOptions: RunOptions {
     /// Updates in total; nil: as many as `epochs` passes over the data take.
     package var steps: Int?
+    package var lastStep: Int? { steps }
     package var epochs = 1.0
     package var seed: UInt64 = 0
     /// Steps between saved states; nil: only the last is saved.
@@ -113,7 +114,8 @@ extension SFTOptions {
         .choice("loss_reduction", "--loss-reduction", \.loss.reduction),
         .learningRate,
         .double("control_lr_scale", "--control-lr-scale", \.loss.controlLearningRateScale, .notNegative),
-        .schedule, .finalLearningRateShare, .warmup, .beta1, .beta2, .epsilon(key: "epsilon"), .weightDecay, .clipNorm,
+        .schedule, .scheduleSteps, .finalLearningRateShare, .warmup, .beta1, .beta2, .epsilon(key: "epsilon"),
+        .weightDecay, .clipNorm,
         .freeze, .seed,
         .optionalInt("save_every", "--save-every", \.run.saveEvery, 1...1 << 40),
         .keepLast,

@@ -76,7 +76,8 @@ package struct SFTTrainer: StageTrainer {
             state = try TrainingState(
                 resuming: .warmUp, from: file, optimizer: options.optimizer, stored: &stored)
             try digests.check(against: stored)
-            try state.check(totalSteps: totalSteps, of: file)
+            try state.goOn(
+                .warmUp, with: options, recorded: resolved, totalSteps: totalSteps, from: file, stored: stored)
         } else {
             state = try TrainingState(
                 starting: .warmUp, from: file, optimizer: options.optimizer, options: resolved,
