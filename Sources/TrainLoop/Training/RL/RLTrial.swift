@@ -89,6 +89,9 @@ extension RLTrainer {
         var parts = MemoryUse.training(configuration, tokens: tokens)
         parts.append(
             MemoryUse(purpose: "cache while sampling", bytes: min(cache - 4 * parameters, generator.cacheByteLimit)))
+        // Ids of eight bytes, three kinds of log-probabilities, and the records of a sample.
+        let sampleBytes = 400 + 8 * longestPrompt + 28 * rollout.maximumNewTokens
+        parts.append(MemoryUse(purpose: "responses of a step", bytes: samples * sampleBytes))
         if options.run.logsControlGradientNorm {
             parts.append(MemoryUse(purpose: "gradient of the control tokens", bytes: 4 * parameters))
         }
