@@ -64,12 +64,13 @@ struct HuggingFaceTexts {
         var scaling = parameters
         scaling["rope_theta"] = nil
         let type = scaling["rope_type"] ?? scaling["type"] ?? "default"
-        // transformers 4 takes LongRoPE's length beside the object alone.
+        // transformers 4 takes LongRoPE's length beside the object alone; Phi-3 has a default there in both versions.
         let length = "original_max_position_embeddings"
-        if scaling["short_factor"] != nil, fields.isAbsent(length), let inner = scaling[length] {
+        let isPhi3 = config["model_type"] == "phi3"
+        if !isPhi3, scaling["short_factor"] != nil, fields.isAbsent(length), let inner = scaling[length] {
             config[length] = inner
         }
-        if config["model_type"] == "phi3" {
+        if isPhi3 {
             if let share = parameters["partial_rotary_factor"] { config["partial_rotary_factor"] = share }
             scaling = phi3Scaling(scaling, type, config)
         } else if config["rope_parameters"]?.object == nil {
