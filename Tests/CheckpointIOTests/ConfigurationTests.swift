@@ -116,6 +116,8 @@ import Testing
         ),
         ("smollm3", "", "- -"), ("smollm3", "\"no_rope_layer_interval\": 2,", "- -!"),
         ("smollm3", "\"no_rope_layers\": [0, 1, 1],", "-! -"),
+        ("smollm3", "\"no_rope_layers\": [0, 1], \"sliding_window\": 0,", "-! -"),
+        ("qwen2", "\"sliding_window\": 0, \"use_sliding_window\": false,", "- -"),
         ("smollm3", "\"no_rope_layers\": [0, 1], \"use_sliding_window\": true, \"sliding_window\": 7,", "7! -"),
     ]) func layersOf(_ family: String, _ fields: String, _ expected: String) throws {
         let configuration = try ModelConfiguration(

@@ -1,5 +1,6 @@
 import CheckpointIO
 import Foundation
+import OrderedJSON
 import TestSupport
 import Testing
 
@@ -107,6 +108,56 @@ import Testing
                 ModelFixtures.message { try GGUFExport.write(model.metadata, model, to: path, overwrite: false) }
                     == "GGUF: a bias of o_proj with model_type qwen3 is not supported; llama.cpp does not load it; "
                     + "export it as a Hugging Face folder")
+        }
+    }
+
+    /// llama.cpp takes the width of all heads for hidden_size in these architectures.
+    @Test(arguments: ["qwen2", "phi3"]) func widthOfHeads(_ family: String) throws {
+        let model = try SampleModel(family, headDimension: 32)
+        try withTemporaryFolder { folder in
+            let path = folder.appendingPathComponent("x.gguf").path
+            let message = ModelFixtures.message {
+                try GGUFExport.write(model.metadata, model, to: path, overwrite: false)
+            }
+            #expect(message?.contains("another width than hidden_size with model_type \(family)") == true)
+        }
+    }
+
+    /// Phi-3's lists are a pair in GGUF even if they are equal: llama.cpp reads no `rope_freqs.weight` there.
+    @Test func equalListsOfPhi3() throws {
+        let scaling = "{\"type\": \"longrope\", \"short_factor\": \(Self.half), \"long_factor\": \(Self.half)}"
+        let model = try SampleModel(
+            "phi3", "\"rope_scaling\": \(scaling), \"original_max_position_embeddings\": 64")
+        try withTemporaryFolder { folder in
+            let path = folder.appendingPathComponent("x.gguf").path
+            try GGUFExport.write(model.metadata, model, to: path, overwrite: false)
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            for name in ["rope_factors_short.weight", "rope_factors_long.weight"] {
+                #expect(bytes.firstRange(of: Data(name.utf8)) != nil)
+            }
+            #expect(bytes.firstRange(of: Data("rope_freqs.weight".utf8)) == nil)
+
+            // From the file, the usual factor stands in the configuration; transformers 4 refuses it.
+            let back = try ModelImport.open(path: path)
+            let output = folder.appendingPathComponent("out").path
+            try HuggingFaceExport.write(back.metadata, back.source, to: output, overwrite: false)
+            let config = try JSON.parse([UInt8](Data(contentsOf: URL(fileURLWithPath: output + "/config.json"))))
+            let members = config["rope_scaling"]?.object?.map(\.key)
+            #expect(members == ["type", "short_factor", "long_factor"])
+            #expect(config["original_max_position_embeddings"] == 64)
+            try checkSame(try ModelImport.open(path: output), model, "phi3")
+        }
+    }
+
+    /// transformers 4 reads the length of LongRoPE beside the object alone.
+    @Test func lengthOfLongRoPEStandsBesideTheObject() throws {
+        let model = try SampleModel("llama", Self.variants[Self.variants.count - 1].fields)
+        try withTemporaryFolder { folder in
+            let output = folder.appendingPathComponent("out").path
+            try HuggingFaceExport.write(model.metadata, model, to: output, overwrite: false)
+            let config = try JSON.parse([UInt8](Data(contentsOf: URL(fileURLWithPath: output + "/config.json"))))
+            #expect(config["original_max_position_embeddings"] == 64)
+            try checkSame(try ModelImport.open(path: output), model, "llama")
         }
     }
 

@@ -8,11 +8,14 @@ struct SampleModel: TensorSource {
     let tensors: [TensorDescription]
 
     /// A model of a family; `fields` are members of its config.json after the usual ones.
-    init(_ family: String, _ fields: String = "", type: ElementType = .float32, lineage: [String] = []) throws {
+    init(
+        _ family: String, _ fields: String = "", headDimension: Int = 16, type: ElementType = .float32,
+        lineage: [String] = []
+    ) throws {
         let more = fields.isEmpty ? "" : ", " + fields
         let config = """
             {"model_type": "\(family)", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
-             "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 40,
+             "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": \(headDimension), "vocab_size": 40,
              "max_position_embeddings": 256, "rms_norm_eps": 1e-05\(more)}
             """
         let configuration = try ModelConfiguration(json: config)

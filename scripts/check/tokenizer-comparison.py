@@ -29,6 +29,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 import make_sentencepiece_fixtures as gguf_fixtures  # noqa: E402
 from make_tokenizer_fixtures import MARKS, QWEN2, SCRIPTS, proto  # noqa: E402
+from modelkinds import pieces  # noqa: E402
 from random_texts import Generator  # noqa: E402
 
 BENCH = sys.argv[1]
@@ -110,36 +111,16 @@ def with_tokenizers(path):
     return Generator(1, added, reference.get_vocab_size()), expected, path, [], None
 
 
-def explanation(path):
-    """A function that says why ckpt's ids of a text are not SentencePiece's; None if there is no reason."""
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    m = proto(path.read_bytes())
-    steps = [normalizers.Precompiled(m.normalizer_spec.precompiled_charsmap)] if m.normalizer_spec.precompiled_charsmap else []
-    if m.normalizer_spec.remove_extra_whitespaces:
-        steps += [normalizers.Replace(Regex(r"\A +| +\z"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
-    normalizer = normalizers.Sequence(steps + [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
-
-    def reason(text, ours, theirs):
-        if normalizer.normalize_str(text) != processor.normalize(text):
-            return "rules"
-        if m.trainer_spec.model_type == 1 and max(ours + theirs, default=0) < len(m.pieces):
-            first, second = (sum(m.pieces[i].score for i in ids) for ids in (ours, theirs))
-            return "ties" if abs(first - second) < 1e-3 else None
-        return None
-
-    return reason
-
-
 def with_sentencepiece(path):
     """Without tokens in the text, which SentencePiece does not look for; texts only where no character is unknown."""
-    reference = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    reference, explain = pieces.reference(path)
 
     def expected(record):
         text = record["t"] if "t" in record else bytes(record["b"]).decode("utf-8", errors="replace")
         ids = reference.encode(text)
         return {"i": ids} if reference.unk_id() in ids else {"i": ids, "d": reference.decode(ids)}
 
-    return Generator(2), expected, path, ["--plain"], explanation(path)
+    return Generator(2), expected, path, ["--plain"], explain
 
 
 def with_llama_cpp(source, kind):
@@ -150,7 +131,7 @@ def with_llama_cpp(source, kind):
     def expected(record):
         return {"i": encode(record["t"])} if "t" in record else None
 
-    return Generator(3, ["<s>", "</s>", "<think>", "</think>"]), expected, path, [], explanation(source)
+    return Generator(3, ["<s>", "</s>", "<think>", "</think>"]), expected, path, [], pieces.reference(source)[1]
 
 
 def with_transformers(name, config):

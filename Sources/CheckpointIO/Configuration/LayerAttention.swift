@@ -35,10 +35,12 @@ extension ConfigurationFields {
             let slides = try slidingLayers(layers) ?? (0..<layers).map { window != nil && $0 >= first }
             return try slides.map { LayerAttention(window: $0 ? try required(window) : nil) }
         case .smollm3:
-            let window = try window(ifAbsent: nil)
             let rotates = try rotatedLayers(layers)
-            let usesWindow = try flag("use_sliding_window") ?? false && window != nil
-            let slides = try slidingLayers(layers) ?? rotates.map { usesWindow && !$0 }
+            let given = try slidingLayers(layers)
+            // A window that no layer uses may have any value.
+            let usesWindow = try given?.contains(true) ?? flag("use_sliding_window") ?? false
+            let window = usesWindow ? try window(ifAbsent: nil) : nil
+            let slides = given ?? rotates.map { window != nil && !$0 }
             return try zip(slides, rotates).map { slides, rotates in
                 LayerAttention(window: slides ? try required(window) : nil, rotates: rotates)
             }

@@ -43,8 +43,8 @@ struct FamilyTraits {
     static let bookkeeping: Set<String> = [
         "_attn_implementation", "architectures", "attention_dropout", "attn_implementation", "auto_map", "dtype",
         "experts_implementation", "id2label", "label2id", "num_labels", "output_attentions", "output_hidden_states",
-        "pad_token_id", "pretraining_tp", "problem_type", "return_dict", "torch_dtype", "transformers_version",
-        "use_cache",
+        "pad_token_id", "pretraining_tp", "problem_type", "resid_pdrop", "return_dict", "torch_dtype",
+        "transformers_version", "use_cache",
     ]
 
     /// Fields that shared code of transformers reads for every family and ckpt does not implement, with the values that

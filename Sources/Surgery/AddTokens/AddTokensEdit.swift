@@ -52,7 +52,9 @@ struct AddTokensEdit {
     /// - Returns: nil, or the problem of a token that was already present.
     /// - Throws: `SurgeryError.encodingCheck` for a new token.
     private static func roundTripProblem(of token: PlannedToken, in tokenizer: Tokenizer) throws -> String? {
-        guard let failure = TokenRoundTrip.failure(of: token.content, id: token.id, in: tokenizer) else { return nil }
+        let failure = TokenRoundTrip.failure(of: token.content, id: token.id, in: tokenizer)
+        try tokenizer.checkPatterns()
+        guard let failure else { return nil }
         guard token.origin == .present else {
             throw SurgeryError.encodingCheck(token: token.content, context: failure.context, reason: failure.reason)
         }

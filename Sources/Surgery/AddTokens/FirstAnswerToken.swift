@@ -71,12 +71,14 @@ struct FirstAnswerToken {
         tokenizer: Tokenizer, template: String?, variables: [String: JSON]
     ) throws -> [[Int]] {
         let template = try template.map { try ChatTemplate($0) }
-        return try questions.map { question in
+        let prompts = try questions.map { question in
             guard let template else { return tokenizer.encode(question + "\n", addSpecialTokens: true) }
             return tokenizer.encode(
                 try template.render(
                     [ChatMessage(role: "user", content: question)], addGenerationPrompt: true, variables: variables))
         }
+        try tokenizer.checkPatterns()
+        return prompts
     }
 
     private static func softmax(_ logits: [Float]) -> [Double] {

@@ -112,6 +112,8 @@ struct GGUFConfiguration {
         config["use_cache"] = true
         config["bos_token_id"] = try keys.integer("tokenizer.ggml.bos_token_id").map(JSON.integer) ?? .null
         config["eos_token_id"] = try Self.endTokens(keys)
+        // Some classes have a default that a small vocabulary does not reach.
+        config["pad_token_id"] = try keys.integer("tokenizer.ggml.padding_token_id").map(JSON.integer) ?? .null
         config["torch_dtype"] = .string(elementType.rawValue)
         config["dtype"] = .string(elementType.rawValue)
         json = .object(config)

@@ -38,6 +38,11 @@ extension ModelConfiguration {
         func refuse(_ what: String) -> ModelFormatError {
             .unsupported(path: "GGUF", what: what, remedy: "export it as a Hugging Face folder")
         }
+        if [.phi3, .qwen2].contains(family), queryWidth != hiddenSize {
+            throw refuse(
+                "heads that together have another width than hidden_size with model_type \(family.rawValue), which"
+                    + " llama.cpp does not load,")
+        }
         if [.qwen2, .qwen3, .smollm3].contains(family), layerAttention.contains(where: { $0.window != nil }) {
             throw refuse("a sliding window of \(family.rawValue), which llama.cpp does not apply,")
         }

@@ -50,8 +50,7 @@ struct HuggingFaceTexts {
         // transformers 4 reads the old name, transformers 5 both.
         config["torch_dtype"] = .string(type.rawValue)
         config["dtype"] = .string(type.rawValue)
-        if config["rope_parameters"]?.object != nil { config = unifiedRotaryFields(config) }
-        return config
+        return unifiedRotaryFields(config)
     }
 
     /// The rotary parameters for both versions: transformers 4 does not read `rope_parameters`, and 5 reads the older
@@ -64,20 +63,40 @@ struct HuggingFaceTexts {
         if parameters["rope_theta"] == nil, let theta = config["rope_theta"] { parameters["rope_theta"] = theta }
         var scaling = parameters
         scaling["rope_theta"] = nil
-        let isPlain = (scaling["rope_type"]?.string ?? scaling["type"]?.string ?? "default") == "default"
-        if let theta = parameters["rope_theta"] { config["rope_theta"] = theta }
-        if config["model_type"] == "phi3" {
-            // The class in transformers 4 takes only these, and the share of rotated dimensions beside them.
-            if let share = parameters["partial_rotary_factor"] { config["partial_rotary_factor"] = share }
-            let type = scaling["rope_type"] ?? scaling["type"] ?? "default"
-            scaling = JSONObject([("type", type)])
-            for name in ["short_factor", "long_factor", "factor", "attention_factor"] {
-                scaling[name] = parameters[name]
-            }
+        let type = scaling["rope_type"] ?? scaling["type"] ?? "default"
+        // transformers 4 takes LongRoPE's length beside the object alone; Phi-3 has a default there in both versions.
+        let length = "original_max_position_embeddings"
+        let isPhi3 = config["model_type"] == "phi3"
+        if !isPhi3, scaling["short_factor"] != nil, fields.isAbsent(length), let inner = scaling[length] {
+            config[length] = inner
         }
-        config["rope_scaling"] = isPlain ? .null : .object(scaling)
-        config["rope_parameters"] = .object(parameters)
+        if isPhi3 {
+            if let share = parameters["partial_rotary_factor"] { config["partial_rotary_factor"] = share }
+            scaling = phi3Scaling(scaling, type, config)
+        } else if config["rope_parameters"]?.object == nil {
+            return config
+        }
+        if let theta = parameters["rope_theta"] { config["rope_theta"] = theta }
+        config["rope_scaling"] = type == "default" ? .null : .object(scaling)
+        if config["rope_parameters"]?.object != nil { config["rope_parameters"] = .object(parameters) }
         return config
+    }
+
+    /// Phi-3's scaling: the class in transformers 4 takes exactly these three members.
+    ///
+    /// A factor on sine and cosine other than the usual one is kept for transformers 5.
+    private static func phi3Scaling(_ given: JSONObject, _ type: JSON, _ config: JSON) -> JSONObject {
+        var scaling = JSONObject([("type", type)])
+        for name in ["short_factor", "long_factor"] { scaling[name] = given[name] }
+        guard let parsed = try? ModelConfiguration(config),
+            case .longrope(_, _, let magnitude, let length) = parsed.ropeScaling
+        else { return scaling }
+        let usual = RotaryScaling.longropeMagnitude(
+            Double(parsed.maxPositionEmbeddings) / Double(length), originalLength: length)
+        if abs(magnitude - usual) > 1e-6 * usual {
+            for name in ["factor", "attention_factor"] { scaling[name] = given[name] }
+        }
+        return scaling
     }
 
     /// The most frequent element type.
