@@ -34,6 +34,13 @@ struct ImportCommand: ParsableCommand {
             "Which of a folder's chat templates to import. Default: the one named default.", valueName: "name"))
     var chatTemplate: String?
 
+    @Flag(
+        help: """
+            Import a model that ckpt cannot run because of its config.json; it can be inspected, compared, exported \
+            and, by ckpt config, corrected.
+            """)
+    var allowUnsupported = false
+
     @OptionGroup var hdf5: HDF5ImportOptions
 
     @OptionGroup var output: OutputOptions
@@ -43,6 +50,8 @@ struct ImportCommand: ParsableCommand {
     func run() throws {
         try output.check()
         let model = try hdf5.open(input) ?? ModelImport.open(path: input, templateName: chatTemplate)
+        // A config.json beside a file of another program is the user's own choice.
+        if !allowUnsupported, hdf5.config == nil { try Self.checkConfiguration(model.metadata.config) }
         let source = dtype.map { ConvertedTensors(model.source, to: $0) as any TensorSource } ?? model.source
 
         var metadata = model.metadata
@@ -89,6 +98,11 @@ struct ImportCommand: ParsableCommand {
         }
     }
 
+    /// Checks that ckpt runs what config.json describes.
+    private static func checkConfiguration(_ text: String) throws {
+        do { _ = try ModelConfiguration(json: text) } catch { throw ImportError.unsupported("\(error)") }
+    }
+
     /// Why the engine cannot run the model, or nil if its configuration and tensors match.
     private static func mismatch(_ metadata: CheckpointMetadata, _ tensors: [TensorDescription]) -> String? {
         do {
@@ -96,6 +110,18 @@ struct ImportCommand: ParsableCommand {
             return ArchitectureFit.problem(configuration, tensors, tied: metadata.tiedTensors)
         } catch {
             return "\(error)"
+        }
+    }
+}
+
+/// Why a model is not imported.
+enum ImportError: Error, CustomStringConvertible {
+    case unsupported(String)
+
+    var description: String {
+        switch self {
+        case .unsupported(let reason):
+            "\(reason); --allow-unsupported imports the model nevertheless, for inspection, comparison and export"
         }
     }
 }

@@ -75,6 +75,20 @@ import Testing
             try refusal("config", "base.h5", "--set", "x=1", "-o", "-", in: folder).contains("not to standard output"))
     }
 
+    /// A folder whose config.json ckpt does not run is imported on request only, and then corrected.
+    @Test func unsupportedModels() throws {
+        let folder = try prepared()
+        try FileManager.default.copyItem(atPath: Self.models + "/llama-tied-bf16", toPath: folder.path("model"))
+        let text = try String(contentsOfFile: folder.path("model/config.json"), encoding: .utf8)
+        try folder.write(text.replacing("\"silu\"", with: "\"gelu\""), to: "model/config.json")
+        let message = try refusal("import", "model", "-o", "x.h5", in: folder)
+        #expect(message.contains("\"hidden_act\" = \"gelu\"") && message.contains("--allow-unsupported imports"))
+        let imported = try Command.ckpt("import", "model", "-o", "x.h5", "--allow-unsupported", in: folder)
+        #expect(imported.status == 0 && imported.errors.contains("warning"), "\(imported.errors)")
+        let corrected = try Command.ckpt("config", "x.h5", "--set", "hidden_act=silu", "-o", "y.h5", in: folder)
+        #expect(corrected.status == 0, "\(corrected.errors)")
+    }
+
     /// Paths of one character, relative to the working folder.
     @Test func shortPaths() throws {
         let folder = try TemporaryFolder()
