@@ -89,12 +89,12 @@ private func form(_ tokens: [Int]) -> ResponseForm { ResponseForm(tokens, contro
         #expect(AnswerExtraction.answer(in: text, rule: .boxed) == answer)
     }
 
-    @Test(arguments: ["", "5", #"\boxed{}"#, #"\boxed{ }"#, #"\boxed{5"#, #"\boxed"#, #"\boxed5"#, #"\\boxed{5}"#])
+    @Test(arguments: ["", "5", #"\boxed{}"#, #"\boxed{ }"#, #"\boxed{5"#, #"\boxed"#, #"\boxedx y"#, #"\\boxed{5}"#])
     func noBox(text: String) { #expect(AnswerExtraction.answer(in: text, rule: .boxed) == nil) }
 
     @Test(arguments: [
         (#"3 #### 4 \boxed{5}"#, "5"), ("it is 3\n#### 1,234\nbye", "1,234"), ("The answer is: $12.50. Yes", "$12.50"),
-        ("I think the ANSWER IS 7.", "7"), ("first 3, then 4.", "4"), ("between 3-4", "4"),
+        ("I think the ANSWER IS 7.", "7"), ("first 3, then 4.", "4"), ("between 3-4", "3-4"),
         ("x = -1,250.5", "-1,250.5"),
         ("about 3/4 of it", "3/4"), ("5\u{0301} and 6", "6"),
     ])

@@ -87,7 +87,7 @@ package struct DataCheck: Sendable {
             }
             byName["answer", default: []].append(
                 encoder?.tokenizer.encode(answer, parsingAddedTokens: false).count ?? answer.utf8.count)
-            if answer.isEmpty { find("with an empty answer", problem.id) }
+            checkTruth(answer, problem.id)
         }
         finish(byName, levels: problems.map(\.level), texts: problems.map { ($0.problem, $0.id) })
     }
@@ -103,7 +103,13 @@ package struct DataCheck: Sendable {
         }
     }
 
+    private mutating func checkTruth(_ answer: String, _ id: String) {
+        guard let defect = GroundTruth(answer).defect else { return }
+        find("whose answer cannot be read: \(defect.rawValue)", id)
+    }
+
     private mutating func check(_ pair: Pair, _ rule: AnswerRule) {
+        if let truth = pair.answer { checkTruth(truth, pair.id) }
         var answers: [String] = []
         for (name, text) in [("think", pair.think?.answer), ("short", pair.short)] {
             guard let text else { continue }

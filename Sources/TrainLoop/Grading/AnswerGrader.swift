@@ -3,11 +3,11 @@ package protocol AnswerGrader: Sendable {
     func isRight(_ answer: String, truth: String) -> Bool
 }
 
-/// Accepts only the same bytes, apart from white space around the ground truth.
+/// Accepts only the same bytes as the result that the ground truth states.
 package struct ExactGrader: AnswerGrader {
     package init() {}
 
     package func isRight(_ answer: String, truth: String) -> Bool {
-        answer.utf8.elementsEqual(truth.trimmed.utf8)
+        answer.utf8.elementsEqual(GroundTruth(truth).text.utf8)
     }
 }

@@ -62,7 +62,7 @@ struct AnswerLexer {
         "mathbb", "mathcal", "mathsf", "vec", "overline",
     ]
 
-    private static let textCommands: Set<String> = [
+    static let textCommands: Set<String> = [
         "text", "mbox", "textbf", "textrm", "textit", "textnormal", "hbox", "operatorname", "textsf", "texttt",
     ]
 

@@ -21,11 +21,11 @@ public struct MathGrader: AnswerGrader {
     ///
     /// - Parameters:
     ///   - answer: the final answer of a response, without `\boxed{}`.
-    ///   - truth: the right answer.
+    ///   - truth: the right answer, or a text that states it; see `GroundTruth`.
     /// - Returns: whether the answer is equivalent to the truth.
     public static func areEquivalent(_ answer: String, _ truth: String) -> Bool {
         let answer = answer.trimmed
-        let truth = truth.trimmed
+        let truth = GroundTruth(truth).text
         if answer.utf8.elementsEqual(truth.utf8) { return true }
         guard answer.utf8.count <= maximumByteCount, truth.utf8.count <= maximumByteCount else { return false }
         // A comma may group thousands or separate items; both readings are tried.

@@ -5,24 +5,32 @@ enum Units {
         "cm", "mm", "km", "kg", "mg", "ft", "in", "mi", "yd", "lb", "oz", "hr", "ml", "mL", "am", "pm", "mph", "sq",
     ]
 
+    private static let spelledOut: [String: String] = [
+        "cm": "centimeter", "mm": "millimeter", "km": "kilometer", "m": "meter", "kg": "kilogram", "g": "gram",
+        "ft": "foot", "feet": "foot", "in": "inch", "inches": "inch", "mi": "mile", "yd": "yard", "lb": "pound",
+        "lbs": "pound", "oz": "ounce", "hr": "hour", "hrs": "hour", "min": "minute", "mins": "minute",
+        "sec": "second", "secs": "second", "s": "second", "h": "hour", "sq": "square", "squared": "square",
+        "cubed": "cubic", "cu": "cubic", "ml": "milliliter", "l": "liter", "metre": "meter", "metres": "meter",
+        "mph": "mile hour", "deg": "degree", "people": "person", "men": "man", "women": "woman",
+        "children": "child",
+    ]
+
+    private static let known = Set(spelledOut.keys).union(spelledOut.values).union([
+        "day", "week", "month", "year", "cent",
+    ])
+
+    /// Whether a word is a unit of length, time, weight, volume or money.
+    static func isKnown(_ word: String) -> Bool { known.contains(normalized(word)) }
+
     /// A unit in lower case, singular, with abbreviations spelled out.
     ///
     /// Unknown units stay unchanged, so they equal only themselves.
     static func normalized(_ text: String) -> String {
         let words = text.lowercased().split { !$0.isLetter && !$0.isNumber }.map(String.init)
-        let long: [String: String] = [
-            "cm": "centimeter", "mm": "millimeter", "km": "kilometer", "m": "meter", "kg": "kilogram", "g": "gram",
-            "ft": "foot", "feet": "foot", "in": "inch", "inches": "inch", "mi": "mile", "yd": "yard", "lb": "pound",
-            "lbs": "pound", "oz": "ounce", "hr": "hour", "hrs": "hour", "min": "minute", "mins": "minute",
-            "sec": "second", "secs": "second", "s": "second", "h": "hour", "sq": "square", "squared": "square",
-            "cubed": "cubic", "cu": "cubic", "ml": "milliliter", "l": "liter", "metre": "meter", "metres": "meter",
-            "mph": "mile hour", "deg": "degree", "people": "person", "men": "man", "women": "woman",
-            "children": "child",
-        ]
         let ignored: Set<String> = ["per", "of", "the", "a", "an", "in", "each", "total", "about"]
         let whole = words.count == 1
         return words.compactMap { word -> String? in
-            if let known = long[word] { return known }
+            if let known = spelledOut[word] { return known }
             if !whole, ignored.contains(word) { return nil }
             if word.hasSuffix("ies"), word.count > 4 { return String(word.dropLast(3)) + "y" }
             if word.hasSuffix("s"), !word.hasSuffix("ss"), word.count > 3 { return String(word.dropLast()) }

@@ -110,6 +110,7 @@ struct EvaluationArguments: ParsableArguments {
         let stems = data.map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent }
         return try zip(data, stems).map { path, stem in
             let problems = try ProblemFile.read(path: path, requiresAnswer: true)
+            try problems.checkAnswers(of: path)
             return ProblemSet(
                 name: stems.count { $0 == stem } > 1 ? path : stem,
                 problems: limit.map { Array(problems.prefix($0)) } ?? problems)

@@ -79,6 +79,10 @@ struct TrainRLCommand: ParsableCommand {
                 try ProblemFile.read(path: path, requiresAnswer: requiresAnswer), try FileDigest.sha256(path: path)
             )
         }
+        if requiresAnswer {
+            try inputs.problems.checkAnswers(of: data)
+            if let path = evalData { try inputs.evaluation?.problems.checkAnswers(of: path) }
+        }
         inputs.reference = try reference.map { try CheckpointFile(path: $0) }
         var trainer = try RLTrainer(source, inputs, options: options, resuming: arguments.isResuming)
         describe(trainer)

@@ -1,0 +1,101 @@
+import Foundation
+
+/// `\boxed{}` and `\fbox{}`.
+extension AnswerExtraction {
+    /// More nested boxes around the whole content are left to the parser.
+    private static let maximumUnwrapping = 8
+
+    /// The content of the last box to be closed, without boxes around the whole of it.
+    static func boxed(_ text: String) -> String? {
+        guard text.containsBytes(of: #"\boxed"#) || text.containsBytes(of: #"\fbox"#) else { return nil }
+        var content = lastBox(text)
+        for _ in 0..<maximumUnwrapping {
+            guard let outer = content?.trimmed, outer.utf8.first == UInt8(ascii: "\\"),
+                outer.utf8.last == UInt8(ascii: "}"), let inner = lastBox(outer),
+                [#"\boxed"#, #"\fbox"#].contains(where: { outer.utf8.elementsEqual("\($0){\(inner)}".utf8) })
+            else { break }
+            content = inner
+        }
+        return content
+    }
+
+    private static func lastBox(_ text: String) -> String? {
+        var text = text
+        return text.withUTF8 { bytes in
+            // The number of open braces, and for each open box the start and depth of its content.
+            var depth = 0
+            var boxes: [(content: Int, depth: Int)] = []
+            var last: Range<Int>?
+            var index = 0
+            while index < bytes.count {
+                switch bytes[index] {
+                case UInt8(ascii: "\\"):
+                    switch boxOpening(bytes, at: index) {
+                    case .brace(let content):
+                        depth += 1
+                        boxes.append((content, depth))
+                        index = content
+                        continue
+                    case .bare(let content):
+                        last = content
+                        index = content.upperBound
+                        continue
+                    case nil: break
+                    }
+                    // The next byte is escaped: \{ and \} do not count as braces.
+                    index += 1
+                case UInt8(ascii: "{"): depth += 1
+                case UInt8(ascii: "}"):
+                    if let box = boxes.last, box.depth == depth {
+                        last = box.content..<index
+                        boxes.removeLast()
+                    }
+                    depth = max(0, depth - 1)
+                default: break
+                }
+                index += 1
+            }
+            return last.map { String(decoding: bytes[$0], as: UTF8.self) }
+        }
+    }
+
+    private enum BoxOpening {
+        /// The offset after the brace of `\boxed {` or `\fbox{`.
+        case brace(Int)
+        /// The digits of `\boxed 5`.
+        case bare(Range<Int>)
+    }
+
+    private static func boxOpening(_ bytes: UnsafeBufferPointer<UInt8>, at start: Int) -> BoxOpening? {
+        guard start + 1 < bytes.count, let base = bytes.baseAddress else { return nil }
+        let command: StaticString
+        switch bytes[start + 1] {
+        case UInt8(ascii: "b"): command = #"\boxed"#
+        case UInt8(ascii: "f"): command = #"\fbox"#
+        default: return nil
+        }
+        let count = command.utf8CodeUnitCount
+        guard start + count < bytes.count, memcmp(base + start, command.utf8Start, count) == 0 else { return nil }
+        var index = start + count
+        while index < bytes.count, index < start + count + 8, bytes[index] == UInt8(ascii: " ") { index += 1 }
+        if index < bytes.count, bytes[index] == UInt8(ascii: "{") { return .brace(index + 1) }
+        // `\boxedx` is another command.
+        return bareContent(bytes, at: index, allowsLetter: index > start + count).map { .bare($0) }
+    }
+
+    /// A number, with sign and fraction, or one letter, that ends at white space, a dollar sign or the end of a sentence.
+    private static func bareContent(
+        _ bytes: UnsafeBufferPointer<UInt8>, at start: Int, allowsLetter: Bool
+    ) -> Range<Int>? {
+        var end = start
+        while end < bytes.count, end - start <= MathGrader.maximumByteCount,
+            bytes[end] &- 48 < 10 || "-.,/%".utf8.contains(bytes[end])
+        {
+            end += 1
+        }
+        if allowsLetter, end == start, end < bytes.count, (bytes[end] | 0x20) &- 97 < 26 { end += 1 }
+        guard end == bytes.count || bytes[end].isASCIISpace || "$.,;)\\".utf8.contains(bytes[end]) else { return nil }
+        while end > start, ".,".utf8.contains(bytes[end - 1]) { end -= 1 }
+        return end > start ? start..<end : nil
+    }
+}
