@@ -53,6 +53,9 @@ let package = Package(
         systemLibrary("COpenBLAS", pkgConfig: "openblas", apt: "libopenblas-dev"),
         systemLibrary("CPCRE2", pkgConfig: "libpcre2-8", apt: "libpcre2-dev"),
         systemLibrary("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
+        // Loaded at run time, so only its headers are used.
+        .systemLibrary(
+            name: "CCurl", path: "Sources/CLibraries/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CSystem", path: "Sources/CLibraries/CSystem"),
         // Compiled for instructions that are detected at run time; see docs/engine.md and docs/benchmarks.md.
         .target(name: "CKernels"),
@@ -60,18 +63,20 @@ let package = Package(
 
         library("OrderedJSON", []),
         library("Parallel", ["CSystem"]),
+        library("HTTP", ["OrderedJSON", "Parallel", "CCurl"]),
         library("Jinja", ["OrderedJSON"]),
         library("CheckpointIO", ["OrderedJSON", "Parallel", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
         library("Tokenization", ["OrderedJSON", "Jinja", "CPCRE2"]),
         library("Transformer", ["OrderedJSON", "Parallel", "CheckpointIO", "CKernels"]),
         library("Surgery", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),
         library(
-            "TrainLoop", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "BigInt"]),
+            "TrainLoop",
+            ["OrderedJSON", "Parallel", "HTTP", "CheckpointIO", "Tokenization", "Transformer", "BigInt"]),
         .executableTarget(
             name: "ckpt",
             dependencies: [
-                "OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "Surgery", "TrainLoop",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams", "CSystem",
+                "OrderedJSON", "Parallel", "HTTP", "CheckpointIO", "Tokenization", "Transformer", "Surgery",
+                "TrainLoop", .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams", "CSystem",
             ],
             path: "Sources/tools",
             swiftSettings: warningsAreErrors),
@@ -108,7 +113,7 @@ let package = Package(
         tests(of: "Surgery", ["OrderedJSON", "CheckpointIO", "Tokenization", "Transformer"], fixtures: true),
         tests(
             of: "TrainLoop",
-            ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "HostileAnswers"],
+            ["OrderedJSON", "Parallel", "HTTP", "CheckpointIO", "Tokenization", "Transformer", "HostileAnswers"],
             fixtures: true),
         tests(of: "ckpt", ["TrainLoop"]),
         .testTarget(

@@ -18,8 +18,8 @@ struct Ckpt: AsyncParsableCommand {
               ckpt train-rl sft/step-000020.h5 --data problems.jsonl -o rl/ --steps 5
               ckpt diff rl/
 
-            Exit status: 0 success; 1 diff found differences, verify found damage, or eval missed a required accuracy \
-            or mode share; 2 an error; 130, 143 or 129 ended by SIGINT, SIGTERM or SIGHUP; 141 the reader of a pipe \
+            Exit status: 0 success; 1 diff found differences, verify found damage, eval missed a required accuracy or \
+            mode share, or distill kept no pair; 2 an error; 130, 143 or 129 ended by SIGINT, SIGTERM or SIGHUP; 141 the reader of a pipe \
             has gone, as in `ckpt … | head`.
             """,
         version: BuildDescription.text,

@@ -218,6 +218,25 @@ import Testing
         #expect(Set(answers.map { "\($0["problem"]?.int ?? -1) \($0["mode"]?.string ?? "")" }).count == 120)
     }
 
+    @Test func withoutAPairTheStatusIsOne() throws {
+        let folder = try TemporaryFolder()
+        try problems(4, in: folder)
+        let server = try FaultyServer { _, problem, _ in
+            switch problem {
+            case "p0": .completion(content: "no thinking")
+            case "p1": .completion(content: "<think>w</think>\\boxed{1}", finish: "length")
+            default: .completion(content: "<think>w</think>It is 9.")
+            }
+        }
+        let result = try ckpt(["-o", "pairs.jsonl", "--think-teacher", server.address("think")], in: folder)
+        #expect(result.status == 1, "\(result.errors)")
+        #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+        #expect(result.errors.contains("pairs.jsonl: no pair kept from 4 problems"), "\(result.errors)")
+        #expect(result.errors.contains("its result is not the known one (2)"), "\(result.errors)")
+        let grades = "right answers: think 0 of 4 (0.0 %), short 0 of 4 (0.0 %)\n"
+        #expect(result.output.hasSuffix(grades), "\(result.output)")
+    }
+
     @Test func recordedAnswersAndLocalCheckpoints() throws {
         let whole = try TinyRun.made.get().folder
         let folder = try TemporaryFolder()
@@ -257,6 +276,14 @@ import Testing
             answers.append(rows.map { $0.serialized() }.sorted().joined())
         }
         #expect(answers[0] == answers[1])
+
+        // Without limits of tokens, those of the model hold, and are said.
+        let model512 = local.filter { $0 != "--think-max-tokens" && $0 != "40" }
+        let unlimited = try ckpt(model512 + ["-o", "unlimited.jsonl"], in: folder)
+        #expect(unlimited.errors.contains("think teacher \(model): answers of at most "), "\(unlimited.errors)")
+        #expect(unlimited.errors.contains("--short-max-tokens sets another limit"), "\(unlimited.errors)")
+        let tooLong = try ckpt(model512 + ["-o", "long.jsonl", "--think-max-tokens", "1000000"], in: folder)
+        #expect(tooLong.status == 2 && tooLong.errors.contains("--think-max-tokens must be under the model's"))
     }
 
     @Test(arguments: [

@@ -13,6 +13,8 @@ package struct PromptReader: Sendable {
     /// All tokens at which generation stops, including `endToken`.
     package let stopTokens: Set<Int>
 
+    /// The positions that the model reads.
+    package var positions: Int { limit.tokens }
     private let limit: PromptLimit
     private let template: ChatTemplate?
     private let templateVariables: [String: JSON]

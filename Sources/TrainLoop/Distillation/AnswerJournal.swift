@@ -8,7 +8,7 @@ final class AnswerJournal {
     struct Entry {
         var problem: Int
         var mode: Mode
-        var reply: TeacherReply
+        var reply: ModelReply
     }
 
     private let log: LineLog
@@ -79,7 +79,7 @@ final class AnswerJournal {
             let mode = row["mode"]?.string.flatMap(Mode.init(rawValue:))
         else { return nil }
         if let text = row["text"]?.string {
-            let answer = TeacherAnswer(
+            let answer = ModelAnswer(
                 text: text, reasoning: row["reasoning"]?.string, isTruncated: row["truncated"]?.bool ?? false,
                 tokenCount: row["tokens"]?.int)
             return Entry(problem: problem, mode: mode, reply: .answer(answer))

@@ -5,8 +5,8 @@ import OrderedJSON
 /// The state of every problem during distillation, and its output files.
 actor DistillationRecord {
     private struct Halves {
-        var think: TeacherReply?
-        var short: TeacherReply?
+        var think: ModelReply?
+        var short: ModelReply?
     }
 
     /// A finished problem, waiting for earlier ones.
@@ -57,7 +57,7 @@ actor DistillationRecord {
                 waiting[entry.problem] = nil
                 isComplete[entry.problem] = true
                 outcomes[entry.problem] = .outcome(outcome, known)
-                try Self.release(&outcomes, &position, &report, distillation.problems, write)
+                try Self.release(&outcomes, &position, &report, distillation, write)
             }
             report.answersFromEarlier = answered
             report.journalDamage = damage
@@ -115,7 +115,7 @@ actor DistillationRecord {
     }
 
     private func release() throws {
-        try Self.release(&finished, &next, &tally, distillation.problems) { [descriptor, path] pair in
+        try Self.release(&finished, &next, &tally, distillation) { [descriptor, path] pair in
             try LineLog.append(pair.json.serialized() + "\n", to: descriptor, path: path)
         }
     }
@@ -123,12 +123,14 @@ actor DistillationRecord {
     /// Writes and counts finished problems from `next` up to the first unfinished one.
     private static func release(
         _ finished: inout [Int: FinishedProblem], _ next: inout Int, _ tally: inout DistillationReport,
-        _ problems: [Problem], _ write: (Pair) throws -> Void
+        _ distillation: Distillation, _ write: (Pair) throws -> Void
     ) throws {
         while let problem = finished.removeValue(forKey: next) {
             if case .outcome(let outcome, let halves) = problem {
                 if case .kept(let pair, _) = outcome { try write(pair) }
-                tally.add(outcome, problems[next], think: halves.think, short: halves.short)
+                tally.add(
+                    outcome, distillation.problems[next], think: halves.think, short: halves.short,
+                    distillation.assembly)
             }
             next += 1
         }

@@ -27,6 +27,14 @@ package struct DistillationReport: Sendable {
     package internal(set) var seconds = 0.0
     package internal(set) var wasStopped = false
 
+    /// The answers to problems with a known answer, and how many of them are right.
+    package struct Grades: Sendable, Equatable {
+        package var right = 0
+        package var count = 0
+    }
+
+    /// By mode; without a second teacher, the short answers are those after thinking.
+    package private(set) var grades: [Mode: Grades] = [:]
     private var bytes: [Mode: [Int]] = [:]
     private var tokens: [Mode: [Int]] = [:]
 
@@ -42,8 +50,16 @@ package struct DistillationReport: Sendable {
     }
 
     mutating func add(
-        _ outcome: PairOutcome, _ problem: Problem, think: TeacherReply?, short: TeacherReply?
+        _ outcome: PairOutcome, _ problem: Problem, think: ModelReply?, short: ModelReply?, _ assembly: PairAssembly
     ) {
+        if let truth = problem.knownAnswer {
+            for (mode, reply) in [(Mode.think, think), (.short, short ?? think)] {
+                guard let answer = reply?.answer else { continue }
+                grades[mode, default: Grades()].count += 1
+                let isRight = assembly.isRight(answer, short == nil ? .think : mode, truth: truth)
+                grades[mode, default: Grades()].right += isRight ? 1 : 0
+            }
+        }
         switch outcome {
         case .kept(let pair, let isClipped):
             kept += 1
@@ -88,6 +104,13 @@ package struct DistillationReport: Sendable {
             "unanswered": .integer(unanswered),
             "unanswered_reason": unansweredReason.map { .string($0) } ?? .null, "open": .integer(open),
             "answers_from_earlier": .integer(answersFromEarlier), "answers_now": .integer(answersNow),
+            "right": .object(
+                JSONObject(
+                    Mode.allCases.compactMap { mode in
+                        grades[mode].map {
+                            (mode.rawValue, ["right": .integer($0.right), "of": .integer($0.count)] as JSON)
+                        }
+                    })),
             "damaged_lines": .integer(journalDamage.damaged), "repeated_lines": .integer(journalDamage.repeated),
             "lengths": .object(
                 JSONObject(

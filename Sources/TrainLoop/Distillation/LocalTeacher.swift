@@ -1,5 +1,6 @@
 import CheckpointIO
 import OrderedJSON
+import Synchronization
 import Transformer
 
 /// A checkpoint as a teacher on this machine; its mode is forced if it has control tokens.
@@ -12,17 +13,25 @@ package actor LocalTeacher: Teacher {
     /// The control token of the mode; nil if the checkpoint has no control tokens.
     private nonisolated let forcedToken: Int?
     private let generator: Generator
+    private nonisolated let written: Mutex<TeacherProgress>
+    private nonisolated let isStopping = Atomic(false)
 
     private struct Waiting {
         let prompt: [Int]
         let index: Int
-        let continuation: CheckedContinuation<TeacherReply, Never>
+        let continuation: CheckedContinuation<ModelReply, any Error>
     }
 
     private var waiting: [Waiting] = []
     private var isBusy = false
     /// The maximum number of answers sampled together.
     private static let batch = 32
+
+    /// The largest number of tokens of an answer where none is given: 2,048 for a long and 512 for a short one, and at
+    /// most a half and a quarter of the model's positions.
+    package static func defaultLimit(_ mode: Mode, positions: Int) -> Int {
+        mode == .think ? min(2048, max(positions / 2, 1)) : min(512, max(positions / 4, 1))
+    }
 
     /// A teacher with the parameters of `file`, which two teachers may share.
     ///
@@ -33,21 +42,29 @@ package actor LocalTeacher: Teacher {
         // A PromptEncoder also checks that the chat template leaves the choice of the mode open.
         forcedToken = reader.control == nil ? nil : try PromptEncoder(file.metadata).control[mode]
         generator = Generator(parameters)
+        written = Mutex(TeacherProgress(limit: sampling.maximumTokens))
         settings = .object(
             JSONObject([("kind", "checkpoint"), ("digest", .string(file.digest))] + sampling.json))
     }
 
-    package func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply {
+    package nonisolated var progress: TeacherProgress? { written.withLock { $0 } }
+
+    package func answer(_ problem: Problem, at index: Int) async throws -> ModelReply {
         let prompt: [Int]
         do { prompt = try reader.prompt(for: sampling.message(for: problem)) } catch {
             return .refused(reason: "\(error)")
         }
-        return await withCheckedContinuation { continuation in
-            waiting.append(Waiting(prompt: prompt, index: index, continuation: continuation))
-            if !isBusy {
-                isBusy = true
-                Task { await work() }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                waiting.append(Waiting(prompt: prompt, index: index, continuation: continuation))
+                if !isBusy {
+                    isBusy = true
+                    Task { await work() }
+                }
             }
+        } onCancel: {
+            // A question is cancelled only when the run ends.
+            isStopping.store(true, ordering: .relaxed)
         }
     }
 
@@ -63,24 +80,48 @@ package actor LocalTeacher: Teacher {
             }
             let generator = generator
             let replies = await Task.detached { self.sample(requests, generator) }.value
-            for (one, reply) in zip(batch, replies) { one.continuation.resume(returning: reply) }
+            for (one, reply) in zip(batch, replies) {
+                if let reply {
+                    one.continuation.resume(returning: reply)
+                } else {
+                    one.continuation.resume(throwing: CancellationError())
+                }
+            }
         }
         isBusy = false
     }
 
-    private nonisolated func sample(_ requests: [GenerationRequest], _ generator: Generator) -> [TeacherReply] {
+    /// Samples an answer to each request; nil if it was cut because the run ends.
+    private nonisolated func sample(_ requests: [GenerationRequest], _ generator: Generator) -> [ModelReply?] {
+        var counts = [Int](repeating: 0, count: requests.count)
         let completions = generator.generate(
             requests,
             SamplingOptions(
                 temperature: Float(sampling.temperature), topP: Float(sampling.topP),
-                maximumNewTokens: sampling.maximumTokens, stopTokens: reader.stopTokens, seed: sampling.seed))
-        return completions.map { group in
+                maximumNewTokens: sampling.maximumTokens, stopTokens: reader.stopTokens, seed: sampling.seed),
+            onToken: { request, _, token in
+                counts[request] += 1
+                let isFull = self.isFull(requests[request], counts[request])
+                let isLast = isFull || self.reader.stopTokens.contains(token)
+                self.written.withLock { written in
+                    written.tokens += 1
+                    guard isLast else { return }
+                    written.answers += 1
+                    written.answerTokens += counts[request]
+                }
+                return !isFull && !self.isStopping.load(ordering: .relaxed)
+            })
+        return zip(requests, completions).map { request, group in
             let tokens = group.first?.tokens ?? []
+            let isWhole = tokens.last.map { reader.stopTokens.contains($0) } ?? false
+            guard isWhole || isFull(request, tokens.count) || !isStopping.load(ordering: .relaxed) else { return nil }
             return .answer(
-                TeacherAnswer(
-                    text: reader.text(of: tokens),
-                    isTruncated: tokens.last.map { !reader.stopTokens.contains($0) } ?? true,
-                    tokenCount: tokens.count))
+                ModelAnswer(text: reader.text(of: tokens), isTruncated: !isWhole, tokenCount: tokens.count))
         }
+    }
+
+    /// Whether an answer of so many tokens must end.
+    private nonisolated func isFull(_ request: GenerationRequest, _ count: Int) -> Bool {
+        count >= sampling.maximumTokens || request.prompt.count + count >= reader.positions
     }
 }

@@ -1,39 +1,3 @@
-/// Why a problem gave no pair.
-package enum DropReason: String, Sendable, CaseIterable {
-    case noThinkAnswer = "no-think-answer"
-    case noShortAnswer = "no-short-answer"
-    case truncatedThink = "think-truncated"
-    case truncatedShort = "short-truncated"
-    case noThinkEnd = "think-without-end"
-    case noWorking = "think-without-working"
-    case emptyShort = "short-empty"
-    case strayTag = "stray-tag"
-    case thinkWithoutResult = "think-without-result"
-    case shortWithoutResult = "short-without-result"
-    case noTruth = "no-answer-to-grade-against"
-    case wrongThink = "think-wrong"
-    case wrongShort = "short-wrong"
-
-    /// A sentence for reports.
-    package var text: String {
-        switch self {
-        case .noThinkAnswer: "the think teacher has no answer"
-        case .noShortAnswer: "the short teacher has no answer"
-        case .truncatedThink: "the think answer is truncated"
-        case .truncatedShort: "the short answer is truncated"
-        case .noThinkEnd: "the think answer has no </think>"
-        case .noWorking: "the think answer has no thinking"
-        case .emptyShort: "the short answer is empty"
-        case .strayTag: "an answer has a misplaced <think>, </think> or <short>"
-        case .thinkWithoutResult: "no result was found in the think answer"
-        case .shortWithoutResult: "no result was found in the short answer"
-        case .noTruth: "the problem has no answer to grade against"
-        case .wrongThink: "the think answer is wrong"
-        case .wrongShort: "the short answer is wrong"
-        }
-    }
-}
-
 /// The pair made for a problem, or the reason why there is none.
 package enum PairOutcome: Sendable, Equatable {
     /// `clipped` if an answer was truncated.
@@ -46,7 +10,7 @@ package enum ShortResponseSource: Sendable {
     /// There is no second teacher: the text after `</think>` is the short response.
     case textAfterThinking
     /// The second teacher's answer.
-    case teacher(TeacherAnswer)
+    case teacher(ModelAnswer)
     /// The second teacher has no answer.
     case missing
 
@@ -78,7 +42,9 @@ package struct PairAssembly: Sendable {
 
     /// How both responses state their result.
     package enum AnswerForm: String, Sendable, CaseIterable {
-        /// The teacher's text with a `\boxed{}`; if it has none, the result found by the rule `any` is appended.
+        /// The teacher's text with a `\boxed{}`; if it has none, its result is appended in one.
+        ///
+        /// That result must be certain, and equal to the known answer if there is one.
         case boxed
         /// The result only.
         case bare
@@ -101,7 +67,7 @@ package struct PairAssembly: Sendable {
     package init() {}
 
     /// Makes the pair of a problem; `think` is nil if the teacher has no answer.
-    package func pair(_ problem: Problem, think: TeacherAnswer?, short: ShortResponseSource) -> PairOutcome {
+    package func pair(_ problem: Problem, think: ModelAnswer?, short: ShortResponseSource) -> PairOutcome {
         do throws(Drop) {
             let isClipped = think?.isTruncated == true || short.isTruncated
             return .kept(try assembled(problem, think, short), clipped: isClipped)
@@ -109,14 +75,14 @@ package struct PairAssembly: Sendable {
     }
 
     private func assembled(
-        _ problem: Problem, _ think: TeacherAnswer?, _ short: ShortResponseSource
+        _ problem: Problem, _ think: ModelAnswer?, _ short: ShortResponseSource
     ) throws(Drop) -> Pair {
         guard let think else { throw Drop(.noThinkAnswer) }
-        let long = try thinkHalf(think)
+        let long = try thinkHalf(think, of: problem)
         let brief: String
         switch short {
         case .textAfterThinking: brief = long.answer.withoutLeadingLineFeeds
-        case .teacher(let answer): brief = try shortHalf(answer)
+        case .teacher(let answer): brief = try shortHalf(answer, of: problem)
         case .missing: throw Drop(.noShortAnswer)
         }
         if brief.trimmed.isEmpty { throw Drop(.emptyShort) }
@@ -135,18 +101,18 @@ package struct PairAssembly: Sendable {
         init(_ reason: DropReason) { self.reason = reason }
     }
 
-    private func thinkHalf(_ answer: TeacherAnswer) throws(Drop) -> Pair.ThinkResponse {
+    private func thinkHalf(_ answer: ModelAnswer, of problem: Problem) throws(Drop) -> Pair.ThinkResponse {
         if answer.isTruncated, truncated == .drop { throw Drop(.truncatedThink) }
         var (working, rest) = try parts(answer)
         working = working.withoutLeadingLineFeeds
         if working.trimmed.isEmpty { throw Drop(.noWorking) }
         rest = rest.withoutTrailingSpace
-        return Pair.ThinkResponse(
-            working: working, answer: try formed(rest, orFrom: working, .thinkWithoutResult))
+        let half = Half(mode: .think, problem: problem, isTruncated: answer.isTruncated)
+        return Pair.ThinkResponse(working: working, answer: try formed(rest, orFrom: working, half))
     }
 
     /// Splits an answer into the thinking and the rest.
-    private func parts(_ answer: TeacherAnswer) throws(Drop) -> (working: String, rest: String) {
+    private func parts(_ answer: ModelAnswer) throws(Drop) -> (working: String, rest: String) {
         if let reasoning = answer.reasoning, !reasoning.trimmed.isEmpty {
             // Truncated within the thinking.
             if answer.text.trimmed.isEmpty, answer.isTruncated { throw Drop(.truncatedThink) }
@@ -165,7 +131,7 @@ package struct PairAssembly: Sendable {
         return (text.bytes(0..<end), text.bytes(end + "</think>".utf8.count..<text.utf8.count))
     }
 
-    private func shortHalf(_ answer: TeacherAnswer) throws(Drop) -> String {
+    private func shortHalf(_ answer: ModelAnswer, of problem: Problem) throws(Drop) -> String {
         if answer.isTruncated, truncated == .drop { throw Drop(.truncatedShort) }
         // A reasoning model that answers without thinking still writes an empty `<think></think>`.
         var text = answer.text.withoutLeadingLineFeeds
@@ -177,24 +143,80 @@ package struct PairAssembly: Sendable {
         }
         text = text.withoutLeadingLineFeeds.withoutTrailingSpace
         if text.trimmed.isEmpty { throw Drop(.emptyShort) }
-        return try formed(text, orFrom: nil, .shortWithoutResult)
+        let half = Half(mode: .short, problem: problem, isTruncated: answer.isTruncated)
+        return try formed(text, orFrom: nil, half)
+    }
+
+    /// Which half of a pair is formed.
+    private struct Half {
+        let mode: Mode
+        let problem: Problem
+        let isTruncated: Bool
+
+        func reason(_ think: DropReason, _ short: DropReason) -> Drop { Drop(mode == .think ? think : short) }
+        var missing: Drop { reason(.thinkWithoutResult, .shortWithoutResult) }
+        var uncertain: Drop { reason(.uncertainThink, .uncertainShort) }
     }
 
     /// Brings a text to the answer form; the result is taken from `other` if the text is empty.
-    private func formed(_ text: String, orFrom other: String?, _ missing: DropReason) throws(Drop) -> String {
-        let source = text.trimmed.isEmpty ? other ?? "" : text
+    private func formed(_ text: String, orFrom other: String?, _ half: Half) throws(Drop) -> String {
+        let isEmpty = text.trimmed.isEmpty
+        let source = isEmpty ? other ?? "" : text
         switch form {
         case .asIs:
-            if text.trimmed.isEmpty { throw Drop(missing) }
+            if isEmpty { throw half.missing }
             return text
-        case .bare:
-            guard let result = AnswerExtraction.answer(in: source, rule: .any) else { throw Drop(missing) }
-            return result
+        case .bare: return try result(in: source, half)
         case .boxed:
             if AnswerExtraction.answer(in: text, rule: .boxed) != nil { return text }
-            guard let result = AnswerExtraction.answer(in: source, rule: .any) else { throw Drop(missing) }
-            return (text.trimmed.isEmpty ? "\n" : text + "\n\n") + "\\boxed{\(result)}"
+            let box = try result(in: source, half)
+            let boxed = (isEmpty ? "\n" : text + "\n\n") + "\\boxed{\(box)}"
+            // Braces without a partner in the text would end the box elsewhere.
+            guard AnswerExtraction.answer(in: boxed, rule: .boxed) == box else { throw half.uncertain }
+            return boxed
         }
+    }
+
+    /// The content of the box in a text, or else its result, if that is certain and not known to be wrong.
+    private func result(in text: String, _ half: Half) throws(Drop) -> String {
+        if let box = AnswerExtraction.answer(in: text, rule: .boxed) { return box }
+        switch AnswerExtraction.reading(of: text, rule: .any) {
+        case .none: throw half.missing
+        case .unreadable, .likely: throw half.uncertain
+        case .certain(let result):
+            guard let truth = half.problem.knownAnswer else {
+                // The result may have been cut.
+                if half.isTruncated { throw half.uncertain }
+                return result
+            }
+            guard MathGrader.areEquivalent(result, truth) else {
+                throw grades(half.mode)
+                    ? half.reason(.wrongThink, .wrongShort) : half.reason(.differingThink, .differingShort)
+            }
+            return result
+        }
+    }
+
+    /// Whether pairs whose answer in this mode is wrong are dropped.
+    private func grades(_ mode: Mode) -> Bool {
+        switch keep {
+        case .all: false
+        case .correct: true
+        case .correctThink: mode == .think
+        case .correctShort: mode == .short
+        }
+    }
+
+    /// Whether a teacher's answer is right, whatever becomes of its pair.
+    func isRight(_ answer: ModelAnswer, _ mode: Mode, truth: String) -> Bool {
+        guard !answer.isTruncated else { return false }
+        var text = answer.text
+        if let end = text.byteOffsets(of: "</think>").last {
+            text = text.bytes(end + "</think>".utf8.count..<text.utf8.count)
+        }
+        // The answer of a model without reasoning may stand in the reasoning, with nothing after it.
+        if mode == .think, text.trimmed.isEmpty { text = answer.reasoning ?? answer.text }
+        return AnswerExtraction.answer(in: text, rule: .any).map { MathGrader.areEquivalent($0, truth) } ?? false
     }
 
     private func grade(_ problem: Problem, think: String, short: String) throws(Drop) {
@@ -209,9 +231,14 @@ package struct PairAssembly: Sendable {
         func isRight(_ text: String) -> Bool {
             AnswerExtraction.answer(in: text, rule: rule).map { MathGrader.areEquivalent($0, truth) } ?? false
         }
-        if keep != .correctShort, !isRight(think) { throw Drop(.wrongThink) }
-        if keep != .correctThink, !isRight(short) { throw Drop(.wrongShort) }
+        if grades(.think), !isRight(think) { throw Drop(.wrongThink) }
+        if grades(.short), !isRight(short) { throw Drop(.wrongShort) }
     }
+}
+
+extension Problem {
+    /// The answer, if it is one that results can be compared with.
+    var knownAnswer: String? { answer.flatMap { GroundTruth($0).defect == nil ? $0 : nil } }
 }
 
 extension String {

@@ -9,8 +9,8 @@ import OrderedJSON
 /// `reasoning` or within `<think>…</think>`, and pairs (`think`, `short`).
 package struct RecordedTeacher: Teacher {
     private struct Record {
-        var think: TeacherAnswer?
-        var short: TeacherAnswer?
+        var think: ModelAnswer?
+        var short: ModelAnswer?
     }
 
     package let settings: JSON
@@ -31,7 +31,7 @@ package struct RecordedTeacher: Teacher {
         settings = ["kind": "file", "sha256": .string(try FileDigest.sha256(path: path))]
     }
 
-    package func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply {
+    package func answer(_ problem: Problem, at index: Int) async throws -> ModelReply {
         let record = answers[problem.problem.trimmed]
         guard let answer = mode == .think ? record?.think : record?.short else {
             return .refused(reason: "no answer is recorded")
@@ -42,8 +42,8 @@ package struct RecordedTeacher: Teacher {
     private static func record(_ row: DataRow) throws -> Record {
         if row["think"] != nil || row["short"] != nil {
             return Record(
-                think: try row.text("think").map { TeacherAnswer(text: $0) },
-                short: try row.text("short").map { TeacherAnswer(text: $0) })
+                think: try row.text("think").map { ModelAnswer(text: $0) },
+                short: try row.text("short").map { ModelAnswer(text: $0) })
         }
         guard let answer = try answer(row) else {
             throw row.error(
@@ -53,24 +53,24 @@ package struct RecordedTeacher: Teacher {
         return Record(think: answer, short: answer)
     }
 
-    private static func answer(_ row: DataRow) throws -> TeacherAnswer? {
+    private static func answer(_ row: DataRow) throws -> ModelAnswer? {
         if let generations = row["generations"]?.array { return try generation(generations, row) }
         if let solution = try row.text("deepseek_solution") {
-            return TeacherAnswer(text: solution, reasoning: try row.text("deepseek_reasoning"))
+            return ModelAnswer(text: solution, reasoning: try row.text("deepseek_reasoning"))
         }
         if let turns = row["conversations"]?.array ?? row["messages"]?.array {
             let exchange = try ChatRecord.exchange(turns, of: row)
-            return splittingTags(TeacherAnswer(text: exchange.assistant, reasoning: exchange.reasoning))
+            return splittingTags(ModelAnswer(text: exchange.assistant, reasoning: exchange.reasoning))
         }
         guard let text = try row.text(anyOf: ["response", "completion", "output", "generation"]) else { return nil }
         return splittingTags(
-            TeacherAnswer(
+            ModelAnswer(
                 text: text, reasoning: try row.text(anyOf: ["reasoning_content", "reasoning"]),
                 isTruncated: row["truncated"]?.bool ?? (row["finish_reason"]?.string == "length")))
     }
 
     /// The first complete and right answer to a problem, otherwise the first complete one, otherwise the first.
-    private static func generation(_ generations: [JSON], _ row: DataRow) throws -> TeacherAnswer? {
+    private static func generation(_ generations: [JSON], _ row: DataRow) throws -> ModelAnswer? {
         let texts = generations.map(\.string)
         guard !texts.isEmpty, !texts.contains(nil) else {
             throw row.error("\"generations\" must be a non-empty list of texts")
@@ -81,11 +81,11 @@ package struct RecordedTeacher: Teacher {
         func isRight(_ index: Int) -> Bool { index < right.count ? right[index] ?? true : true }
         let chosen =
             texts.indices.first { isComplete($0) && isRight($0) } ?? texts.indices.first(where: isComplete) ?? 0
-        return TeacherAnswer(text: texts[chosen] ?? "", isTruncated: !isComplete(chosen))
+        return ModelAnswer(text: texts[chosen] ?? "", isTruncated: !isComplete(chosen))
     }
 
     /// Splits an answer at the tags of OpenThoughts.
-    private static func splittingTags(_ answer: TeacherAnswer) -> TeacherAnswer {
+    private static func splittingTags(_ answer: ModelAnswer) -> ModelAnswer {
         func between(_ start: String, _ end: String) -> String? {
             guard let from = answer.text.byteOffsets(of: start, limit: 1).first,
                 let to = answer.text.byteOffsets(of: end, limit: 1).first, from + start.utf8.count <= to
@@ -94,7 +94,7 @@ package struct RecordedTeacher: Teacher {
         }
         guard let thought = between("<|begin_of_thought|>", "<|end_of_thought|>") else { return answer }
         let solution = between("<|begin_of_solution|>", "<|end_of_solution|>")?.trimmed ?? ""
-        return TeacherAnswer(
+        return ModelAnswer(
             text: solution, reasoning: thought.trimmed, isTruncated: solution.isEmpty, tokenCount: answer.tokenCount)
     }
 }

@@ -1,39 +1,11 @@
 import OrderedJSON
 
-/// The answer of a teacher to one problem.
-package struct TeacherAnswer: Sendable, Equatable {
-    /// The unchanged text, with `<think>` and `</think>` unless `reasoning` holds the thinking.
-    package var text: String
-    /// Thinking apart from the text, as sent by servers with a reasoning parser.
-    package var reasoning: String?
-    /// Whether the answer hit the length limit.
-    package var isTruncated: Bool
-    /// The teacher's own count, if it reports one.
-    package var tokenCount: Int?
-
-    package init(text: String, reasoning: String? = nil, isTruncated: Bool = false, tokenCount: Int? = nil) {
-        self.text = text
-        self.reasoning = reasoning
-        self.isTruncated = isTruncated
-        self.tokenCount = tokenCount
-    }
-}
-
-/// The reply of a teacher to one question.
-package enum TeacherReply: Sendable, Equatable {
-    case answer(TeacherAnswer)
-    /// The teacher has no answer or refuses to give one; asking again would not help.
-    case refused(reason: String)
-
-    var answer: TeacherAnswer? {
-        if case .answer(let answer) = self { answer } else { nil }
-    }
-}
-
 /// A source of answers in one mode.
 package protocol Teacher: Sendable {
     /// The identity and the sampling of the teacher; a run is resumed only with equal settings.
     var settings: JSON { get }
+    /// nil if the teacher writes nothing anew.
+    var progress: TeacherProgress? { get }
 
     /// Answers one problem; may be called concurrently.
     ///
@@ -42,7 +14,11 @@ package protocol Teacher: Sendable {
     ///   - index: its index in the file, which selects the random numbers of a sampled answer.
     /// - Returns: an answer or a refusal.
     /// - Throws: `TeacherError`.
-    func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply
+    func answer(_ problem: Problem, at index: Int) async throws -> ModelReply
+}
+
+extension Teacher {
+    package var progress: TeacherProgress? { nil }
 }
 
 /// How a teacher samples, and its prompt template.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CheckpointIO
 import Foundation
+import HTTP
 import OrderedJSON
 import TrainLoop
 
@@ -23,7 +24,11 @@ struct DistillCommand: AsyncParsableCommand {
             Every answer is stored in OUTPUT.answers as soon as it arrives; after a kill, --resume goes on and asks \
             nothing twice. --keep, --truncated, --untagged and --answer-form may change between runs, because they \
             are applied to all stored answers again. Failed requests (no connection, time-out, 429, 5xx) are retried \
-            after a delay that doubles each time, or that the server asks for.
+            after a delay that doubles each time, or that the server asks for. Proxies come from the environment \
+            (http_proxy, HTTPS_PROXY, ALL_PROXY, NO_PROXY) and are not used for loopback.
+
+            A box is added to an answer without one only if its result is certain and not known to be wrong. Without \
+            any pair, the exit status is 1.
             """)
 
     @Argument(help: "Problems, JSON lines; also GSM8K, MATH, OpenR1 and verl rows.")
@@ -57,16 +62,16 @@ struct DistillCommand: AsyncParsableCommand {
         let distillation = Distillation(
             problems, think: thinkTeacher, short: shortTeacher, assembly: selection.assembly,
             concurrency: asking.concurrency)
-        let bar = LateProgressBar("asking", unit: .count("problems"))
-        defer { bar.finish() }
+        let progress = AskingProgress([thinkTeacher, shortTeacher].compactMap { $0 })
+        defer { progress.finish() }
         let report = try await Interruption.watching(
             notice: "cancelling the requests in progress; press again to stop at once"
         ) { interruption in
             try await distillation.run(
-                to: destination, problemsDigest: digest, progress: { done, total in bar.update(done, of: total) },
+                to: destination, problemsDigest: digest, progress: { done, total in progress.update(done, of: total) },
                 isStopping: { interruption.isRequested })
         }
-        bar.finish()
+        progress.finish()
 
         let retries = [thinkTeacher, shortTeacher].reduce(0) { $0 + (($1 as? ServerTeacher)?.retryCount ?? 0) }
         let text = DistillText(report: report, output: output.output, retries: retries)
@@ -75,6 +80,9 @@ struct DistillCommand: AsyncParsableCommand {
             Terminal.writeError("stopped; to go on, run the same command with --resume")
         } else if report.unanswered > 0 {
             throw UnansweredProblems(count: report.unanswered, reason: report.unansweredReason ?? "")
+        } else if report.kept == 0 {
+            Terminal.writeError("ckpt: \(text.nothingKept)")
+            throw ExitCode(1)
         }
     }
 }
@@ -131,7 +139,23 @@ struct AskingArguments: ParsableArguments {
     var retryDelay = 1.0
 
     @Option(help: "Seconds after which a request counts as failed.")
-    var timeout = 600.0
+    var timeout = 3600.0
+
+    @Option(help: "Seconds without a byte from the server after which a request counts as failed.")
+    var idleTimeout = 300.0
+
+    @Option(help: "Seconds without a connection after which a request counts as failed.")
+    var connectTimeout = 30.0
+
+    @Option(
+        help: ArgumentHelp(
+            "PEM file with the certificate of the servers' authority. Default: what SSL_CERT_FILE names, and the system's.",
+            valueName: "file"),
+        completion: .file())
+    var ca: String?
+
+    @Option(help: ArgumentHelp("Proxy for all servers, instead of what the environment says.", valueName: "url"))
+    var proxy: String?
 
     @Option(help: "Use only this many problems, the first ones.")
     var limit: Int?
@@ -142,7 +166,12 @@ struct AskingArguments: ParsableArguments {
     var opening: TeacherOpening {
         var retry = RetryPolicy()
         (retry.retries, retry.firstDelay) = (retries, retryDelay)
-        return TeacherOpening(retry: retry, timeout: timeout, connections: concurrency)
+        var limits = HTTPLimits()
+        (limits.connect, limits.idle, limits.total) = (connectTimeout, idleTimeout, timeout)
+        var settings = HTTPClient.Settings(userAgent: "ckpt/\(Tool.version)")
+        if let ca { settings.certificateFile = ca }
+        settings.proxy = proxy
+        return TeacherOpening(retry: retry, limits: limits, settings: settings)
     }
 
     func validate() throws {
@@ -153,8 +182,13 @@ struct AskingArguments: ParsableArguments {
         guard retryDelay > 0, retryDelay <= 3600 else {
             throw ValidationError("--retry-delay must be above 0 and at most 3600")
         }
-        guard timeout > 0, timeout <= 86400 else {
-            throw ValidationError("--timeout must be above 0 and at most 86400")
+        for (name, seconds) in [("", timeout), ("idle-", idleTimeout), ("connect-", connectTimeout)] {
+            guard seconds > 0, seconds <= 86400 else {
+                throw ValidationError("--\(name)timeout must be above 0 and at most 86400")
+            }
+        }
+        if let ca, access(ca, R_OK) != 0 {
+            throw ValidationError("--ca \(ca.onOneLine(limit: 200)): \(String(cString: strerror(errno)))")
         }
         guard limit ?? 1 >= 1 else { throw ValidationError("--limit must be at least 1") }
     }

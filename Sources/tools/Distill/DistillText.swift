@@ -47,6 +47,24 @@ struct DistillText {
         if let text = damage.text(of: output + ".answers", remedy: "their answers are asked for again") {
             lines.append(text)
         }
+        if !report.grades.isEmpty {
+            let modes = Mode.allCases.compactMap { mode in
+                report.grades[mode].map { grades in
+                    "\(mode.rawValue) \(Format.grouped(grades.right)) of \(Format.grouped(grades.count)) ("
+                        + Format.percent(Double(grades.right) / Double(grades.count), decimals: 1) + ")"
+                }
+            }
+            lines.append("right answers: " + modes.joined(separator: ", "))
+        }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// Why there is no pair, on one line.
+    var nothingKept: String {
+        let reasons = report.dropped.sorted { $0.count > $1.count }.map {
+            "\($0.reason.text) (\(Format.grouped($0.count)))"
+        }
+        return "\(output): no pair kept from \(Format.counted(report.problems, "problem")): "
+            + reasons.joined(separator: "; ")
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CheckpointIO
 import Foundation
+import HTTP
 import OrderedJSON
 import TrainLoop
 import Transformer
@@ -10,7 +11,10 @@ struct TeacherRequest {
     /// The prefix of the flags.
     var mode: Mode
     var teacher: String
+    /// The sampling, with the token limit of servers unless another one is given.
     var sampling: TeacherSampling
+    /// The given token limit.
+    var maximumTokens: Int?
     var model: String?
     var keyVariable: String?
     var extra: String?
@@ -29,12 +33,17 @@ struct TeacherRequest {
             }
             return
         }
-        _ = try ServerTeacher.Address(teacher)
-        _ = try key()
+        _ = try address()
         _ = try extraMembers()
     }
 
-    func key() throws -> String? {
+    static let flags = ServerFlags(
+        key: "--think-key-env or --short-key-env", model: "--think-model or --short-model",
+        extra: "--think-extra or --short-extra")
+
+    func address() throws -> ServerAddress { try ServerAddress(teacher, key: try key(), flags: Self.flags) }
+
+    private func key() throws -> String? {
         guard let keyVariable else { return nil }
         guard let key = ProcessInfo.processInfo.environment[keyVariable], !key.isEmpty else {
             throw ValidationError(
@@ -72,19 +81,24 @@ struct ThinkTeacherArguments: ParsableArguments {
     @Option(help: "Sample from the smallest set of tokens with this total probability.")
     var thinkTopP = 0.95
 
-    @Option(help: "Maximum length of an answer in tokens.")
-    var thinkMaxTokens = 8192
+    @Option(
+        help: ArgumentHelp(
+            "Maximum length of an answer in tokens. Default: 8192 for a server; for a checkpoint 2048, and at most "
+                + "half its positions.",
+            valueName: "tokens"))
+    var thinkMaxTokens: Int?
 
-    @Option(help: ArgumentHelp("Additional members of the requests to a server.", valueName: "json"))
+    @Option(
+        help: ArgumentHelp("Additional members of the requests to a server; null leaves one out.", valueName: "json"))
     var thinkExtra: String?
 
     func request(seed: UInt64) -> TeacherRequest {
-        var sampling = TeacherSampling(maximumTokens: thinkMaxTokens)
+        var sampling = TeacherSampling(maximumTokens: thinkMaxTokens ?? 8192)
         (sampling.temperature, sampling.topP, sampling.prompt) = (thinkTemperature, thinkTopP, thinkPrompt)
         sampling.seed = seed
         return TeacherRequest(
-            mode: .think, teacher: thinkTeacher, sampling: sampling, model: thinkModel, keyVariable: thinkKeyEnv,
-            extra: thinkExtra)
+            mode: .think, teacher: thinkTeacher, sampling: sampling, maximumTokens: thinkMaxTokens, model: thinkModel,
+            keyVariable: thinkKeyEnv, extra: thinkExtra)
     }
 }
 
@@ -108,42 +122,45 @@ struct ShortTeacherArguments: ParsableArguments {
     @Option(help: "Sample from the smallest set of tokens with this total probability.")
     var shortTopP = 0.95
 
-    @Option(help: "Maximum length of an answer in tokens.")
-    var shortMaxTokens = 2048
+    @Option(
+        help: ArgumentHelp(
+            "Maximum length of an answer in tokens. Default: 2048 for a server; for a checkpoint 512, and at most "
+                + "a quarter of its positions.",
+            valueName: "tokens"))
+    var shortMaxTokens: Int?
 
-    @Option(help: ArgumentHelp("Additional members of the requests to a server.", valueName: "json"))
+    @Option(
+        help: ArgumentHelp("Additional members of the requests to a server; null leaves one out.", valueName: "json"))
     var shortExtra: String?
 
     func request(seed: UInt64) -> TeacherRequest? {
         guard let shortTeacher else { return nil }
-        var sampling = TeacherSampling(maximumTokens: shortMaxTokens)
+        var sampling = TeacherSampling(maximumTokens: shortMaxTokens ?? 2048)
         (sampling.temperature, sampling.topP, sampling.prompt) = (shortTemperature, shortTopP, shortPrompt)
         sampling.seed = seed
         return TeacherRequest(
-            mode: .short, teacher: shortTeacher, sampling: sampling, model: shortModel, keyVariable: shortKeyEnv,
-            extra: shortExtra)
+            mode: .short, teacher: shortTeacher, sampling: sampling, maximumTokens: shortMaxTokens, model: shortModel,
+            keyVariable: shortKeyEnv, extra: shortExtra)
     }
 }
 
 /// Opens teachers; two teachers with the same checkpoint share its weights.
 struct TeacherOpening {
-    var retry: RetryPolicy
-    var timeout: Double
-    var connections: Int
+    let retry: RetryPolicy
+    let limits: HTTPLimits
+    let settings: HTTPClient.Settings
     private var parameters: [String: ModelParameters] = [:]
 
-    init(retry: RetryPolicy, timeout: Double, connections: Int) {
-        self.retry = retry
-        self.timeout = timeout
-        self.connections = connections
+    init(retry: RetryPolicy, limits: HTTPLimits, settings: HTTPClient.Settings) {
+        (self.retry, self.limits, self.settings) = (retry, limits, settings)
     }
 
     mutating func open(_ request: TeacherRequest) async throws -> any Teacher {
         if request.isServer {
-            return try await ServerTeacher(
-                try ServerTeacher.Address(request.teacher, key: try request.key()), model: request.model,
-                sampling: request.sampling, extra: try request.extraMembers(), retry: retry, timeout: timeout,
-                connections: connections)
+            let server = try await ChatServer(
+                try request.address(), model: request.model, flags: TeacherRequest.flags, retry: retry, limits: limits,
+                settings: settings)
+            return ServerTeacher(server, sampling: request.sampling, extra: try request.extraMembers())
         }
         let start = try FileHandle(forReadingAtPath: request.teacher)?.read(upToCount: 8)
         guard start?.starts(with: Data([0x89, 0x48, 0x44, 0x46])) == true else {
@@ -153,7 +170,21 @@ struct TeacherOpening {
         let weights = try parameters[file.digest] ?? ModelParameters(file)
         parameters[file.digest] = weights
         return try FileError.naming(request.teacher) {
-            try LocalTeacher(file, parameters: weights, mode: request.mode, sampling: request.sampling)
+            let positions = try PromptReader(file.metadata).positions
+            var sampling = request.sampling
+            let flag = "--\(request.mode.rawValue)-max-tokens"
+            if let limit = request.maximumTokens {
+                guard limit < positions else {
+                    throw ValidationError("\(flag) must be under the model's \(positions) positions")
+                }
+            } else {
+                sampling.maximumTokens = LocalTeacher.defaultLimit(request.mode, positions: positions)
+                Terminal.writeError(
+                    "\(request.mode.rawValue) teacher \(request.teacher): answers of at most "
+                        + "\(Format.counted(sampling.maximumTokens, "token")), as the model has "
+                        + "\(Format.grouped(positions)) positions; \(flag) sets another limit")
+            }
+            return try LocalTeacher(file, parameters: weights, mode: request.mode, sampling: sampling)
         }
     }
 }

@@ -86,25 +86,3 @@ final class ProgressBar: Sendable {
         return line
     }
 }
-
-/// A progress bar that learns its total with the first update.
-final class LateProgressBar: Sendable {
-    private let title: String
-    private let unit: ProgressBar.Unit
-    private let bar = Mutex<ProgressBar?>(nil)
-
-    init(_ title: String, unit: ProgressBar.Unit) {
-        self.title = title
-        self.unit = unit
-    }
-
-    func update(_ done: Int, of total: Int) {
-        bar.withLock { bar in
-            let made = bar ?? ProgressBar(title, total: total, unit: unit)
-            bar = made
-            made.update(done)
-        }
-    }
-
-    func finish() { bar.withLock { $0?.finish() } }
-}

@@ -247,7 +247,8 @@ def distill(case):
             "--retry-delay",
             "0.1",
             env={"ATTACK_KEY": key},
-            statuses=(0, 2),
+            # 1 if no pair was kept.
+            statuses=(0, 1, 2),
             slow=20,
             outputs=["pairs.jsonl", "pairs.jsonl.answers"],
             may_finish=True,

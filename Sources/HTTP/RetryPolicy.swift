@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 
 /// How often and after which delays failed requests are retried.
 package struct RetryPolicy: Sendable, Equatable {
@@ -29,14 +29,14 @@ package struct RetryPolicy: Sendable, Equatable {
         status == 408 || status == 409 || status == 425 || status == 429 || (500...599).contains(status)
     }
 
-    /// The seconds from now that a `Retry-After` header asks for, as a number or a date (RFC 9110, 10.2.3).
-    package static func seconds(retryAfter header: String?, now: Date = Date()) -> Double? {
-        guard let text = header?.trimmed, !text.isEmpty else { return nil }
-        if let seconds = Double(text) { return seconds.isFinite && seconds >= 0 ? seconds : nil }
-        let format = DateFormatter()
-        format.locale = Locale(identifier: "en_US_POSIX")
-        format.timeZone = TimeZone(identifier: "GMT")
-        format.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
-        return format.date(from: text).map { max(0, $0.timeIntervalSince(now)) }
+    /// The seconds from `now` that a `Retry-After` header asks for, as a number or in a date's three forms (RFC 9110,
+    /// 10.2.3 and 5.6.7).
+    package static func seconds(retryAfter header: String?, now: time_t = time(nil)) -> Double? {
+        guard let text = header?.drop(while: \.isWhitespace), !text.isEmpty else { return nil }
+        if let seconds = Double(text.prefix { !$0.isWhitespace }) {
+            return seconds.isFinite && seconds >= 0 ? seconds : nil
+        }
+        guard let date = try? CurlLibrary.shared().date(String(text)) else { return nil }
+        return max(0, Double(date - now))
     }
 }
