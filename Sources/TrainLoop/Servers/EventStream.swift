@@ -2,7 +2,8 @@
 enum EventStream {
     /// Calls `body` with the name and the data of every event in a stream.
     ///
-    /// Lines end in LF, CR or both; comments and fields other than `event`, `data` and llama.cpp's `error` are left out.
+    /// Lines end in LF, CR or both. Comments, and fields other than `event`, `data` and llama.cpp's `error`, are left
+    /// out.
     /// An event at the end of the stream needs no empty line after it.
     static func forEachEvent(in stream: [UInt8], _ body: (_ name: String, _ data: ArraySlice<UInt8>) -> Void) {
         var name = ""
