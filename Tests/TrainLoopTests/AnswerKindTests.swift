@@ -4,7 +4,7 @@ import TrainLoop
 /// Answers in the forms that models and data sets write, by kind.
 @Suite struct AnswerKindTests {
     private static let conventions: [(String, String)] = [
-        ("x != 3", #"x \neq 3"#), (#"x_1=1,\quadx_2=2"#, "1, 2"), ("{1, 3}", "1,3"), (#"{\pm 2}"#, "-2, 2"),
+        ("x != 3", #"x \neq 3"#), (#"x_1=1,\quadx_2=2"#, "1, 2"), ("{1, 3}", "1,3"), ("{-2, 2}", #"\pm 2"#),
         ("0<f(x)<1", "(0,1)"),
         (#"\frac{1}{2}"#, #"\frac{NO}{BO}=\frac12"#), ("-37_8", "-37_{8}"), ("|x+3|", "|3+x|"),
         (#"\frac{14}{3} \approx 4.67"#, "4.67"),
