@@ -52,6 +52,7 @@ let package = Package(
         systemLibrary("COpenBLAS", pkgConfig: "openblas", apt: "libopenblas-dev"),
         systemLibrary("CPCRE2", pkgConfig: "libpcre2-8", apt: "libpcre2-dev"),
         systemLibrary("CCrypto", pkgConfig: "libcrypto", apt: "libssl-dev"),
+        systemLibrary("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         .systemLibrary(name: "CSystem", path: "Sources/CLibraries/CSystem"),
         // Compiled for instructions that are detected at run time; see docs/engine.md and docs/benchmarks.md.
         .target(name: "CKernels"),
@@ -59,17 +60,20 @@ let package = Package(
 
         library("OrderedJSON", []),
         library("Parallel", ["CSystem"]),
+        library("DataFiles", ["OrderedJSON", "CZstd", "CZlib"]),
         library("Jinja", ["OrderedJSON"]),
         library("CheckpointIO", ["OrderedJSON", "Parallel", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
         library("Tokenization", ["OrderedJSON", "Jinja", "CPCRE2"]),
         library("Transformer", ["OrderedJSON", "Parallel", "CheckpointIO", "CKernels"]),
         library("Surgery", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),
-        library("TrainLoop", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),
+        library(
+            "TrainLoop",
+            ["OrderedJSON", "Parallel", "DataFiles", "CheckpointIO", "Tokenization", "Transformer"]),
         .executableTarget(
             name: "ckpt",
             dependencies: [
-                "OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer", "Surgery", "TrainLoop",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams",
+                "OrderedJSON", "Parallel", "DataFiles", "CheckpointIO", "Tokenization", "Transformer", "Surgery",
+                "TrainLoop", .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams",
             ],
             path: "Sources/tools",
             swiftSettings: warningsAreErrors),
@@ -92,13 +96,14 @@ let package = Package(
         library("HostileAnswers", [], path: "Tests/HostileAnswers"),
         // The readers that scripts/check/fuzz builds with libFuzzer.
         library(
-            "FuzzTargets", ["OrderedJSON", "Jinja", "CheckpointIO", "Tokenization", "Transformer"],
+            "FuzzTargets", ["OrderedJSON", "Jinja", "DataFiles", "CheckpointIO", "Tokenization", "Transformer"],
             path: "Tests/FuzzTargets"),
         // libhdf5 checks in a test what the program writes without it.
         systemLibrary("CHDF5", in: "Tests", pkgConfig: "hdf5", apt: "libhdf5-dev"),
 
         tests(of: "FuzzTargets", fixtures: true),
         tests(of: "OrderedJSON"),
+        tests(of: "DataFiles", ["OrderedJSON"], fixtures: true),
         tests(of: "CheckpointIO", ["OrderedJSON", "Parallel", "CHDF5", "CZstd"], fixtures: true),
         tests(of: "Jinja", ["OrderedJSON"], fixtures: true),
         tests(of: "Tokenization", ["OrderedJSON", "CheckpointIO"], fixtures: true),
