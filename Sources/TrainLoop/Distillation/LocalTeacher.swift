@@ -39,7 +39,7 @@ package actor LocalTeacher: Teacher {
 
     package func answer(_ problem: Problem, at index: Int) async throws -> TeacherReply {
         let prompt: [Int]
-        do { prompt = try reader.prompt(for: sampling.message(for: problem)) } catch {
+        do { prompt = try reader.prompt(for: sampling.message(for: problem), after: problem.context) } catch {
             return .refused(reason: "\(error)")
         }
         return await withCheckedContinuation { continuation in

@@ -124,9 +124,7 @@ package struct PairAssembly: Sendable {
             for tag in ["<think>", "</think>", "<short>"] where text.containsBytes(of: tag) { throw Drop(.strayTag) }
         }
         try grade(problem, think: long.answer, short: brief)
-        return Pair(
-            id: problem.id, problem: problem.problem, think: long, short: brief, answer: problem.answer,
-            level: problem.level)
+        return problem.pair(think: long, short: brief)
     }
 
     private struct Drop: Error {

@@ -190,7 +190,7 @@ package final class ServerTeacher: Teacher {
     private func body(for problem: Problem, _ index: Int) -> JSON {
         var body = JSONObject([
             ("model", .string(model)),
-            ("messages", .array([["role": "user", "content": .string(sampling.message(for: problem))]])),
+            ("messages", problem.messages(asking: sampling.message(for: problem))),
             ("max_tokens", .integer(sampling.maximumTokens)), ("temperature", .double(sampling.temperature)),
             ("top_p", .double(sampling.topP)),
             // Servers expect a 32-bit seed.
