@@ -56,6 +56,7 @@ let package = Package(
         // Loaded at run time, so only its headers are used.
         .systemLibrary(
             name: "CCurl", path: "Sources/CLibraries/CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        systemLibrary("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         .systemLibrary(name: "CSystem", path: "Sources/CLibraries/CSystem"),
         // Compiled for instructions that are detected at run time; see docs/engine.md and docs/benchmarks.md.
         .target(name: "CKernels"),
@@ -64,6 +65,7 @@ let package = Package(
         library("OrderedJSON", []),
         library("Parallel", ["CSystem"]),
         library("HTTP", ["OrderedJSON", "Parallel", "CCurl"]),
+        library("DataFiles", ["OrderedJSON", "CZstd", "CZlib"]),
         library("Jinja", ["OrderedJSON"]),
         library("CheckpointIO", ["OrderedJSON", "Parallel", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
         library("Tokenization", ["OrderedJSON", "Jinja", "CPCRE2"]),
@@ -71,12 +73,15 @@ let package = Package(
         library("Surgery", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),
         library(
             "TrainLoop",
-            ["OrderedJSON", "Parallel", "HTTP", "CheckpointIO", "Tokenization", "Transformer", "BigInt"]),
+            [
+                "OrderedJSON", "Parallel", "DataFiles", "HTTP", "CheckpointIO", "Tokenization", "Transformer", "BigInt",
+            ]),
         .executableTarget(
             name: "ckpt",
             dependencies: [
-                "OrderedJSON", "Parallel", "HTTP", "CheckpointIO", "Tokenization", "Transformer", "Surgery",
-                "TrainLoop", .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams", "CSystem",
+                "OrderedJSON", "Parallel", "DataFiles", "HTTP", "CheckpointIO", "Tokenization", "Transformer",
+                "Surgery", "TrainLoop", .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams",
+                "CSystem",
             ],
             path: "Sources/tools",
             swiftSettings: warningsAreErrors),
@@ -99,13 +104,14 @@ let package = Package(
         library("HostileAnswers", [], path: "Tests/HostileAnswers"),
         // The readers that scripts/check/fuzz builds with libFuzzer.
         library(
-            "FuzzTargets", ["OrderedJSON", "Jinja", "CheckpointIO", "Tokenization", "Transformer"],
+            "FuzzTargets", ["OrderedJSON", "Jinja", "DataFiles", "CheckpointIO", "Tokenization", "Transformer"],
             path: "Tests/FuzzTargets"),
         // libhdf5 checks in a test what the program writes without it.
         systemLibrary("CHDF5", in: "Tests", pkgConfig: "hdf5", apt: "libhdf5-dev"),
 
         tests(of: "FuzzTargets", fixtures: true),
         tests(of: "OrderedJSON"),
+        tests(of: "DataFiles", ["OrderedJSON"], fixtures: true),
         tests(of: "CheckpointIO", ["OrderedJSON", "Parallel", "CHDF5", "CZstd"], fixtures: true),
         tests(of: "Jinja", ["OrderedJSON"], fixtures: true),
         tests(of: "Tokenization", ["OrderedJSON", "CheckpointIO"], fixtures: true),

@@ -107,7 +107,7 @@ import Testing
             String(repeating: half, count: count) + String(repeating: other, count: count), to: "pairs.jsonl")
         let result = try Command.ckpt("check-data", "pairs.jsonl", in: folder)
         #expect(result.status == 0, "\(result.errors)")
-        #expect(result.output.hasPrefix("20,000 pairs\n"))
+        #expect(result.output.contains("\n20,000 pairs\n"))
         #expect(result.output.contains("19,999 (100.0 %) with the problem of an earlier row"), "\(result.output)")
     }
 

@@ -267,7 +267,8 @@ import Testing
         for concurrency in ["1", "8"] {
             let result = try ckpt(
                 local + ["-o", "local\(concurrency).jsonl", "--concurrency", concurrency], in: folder)
-            #expect(result.status == 0, "\(result.errors)")
+            // The answers of this model give no pair.
+            #expect(result.status == 1, "\(result.errors)")
             let rows = try rows(folder.path("local\(concurrency).jsonl.answers")).dropFirst()
             #expect(rows.count == 4)
             for row in rows {

@@ -29,6 +29,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case object
     /// A `.keras` archive.
     case archive
+    /// A data file: JSON Lines, a JSON array, CSV or Parquet, also compressed.
+    case data
 
     /// Reads `bytes` as this target's kind of file and uses it like the commands do.
     ///
@@ -63,6 +65,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             case .template: try Self.template(bytes)
             case .object: try Self.object(bytes)
             case .archive: try Self.archive(folder.file(bytes, "model.keras"))
+            case .data: try Self.data(folder.file(bytes, "data"))
             }
             return true
         } catch let finding as FuzzFinding {

@@ -1,4 +1,5 @@
 import CheckpointIO
+import DataFiles
 import Foundation
 import OrderedJSON
 import Tokenization
@@ -42,6 +43,13 @@ extension FuzzTarget {
         guard try ForeignHDF5File.isForeign(path) else {
             throw ModelFormatError.unrecognised(path: path)
         }
+    }
+
+    /// Reads the first rows; a small file may hold very many.
+    static func data(_ path: String) throws {
+        let reader = try DataFileReader(path: path)
+        var table = FieldTable()
+        while table.rowCount < 2000, let row = try reader.next() { table.add(row.members) }
     }
 
     /// Reads the whole tensor and a part across chunks; damage is not a finding.

@@ -1,6 +1,8 @@
 import Foundation
+import OrderedJSON
 import TestSupport
 import Testing
+import Tokenization
 import TrainLoop
 
 @Suite struct ProblemFileTests {
@@ -30,7 +32,8 @@ import TrainLoop
         #expect(problems[6].answer == "8" && problems[7].answer == nil)
         #expect(
             failure { _ = try ProblemFile.read(path: path, requiresAnswer: true) }
-                == path + ", line 9: no answer to grade against; give \"answer\" (or \"reward_model.ground_truth\")")
+                == path + ", line 9: no answer to grade against; give \"answer\" (or \"reward_model.ground_truth\"), "
+                + "or name its field with --map")
 
         let copy = folder.path("copy.jsonl")
         try ProblemFile.write(problems, to: copy, overwrite: false)
@@ -58,12 +61,28 @@ import TrainLoop
         ("{\"problem\":\"x\"}\n{\"problem\":\n", ", line 2: unexpected end of the JSON text, column 12"),
         ("7", ", line 1: expected a JSON object, found a number"),
         ("[7]", ", element 1: expected a JSON object, found a number"),
-        ("{\"text\":\"x\"}", ", line 1: no problem found; give \"problem\", \"question\" or \"prompt\""),
+        (
+            "{\"text\":\"x\"}",
+            ", line 1: no problem found; give \"problem\", \"question\" or \"prompt\", or name its field with --map"
+        ),
         ("{\"problem\":\" \"}", ", line 1: the problem is empty"),
         ("{\"problem\":true}", ", line 1: \"problem\" is a boolean; it must be a string or a number"),
         (
-            "{\"prompt\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u\"}]}",
-            ", line 1: the prompt must be one user message; the roles are system, user"
+            "{\"prompt\":[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"system\",\"content\":\"s\"}]}",
+            ", line 1: the prompt must end with a user message; the roles are user, system"
+        ),
+        (
+            "{\"prompt\":[{\"role\":\"tool\",\"content\":\"u\"}]}",
+            ", line 1: messages of the role \"tool\" are not read"
+        ),
+        (
+            "{\"prompt\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}",
+            ", line 1: parts of the type \"image_url\" in a message are not read"
+        ),
+        (
+            "{\"problem\":\"x\",\"answer\":{\"value\":1}}",
+            ", line 1: \"answer\" is an object; it must be a text, a number or a list of these, or another field must be "
+                + "named with --map"
         ),
     ])
     func mistakesAreNamed(text: String, message: String) throws {
@@ -78,7 +97,8 @@ import TrainLoop
                 == "/no/such.jsonl: no such file or directory; check the path")
         #expect(failure { _ = try ProblemFile.read(path: "/") } == "/: is a directory")
         #expect(
-            failure { _ = try ProblemFile.read(path: "/dev/zero") }.hasPrefix("/dev/zero, line 1: the line is over 64"))
+            failure { _ = try ProblemFile.read(path: "/dev/zero") }
+                == "/dev/zero: not a data file; give JSON Lines, a JSON array, CSV or Parquet")
     }
 
     /// Lines longer than the reader's buffer.
@@ -128,12 +148,12 @@ import TrainLoop
         (#"{"problem":"x","short":"<short><think>"}"#, "the response contains <think> after its start"),
         (#"{"problem":"x","answer":"7"}"#, "no pair found; give "),
         (#"{"prompt":"x","completion":"plain"}"#, "the response starts with neither <think> nor <short>"),
-        (#"{"prompt":"x","completion":7}"#, "\"prompt\" and \"completion\" must be strings or lists of messages"),
-        (#"{"output":"<short>1"}"#, "\"instruction\" is missing"),
+        (#"{"prompt":"x","completion":7}"#, "\"completion\" is a number; it must be a text or a list of messages"),
+        (#"{"output":"<short>1"}"#, "no problem found; give "),
         (#"{"instruction":"","output":"<short>1"}"#, "the problem is empty"),
         (
             #"{"messages":[{"role":"user","content":"u"}]}"#,
-            "the messages must be one user and one assistant message; the roles are user"
+            "the messages must end with an assistant message; the roles are user"
         ),
         (#"{"messages":[{"role":"user"}]}"#, "a message needs \"role\" and \"content\" as strings"),
     ])
@@ -160,6 +180,7 @@ import TrainLoop
         #expect(check.count == 5 && check.levels.map(\.name) == ["L1", "L2"] && check.levels.map(\.count) == [2, 1])
         #expect(check.lengths.map(\.name) == ["problem", "think", "short"])
         #expect(check.lengths[2].spread.largest == 9 && check.lengths[1].spread.largest == 25)
+        #expect(check.findings.map(\.place) == ["line 5", "line 2", "line 3", "line 4", "line 4"])
         #expect(
             check.findings.map { "\($0.count) \($0.text), first \($0.example)" } == [
                 "1 whose responses have different answers, first e",
@@ -180,5 +201,145 @@ import TrainLoop
         #expect(
             check.findings.map(\.text) == ["over the maximum length", "without an answer to grade against"])
         #expect(check.json["lengths"]?["problem"]?["largest"]?.int == 6)
+    }
+}
+
+/// Rows as chat APIs and published data sets have them.
+@Suite struct RowFormTests {
+    private func problem(_ row: String, map: String? = nil) throws -> Problem {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(row, to: "p.jsonl")
+        return try #require(try ProblemFile.read(path: path, map: map.map { try FieldMap($0) }).first)
+    }
+
+    private func pair(_ row: String, map: String? = nil) throws -> Pair {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(row, to: "p.jsonl")
+        #expect(try DataCheck.holdsPairs(path: path, map: map.map { try FieldMap($0) }))
+        return try #require(try PairFile.read(path: path, map: map.map { try FieldMap($0) }).first)
+    }
+
+    private static let system = ChatMessage(role: "system", content: "Be brief.")
+
+    @Test(arguments: [
+        #"{"prompt":[{"role":"system","content":"Be brief."},{"role":"user","content":"2+3?"}]}"#,
+        #"{"messages":[{"role":"developer","content":"Be brief."},{"role":"user","content":"2+3?"}]}"#,
+        #"{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"2+3?"}]}]}"#,
+        #"{"system":"Be brief.","conversations":[{"from":"human","value":"2+3?"},{"from":"gpt","value":"5"}]}"#,
+        #"{"conversations":[{"from":"system","value":"Be brief."},{"from":"human","value":"2+3?"}]}"#,
+        #"{"system":"Be brief.","instruction":"2+3?","input":""}"#, #"{"system_prompt":"Be brief.","question":"2+3?"}"#,
+    ])
+    func systemMessages(row: String) throws {
+        let problem = try problem(row)
+        #expect(problem.problem == "2+3?" && problem.context == [Self.system], "\(row)")
+    }
+
+    @Test func earlierTurnsArePartOfThePrompt() throws {
+        let problem = try problem(
+            #"{"instruction":"And 2+4?","history":[["2+3?","5"]],"system":"Be brief."}"#)
+        #expect(problem.context.map(\.role) == ["system", "user", "assistant"] && problem.problem == "And 2+4?")
+        let again = Problem(id: problem.id, promptText: problem.promptText)
+        #expect(again.context == problem.context && again.problem == problem.problem)
+        #expect(Problem(id: "1", problem: "plain").promptText == "plain")
+        // A text that looks like stored messages stays a text.
+        let quoted = Problem(id: "1", problem: problem.promptText)
+        #expect(Problem(id: "1", promptText: quoted.promptText) == quoted)
+    }
+
+    @Test func alpacaInputsBelongToTheProblem() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(
+            #"""
+            {"instruction":"Add.","input":"2 and 3","output":"<think>\n2+3</think>5"}
+            {"instruction":"Add.","input":"7 and 9","output":"<short>\n16"}
+            """#, to: "p.jsonl")
+        let pairs = try PairFile.read(path: path)
+        #expect(pairs.map(\.problem) == ["Add.\n2 and 3", "Add.\n7 and 9"] && pairs.allSatisfy { !$0.isComplete })
+    }
+
+    @Test(arguments: [
+        (#"{"problem":"p","answer":["1","2"]}"#, "1, 2"), (#"{"question":"p","final_answer":["3"]}"#, "3"),
+        (#"{"problem":"p","expected_answer":12.0}"#, "12"), (#"{"problem":"p","answer":true}"#, "true"),
+        (#"{"prompt":"p","reward_model":{"ground_truth":"[\"4\"]"}}"#, "4"),
+        (#"{"problem":"p","solution":"so \\boxed{5}","messages":[{"role":"user","content":"p"}]}"#, "5"),
+        (#"{"problem":"p","answer":"[1, 2]"}"#, "[1, 2]"),
+    ])
+    func answers(row: String, answer: String) throws { #expect(try problem(row).answer == answer, "\(row)") }
+
+    @Test(arguments: [
+        #"{"messages":[{"role":"user","content":"p"},{"role":"assistant","content":"5","reasoning_content":"2+3"}]}"#,
+        #"{"messages":[{"role":"user","content":"p"},{"role":"assistant","content":[{"type":"thinking","thinking":"2+3"},{"type":"text","text":"5"}]}]}"#,
+        #"{"conversations":[{"from":"human","value":"p"},{"from":"gpt","value":"\n<think>2+3</think>5"}]}"#,
+        #"{"conversations":[{"from":"user","value":"p"},{"from":"assistant","value":"<|begin_of_thought|>2+3<|end_of_thought|><|begin_of_solution|>5<|end_of_solution|>"}]}"#,
+        #"{"problem":"p","deepseek_reasoning":"2+3","deepseek_solution":"5"}"#,
+        #"{"prompt":[{"role":"user","content":"p"}],"completion":[{"role":"assistant","content":"<think>2+3</think>5"}]}"#,
+        #"{"question":"p","response":"5","reasoning":"2+3"}"#,
+    ])
+    func thinking(row: String) throws {
+        let pair = try pair(row)
+        #expect(pair.problem == "p" && pair.think == .init(working: "2+3", answer: "5"), "\(row)")
+    }
+
+    /// The rows of NuminaMath and OpenR1 are problems, although they have messages.
+    @Test func problemsWithRecordedAnswersAreProblems() throws {
+        let folder = try TemporaryFolder()
+        for row in [
+            #"{"problem":"p","solution":"\\boxed{5}","messages":[{"role":"user","content":"p"},{"role":"assistant","content":"5"}]}"#,
+            #"{"problem":"p","answer":"5","generations":["<think>x</think>5"],"messages":[{"role":"user","content":"p"},{"role":"assistant","content":"<think>x</think>5"}]}"#,
+        ] {
+            let path = try folder.write(row, to: "p.jsonl")
+            #expect(try !DataCheck.holdsPairs(path: path), "\(row)")
+        }
+    }
+
+    @Test func mappedFields() throws {
+        let row = #"{"problem":7,"text":"2+3?","meta":{"gold":["5"]},"answer":"wrong","kind":"easy"}"#
+        let problem = try problem(row, map: "problem=text,answer=meta.gold.0,level=kind")
+        #expect(problem == Problem(id: "1", problem: "2+3?", answer: "5", level: "easy"))
+        let pair = try pair(
+            #"{"q":"2+3?","a":"<short>5","messages":[{"role":"user","content":"no"}]}"#, map: "problem=q,response=a")
+        #expect(pair.problem == "2+3?" && pair.short == "5")
+    }
+
+    @Test func mistakenMapsAreNamed() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(#"{"text":"x","final":1}"#, to: "p.jsonl")
+        #expect(
+            failure { _ = try ProblemFile.read(path: path, map: FieldMap("problem=txt")) }
+                == path + ", line 1: --map: there is no field \"txt\"; the row has text, final")
+        #expect(
+            failure { _ = try ProblemFile.read(path: path, map: FieldMap("problem=text,answer=finl")) }
+                == path + ": --map: no row has a field \"finl\"")
+        #expect(failure { _ = try FieldMap("problem") }.contains("\"problem\" is neither"))
+        #expect(failure { _ = try FieldMap("prob=x") }.hasPrefix("--map: \"prob\" is not read from data"))
+        #expect(failure { _ = try FieldMap("answer=x,answer=y") } == "--map gives a name twice")
+    }
+
+    /// Pairs with a system message survive writing.
+    @Test func contextsAreWritten() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(
+            #"{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"p"},{"role":"assistant","content":"<short>5"}]}"#,
+            to: "p.jsonl")
+        let pairs = try PairFile.read(path: path)
+        let copy = folder.path("copy.jsonl")
+        try PairFile.write(pairs, to: copy, overwrite: false)
+        #expect(try PairFile.read(path: copy).first?.context == [Self.system] && pairs.first?.context == [Self.system])
+    }
+
+    @Test func contentShowsWhatIsRead() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(#"{"question":"x","answer":"1","notes":{"a":[1]}}"#, to: "p.jsonl")
+        var content = try DataContent(path: path, firstRows: 1)
+        let uses = FieldUses()
+        _ = try ProblemFile.read(path: path, map: nil, uses: uses)
+        content.fieldsRead = uses.names
+        let json = JSON.object(JSONObject(content.json))
+        #expect(json["format"] == "JSON Lines" && json["rows"] == 1)
+        #expect(
+            json["schema"]?.array?.map { $0["field"]?.string } == [
+                "question", "answer", "notes", "notes.a", "notes.a[]",
+            ])
+        #expect(json["schema"]?.array?.map { $0["read"]?.bool } == [true, true, false, false, false])
     }
 }

@@ -80,7 +80,9 @@ import TrainLoop
         let (right, wrong) = ("w</think>42", "w</think>41")
         #expect(pair(wrong, short: "42") { $0.keep = .correct } == .dropped(.wrongThink))
         #expect(pair(right, short: "41") { $0.keep = .correct } == .dropped(.wrongShort))
-        #expect(kept(pair(wrong, short: "42") { $0.keep = .correctShort }) != nil)
+        // No box is written around a result that is known to be wrong.
+        #expect(pair(wrong, short: "42") { $0.keep = .correctShort } == .dropped(.differingThink))
+        #expect(kept(pair("w</think>\\boxed{41}", short: "42") { $0.keep = .correctShort }) != nil)
         #expect(kept(pair(right, short: "\\boxed{41}") { $0.keep = .correctThink }) != nil)
         #expect(kept(pair("w</think>\\boxed{41+1}", short: "42") { $0.keep = .correct }) == nil)
         #expect(kept(pair("w</think>\\boxed{42.0}", short: "42") { $0.keep = .correct }) != nil)

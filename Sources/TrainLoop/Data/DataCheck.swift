@@ -22,6 +22,8 @@ package struct DataCheck: Sendable {
         package var text: String
         /// The id of the first affected row.
         package var example: String
+        /// Where that row stands; nil if it is not from a file.
+        package var place: String?
     }
 
     /// Whether the file holds pairs instead of problems.
@@ -50,12 +52,12 @@ package struct DataCheck: Sendable {
         count = pairs.count
         var byName: [String: [Int]] = [:]
         for pair in pairs {
-            let problem = promptLength(pair.problem, pair.id, encoder)
+            let problem = promptLength(pair.asProblem, encoder)
             byName["problem", default: []].append(problem)
             var isTooLong = false
             for (name, text) in [("think", pair.think?.text), ("short", pair.short)] {
                 guard let text else {
-                    find("without a \(name) response", pair.id)
+                    find("without a \(name) response", pair.asProblem)
                     continue
                 }
                 let length =
@@ -66,10 +68,10 @@ package struct DataCheck: Sendable {
                 byName[name, default: []].append(length)
                 if let maximumLength, problem + length > maximumLength { isTooLong = true }
             }
-            if isTooLong { find(Self.overlong, pair.id) }
+            if isTooLong { find(Self.overlong, pair.asProblem) }
             check(pair, rule)
         }
-        finish(byName, levels: pairs.map(\.level), texts: pairs.map { ($0.problem, $0.id) })
+        finish(byName, pairs.map(\.asProblem))
     }
 
     /// Checks problems for `train-rl` and `eval`.
@@ -78,67 +80,71 @@ package struct DataCheck: Sendable {
         count = problems.count
         var byName: [String: [Int]] = [:]
         for problem in problems {
-            let length = promptLength(problem.problem, problem.id, encoder)
+            let length = promptLength(problem, encoder)
             byName["problem", default: []].append(length)
-            if let maximumLength, length > maximumLength { find(Self.overlong, problem.id) }
+            if let maximumLength, length > maximumLength { find(Self.overlong, problem) }
             guard let answer = problem.answer else {
-                find("without an answer to grade against", problem.id)
+                find("without an answer to grade against", problem)
                 continue
             }
             byName["answer", default: []].append(
                 encoder?.tokenizer.encode(answer, parsingAddedTokens: false).count ?? answer.utf8.count)
-            checkTruth(answer, problem.id)
+            checkTruth(answer, problem)
         }
-        finish(byName, levels: problems.map(\.level), texts: problems.map { ($0.problem, $0.id) })
+        finish(byName, problems)
     }
 
-    private mutating func promptLength(_ problem: String, _ id: String, _ encoder: PromptEncoder?) -> Int {
-        guard let encoder else { return problem.utf8.count }
-        do { return try encoder.prompt(for: problem).count } catch PromptError.tooLong {
-            find("whose prompt is too long for the model", id)
+    private mutating func promptLength(_ problem: Problem, _ encoder: PromptEncoder?) -> Int {
+        guard let encoder else {
+            return problem.context.reduce(problem.problem.utf8.count) { $0 + $1.content.utf8.count }
+        }
+        do { return try encoder.prompt(for: problem.problem, after: problem.context).count } catch PromptError.tooLong {
+            find("whose prompt is too long for the model", problem)
             return 0
         } catch {
-            find("without a valid prompt: \(error)", id)
+            find("without a valid prompt: \(error)", problem)
             return 0
         }
     }
 
-    private mutating func checkTruth(_ answer: String, _ id: String) {
+    private mutating func checkTruth(_ answer: String, _ row: Problem) {
         guard let defect = GroundTruth(answer).defect else { return }
-        find("whose answer cannot be read: \(defect.rawValue)", id)
+        find("whose answer cannot be read: \(defect.rawValue)", row)
     }
 
     private mutating func check(_ pair: Pair, _ rule: AnswerRule) {
-        if let truth = pair.answer { checkTruth(truth, pair.id) }
+        if let truth = pair.answer { checkTruth(truth, pair.asProblem) }
         var answers: [String] = []
         for (name, text) in [("think", pair.think?.answer), ("short", pair.short)] {
             guard let text else { continue }
             guard let answer = AnswerExtraction.answer(in: text, rule: rule) else {
-                find("whose \(name) response has no answer by the rule \"\(rule.rawValue)\"", pair.id)
+                find("whose \(name) response has no answer by the rule \"\(rule.rawValue)\"", pair.asProblem)
                 continue
             }
             answers.append(answer)
             if let truth = pair.answer, !MathGrader.areEquivalent(answer, truth) {
-                find("whose \(name) response has a wrong answer", pair.id)
+                find("whose \(name) response has a wrong answer", pair.asProblem)
             }
         }
         if pair.answer == nil, answers.count == 2, !MathGrader.areEquivalent(answers[0], answers[1]) {
-            find("whose responses have different answers", pair.id)
+            find("whose responses have different answers", pair.asProblem)
         }
     }
 
-    private mutating func find(_ text: String, _ id: String) {
-        found[text, default: Finding(count: 0, text: text, example: id)].count += 1
+    private mutating func find(_ text: String, _ row: Problem) {
+        let first = Finding(
+            count: 0, text: text, example: row.id, place: row.origin.position?.description)
+        found[text, default: first].count += 1
     }
 
-    private mutating func finish(_ byName: [String: [Int]], levels: [String?], texts: [(text: String, id: String)]) {
+    private mutating func finish(_ byName: [String: [Int]], _ rows: [Problem]) {
         lengths = ["problem", "think", "short", "answer"].compactMap { name in
             byName[name].map { (name, LengthSpread($0)) }
         }
         var seen: Set<String> = []
-        for (text, id) in texts where !seen.insert(text).inserted { find("with the problem of an earlier row", id) }
+        for row in rows where !seen.insert(row.promptText).inserted { find("with the problem of an earlier row", row) }
         var counts: [String: Int] = [:]
-        for level in levels { if let level { counts[level, default: 0] += 1 } }
+        for row in rows { if let level = row.level { counts[level, default: 0] += 1 } }
         self.levels = counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         findings = found.values.sorted { ($1.count, $0.text) < ($0.count, $1.text) }
         found = [:]
@@ -156,7 +162,10 @@ package struct DataCheck: Sendable {
             "levels": .object(JSONObject(levels.map { ($0.name, .integer($0.count)) })),
             "findings": .array(
                 findings.map {
-                    ["count": .integer($0.count), "finding": .string($0.text), "example": .string($0.example)]
+                    [
+                        "count": .integer($0.count), "finding": .string($0.text), "example": .string($0.example),
+                        "place": $0.place.map { .string($0) } ?? .null,
+                    ]
                 }),
         ]
     }
@@ -164,8 +173,7 @@ package struct DataCheck: Sendable {
     /// Whether the first row of a file is a pair instead of a problem.
     ///
     /// - Throws: `DataFileError`.
-    package static func holdsPairs(path: String) throws -> Bool {
-        let row = try DataFile.firstRow(path: path)
-        return ["think", "short", "output", "completion", "messages"].contains { row[$0] != nil }
+    package static func holdsPairs(path: String, map: FieldMap? = nil) throws -> Bool {
+        PairFile.isPair(try DataFile.firstRow(path: path, map: map))
     }
 }

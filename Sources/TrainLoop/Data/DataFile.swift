@@ -1,89 +1,18 @@
 import CSystem
 import CheckpointIO
+import DataFiles
 import Foundation
 import OrderedJSON
 
-/// A problem with a data file.
-public struct DataFileError: Error, Equatable, CustomStringConvertible {
-    /// The file, as given by the caller.
-    public let path: String
-    /// "line 3" of a JSONL file or "element 3" of a JSON array; nil for problems of the whole file.
-    public let place: String?
-    /// The problem and its remedy, on one line.
-    public let reason: String
-
-    package init(path: String, place: String? = nil, reason: String) {
-        self.path = path
-        self.place = place
-        self.reason = reason
+/// Reads data files of every format, and writes files with one JSON object per line.
+package enum DataFile {
+    /// How a reader uses a map of fields.
+    enum MapUse {
+        /// Every mapped field must be in the file; those of responses only if the flag is set.
+        case required(withResponses: Bool)
+        /// Rows that lack a mapped field are read as they are.
+        case optional
     }
-
-    /// The system's text for an error number, with a hint.
-    static func reason(_ code: Int32) -> String {
-        String(cString: strerror(code)).lowercased() + (code == ENOENT ? "; check the path" : "")
-    }
-
-    /// The current `errno` as an error of writing.
-    static func cannotWrite(_ path: String) -> Self { Self(path: path, reason: "cannot write: \(reason(errno))") }
-
-    static func noRows(_ path: String) -> Self {
-        Self(path: path, reason: "the file has no rows; give at least one")
-    }
-
-    /// The path, the place and the reason on one line.
-    public var description: String { path + (place.map { ", \($0)" } ?? "") + ": " + reason }
-}
-
-/// One JSON object of a data file.
-struct DataRow: Sendable {
-    let path: String
-    /// The line of a JSONL file or the element of a JSON array, from 1.
-    let number: Int
-    let isLine: Bool
-    let members: JSONObject
-
-    var place: String { (isLine ? "line " : "element ") + String(number) }
-
-    func error(_ reason: String) -> DataFileError { DataFileError(path: path, place: place, reason: reason) }
-
-    subscript(key: String) -> JSON? {
-        guard let value = members[key], !value.isNull else { return nil }
-        return value
-    }
-
-    /// The string or the number literal under a key.
-    func text(_ key: String) throws -> String? {
-        guard let value = self[key] else { return nil }
-        guard let text = value.plainText else {
-            throw error("\"\(key)\" is \(value.kindName); it must be a string or a number")
-        }
-        return text
-    }
-
-    /// The text under the first of these keys that exists.
-    func text(anyOf keys: [String]) throws -> String? {
-        for key in keys { if let text = try text(key) { return text } }
-        return nil
-    }
-}
-
-extension JSON {
-    /// The content of a string, or the literal of a number without a trailing `.0`.
-    var plainText: String? {
-        switch self {
-        case .string(let text): return text
-        case .number(let literal): return literal.hasSuffix(".0") ? String(literal.dropLast(2)) : literal
-        default: return nil
-        }
-    }
-}
-
-/// Reads and writes files of JSON objects: one per line (JSONL), or one JSON array.
-enum DataFile {
-    /// The limit of a line; real problems and answers are far shorter.
-    static let maximumRowBytes = 64 << 20
-    /// The limit of a JSON array, which is parsed as a whole.
-    private static let maximumArrayBytes = 1 << 30
 
     /// Reads all rows.
     ///
@@ -97,32 +26,66 @@ enum DataFile {
     /// The first row.
     ///
     /// - Throws: `DataFileError`, also if there are no rows.
-    static func firstRow(path: String) throws -> DataRow {
-        struct Found: Error { let row: DataRow }
-        do { try forEachRow(path: path) { throw Found(row: $0) } } catch let found as Found { return found.row }
-        throw DataFileError.noRows(path)
+    static func firstRow(path: String, map: FieldMap? = nil) throws -> DataRow {
+        guard let row = try DataFileReader(path: path).next() else { throw DataFileError.noRows(path) }
+        var found: Set<String> = []
+        let members = map?.applied(to: row.members, isOptional: false, found: &found) ?? row.members
+        return DataRow(path: path, position: row.position, members: members)
     }
 
-    /// Calls `body` with each row; a JSONL file is read line by line.
+    /// Calls `body` with each row, one at a time.
     ///
+    /// - Parameters:
+    ///   - path: the file; `-` is standard input.
+    ///   - map: other names of fields.
+    ///   - mapUse: what happens if the file lacks a mapped field.
+    ///   - uses: receives the fields that `body` reads.
+    ///   - body: receives a row.
     /// - Throws: `DataFileError`, also if there are no rows, and the errors of `body`.
-    static func forEachRow(path: String, _ body: (DataRow) throws -> Void) throws {
-        var reader = try LineReader(path: path)
-        var rowCount = 0
-        while let line = try reader.next() {
-            guard let first = line.first(where: { !$0.isASCIISpace }) else { continue }
-            if rowCount == 0, first == UInt8(ascii: "[") {
-                return try forEachElement(path: path, startingWith: line, of: &reader, body)
-            }
-            rowCount += 1
-            let value: JSON
-            do { value = try JSON.parse(Array(line)) } catch {
-                throw DataFileError(
-                    path: path, place: "line \(reader.lineNumber)", reason: "\(error.reason), column \(error.column)")
-            }
-            try body(row(value, path: path, number: reader.lineNumber, isLine: true))
+    static func forEachRow(
+        path: String, map: FieldMap? = nil, _ mapUse: MapUse = .optional, uses: FieldUses? = nil,
+        _ body: (DataRow) throws -> Void
+    ) throws {
+        let reader = try DataFileReader(path: path)
+        var isOptional = true
+        var sources: [String] = []
+        if case .required(let withResponses) = mapUse {
+            isOptional = false
+            sources = map?.sources(withResponses: withResponses) ?? []
         }
-        guard rowCount > 0 else { throw DataFileError.noRows(path) }
+        var isEmpty = true
+        var found: Set<String> = []
+        while let row = try reader.next() {
+            isEmpty = false
+            let members = map?.applied(to: row.members, isOptional: isOptional, found: &found) ?? row.members
+            do {
+                try body(DataRow(path: path, position: row.position, members: members, uses: uses))
+            } catch {
+                try checkMapped(sources, found, row, path)
+                throw error
+            }
+        }
+        if isEmpty { throw DataFileError.noRows(path) }
+        try checkMapped(sources, found, nil, path)
+    }
+
+    /// Refuses a map that names a field which no row so far has.
+    private static func checkMapped(
+        _ sources: [String], _ found: Set<String>, _ row: FileRow?, _ path: String
+    ) throws {
+        guard let missing = sources.first(where: { !found.contains($0) }) else { return }
+        let fields = row.map { "; the row has " + $0.members.keys.prefix(30).joined(separator: ", ") } ?? ""
+        throw DataFileError(
+            path: path, place: row?.position.description,
+            reason: "--map: \(row == nil ? "no row has a" : "there is no") field \"\(missing)\"\(fields)"
+                .onOneLine(limit: 400))
+    }
+
+    /// The digest of a data file, by which a resumed run recognises it.
+    ///
+    /// - Throws: `DataFileError`, and errors of reading.
+    package static func sha256(path: String) throws -> String {
+        try FileDigest.sha256(path: try ReplayedInput.path(of: path))
     }
 
     /// Calls `body` with each whole row of a log of this program, and passes over what is damaged.
@@ -151,7 +114,7 @@ enum DataFile {
                 while bytes.first == 0 { bytes = bytes.dropFirst() }
                 while bytes.last == 0 { bytes = bytes.dropLast() }
                 guard case .object(let members)? = try? JSON.parse(Array(bytes)),
-                    try body(DataRow(path: path, number: reader.lineNumber, isLine: true, members: members))
+                    try body(DataRow(path: path, position: .line(reader.lineNumber), members: members))
                 else {
                     isWhole = false
                     continue
@@ -177,41 +140,6 @@ enum DataFile {
             }
         }
         return zip(cuts, cuts.dropFirst() + [line.endIndex]).map { line[$0..<$1] }
-    }
-
-    private static func forEachElement(
-        path: String, startingWith line: ArraySlice<UInt8>, of reader: inout LineReader,
-        _ body: (DataRow) throws -> Void
-    ) throws {
-        var bytes = Array(line)
-        let firstLine = reader.lineNumber
-        while let line = try reader.next() {
-            bytes.append(UInt8(ascii: "\n"))
-            bytes.append(contentsOf: line)
-            guard bytes.count <= maximumArrayBytes else {
-                throw DataFileError(path: path, reason: "the JSON array is over 1 GiB; write one object per line")
-            }
-        }
-        let value: JSON
-        do { value = try JSON.parse(bytes) } catch {
-            throw DataFileError(
-                path: path, place: "line \(error.line + firstLine - 1)",
-                reason: "\(error.reason), column \(error.column)")
-        }
-        let elements = value.array ?? []
-        guard !elements.isEmpty else { throw DataFileError.noRows(path) }
-        for (index, element) in elements.enumerated() {
-            try body(row(element, path: path, number: index + 1, isLine: false))
-        }
-    }
-
-    private static func row(_ value: JSON, path: String, number: Int, isLine: Bool) throws -> DataRow {
-        guard case .object(let members) = value else {
-            throw DataFileError(
-                path: path, place: (isLine ? "line " : "element ") + String(number),
-                reason: "expected a JSON object, found \(value.kindName)")
-        }
-        return DataRow(path: path, number: number, isLine: isLine, members: members)
     }
 
     /// Writes one JSON object per line, atomically.
@@ -241,91 +169,5 @@ enum DataFile {
             throw DataFileError(path: path, reason: "the file exists; give --force to replace it")
         }
         try AtomicFile.write(text, to: path, overwrite: overwrite)
-    }
-}
-
-/// Reads a file or a pipe line by line through one buffer.
-struct LineReader: ~Copyable {
-    private let descriptor: Int32
-    private let path: String
-    private var buffer: [UInt8] = []
-    private var start = 0
-    private var atEnd = false
-    /// The number of the last line returned, from 1.
-    private(set) var lineNumber = 0
-    /// Whether lines over the limit are passed over instead of being an error.
-    var skipsLongLines = false
-    private(set) var skippedLines = 0
-
-    init(path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw DataFileError(path: path, reason: DataFileError.reason(errno)) }
-        self.descriptor = descriptor
-        self.path = path
-    }
-
-    deinit { close(descriptor) }
-
-    /// The next line without its line feed, or nil at the end.
-    mutating func next() throws -> ArraySlice<UInt8>? {
-        var searched = start
-        while true {
-            if let end = buffer[searched...].firstIndex(of: UInt8(ascii: "\n")) {
-                defer { start = end + 1 }
-                lineNumber += 1
-                return buffer[start..<end]
-            }
-            guard buffer.count - start <= DataFile.maximumRowBytes else {
-                if skipsLongLines {
-                    try skipLine()
-                    searched = start
-                    continue
-                }
-                throw DataFileError(
-                    path: path, place: "line \(lineNumber + 1)",
-                    reason: "the line is over 64 MiB; check that this is a JSONL file")
-            }
-            if atEnd {
-                guard start < buffer.count else { return nil }
-                defer { start = buffer.count }
-                lineNumber += 1
-                return buffer[start...]
-            }
-            buffer.removeFirst(start)
-            start = 0
-            searched = buffer.count
-            try fill()
-        }
-    }
-
-    /// Passes over the rest of the current line.
-    private mutating func skipLine() throws {
-        lineNumber += 1
-        skippedLines += 1
-        while true {
-            buffer.removeAll(keepingCapacity: true)
-            start = 0
-            if atEnd { return }
-            try fill()
-            if let end = buffer.firstIndex(of: UInt8(ascii: "\n")) {
-                start = end + 1
-                return
-            }
-        }
-    }
-
-    private mutating func fill() throws {
-        let step = 1 << 20
-        let count = buffer.count
-        buffer.append(contentsOf: repeatElement(0, count: step))
-        let received = buffer.withUnsafeMutableBytes {
-            read(descriptor, UnsafeMutableRawBufferPointer(rebasing: $0[count...]).baseAddress, step)
-        }
-        buffer.removeLast(step - max(0, received))
-        if received < 0 {
-            if errno == EINTR { return }
-            throw DataFileError(path: path, reason: DataFileError.reason(errno))
-        }
-        atEnd = received == 0
     }
 }

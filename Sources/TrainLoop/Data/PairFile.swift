@@ -3,7 +3,8 @@ import OrderedJSON
 extension Pair {
     /// The row of a pair file.
     package var json: JSON {
-        var members = JSONObject([("id", .string(id)), ("problem", .string(problem))])
+        let prompt = context.isEmpty ? ("problem", .string(problem)) : PromptText.member(problem, after: context)
+        var members = JSONObject([("id", .string(id)), prompt])
         for (key, value) in [("think", think?.text), ("short", short), ("answer", answer), ("level", level)] {
             if let value { members[key] = .string(value) }
         }
@@ -11,43 +12,66 @@ extension Pair {
     }
 }
 
-/// Reads and writes pair files.
+/// Reads and writes pair files, in the formats and forms of rows that docs/data.md lists.
 ///
-/// Supported rows: our own, with `think` (working, `</think>`, answer) and `short`; Thinkless's `instruction` and
-/// `output`; TRL's `prompt` and `completion` (texts or messages), and `messages`. The last three have one response per
-/// row, starting with `<think>` or `<short>`; responses to the same problem are combined into pairs, wherever they
-/// stand in the file. A line feed right after the control token is dropped, because the encoder adds it again.
+/// A row has both responses (`think`: working, `</think>`, answer; and `short`), or one that starts with `<think>` or
+/// `<short>` or has its thinking in a field of its own. Single responses to the same prompt are combined into pairs,
+/// wherever they stand in the file. A line feed right after the control token is dropped, because the encoder adds it
+/// again.
 public enum PairFile {
     /// Reads all pairs of a file.
     ///
-    /// - Parameter path: a JSONL file or a JSON array of objects.
+    /// - Parameters:
+    ///   - path: the file; `-` is standard input.
+    ///   - map: other names of fields.
     /// - Returns: the pairs, in the order in which the file first names their problems.
-    /// - Throws: `DataFileError` with the path and the line or element, also if the file has no rows.
-    public static func read(path: String) throws -> [Pair] {
+    /// - Throws: `DataFileError` with the path and the line, element or row, also if the file has no rows.
+    public static func read(path: String, map: FieldMap? = nil) throws -> [Pair] {
+        try read(path: path, map: map, uses: nil)
+    }
+
+    /// Reads all pairs of a file; `uses` receives the fields that are read.
+    ///
+    /// - Throws: as `read(path:map:)`.
+    package static func read(path: String, map: FieldMap?, uses: FieldUses?) throws -> [Pair] {
         var pairs: [Pair] = []
-        // Indices of incomplete pairs by problem, oldest first; all pairs of a problem lack the same half.
+        // Indices of incomplete pairs by prompt, oldest first; all pairs of a prompt lack the same half.
         var incomplete: [String: ArraySlice<Int>] = [:]
-        try DataFile.forEachRow(path: path) { row in
+        try DataFile.forEachRow(path: path, map: map, .required(withResponses: true), uses: uses) { row in
             if row["think"] != nil || row["short"] != nil {
                 pairs.append(try ownPair(row))
                 return
             }
-            let (problem, response) = try exchange(row)
-            guard problem.contains(where: { !$0.isWhitespace }) else { throw row.error("the problem is empty") }
+            guard let response = try row.response() else {
+                throw row.error(
+                    "no pair found; give \"problem\" with \"think\" and \"short\", \"instruction\" with \"output\", "
+                        + "\"prompt\" with \"completion\", or \"messages\", or name the fields with --map")
+            }
             let half = try half(response, row)
-            if let oldest = incomplete[problem]?.first, half.fits(pairs[oldest]) {
-                incomplete[problem]?.removeFirst()
+            var pair = try self.pair(row, think: nil, short: nil)
+            let prompt = pair.promptText
+            if let oldest = incomplete[prompt]?.first, half.fits(pairs[oldest]) {
+                incomplete[prompt]?.removeFirst()
                 half.fill(&pairs[oldest])
                 return
             }
-            var pair = Pair(
-                id: try row.text("id") ?? String(row.number), problem: problem, think: nil, short: nil,
-                answer: try row.text("answer"), level: try row.text("level"))
             half.fill(&pair)
-            incomplete[problem, default: []].append(pairs.count)
+            incomplete[prompt, default: []].append(pairs.count)
             pairs.append(pair)
         }
         return pairs
+    }
+
+    /// Whether a row holds a pair or a half of one instead of a problem.
+    static func isPair(_ row: DataRow) -> Bool {
+        if row["think"] != nil || row["short"] != nil { return true }
+        // OpenR1 rows are problems with recorded answers.
+        guard row["generations"] == nil else { return false }
+        let found: RowResponse?
+        do { found = try row.response() } catch { return row["completion"] != nil || row["output"] != nil }
+        guard let response = found else { return false }
+        return response.reasoning != nil || (try? half(response, row)) != nil || (try? row.prompt()) == nil
+            || (row["problem"] == nil && row["question"] == nil)
     }
 
     /// Writes pairs as JSONL, atomically.
@@ -81,42 +105,34 @@ public enum PairFile {
     }
 
     private static func ownPair(_ row: DataRow) throws -> Pair {
+        try pair(
+            row, think: row.text("think").map { try think(dropping("<think>", from: $0), row) },
+            short: row.text("short").map { try short(dropping("<short>", from: $0), row) })
+    }
+
+    private static func pair(_ row: DataRow, think: Pair.ThinkResponse?, short: String?) throws -> Pair {
         let problem = try ProblemFile.problem(row)
-        return Pair(
-            id: problem.id, problem: problem.problem,
-            think: try row.text("think").map { try think(dropping("<think>", from: $0), row) },
-            short: try row.text("short").map { try short(dropping("<short>", from: $0), row) },
-            answer: problem.answer, level: problem.level)
+        var pair = Pair(
+            id: problem.id, problem: problem.problem, think: think, short: short, answer: problem.answer,
+            level: problem.level)
+        (pair.context, pair.origin) = (problem.context, problem.origin)
+        return pair
     }
 
-    private static func exchange(_ row: DataRow) throws -> (problem: String, response: String) {
-        if let output = try row.text("output") {
-            guard let instruction = try row.text("instruction") else { throw row.error("\"instruction\" is missing") }
-            return (instruction, output)
+    private static func half(_ response: RowResponse, _ row: DataRow) throws -> PairHalf {
+        if let reasoning = response.reasoning {
+            for text in [reasoning, response.text] where text.containsBytes(of: "</think>") {
+                throw row.error("the think response has more than one </think>")
+            }
+            return .think(try think(reasoning + "</think>" + response.text, row))
         }
-        if let messages = row["messages"]?.array {
-            let exchange = try ChatRecord.exchange(messages, of: row)
-            return (exchange.user, exchange.assistant)
+        let text = response.text.withoutThoughtTags
+        let start = text.utf8.drop(while: \.isASCIISpace)
+        if start.starts(with: "<think>".utf8) {
+            return .think(try think(dropping("<think>", from: String(decoding: start, as: UTF8.self)), row))
         }
-        guard let prompt = row["prompt"], let completion = row["completion"] else {
-            throw row.error(
-                "no pair found; give \"problem\" with \"think\" and \"short\", \"instruction\" with \"output\", "
-                    + "\"prompt\" with \"completion\", or \"messages\"")
-        }
-        let problem = try prompt.array.map { try ChatRecord.userText($0, of: row) } ?? prompt.string
-        let response = try completion.array.map { try ChatRecord.assistantText($0, of: row) } ?? completion.string
-        guard let problem, let response else {
-            throw row.error("\"prompt\" and \"completion\" must be strings or lists of messages")
-        }
-        return (problem, response)
-    }
-
-    private static func half(_ response: String, _ row: DataRow) throws -> PairHalf {
-        if response.utf8.starts(with: "<think>".utf8) {
-            return .think(try think(dropping("<think>", from: response), row))
-        }
-        if response.utf8.starts(with: "<short>".utf8) {
-            return .short(try short(dropping("<short>", from: response), row))
+        if start.starts(with: "<short>".utf8) {
+            return .short(try short(dropping("<short>", from: String(decoding: start, as: UTF8.self)), row))
         }
         throw row.error("the response starts with neither <think> nor <short>")
     }
@@ -149,5 +165,18 @@ public enum PairFile {
         for control in ["<think>", "<short>"] where text.containsBytes(of: control) {
             throw row.error("the response contains \(control) after its start")
         }
+    }
+}
+
+extension String {
+    /// An answer with OpenThoughts' tags as one with `<think>` and `</think>`.
+    fileprivate var withoutThoughtTags: String {
+        guard containsBytes(of: "<|begin_of_thought|>") else { return self }
+        var text = self
+        for (tag, replacement) in [
+            ("<|begin_of_thought|>", "<think>"), ("<|end_of_thought|>", "</think>"), ("<|begin_of_solution|>", ""),
+            ("<|end_of_solution|>", ""),
+        ] { text = text.replacing(tag, with: replacement) }
+        return text
     }
 }

@@ -1,3 +1,5 @@
+import Tokenization
+
 /// A problem with a long and a short response.
 public struct Pair: Sendable, Equatable {
     /// A response with thinking, without its control tokens.
@@ -28,6 +30,10 @@ public struct Pair: Sendable, Equatable {
     public var answer: String?
     /// The level of difficulty, if known.
     public var level: String?
+    /// The turns before the user's message, such as a system message.
+    public var context: [ChatMessage] = []
+    /// Where the pair comes from, for messages.
+    package var origin = RowOrigin()
 
     public init(
         id: String, problem: String, think: ThinkResponse?, short: String?, answer: String? = nil,
@@ -45,5 +51,18 @@ public struct Pair: Sendable, Equatable {
     public var isComplete: Bool { think != nil && short != nil }
 
     /// The problem without its responses.
-    package var asProblem: Problem { Problem(id: id, problem: problem, answer: answer, level: level) }
+    package var asProblem: Problem {
+        var result = Problem(id: id, problem: problem, answer: answer, level: level)
+        (result.context, result.origin) = (context, origin)
+        return result
+    }
+}
+
+extension Problem {
+    /// The problem with two responses.
+    func pair(think: Pair.ThinkResponse, short: String) -> Pair {
+        var pair = Pair(id: id, problem: problem, think: think, short: short, answer: answer, level: level)
+        (pair.context, pair.origin) = (context, origin)
+        return pair
+    }
 }

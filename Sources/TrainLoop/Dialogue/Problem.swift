@@ -1,3 +1,5 @@
+import Tokenization
+
 /// A problem and, if known, its right answer.
 public struct Problem: Sendable, Equatable {
     /// The row's id, or its number in the file.
@@ -12,6 +14,10 @@ public struct Problem: Sendable, Equatable {
     public var source: String?
     /// A worked solution, if the data has one.
     public var solution: String?
+    /// The turns before the user's message, such as a system message.
+    public var context: [ChatMessage] = []
+    /// Where the problem comes from, for messages.
+    package var origin = RowOrigin()
 
     public init(
         id: String, problem: String, answer: String? = nil, level: String? = nil, source: String? = nil,

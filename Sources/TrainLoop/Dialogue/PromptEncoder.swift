@@ -38,7 +38,9 @@ package struct PromptEncoder: Sendable {
     }
 
     /// The ids of the prompt for a problem; the model's first token comes next.
-    package func prompt(for problem: String) throws -> [Int] { try reader.prompt(for: problem) }
+    package func prompt(for problem: String, after context: [ChatMessage] = []) throws -> [Int] {
+        try reader.prompt(for: problem, after: context)
+    }
 
     /// The ids of a long response: `<think>`, line feed, working, `</think>`, answer, end token.
     package func response(_ think: Pair.ThinkResponse) -> [Int] {

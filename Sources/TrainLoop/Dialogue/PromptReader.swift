@@ -67,9 +67,9 @@ package struct PromptReader: Sendable {
     ///
     /// - Throws: `PromptError.emptyPrompt`, `PromptError.tooLong`, `PromptError.textRewritten`; errors of tokenizer and
     ///   template.
-    package func prompt(for problem: String) throws -> [Int] {
+    package func prompt(for problem: String, after context: [ChatMessage] = []) throws -> [Int] {
         try limit.check(text: problem)
-        let ids = try encoded(problem)
+        let ids = try encoded(context + [ChatMessage(role: "user", content: problem)])
         try tokenizer.checkPatterns()
         guard !ids.isEmpty else { throw PromptError.emptyPrompt(problem) }
         try limit.check(ids: ids, of: problem)
@@ -81,37 +81,67 @@ package struct PromptReader: Sendable {
     /// - Throws: `ProblemError`, which names the problem.
     package func prompts(for problems: [Problem], _ text: (Problem) -> String = { $0.problem }) throws -> [[Int]] {
         try problems.map { problem in
-            do { return try prompt(for: text(problem)) } catch { throw ProblemError(problem, "\(error)") }
+            do {
+                return try prompt(for: text(problem), after: problem.context)
+            } catch { throw ProblemError(problem, error) }
         }
     }
 
     /// The ids of the prompt for a problem of training data; nil if it is too long for the model.
     ///
-    /// - Throws: as `prompt(for:)`.
-    package func promptIfShortEnough(for problem: String) throws -> [Int]? {
-        do { return try prompt(for: problem) } catch PromptError.tooLong { return nil }
+    /// - Throws: `ProblemError`, which names the problem.
+    package func promptIfShortEnough(for problem: Problem) throws -> [Int]? {
+        do {
+            return try prompts(for: [problem]).first
+        } catch let error as ProblemError where error.isTooLong { return nil }
     }
 
-    private func encoded(_ problem: String) throws -> [Int] {
+    private func encoded(_ messages: [ChatMessage]) throws -> [Int] {
         guard let template else {
-            return tokenizer.encode(problem, addSpecialTokens: true, parsingAddedTokens: false)
+            guard messages.count == 1 else { throw PromptError.noTemplate }
+            return tokenizer.encode(messages[0].content, addSpecialTokens: true, parsingAddedTokens: false)
         }
-        guard let token = tokenizer.addedToken(in: problem) else {
-            return tokenizer.encode(try render(problem, with: template), parsingAddedTokens: true)
+        guard let token = messages.lazy.compactMap({ tokenizer.addedToken(in: $0.content) }).first else {
+            return tokenizer.encode(try render(messages, with: template), parsingAddedTokens: true)
         }
-        // The problem is inserted after rendering, so that text which looks like a token stays text.
-        let marker = "\u{E000}ckpt-user-text\u{E001}"
-        let parts = try render(marker, with: template).split(separator: marker, omittingEmptySubsequences: false)
-        guard parts.count > 1 else { throw PromptError.textRewritten(token: token.content) }
-        try limit.check(text: problem, repeated: parts.count - 1)
-        var ids = tokenizer.encode(String(parts[0]), parsingAddedTokens: true)
-        for part in parts.dropFirst() {
+        // The messages are inserted after rendering, so that text which looks like a token stays text.
+        let marked = messages.indices.map { ChatMessage(role: messages[$0].role, content: Self.marker($0)) }
+        let pieces = Self.pieces(of: try render(marked, with: template), count: messages.count)
+        guard Set(pieces.compactMap(\.message)).count == messages.count else {
+            throw PromptError.textRewritten(token: token.content)
+        }
+        for (index, message) in messages.enumerated() {
+            try limit.check(text: message.content, repeated: pieces.count { $0.message == index })
+        }
+        var ids: [Int] = []
+        for piece in pieces {
+            guard let index = piece.message else {
+                let position: TextPosition = ids.isEmpty ? .start : .afterText
+                ids += tokenizer.encode(piece.text, parsingAddedTokens: true, position: position)
+                continue
+            }
             let isAfterToken = ids.last.map { last in tokenizer.addedTokens.contains { $0.id == last } } ?? false
             let position: TextPosition = ids.isEmpty ? .start : isAfterToken ? .afterAddedToken : .afterText
-            ids += tokenizer.encode(problem, parsingAddedTokens: false, position: position)
-            ids += tokenizer.encode(String(part), parsingAddedTokens: true, position: .afterText)
+            ids += tokenizer.encode(messages[index].content, parsingAddedTokens: false, position: position)
         }
         return ids
+    }
+
+    private static func marker(_ index: Int) -> String { "\u{E000}ckpt-message-\(index)\u{E001}" }
+
+    /// The text between the markers of messages, and the messages that the markers stand for.
+    private static func pieces(of text: String, count: Int) -> [(text: String, message: Int?)] {
+        var pieces: [(text: String, message: Int?)] = [(text, nil)]
+        for index in 0..<count {
+            pieces = pieces.flatMap { piece -> [(text: String, message: Int?)] in
+                guard piece.message == nil else { return [piece] }
+                let parts = piece.text.split(separator: marker(index), omittingEmptySubsequences: false)
+                return parts.enumerated().flatMap { place, part -> [(text: String, message: Int?)] in
+                    (place == 0 ? [] : [("", index)]) + [(String(part), nil)]
+                }
+            }
+        }
+        return pieces
     }
 
     /// The text of response tokens, with control and special tokens but without stop tokens.
@@ -119,9 +149,8 @@ package struct PromptReader: Sendable {
         tokenizer.decode(tokens.filter { !stopTokens.contains($0) })
     }
 
-    private func render(_ problem: String, with template: ChatTemplate) throws -> String {
-        let text = try template.render(
-            [ChatMessage(role: "user", content: problem)], addGenerationPrompt: true, variables: templateVariables)
+    private func render(_ messages: [ChatMessage], with template: ChatTemplate) throws -> String {
+        let text = try template.render(messages, addGenerationPrompt: true, variables: templateVariables)
         try limit.check(text: text)
         return text
     }
@@ -131,6 +160,7 @@ package struct PromptReader: Sendable {
 package enum PromptError: Error, CustomStringConvertible {
     case noTokenizer
     case noEndToken
+    case noTemplate
     case tokenBeyondModel(id: Int, rows: Int)
     case emptyPrompt(String)
     case textRewritten(token: String)
@@ -150,6 +180,9 @@ package enum PromptError: Error, CustomStringConvertible {
         case .tooLong(let text, let count, let unit, let limit, let source):
             "the prompt \"\(text.onOneLine(limit: 40))\" has \(count) \(unit), over the limit of \(limit) "
                 + "\(source); shorten it"
+        case .noTemplate:
+            "the model has no chat template, which a prompt with several turns needs; leave out the system message and "
+                + "earlier turns"
         case .noEndToken: "none of generation_config, config and the tokenizer's config names an eos token"
         }
     }
@@ -158,8 +191,12 @@ package enum PromptError: Error, CustomStringConvertible {
 /// A problem that gives no prompt.
 package struct ProblemError: Error, CustomStringConvertible {
     package let description: String
+    /// Whether the prompt is too long for the model.
+    let isTooLong: Bool
 
-    init(_ problem: Problem, _ reason: String) {
-        description = "problem \(problem.id.onOneLine(limit: 80)): \(reason)"
+    init(_ problem: Problem, _ reason: any Error) {
+        let id = problem.id.onOneLine(limit: 80)
+        description = "\(problem.origin.text(id: id) ?? "problem \(id)"): \(reason)"
+        if case PromptError.tooLong = reason { isTooLong = true } else { isTooLong = false }
     }
 }

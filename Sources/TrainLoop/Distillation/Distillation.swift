@@ -1,4 +1,5 @@
 import CheckpointIO
+import DataFiles
 import Foundation
 import OrderedJSON
 

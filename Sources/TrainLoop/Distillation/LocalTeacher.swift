@@ -51,7 +51,7 @@ package actor LocalTeacher: Teacher {
 
     package func answer(_ problem: Problem, at index: Int) async throws -> ModelReply {
         let prompt: [Int]
-        do { prompt = try reader.prompt(for: sampling.message(for: problem)) } catch {
+        do { prompt = try reader.prompt(for: sampling.message(for: problem), after: problem.context) } catch {
             return .refused(reason: "\(error)")
         }
         return try await withTaskCancellationHandler {

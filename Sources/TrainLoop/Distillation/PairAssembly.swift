@@ -86,13 +86,13 @@ package struct PairAssembly: Sendable {
         case .missing: throw Drop(.noShortAnswer)
         }
         if brief.trimmed.isEmpty { throw Drop(.emptyShort) }
-        for text in [long.working, long.answer, brief] {
-            for tag in ["<think>", "</think>", "<short>"] where text.containsBytes(of: tag) { throw Drop(.strayTag) }
-        }
+        try refuseTags(in: long.working)
         try grade(problem, think: long.answer, short: brief)
-        return Pair(
-            id: problem.id, problem: problem.problem, think: long, short: brief, answer: problem.answer,
-            level: problem.level)
+        return problem.pair(think: long, short: brief)
+    }
+
+    private func refuseTags(in text: String) throws(Drop) {
+        for tag in ["<think>", "</think>", "<short>"] where text.containsBytes(of: tag) { throw Drop(.strayTag) }
     }
 
     private struct Drop: Error {
@@ -160,6 +160,7 @@ package struct PairAssembly: Sendable {
 
     /// Brings a text to the answer form; the result is taken from `other` if the text is empty.
     private func formed(_ text: String, orFrom other: String?, _ half: Half) throws(Drop) -> String {
+        try refuseTags(in: text)
         let isEmpty = text.trimmed.isEmpty
         let source = isEmpty ? other ?? "" : text
         switch form {

@@ -18,17 +18,17 @@ package struct RecordedTeacher: Teacher {
     private let answers: [String: Record]
 
     /// - Throws: `DataFileError` with the path and the line.
-    package init(path: String, mode: Mode) throws {
+    package init(path: String, mode: Mode, map: FieldMap? = nil) throws {
         self.mode = mode
         var answers: [String: Record] = [:]
-        try DataFile.forEachRow(path: path) { row in
+        try DataFile.forEachRow(path: path, map: map) { row in
             let problem = try ProblemFile.problem(row).problem.trimmed
             // The first row of a problem counts.
             guard answers[problem] == nil else { return }
             answers[problem] = try Self.record(row)
         }
         self.answers = answers
-        settings = ["kind": "file", "sha256": .string(try FileDigest.sha256(path: path))]
+        settings = ["kind": "file", "sha256": .string(try DataFile.sha256(path: path))]
     }
 
     package func answer(_ problem: Problem, at index: Int) async throws -> ModelReply {

@@ -28,7 +28,7 @@ package final class ServerTeacher: Teacher {
 
     package func answer(_ problem: Problem, at index: Int) async throws -> ModelReply {
         let body = JSONObject([
-            ("messages", .array([["role": "user", "content": .string(sampling.message(for: problem))]])),
+            ("messages", problem.messages(asking: sampling.message(for: problem))),
             ("max_tokens", .integer(sampling.maximumTokens)), ("temperature", .double(sampling.temperature)),
             ("top_p", .double(sampling.topP)),
             // Servers expect a 32-bit seed.

@@ -59,7 +59,7 @@ package struct BehaviorComparison: Sendable {
         _ a: CheckpointFile, _ b: CheckpointFile, probe path: String, limit: Int = 64, progress: ((Int) -> Void)? = nil
     ) throws {
         let problems = try ModeProbe.choose(ProblemFile.read(path: path), count: limit, seed: 0)
-        let responses = try Self.responses(path, to: Set(problems.map(\.problem)))
+        let responses = try Self.responses(path, to: Set(problems.map(\.promptText)))
         var notes: [String] = []
         let left = try ModelSide(a, problems, responses)
         let right = try ModelSide(b, problems, responses)
@@ -92,7 +92,7 @@ package struct BehaviorComparison: Sendable {
         let rows = try DataFile.rows(path: path)
         guard rows.contains(where: { $0["think"] != nil || $0["short"] != nil }) else { return [:] }
         return Dictionary(
-            try PairFile.read(path: path).filter { problems.contains($0.problem) }.map { ($0.problem, $0) },
+            try PairFile.read(path: path).filter { problems.contains($0.promptText) }.map { ($0.promptText, $0) },
             uniquingKeysWith: { first, _ in first })
     }
 
@@ -171,7 +171,7 @@ private struct ModelSide {
         }
         let encoder = encoder
         responses = zip(problems, prompts).flatMap { problem, prompt -> [[Int]] in
-            guard let encoder, let pair = pairs[problem.problem] else { return [] }
+            guard let encoder, let pair = pairs[problem.promptText] else { return [] }
             return [pair.think.map { encoder.response($0) }, pair.short.map { encoder.response(short: $0) }]
                 .compactMap { $0.map { prompt + $0 } }
         }

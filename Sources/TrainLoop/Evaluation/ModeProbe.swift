@@ -28,7 +28,7 @@ package enum ModeProbe {
 
     /// A table without snapshots.
     static func emptyTable(_ problems: [Problem]) -> ProbeTable {
-        ProbeTable(prompts: problems.map(\.problem), levels: problems.map { $0.level ?? "" })
+        ProbeTable(prompts: problems.map(\.promptText), levels: problems.map { $0.level ?? "" })
     }
 
     /// Appends the model's current preference, replacing a snapshot of the same step.
@@ -36,7 +36,7 @@ package enum ModeProbe {
         _ table: inout ProbeTable, step: Int, encoder: PromptEncoder, parameters: ModelParameters
     ) throws {
         let prompts = try encoder.reader.prompts(
-            for: table.prompts.enumerated().map { Problem(id: "\($0 + 1) of the probe", problem: $1) })
+            for: table.prompts.enumerated().map { Problem(id: "\($0 + 1) of the probe", promptText: $1) })
         let probabilities = Generator(parameters).firstTokenProbabilities(
             prompts, of: [encoder.control.think, encoder.control.short])
         if let last = table.steps.last, last == step {

@@ -14,7 +14,19 @@ extension AnswerExtraction {
         if let place = afterPhrase(text) {
             return AnswerPhrase(AnswerSentences.first(of: place), endsAtReason: true).marked
         }
-        return AnswerSentences.lastValue(of: text)
+        return switch AnswerSentences.lastValue(of: text) {
+        case .certain(let value): .certain(result(of: value))
+        case .likely(let value): .likely(result(of: value))
+        case let other: other
+        }
+    }
+
+    /// The result of a computation that is written out: `42` of `6 * 7 = 42`.
+    private static func result(of text: String) -> String {
+        guard case .relation(let sides, ["="]) = AnswerParser.value(text, joinsThousands: true).value,
+            sides[0].isConstant, !sides[0].isNumeral, sides[1].isNumeral, let sign = text.lastIndex(of: "=")
+        else { return text }
+        return String(text[text.index(after: sign)...]).trimmed
     }
 
     /// Whether the parser reads the whole text as mathematics.

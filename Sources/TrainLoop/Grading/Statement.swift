@@ -99,7 +99,7 @@ struct Statement {
 }
 
 extension AnswerValue {
-    fileprivate var isNumeral: Bool {
+    var isNumeral: Bool {
         switch self {
         case .expression(let expression), .quantity(let expression, _), .percentage(let expression):
             expression.numeral != nil
@@ -107,7 +107,7 @@ extension AnswerValue {
         }
     }
 
-    fileprivate var isConstant: Bool {
+    var isConstant: Bool {
         switch self {
         case .expression(let expression), .quantity(let expression, _), .percentage(let expression):
             expression.variables.isEmpty

@@ -118,10 +118,12 @@ extension ModeProbe {
     ) throws -> [Problem] {
         if let given { return given }
         if let table = file.metadata.probes.last {
-            return zip(table.prompts, table.levels).map { Problem(id: "", problem: $0, level: $1.isEmpty ? nil : $1) }
+            return zip(table.prompts, table.levels).map {
+                Problem(id: "", promptText: $0, level: $1.isEmpty ? nil : $1)
+            }
         }
         return try choose(data, count: min(count, data.count / 10), seed: seed) {
-            try encoder.reader.promptIfShortEnough(for: $0.problem) != nil
+            try encoder.reader.promptIfShortEnough(for: $0) != nil
         }
     }
 }

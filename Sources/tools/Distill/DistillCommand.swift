@@ -31,8 +31,10 @@ struct DistillCommand: AsyncParsableCommand {
             any pair, the exit status is 1.
             """)
 
-    @Argument(help: "Problems, JSON lines; also GSM8K, MATH, OpenR1 and verl rows.")
+    @Argument(help: "Problems, as GSM8K, MATH, OpenR1, verl and others have them (docs/data.md).")
     var problems: String
+
+    @OptionGroup var reading: DataArguments
 
     @OptionGroup(title: "Output") var output: DistillOutputArguments
     @OptionGroup(title: "Long answers") var think: ThinkTeacherArguments
@@ -48,13 +50,14 @@ struct DistillCommand: AsyncParsableCommand {
     func run() async throws {
         let start: Distillation.Output.Start = output.resume ? .resuming : output.force ? .replacing : .new
         let destination = try Distillation.Output(path: output.output, start: start)
-        var problems = try ProblemFile.read(path: problems)
+        var problems = try ProblemFile.read(path: problems, map: reading.map)
         if let limit = asking.limit { problems = Array(problems.prefix(limit)) }
         if selection.keep != .all, !problems.contains(where: { $0.answer != nil }) {
             throw ValidationError("--keep \(selection.keep.rawValue) needs problems with answers, but none has one")
         }
-        let digest = try FileDigest.sha256(path: self.problems)
+        let digest = try DataFile.sha256(path: self.problems)
         var opening = asking.opening
+        opening.map = reading.map
         let thinkTeacher = try await opening.open(think.request(seed: asking.seed))
         var shortTeacher: (any Teacher)?
         if let request = short.request(seed: asking.seed) { shortTeacher = try await opening.open(request) }

@@ -149,6 +149,8 @@ struct TeacherOpening {
     let retry: RetryPolicy
     let limits: HTTPLimits
     let settings: HTTPClient.Settings
+    /// Other names of fields in files of recorded answers.
+    var map: FieldMap?
     private var parameters: [String: ModelParameters] = [:]
 
     init(retry: RetryPolicy, limits: HTTPLimits, settings: HTTPClient.Settings) {
@@ -164,7 +166,7 @@ struct TeacherOpening {
         }
         let start = try FileHandle(forReadingAtPath: request.teacher)?.read(upToCount: 8)
         guard start?.starts(with: Data([0x89, 0x48, 0x44, 0x46])) == true else {
-            return try RecordedTeacher(path: request.teacher, mode: request.mode)
+            return try RecordedTeacher(path: request.teacher, mode: request.mode, map: map)
         }
         let file = try CheckpointFile(path: request.teacher)
         let weights = try parameters[file.digest] ?? ModelParameters(file)

@@ -48,9 +48,11 @@ struct ProblemSet {
 /// Problems, modes and sampling.
 struct EvaluationArguments: ParsableArguments {
     @Option(
-        help: "Problems with answers, JSON lines or a JSON array; GSM8K, MATH and AIME as published. Repeatable.",
-        completion: .file(extensions: ["jsonl", "json"]))
+        help: "Problems with answers, as GSM8K, MATH, AIME and others have them (docs/data.md). Repeatable.",
+        completion: .file(extensions: ["jsonl", "json", "parquet", "csv"]))
     var data: [String]
+
+    @OptionGroup var reading: DataArguments
 
     @Option(help: "The mode: auto (the model chooses), think, short, or all three. Repeatable.")
     var mode: [EvaluationMode] = [.auto]
@@ -109,7 +111,7 @@ struct EvaluationArguments: ParsableArguments {
     func problemSets() throws -> [ProblemSet] {
         let stems = data.map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent }
         return try zip(data, stems).map { path, stem in
-            let problems = try ProblemFile.read(path: path, requiresAnswer: true)
+            let problems = try ProblemFile.read(path: path, map: reading.map, requiresAnswer: true)
             try problems.checkAnswers(of: path)
             return ProblemSet(
                 name: stems.count { $0 == stem } > 1 ? path : stem,

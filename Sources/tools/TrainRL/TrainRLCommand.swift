@@ -34,9 +34,11 @@ struct TrainRLCommand: ParsableCommand {
     @OptionGroup var shared: SharedArguments
 
     @Option(
-        help: "Problems with answers, JSON lines (also rows of GSM8K, MATH and verl).",
-        completion: .file(extensions: ["jsonl", "json"]))
+        help: "Problems with answers, as GSM8K, MATH, verl and others have them (docs/data.md).",
+        completion: .file(extensions: ["jsonl", "json", "parquet", "csv"]))
     var data: String
+
+    @OptionGroup var reading: DataArguments
 
     @Option(help: "Problems to evaluate on, free and with each mode forced; kept out of training.")
     var evalData: String?
@@ -81,19 +83,22 @@ struct TrainRLCommand: ParsableCommand {
         if dryRun { return print(RLTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
         try arguments.train(
             &trainer, in: resumed,
-            inputs: [("--data", data), ("--eval-data", evalData), ("--reference", reference)],
+            inputs: [
+                ("--data", data), ("--eval-data", evalData), ("--reference", reference), ("--map", reading.map?.text),
+            ],
             columns: .reinforcement(totalSteps: trainer.totalSteps, showsKL: options.loss.klCoefficient > 0))
     }
 
     private func inputs(_ options: RLOptions) throws -> RLInputs {
         let requiresAnswer = options.reward.source.needsGroundTruth
         var inputs = RLInputs(
-            problems: try ProblemFile.read(path: data, requiresAnswer: requiresAnswer),
-            dataDigest: try FileDigest.sha256(path: data))
+            problems: try ProblemFile.read(path: data, map: reading.map, requiresAnswer: requiresAnswer),
+            dataDigest: try DataFile.sha256(path: data))
         inputs.probe = try arguments.probeProblems()
         if let path = evalData {
             inputs.evaluation = (
-                try ProblemFile.read(path: path, requiresAnswer: requiresAnswer), try FileDigest.sha256(path: path)
+                try ProblemFile.read(path: path, map: reading.map, requiresAnswer: requiresAnswer),
+                try DataFile.sha256(path: path)
             )
         }
         if requiresAnswer {

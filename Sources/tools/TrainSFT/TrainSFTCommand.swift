@@ -26,8 +26,10 @@ struct TrainSFTCommand: ParsableCommand {
     @OptionGroup var arguments: RunArguments
     @OptionGroup var shared: SharedArguments
 
-    @Option(help: "Pairs, JSON lines: problem, think, short; Thinkless, prompt and completion, or messages rows.")
+    @Option(help: "Pairs: problem, think, short; Thinkless, prompt and completion, or messages rows (docs/data.md).")
     var data: String
+
+    @OptionGroup var reading: DataArguments
 
     @Flag(help: "Report what the run would take (memory, disk, and time by a short trial), and write nothing.")
     var dryRun = false
@@ -60,15 +62,16 @@ struct TrainSFTCommand: ParsableCommand {
         try MemoryFit.announce(trainer.memory)
         if dryRun { return print(SFTTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
         try arguments.train(
-            &trainer, in: resumed, inputs: [("--data", data), ("--eval-data", evalData)],
+            &trainer, in: resumed, inputs: [("--data", data), ("--eval-data", evalData), ("--map", reading.map?.text)],
             columns: .warmUp(totalSteps: trainer.totalSteps))
     }
 
     private func inputs() throws -> SFTInputs {
-        var inputs = SFTInputs(pairs: try PairFile.read(path: data), dataDigest: try FileDigest.sha256(path: data))
+        var inputs = SFTInputs(
+            pairs: try PairFile.read(path: data, map: reading.map), dataDigest: try DataFile.sha256(path: data))
         inputs.probe = try arguments.probeProblems()
         if let path = evalData {
-            inputs.evaluation = (try PairFile.read(path: path), try FileDigest.sha256(path: path))
+            inputs.evaluation = (try PairFile.read(path: path, map: reading.map), try DataFile.sha256(path: path))
         }
         return inputs
     }

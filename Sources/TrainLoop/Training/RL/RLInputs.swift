@@ -44,21 +44,21 @@ struct ProblemStream: Sendable {
 
     /// - Throws: `TrainingFailure.emptyData`, and errors of the encoder.
     init(_ inputs: RLInputs, probe: [Problem], encoder: PromptEncoder, options: RLOptions) throws {
-        let probed = Set(probe.map(\.problem))
-        let evaluated = Set(inputs.evaluation?.problems.map(\.problem) ?? [])
+        let probed = Set(probe.map(\.promptText))
+        let evaluated = Set(inputs.evaluation?.problems.map(\.promptText) ?? [])
         let maximum = options.rollout.maximumPromptTokens
         var summary = RLDataSummary()
         var problems: [EncodedProblem] = []
         for problem in inputs.problems {
-            if probed.contains(problem.problem) {
+            if probed.contains(problem.promptText) {
                 summary.heldOutForProbe += 1
                 continue
             }
-            if evaluated.contains(problem.problem) {
+            if evaluated.contains(problem.promptText) {
                 summary.heldOutForEvaluation += 1
                 continue
             }
-            if let prompt = try encoder.reader.promptIfShortEnough(for: problem.problem), prompt.count <= maximum {
+            if let prompt = try encoder.reader.promptIfShortEnough(for: problem), prompt.count <= maximum {
                 problems.append(EncodedProblem(problem: problem, prompt: prompt))
             } else {
                 summary.droppedOverlong += 1

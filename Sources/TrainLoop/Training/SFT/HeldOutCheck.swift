@@ -47,7 +47,7 @@ struct HeldOutCheck {
         guard !chosen.isEmpty else { return nil }
         let requests = try chosen.enumerated().map { index, problem in
             GenerationRequest(
-                prompt: try encoder.prompt(for: problem.problem), promptKey: index,
+                prompt: try encoder.prompt(for: problem.problem, after: problem.context), promptKey: index,
                 forcedFirstToken: encoder.control[mode])
         }
         let completions = Generator(model).generate(

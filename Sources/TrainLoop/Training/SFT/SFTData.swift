@@ -49,14 +49,14 @@ struct SFTData {
     /// Pairs of the probe's problems are kept out of training, and held out unless there are evaluation pairs.
     /// - Throws: `TrainingFailure.emptyData`, and errors of the encoder.
     init(_ inputs: SFTInputs, probe: [Problem], encoder: PromptEncoder, options: SFTDataOptions) throws {
-        let probeTexts = Set(probe.map(\.problem))
-        let evaluationTexts = Set((inputs.evaluation?.pairs ?? []).map(\.problem))
+        let probeTexts = Set(probe.map(\.promptText))
+        let evaluationTexts = Set((inputs.evaluation?.pairs ?? []).map(\.promptText))
         var probed: [Pair] = []
         for pair in inputs.pairs {
-            if probeTexts.contains(pair.problem) {
+            if probeTexts.contains(pair.promptText) {
                 summary.heldOutForProbe += 1
                 probed.append(pair)
-            } else if evaluationTexts.contains(pair.problem) {
+            } else if evaluationTexts.contains(pair.promptText) {
                 summary.heldOutForEvaluation += 1
             } else if let pair = try Self.encoded(pair, encoder, options, &summary) {
                 pairs.append(pair)
@@ -77,7 +77,7 @@ struct SFTData {
         for pair in inputs.evaluation?.pairs ?? probed {
             guard let encoded = try Self.encoded(pair, encoder, options, &ignored) else { continue }
             heldOut.append(encoded)
-            heldOutProblems.append(Problem(of: pair))
+            heldOutProblems.append(pair.asProblem)
         }
         if heldOutProblems.isEmpty { heldOutProblems = probe }
     }
@@ -90,7 +90,7 @@ struct SFTData {
             summary.incomplete += 1
             return nil
         }
-        guard let prompt = try encoder.reader.promptIfShortEnough(for: pair.problem) else {
+        guard let prompt = try encoder.reader.promptIfShortEnough(for: pair.asProblem) else {
             summary.droppedOverlong += 1
             return nil
         }
@@ -110,12 +110,5 @@ struct SFTData {
             }
         }
         return TrainingPair(id: pair.id, sequences: halves)
-    }
-}
-
-extension Problem {
-    /// The question of a pair, without its answers.
-    init(of pair: Pair) {
-        self.init(id: pair.id, problem: pair.problem, answer: pair.answer, level: pair.level)
     }
 }

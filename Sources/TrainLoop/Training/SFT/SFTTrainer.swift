@@ -52,7 +52,7 @@ package struct SFTTrainer: StageTrainer {
         self.options = options
         encoder = try PromptEncoder(file)
         let probe = try ModeProbe.problems(
-            given: inputs.probe, carriedBy: file, orFrom: inputs.pairs.map(Problem.init(of:)),
+            given: inputs.probe, carriedBy: file, orFrom: inputs.pairs.map(\.asProblem),
             count: options.evaluation.probeCount, seed: options.run.seed, encoder: encoder)
         for pair in inputs.pairs { try TrainingFailure.check(level: pair.level, of: pair.id) }
         for problem in probe { try TrainingFailure.check(level: problem.level, of: problem.id) }
