@@ -100,7 +100,8 @@ import Testing
         let before = server.requests.count
         let second = try distill(arguments + ["--resume"], in: folder).result
         #expect(second.status == 0, "\(second.errors)")
-        #expect(try keptIDs(folder) == (0..<40).map { "id\($0)" })
+        let kept = try keptIDs(folder)
+        #expect(kept == (0..<40).map { "id\($0)" }, "\(kept), \(second.output)")
         #expect(server.requests.count - before <= 17)
     }
 

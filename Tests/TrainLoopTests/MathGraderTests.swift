@@ -141,7 +141,7 @@ import TrainLoop
                 .short, .think, .think, nil, nil, .think, .short, .think, .short, .think,
             ])
         #expect(grading.byMode.map(\.name) == ["none", "short", "think"] && grading.byLevel.map(\.name) == ["L1"])
-        #expect(grading.accuracyByRule.map(\.accuracy) == [0.3, 0.1, 0.5])
+        #expect(grading.accuracyByRule.map(\.accuracy) == [0.3, 0.3, 0.5])
         #expect(grading.all.count == 10 && grading.all.accuracy.mean == 0.3)
         let copy = folder.path("graded.jsonl")
         try grading.write(to: copy, overwrite: false)
