@@ -36,10 +36,10 @@ import Testing
             try Self.problems(folder, "problems.jsonl", words: words)
             Self.expectRefusal(
                 try Self.limited(["eval", model, "--data", "problems.jsonl", "--prompt", "plain"], in: folder),
-                "problem long", found, "512 positions")
+                "problems.jsonl, line 2 (long)", found, "512 positions")
             Self.expectRefusal(
-                try Self.limited(["diff", model, model, "--probe", "problems.jsonl"], in: folder), "problem long", found
-            )
+                try Self.limited(["diff", model, model, "--probe", "problems.jsonl"], in: folder), "line 2 (long)",
+                found)
         }
         Self.expectRefusal(
             try Self.limited(["generate", model, "--prompt", String(repeating: "7 ", count: 300)], in: folder),

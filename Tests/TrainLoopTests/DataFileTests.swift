@@ -13,7 +13,7 @@ import TrainLoop
             {"id":"a1","problem":"1+1?","answer":"2","level":"easy","source":"mine"}
             {"question":"How many?","answer":"48/2 = <<48/2=24>>24\n#### 1,024"}
 
-            {"problem":"Box?","solution":"so \\boxed{3} or \\boxed{\\frac{1}{2}}","level":"Level 5","type":"Algebra"}
+            {"problem":"Box?","solution":"so \\boxed{3}, hence \\boxed{\\frac{1}{2}}","level":"Level 5","type":"Algebra"}
             {"problem":"P","answer":204,"difficulty":5.0,"unique_id":"u/1"}
             {"ID":"2024-I-1","Problem":"Q","Answer":"33","Solution":"s"}
             {"data_source":"","prompt":[{"role":"user","content":"V?"}],"ability":"math","reward_model":{"style":"rule","ground_truth":"7"},"extra_info":{"index":0}}
