@@ -4,8 +4,8 @@ public enum RowInitialization: Sendable, Equatable {
     case mean
     /// The row of the given token plus a little noise.
     case copy(String)
-    /// `<think>` and `<short>` like `copy`, from the token that the model most likely starts an answer with; others like
-    /// `mean`.
+    /// `<think>` and `<short>` like `copy`, from the token that the model most likely starts an answer with; others
+    /// like `mean`.
     ///
     /// Such a row is as likely at the start of an answer, where `</think>` must not stand.
     case automatic
