@@ -117,7 +117,12 @@ enum Normalizer: Sendable {
     func leadingCount(in text: [UInt8], _ count: Int) -> Int {
         guard count > 0 else { return 0 }
         switch self {
-        case .form, .precompiled, .lowercase: return apply(to: Array(text.prefix(count))).count
+        case .form, .lowercase: return apply(to: Array(text.prefix(count))).count
+        case .precompiled:
+            let kept = apply(to: Array(text.prefix(count))).count
+            // If the first character is removed, the next one that is kept takes its place.
+            guard kept == 0, let first = apply(to: text).first else { return kept }
+            return UTF8Scan.length(ofLead: first)
         case .strip(let left, _):
             return max(0, count - (left ? text.count - Self.stripped(text, left: true, right: false).count : 0))
         case .prepend(let prefix): return prefix.count + count

@@ -113,6 +113,11 @@ import TrainLoop
         return AnswerExtraction.answer(in: pair.short ?? "", rule: .boxed)
     }
 
+    @Test func moneyIsEscaped() {
+        #expect(box(outcome("She pays $9{,}500.", truth: "9500")) == #"\$9{,}500"#)
+        #expect(box(outcome("She pays $9{,}500.", truth: nil)) == #"\$9{,}500"#)
+    }
+
     /// Each text states its truth: the box equals it, or there is no pair.
     @Test(arguments: [
         ("So the probability is $\\frac{1}{2}$.", "1/2"), ("The answer is **73**.", "73"),

@@ -170,7 +170,9 @@ package struct PairAssembly: Sendable {
         case .bare: return try result(in: source, half)
         case .boxed:
             if AnswerExtraction.answer(in: text, rule: .boxed) != nil { return text }
-            let box = try result(in: source, half)
+            var box = try result(in: source, half)
+            // Money: a lone dollar sign would open mathematics.
+            if box.hasPrefix("$"), !box.dropFirst().contains("$") { box = "\\" + box }
             let boxed = (isEmpty ? "\n" : text + "\n\n") + "\\boxed{\(box)}"
             // Braces without a partner in the text would end the box elsewhere.
             guard AnswerExtraction.answer(in: boxed, rule: .boxed) == box else { throw half.uncertain }

@@ -1,6 +1,10 @@
 """Hostile values, and edits of JSON texts that put them anywhere."""
 
 import json
+import sys
+
+# Texts that an earlier edit has nested deeply are written again.
+sys.setrecursionlimit(20_000)
 
 NUMBERS = [
     "-1",
@@ -152,7 +156,7 @@ def value(random, old=None):
 
 
 def edit(random, text, times=None):
-    """Changes one to three places of a JSON text; one that is nested too deeply for Python is replaced."""
+    """Changes one to three places of a JSON text; one that an earlier edit nested too deeply for Python is replaced."""
     try:
         tree = load(text)
     except RecursionError:

@@ -79,9 +79,9 @@ def attack(case):
             and path not in before
             and not (folder and path.startswith("run"))
             and not (name == "eval" and path == "out.jsonl")
-            and not (path in outputs and path.endswith((".html", ".jsonl")) and is_whole(case.path(path)))
+            and not (path in outputs and os.path.isfile(case.path(path)) and is_whole(case.path(path)))
         ):
-            # eval --answers is a journal from which it resumes; a page or table may be finished before the signal.
+            # eval --answers is a journal from which it resumes; an output may be finished before the signal.
             case.fail("leftovers", f"{path}, status {result.status}: {shown}")
     if replaces and result.status not in (0, 1):
         for output in outputs:

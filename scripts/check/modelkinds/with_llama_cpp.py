@@ -25,12 +25,17 @@ def server(path):
     return xllamacpp.Server(parameters)
 
 
+# Servers stay: their destructor sometimes waits for ever.
+servers = []
+
+
 def compute(path, sequences, token, texts):
     """The log-probabilities of the likeliest next tokens of each sequence, and the ids of texts.
 
     `token` is taken next, because a token with an incomplete character would not be reported.
     """
     running = server(path)
+    servers.append(running)
     found = []
     for ids in sequences:
         answer = running.handle_completions(
