@@ -31,6 +31,15 @@ struct SentencePieceTests {
         }
     }
 
+    /// As tokenizers 0.23 does: what follows a removed character is the start of the text, unless a space is kept.
+    @Test("The start of a text after a removed character")
+    func removedStart() throws {
+        let tokenizer = try Tokenizer(json: try Fixture.bytes("unigram-words.tokenizer.json"))
+        #expect(tokenizer.encode("\u{200B}the fox") == tokenizer.encode("the fox"))
+        #expect(tokenizer.encode("\u{200B} the fox") == tokenizer.encode(" the fox"))
+        #expect(tokenizer.encode(" the fox") != tokenizer.encode("the fox"))
+    }
+
     @Test(
         "Parts of a text give the ids of the whole",
         arguments: ["metaspace-first", "metaspace-always", "metaspace-never", "sentencepiece-like", "unigram-bytes"])
