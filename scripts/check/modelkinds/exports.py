@@ -45,7 +45,8 @@ def control_tokens(model, expected):
 
 def folder(model, expected):
     model.ckpt("export", "m.h5", "-o", "out")
-    near(model.reference_logits(model.folder / "out"), expected, 1e-6, "logits of the exported folder")
+    # GGUF has the factors of rotary scaling in float32.
+    near(model.reference_logits(model.folder / "out"), expected, 1e-5, "logits of the exported folder")
     plain, special, _ = zip(*model.ask("transformers 5", "encode", folder=model.folder / "out", texts=model.texts))
     same(model.own_ids(model.source, model.texts), plain, model.texts, "ids of the exported folder")
     same(model.own_ids(model.source, model.texts, "--special"), special, model.texts, "the same with special tokens")
