@@ -79,7 +79,7 @@ private struct ProcessEntry {
     /// Whether it has ended and only its parent has not asked for its status yet.
     let hasEnded: Bool
 
-    /// Fails if there is no such process, or if `/proc` does not show it.
+    /// Returns nil if there is no such process, or if `/proc` does not show it.
     init?(_ process: pid_t) {
         let text = String(decoding: smallFile("/proc/\(process)/stat"), as: UTF8.self)
         // The second field is the name of the program, which may contain spaces and parentheses.

@@ -10,7 +10,7 @@ package enum DataFile {
     enum MapUse {
         /// Every mapped field must be in the file; those of responses only if the flag is set.
         case required(withResponses: Bool)
-        /// Rows that lack a mapped field are read as they are.
+        /// A row that lacks a mapped field keeps its own names of fields.
         case optional
     }
 

@@ -63,7 +63,7 @@ public struct FieldMap: Sendable, Equatable {
     ///   - members: the row as the file has it.
     ///   - isOptional: keeps the fields of a row that lacks a mapped one.
     ///   - found: receives the mapped fields that the row has.
-    /// - Returns: the row as it is to be read.
+    /// - Returns: the row with the standard names of fields.
     func applied(to members: JSONObject, isOptional: Bool, found: inout Set<String>) -> JSONObject {
         let values = entries.map { (entry: $0, value: Self.value($0, in: members)) }
         let used = values.filter { $0.value != nil || !isOptional }

@@ -85,7 +85,7 @@ package struct LogDamage: Sendable, Equatable {
 
     /// What was left out, for a report; nil if nothing was.
     ///
-    /// `remedy` says what becomes of the rows on the damaged lines.
+    /// `remedy` tells the user what happens to the rows on damaged lines.
     package func text(of path: String, remedy: String) -> String? {
         var parts: [String] = []
         if damaged > 0 {

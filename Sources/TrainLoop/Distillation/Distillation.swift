@@ -54,7 +54,7 @@ package struct Distillation: Sendable {
             }
         }
 
-        /// Whether there is no pair, and the journal has its first line at most.
+        /// Whether the file of pairs is empty and the journal has no answer.
         private static func isUnanswered(_ path: String, _ journalPath: String) throws -> Bool {
             var status = stat()
             guard stat(path, &status) != 0 || status.st_size == 0 else { return false }
