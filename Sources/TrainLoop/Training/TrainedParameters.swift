@@ -3,10 +3,8 @@ import Transformer
 
 /// The parameters that an update changes, and how fast.
 struct TrainedParameters: Sendable {
-    /// Names of the parameters that are not trained.
-    let frozen: Set<String>
-    /// The only rows that are trained, ascending, of some matrices; empty if every row is.
-    private let onlyRows: [String: [Int]]
+    /// What has a gradient and moments.
+    let layout: TrainedLayout
     /// Factors on the learning rate of single rows.
     private let rowScales: [RowScale]
 
@@ -14,8 +12,8 @@ struct TrainedParameters: Sendable {
     ///
     /// - Throws: `FreezeError`.
     init(_ options: OptimizerOptions, in configuration: ModelConfiguration) throws {
-        frozen = try Self.frozen(options.freeze, beside: [], in: configuration)
-        onlyRows = [:]
+        layout = TrainedLayout(
+            configuration, frozen: try Self.frozen(options.freeze, beside: [], in: configuration))
         rowScales = []
     }
 
@@ -28,8 +26,10 @@ struct TrainedParameters: Sendable {
         let matrices = ["model.embed_tokens.weight"] + (configuration.tiesWordEmbeddings ? [] : ["lm_head.weight"])
         let others = configuration.parameters.map(\.name).filter { !matrices.contains($0) }
         let onlyControl = options.loss.trainRows == .control
-        frozen = try Self.frozen(options.optimizer.freeze, beside: onlyControl ? others : [], in: configuration)
-        onlyRows = onlyControl ? Dictionary(uniqueKeysWithValues: matrices.map { ($0, rows) }) : [:]
+        layout = TrainedLayout(
+            configuration,
+            frozen: try Self.frozen(options.optimizer.freeze, beside: onlyControl ? others : [], in: configuration),
+            onlyRows: onlyControl ? Dictionary(uniqueKeysWithValues: matrices.map { ($0, rows) }) : [:])
         let scale = options.loss.controlLearningRateScale
         rowScales =
             scale == 1
@@ -47,21 +47,6 @@ struct TrainedParameters: Sendable {
         return names
     }
 
-    /// Sets the gradient of everything that is not trained to 0, which also removes it from the gradient's norm.
-    func clearUntrained(_ gradients: ModelParameters) {
-        for name in frozen { gradients[name]?.update(repeating: 0) }
-        let columns = gradients.configuration.hiddenSize
-        for (name, rows) in onlyRows {
-            guard let values = gradients[name] else { continue }
-            var first = 0
-            for row in rows + [values.count / columns] {
-                let end = min(row * columns, values.count)
-                if end > first { UnsafeMutableBufferPointer(rebasing: values[first..<end]).update(repeating: 0) }
-                first = end + columns
-            }
-        }
-    }
-
     /// Makes one step of the optimizer, with the gradient scaled down to `clipNorm`.
     ///
     /// The state's parameters and moments change, its step does not. `norm` is the norm of `gradients`; with a
@@ -71,8 +56,7 @@ struct TrainedParameters: Sendable {
     ) {
         state.optimizer.update(
             state.parameters, gradients: gradients, learningRate: Float(learningRate),
-            gradientScale: clipScale(norm: norm, limit: clipNorm), rowLearningRateScale: rowScales, frozen: frozen,
-            onlyRows: onlyRows)
+            gradientScale: clipScale(norm: norm, limit: clipNorm), rowLearningRateScale: rowScales)
     }
 }
 

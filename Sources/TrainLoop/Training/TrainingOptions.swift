@@ -40,6 +40,8 @@ package struct OptimizerOptions: Sendable, Equatable {
     package var freeze: [String] = []
     /// Tokens in one forward and backward pass; affects memory and speed, and results only by rounding.
     package var microBatchTokens = 4096
+    /// Whether the backward pass computes activations again; affects memory and speed only.
+    package var recomputation = Recomputation.auto
     /// The number format of the factors of matrix products; the mode probe always uses float32.
     package var products = ProductPrecision.fp32
 
@@ -51,8 +53,8 @@ package struct OptimizerOptions: Sendable, Equatable {
             totalSteps: scheduleSteps ?? totalSteps, floorRatio: finalLearningRateShare)
     }
 
-    func makeOptimizer(for configuration: ModelConfiguration) -> AdamW {
-        AdamW(configuration, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay)
+    func makeOptimizer(for configuration: ModelConfiguration, _ trained: TrainedLayout) -> AdamW {
+        AdamW(configuration, trained, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay)
     }
 }
 
@@ -69,12 +71,13 @@ extension RunOptions {
 extension TrainingOptions {
     /// Checks that a run which was started with these options may go on with others.
     ///
-    /// Only the number of steps may change, and with it the end of the schedule.
+    /// Only the number of steps may change, and with it the end of the schedule, and what has no effect on results.
     ///
     /// - Throws: `OptionError`.
     package func checkResuming(with wanted: Self, after step: Int) throws {
         let changesLength = wanted.run.lastStep != run.lastStep
-        try refuse(differing: wanted, except: changesLength ? ["--steps", "--schedule-steps"] : [])
+        try refuse(
+            differing: wanted, except: Set(changesLength ? ["--steps", "--schedule-steps"] : []).union(["--recompute"]))
         guard changesLength, let last = wanted.run.lastStep else { return }
         try OptionError.require(
             last > step,
@@ -112,6 +115,13 @@ extension OptionField where Options: TrainingOptions {
     static var freeze: Self { .texts("freeze", "--freeze", \.optimizer.freeze) }
     static var microBatch: Self {
         .int("micro_batch_tokens", "--micro-batch-tokens", \.optimizer.microBatchTokens, 1...1 << 40)
+    }
+    static var recomputation: Self {
+        .of(
+            "recompute", "--recompute", \.optimizer.recomputation,
+            to: { $0 == .auto ? .null : .string($0.rawValue) },
+            from: { $0.isNull ? .auto : $0.string.flatMap(Recomputation.init(rawValue:)) }
+        ).recordedIfSet
     }
     static var products: Self {
         .of(

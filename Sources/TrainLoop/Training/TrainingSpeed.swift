@@ -25,8 +25,8 @@ struct TrainingSpeed {
         tokensPerSecond = Double(packed.batch.tokens.count) / max(seconds, 1e-9)
 
         // Separate parameters and moments, so that those of the run do not change.
-        var optimizer = AdamW(gradients.configuration)
-        let scratch = ModelParameters(gradients.configuration)
+        var optimizer = AdamW(gradients.configuration, gradients.trained)
+        let scratch = ModelParameters(gradients.configuration, gradients.trained)
         // Here too, the first update allocates memory.
         for _ in 0..<2 {
             seconds = Self.seconds { optimizer.update(scratch, gradients: gradients, learningRate: 0) }

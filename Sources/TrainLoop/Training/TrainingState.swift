@@ -64,11 +64,11 @@ package struct TrainingState {
     ///
     /// - Throws: errors of reading the weights.
     init(
-        starting stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions, options: JSON,
-        report: JSON, probe: ProbeTable
+        starting stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions,
+        trained: TrainedLayout, options: JSON, report: JSON, probe: ProbeTable
     ) throws {
         parameters = try ModelParameters(file)
-        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration)
+        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration, trained)
         step = 0
         metadata = file.metadata
         metadata.optimizer = nil
@@ -89,7 +89,8 @@ package struct TrainingState {
     ///
     /// - Throws: `TrainingStateError`, `CheckpointError.damaged`, and errors of reading tensors.
     init(
-        resuming stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions, stored: inout JSON
+        resuming stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions,
+        trained: TrainedLayout, stored: inout JSON
     ) throws {
         guard let text = file.metadata.trainingState, let record = file.metadata.optimizer else {
             throw TrainingStateError.noTrainingState(file.path)
@@ -110,7 +111,7 @@ package struct TrainingState {
         }
         let parameters = try ModelParameters(file)
         self.parameters = parameters
-        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration)
+        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration, trained)
         self.step = step
         metadata = file.metadata
         parentDigest = parent
@@ -119,11 +120,27 @@ package struct TrainingState {
         var loaded = Self.buffers(parameters).map { LoadedTensor(.weights, $0.name, $0.destination) }
         for (group, moments) in [(TensorGroup.optimizerM, self.optimizer.m), (.optimizerV, self.optimizer.v)] {
             let buffers = Self.buffers(moments)
+            try Self.check(moments, group, in: file)
             try file.readFloat32(buffers, in: group)
             loaded += buffers.map { LoadedTensor(group, $0.name, $0.destination) }
         }
         if let damage = try file.verify(loaded: loaded).first {
             throw CheckpointError.damaged(path: file.path, place: damage.place, problem: damage.problem)
+        }
+    }
+
+    /// - Throws: `TrainingStateError.damagedState` if `file` has no moments of the shapes in `moments`.
+    private static func check(_ moments: ModelParameters, _ group: TensorGroup, in file: CheckpointFile) throws {
+        for parameter in moments.layout {
+            guard let tensor = file.tensor(parameter.name, in: group)?.description else {
+                throw TrainingStateError.damagedState(
+                    file.path, reason: "it has no \(group.path)/\(parameter.name)")
+            }
+            guard tensor.shape == parameter.shape else {
+                throw TrainingStateError.damagedState(
+                    file.path,
+                    reason: "\(group.path)/\(parameter.name) has shape \(tensor.shape) instead of \(parameter.shape)")
+            }
         }
     }
 

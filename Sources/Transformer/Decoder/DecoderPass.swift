@@ -41,6 +41,8 @@ final class DecoderPass {
     private let layout: BatchLayout
     private let tables: [RotaryTable]
     private let policy: ActivationPolicy
+    /// The first layer that the backward pass needs.
+    private let firstKept: Int
     private let attention: Attention
     private var activations: [LayerActivations] = []
     // Scratch shared by all layers.
@@ -48,10 +50,10 @@ final class DecoderPass {
     private let wide: Floats
     private let attentionScratch: Floats
 
-    /// Prepares a pass, which takes over `workspace`.
+    /// Prepares a pass, which takes over `workspace`; activations are kept of the layers from `firstKept` on.
     init(
         _ configuration: ModelConfiguration, _ workspace: Workspace, _ team: ThreadTeam, _ batch: PackedBatch,
-        rotary: RotaryTables, _ policy: ActivationPolicy
+        rotary: RotaryTables, _ policy: ActivationPolicy, firstKept: Int = 0
     ) {
         precondition(
             batch.tokens.allSatisfy { $0 >= 0 && $0 < configuration.vocabularySize },
@@ -61,6 +63,7 @@ final class DecoderPass {
         self.workspace = workspace
         self.team = team
         self.policy = policy
+        self.firstKept = firstKept
         tokens = batch.tokens
         tokenCount = tokens.count
         layout = BatchLayout(batch)
@@ -93,7 +96,7 @@ final class DecoderPass {
         for (index, layer) in weights.layers.enumerated() {
             var current: LayerActivations
             let output: Floats
-            switch policy {
+            switch index < firstKept ? .discard : policy {
             case .discard:
                 current = shared ?? allocateActivations(input: hidden, middle: hidden)
                 shared = current
@@ -103,6 +106,7 @@ final class DecoderPass {
                 output = workspace.floats(hiddenCount)
                 activations.append(current)
             case .keepInputs:
+                if index == firstKept { shared?.middle = workspace.floats(hiddenCount) }
                 current = shared ?? allocateActivations(input: hidden, middle: workspace.floats(hiddenCount))
                 shared = current
                 current.input = hidden
@@ -228,35 +232,34 @@ final class DecoderPass {
         }
     }
 
-    /// Backpropagates through all layers and adds the parameters' gradients to `gradients`.
+    /// Backpropagates through the layers from `firstKept` on and adds the parameters' gradients to `gradients`.
     ///
     /// `gradient` holds the gradient of `hidden` and is overwritten.
-    func backward(_ gradient: Floats, _ weights: DecoderWeights, into gradients: DecoderWeights) {
+    func backward(_ gradient: Floats, _ weights: DecoderWeights, into gradients: DecoderGradients) {
         let count = tokenCount
         let width = configuration.hiddenSize
         let dNormed = workspace.floats(count * width)
         let dQKV = workspace.floats(count * configuration.projectedWidth)
         let dAttention = workspace.floats(count * configuration.queryWidth)
         let partial = workspace.floats(team.size * max(width, configuration.headDimension))
-        for index in weights.layers.indices.reversed() {
+        for (index, current) in zip(firstKept..., activations).reversed() {
             let layer = weights.layers[index]
             let into = gradients.layers[index]
-            let current = activations[index]
             if policy == .keepInputs { forward(layer, current, into: nil) }
 
             // MLP. `wide` first holds the gradient of silu(g) u, then silu(g) u.
             layer.down.backwardInput(team, rows: count, dy: gradient, into: wide)
             SwiGLU.backward(team, rows: count, width: configuration.intermediateSize, current.gateUp, wide)
-            into.down.accumulateGradient(team, rows: count, dy: gradient, x: wide)
+            into.down.accumulate(team, rows: count, dy: gradient, x: wide)
             layer.gateUp.backwardInput(team, rows: count, dy: current.gateUp, into: dNormed)
             norm(current.middle, layer.mlpNorm, rows: count)
-            into.gateUp.accumulateGradient(team, rows: count, dy: current.gateUp, x: normed)
+            into.gateUp.accumulate(team, rows: count, dy: current.gateUp, x: normed)
             normBackward(
                 current.middle, layer.mlpNorm, dy: dNormed, into: gradient, weightGradient: into.mlpNorm, partial)
 
             // Attention.
             layer.attentionOutput.backwardInput(team, rows: count, dy: gradient, into: dAttention)
-            into.attentionOutput.accumulateGradient(team, rows: count, dy: gradient, x: current.attention)
+            into.attentionOutput.accumulate(team, rows: count, dy: gradient, x: current.attention)
             attention.backward(
                 team, layout, window: layer.attention.window, qkv: current.queryKeyValue, output: current.attention,
                 normalizers: current.normalizers, dOutput: dAttention, into: dQKV, scratch: attentionScratch)
@@ -266,19 +269,21 @@ final class DecoderPass {
             }
             layer.queryKeyValue.backwardInput(team, rows: count, dy: dQKV, into: dNormed)
             norm(current.input, layer.attentionNorm, rows: count)
-            into.queryKeyValue.accumulateGradient(team, rows: count, dy: dQKV, x: normed)
+            into.queryKeyValue.accumulate(team, rows: count, dy: dQKV, x: normed)
             normBackward(
                 current.input, layer.attentionNorm, dy: dNormed, into: gradient, weightGradient: into.attentionNorm,
                 partial)
         }
+        guard let embedding = gradients.embedding else { return }
         tokens.withUnsafeBufferPointer {
-            Embedding.backward(team, $0, width: width, dx: gradient, tableGradient: gradients.embedding.floats)
+            Embedding.backward(
+                team, $0, width: width, dx: gradient, tableGradient: embedding, places: gradients.embeddingPlaces)
         }
     }
 
     /// Adds the gradient of a norm's input to `gradient` `[tokens, hidden]`, and that of its weight.
     private func normBackward(
-        _ x: Floats, _ weight: Floats, dy: Floats, into gradient: Floats, weightGradient: Floats, _ partial: Floats
+        _ x: Floats, _ weight: Floats, dy: Floats, into gradient: Floats, weightGradient: Floats?, _ partial: Floats
     ) {
         let width = configuration.hiddenSize
         RMSNorm.backward(
@@ -288,7 +293,7 @@ final class DecoderPass {
     }
 
     private func normHeadsBackward(
-        _ layer: LayerWeights, _ before: Floats, _ dQKV: Floats, into: LayerWeights, partial: Floats
+        _ layer: LayerWeights, _ before: Floats, _ dQKV: Floats, into: LayerGradients, partial: Floats
     ) {
         let dimension = configuration.headDimension
         let projected = configuration.projectedWidth
@@ -296,7 +301,7 @@ final class DecoderPass {
             (layer.queryNorm, into.queryNorm, 0, configuration.attentionHeadCount),
             (layer.keyNorm, into.keyNorm, configuration.queryWidth, configuration.keyValueHeadCount),
         ] {
-            guard let weight, let gradient else { continue }
+            guard let weight else { continue }
             for head in 0..<heads {
                 let offset = first + head * dimension
                 RMSNorm.backward(

@@ -2,23 +2,27 @@ import CheckpointIO
 
 /// Estimates of memory in bytes, for a run to report before it starts.
 package enum MemoryEstimate {
-    /// The memory of training on batches of `tokens` tokens.
+    /// The memory of a forward and a backward pass over `tokens` tokens in sequences of up to `longest` tokens.
     ///
-    /// The sum of parameters, gradients and both moments (16 bytes per parameter), the activations kept for the
-    /// backward pass, and one chunk of logits; the scratch memory of attention is not included.
-    package static func training(
-        _ configuration: ModelConfiguration, tokens: Int, recomputesActivations: Bool = false
+    /// The sum of the activations kept for the backward pass, what the passes need besides, the scratch memory of
+    /// attention and of matrix products, and one chunk of logits.
+    package static func passes(
+        _ configuration: ModelConfiguration, _ trained: TrainedLayout, tokens: Int, longest: Int,
+        recomputesActivations: Bool
     ) -> Int {
         let layer =
             2 * configuration.hiddenSize + configuration.projectedWidth * (configuration.qkNorm ? 2 : 1)
             + configuration.queryWidth + configuration.attentionHeadCount + 2 * configuration.intermediateSize
-        let kept =
-            recomputesActivations
-            ? configuration.layerCount * configuration.hiddenSize + layer : configuration.layerCount * layer
+        let layers = configuration.layerCount - (trained.firstLayer(of: configuration) ?? 0)
+        let kept = recomputesActivations ? layers * configuration.hiddenSize + layer : layers * layer
         let passing =
             4 * configuration.hiddenSize + configuration.intermediateSize + configuration.projectedWidth
             + configuration.queryWidth
-        return 16 * configuration.parameterCount + 4 * tokens * (kept + passing)
+        let length = max(1, min(tokens, longest))
+        let sequence = [Int](repeating: 0, count: length)
+        let layout = BatchLayout(PackedBatch(Array(repeating: sequence, count: (tokens + length - 1) / length)))
+        let attention = Attention(configuration).scratchCount(.everyone, layout, backward: true)
+        return 4 * (tokens * (kept + passing) + attention) + PackedGEMM.largestScratch
             + head(configuration, rows: tokens)
     }
 

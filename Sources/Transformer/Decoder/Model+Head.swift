@@ -87,7 +87,7 @@ extension Model {
     /// Computes the gradients of the head, the final norm and the parts' hidden states from those of the scores.
     func backwardChunk(
         _ chunk: HeadChunk, _ own: ChunkScores, _ positions: ArraySlice<ScoredPosition>, _ temperature: Float,
-        _ loss: (logProbability: [Float], entropy: [Float]), _ stateGradients: [Floats], _ into: DecoderWeights
+        _ loss: (logProbability: [Float], entropy: [Float]), _ stateGradients: [Floats], _ into: DecoderGradients
     ) {
         precondition(
             loss.logProbability.count == chunk.rows && (loss.entropy.isEmpty || loss.entropy.count == chunk.rows),
@@ -103,7 +103,7 @@ extension Model {
                 logProbabilityGradient: loss.logProbability,
                 entropyGradient: loss.entropy.isEmpty ? nil : entropy.baseAddress)
         }
-        into.head.accumulateGradient(.everyone, rows: chunk.rows, dy: chunk.logits, x: chunk.normed)
+        into.head.accumulate(.everyone, rows: chunk.rows, dy: chunk.logits, x: chunk.normed)
         // The normed rows are not needed any more; their gradient overwrites them.
         weights.head.backwardInput(.everyone, rows: chunk.rows, dy: chunk.logits, into: chunk.normed)
         let partial = headWorkspace.floats(EngineThreads.count * hidden)

@@ -40,7 +40,6 @@ public final class Model: @unchecked Sendable {
     /// Whether the model is so small that handing out work costs more than the work: threads then take whole sequences.
     let isSmall: Bool
 
-    private let products: ProductPrecision
     private let turn = NSLock()
     private var workspaces: [Workspace] = []
     /// Gradients of all parts of a batch but the first.
@@ -63,7 +62,6 @@ public final class Model: @unchecked Sendable {
     private init(store: some ParameterStore, _ products: ProductPrecision) {
         owner = store
         configuration = store.configuration
-        self.products = products
         weights = DecoderWeights(store, products: products)
         rotary = RotaryTables(configuration)
         isSmall = configuration.hiddenSize <= 320 && configuration.parameterCount < 16_000_000
@@ -113,7 +111,7 @@ public final class Model: @unchecked Sendable {
     ///   - batch: the sequences.
     ///   - positions: the positions that the loss depends on.
     ///   - temperature: divides the logits.
-    ///   - gradients: the parameters' gradients are added to these.
+    ///   - gradients: the gradients of the parameters that it holds are added to these.
     ///   - gradient: receives the scores of `positions[range]`, one chunk after the other, and returns dLoss/dlogp for
     ///     each position, and dLoss/dentropy for each or for none.
     /// - Returns: the scores of all positions.
@@ -123,8 +121,10 @@ public final class Model: @unchecked Sendable {
         gradient: (Range<Int>, PositionScores) -> (logProbability: [Float], entropy: [Float])
     ) -> PositionScores {
         turn.withLock {
-            let parts = runForward(batch, recomputesActivations ? .keepInputs : .keepAll)
-            let into = DecoderWeights(gradients, products: products)
+            let parts = runForward(
+                batch, recomputesActivations ? .keepInputs : .keepAll,
+                firstKept: gradients.trained.firstLayer(of: configuration) ?? 0)
+            let into = DecoderGradients(gradients, of: weights)
             let stateGradients = parts.map {
                 $0.pass.workspace.zeros($0.pass.tokenCount * configuration.hiddenSize)
             }
@@ -203,7 +203,7 @@ public final class Model: @unchecked Sendable {
 
     /// Computes the hidden states of all tokens, or at least of those at `positions`.
     private func runForward(
-        _ batch: PackedBatch, _ policy: ActivationPolicy, positions: [Int]? = nil,
+        _ batch: PackedBatch, _ policy: ActivationPolicy, firstKept: Int = 0, positions: [Int]? = nil,
         onLayer: ((_ places: [Place], _ layer: Int, _ queryKeyValue: UnsafePointer<Float>) -> Void)? = nil
     ) -> [BatchPart] {
         let sharesSequences =
@@ -217,7 +217,8 @@ public final class Model: @unchecked Sendable {
         parts.withUnsafeMutableBufferPointer { parts in
             ThreadTeam.everyone.forEach(pieces.count) { index, _ in
                 let (own, places) = pieces[index]
-                let pass = DecoderPass(configuration, workspaces[index], team, own, rotary: rotary, policy)
+                let pass = DecoderPass(
+                    configuration, workspaces[index], team, own, rotary: rotary, policy, firstKept: firstKept)
                 pass.forward(weights, rows: rows, onLayer: onLayer.map { body in { body(places, $0, $1) } })
                 parts[index] = BatchPart(pass: pass, places: places)
             }
@@ -226,12 +227,15 @@ public final class Model: @unchecked Sendable {
     }
 
     private func runBackward(_ parts: [BatchPart], _ stateGradients: [Floats], _ gradients: ModelParameters) {
-        while partGradients.count < parts.count - 1 { partGradients.append(ModelParameters(configuration)) }
+        if partGradients.first.map({ $0.trained != gradients.trained }) ?? false { partGradients = [] }
+        while partGradients.count < parts.count - 1 {
+            partGradients.append(ModelParameters(configuration, gradients.trained))
+        }
         ThreadTeam.everyone.forEach(parts.count) { index, _ in
             let into = index == 0 ? gradients : partGradients[index - 1]
             if index > 0 { into.clear() }
             parts[index].pass.backward(
-                stateGradients[index], weights, into: DecoderWeights(into, products: products))
+                stateGradients[index], weights, into: DecoderGradients(into, of: weights))
         }
         guard parts.count > 1 else { return }
         ThreadTeam.everyone.split(gradients.values.count, grain: 65_536) { range, _ in

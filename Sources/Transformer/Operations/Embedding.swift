@@ -13,10 +13,19 @@ enum Embedding {
     }
 
     /// Adds each row of `dx` `[tokens, width]` to its token's row of `tableGradient`, in the order of `tokens`.
+    ///
+    /// `places` holds the rows of `tableGradient` by token, if it has rows for some tokens only.
     static func backward(
         _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, dx: UnsafePointer<Float>,
-        tableGradient: UnsafeMutablePointer<Float>
+        tableGradient: UnsafeMutablePointer<Float>, places: [Int: Int]? = nil
     ) {
+        if let places {
+            for (row, token) in tokens.enumerated() {
+                guard let place = places[token] else { continue }
+                VectorMath.add(dx + row * width, into: tableGradient + place * width, width)
+            }
+            return
+        }
         // Threads share out columns, so that the order of each sum is that of the tokens.
         let tiles = (width + 15) / 16
         team.split(tiles, grain: max(1, 16_384 / max(1, tokens.count))) { range, _ in

@@ -35,11 +35,11 @@ package enum RMSNorm {
     /// With r = 1 / √(mean(x²) + ε) and x̂ = x r: dx = r (w dy − x̂ mean(x̂ w dy)) and dw = Σ dy x̂.
     ///
     /// dx is added to `dx` if `adding`, otherwise it is written there, and `dx` may be `dy`. dw is added to
-    /// `weightGradient`. `partial` is scratch of `team.size * width` floats.
+    /// `weightGradient`, if the weight is trained. `partial` is scratch of `team.size * width` floats.
     package static func backward(
         _ team: ThreadTeam, rows: Int, width: Int, _ x: UnsafePointer<Float>, stride: Int, weight: UnsafePointer<Float>,
         epsilon: Float, dy: UnsafePointer<Float>, dyStride: Int, into dx: UnsafeMutablePointer<Float>, dxStride: Int,
-        adding: Bool, weightGradient: UnsafeMutablePointer<Float>, partial: UnsafeMutablePointer<Float>
+        adding: Bool, weightGradient: UnsafeMutablePointer<Float>?, partial: UnsafeMutablePointer<Float>
     ) {
         let grain = max(1, 65_536 / width)
         let parts = team.parts(of: rows, grain: grain)
@@ -51,6 +51,7 @@ package enum RMSNorm {
                     x + row * stride, weight, dy + row * dyStride, dx + row * dxStride, dw, width, epsilon, adding)
             }
         }
+        guard let weightGradient else { return }
         for part in 0..<parts { VectorMath.add(partial + part * width, into: weightGradient, width) }
     }
 

@@ -23,7 +23,7 @@ public struct AdamW: Sendable {
     public var beta2: Double
     public var epsilon: Double
     public var weightDecay: Double
-    /// The exponential moving average of the gradients.
+    /// The exponential moving average of the gradients, for what is trained.
     public var m: ModelParameters
     /// The exponential moving average of the squared gradients.
     public var v: ModelParameters
@@ -34,12 +34,22 @@ public struct AdamW: Sendable {
         _ configuration: ModelConfiguration, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8,
         weightDecay: Double = 0
     ) {
+        self.init(
+            configuration, TrainedLayout(configuration), beta1: beta1, beta2: beta2, epsilon: epsilon,
+            weightDecay: weightDecay)
+    }
+
+    /// An optimizer with moments for what `trained` lists.
+    package init(
+        _ configuration: ModelConfiguration, _ trained: TrainedLayout, beta1: Double = 0.9, beta2: Double = 0.999,
+        epsilon: Double = 1e-8, weightDecay: Double = 0
+    ) {
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
         self.weightDecay = weightDecay
-        m = ModelParameters(configuration)
-        v = ModelParameters(configuration)
+        m = ModelParameters(configuration, trained)
+        v = ModelParameters(configuration, trained)
         step = 0
     }
 
@@ -47,53 +57,50 @@ public struct AdamW: Sendable {
     ///
     /// - Parameters:
     ///   - parameters: updated in place.
-    ///   - gradients: the gradients of the loss, not modified.
+    ///   - gradients: the gradients of the loss, of the parameters that have moments; not modified.
     ///   - learningRate: the step size, also applied to weight decay.
     ///   - gradientScale: a factor on the gradients, for clipping or averaging.
     ///   - rowLearningRateScale: factors on the learning rate of single rows.
-    ///   - frozen: names of parameters that do not change, not even by weight decay.
-    ///   - onlyRows: by name, the only rows of a parameter that change, ascending.
     public mutating func update(
         _ parameters: ModelParameters, gradients: ModelParameters, learningRate: Float, gradientScale: Float = 1,
-        rowLearningRateScale: [RowScale] = [], frozen: Set<String> = [], onlyRows: [String: [Int]] = [:]
+        rowLearningRateScale: [RowScale] = []
     ) {
+        precondition(gradients.trained == m.trained, "gradients and moments belong to the same parameters")
         step += 1
         var offset = 0
-        for description in parameters.layout {
-            guard !frozen.contains(description.name) else {
-                offset += description.elementCount
-                continue
-            }
+        for description in gradients.layout {
+            defer { offset += description.elementCount }
+            guard let weights = parameters.vector(description.name) else { continue }
             let columns = description.shape.last ?? 1
             var scales: [Int: Float] = [:]
             for scale in rowLearningRateScale where names(scale.name, description.name, parameters.configuration) {
                 scales[scale.row] = scale.factor
             }
-            let rows = description.elementCount / columns
-            if let only = onlyRows[description.name] {
-                for row in only where row >= 0 && row < rows {
+            if let rows = gradients.rows[description.name] {
+                let isWhole = parameters.rows[description.name] == nil
+                precondition(isWhole || parameters.rows[description.name] == rows, "weights and gradients match")
+                for (place, row) in rows.enumerated() {
                     update(
-                        parameters, gradients, offset, row * columns, (row + 1) * columns, description,
+                        weights + (isWhole ? row : place) * columns, gradients, offset + place * columns, columns,
+                        description,
                         learningRate * (scales[row] ?? 1), gradientScale)
                 }
-                offset += description.elementCount
                 continue
             }
+            let rows = description.elementCount / columns
             // Ranges of rows with the same learning rate, in order.
             var first = 0
-            for (row, scale) in scales.sorted(by: { $0.key < $1.key }) where row >= first && row < rows {
+            func updateRows(upTo end: Int, _ learningRate: Float) {
                 update(
-                    parameters, gradients, offset, first * columns, row * columns, description, learningRate,
-                    gradientScale)
-                update(
-                    parameters, gradients, offset, row * columns, (row + 1) * columns, description,
-                    learningRate * scale, gradientScale)
-                first = row + 1
+                    weights + first * columns, gradients, offset + first * columns, (end - first) * columns,
+                    description, learningRate, gradientScale)
+                first = end
             }
-            update(
-                parameters, gradients, offset, first * columns, description.elementCount, description, learningRate,
-                gradientScale)
-            offset += description.elementCount
+            for (row, scale) in scales.sorted(by: { $0.key < $1.key }) where row >= first && row < rows {
+                updateRows(upTo: row, learningRate)
+                updateRows(upTo: row + 1, learningRate * scale)
+            }
+            updateRows(upTo: rows, learningRate)
         }
     }
 
@@ -102,11 +109,12 @@ public struct AdamW: Sendable {
             || (wanted == "lm_head.weight" && configuration.tiesWordEmbeddings && name == "model.embed_tokens.weight")
     }
 
+    /// Updates `count` weights whose gradients and moments start at `offset`.
     private func update(
-        _ parameters: ModelParameters, _ gradients: ModelParameters, _ offset: Int, _ start: Int, _ end: Int,
+        _ weights: Floats, _ gradients: ModelParameters, _ offset: Int, _ count: Int,
         _ description: ParameterDescription, _ learningRate: Float, _ gradientScale: Float
     ) {
-        guard end > start else { return }
+        guard count > 0 else { return }
         let rate = Double(learningRate)
         let constants = AdamWStep.Constants(
             keep: Float(1 - rate * (description.isMatrix ? weightDecay : 0)), beta2: Float(beta2),
@@ -114,12 +122,12 @@ public struct AdamW: Sendable {
             stepSize: Float(rate / (1 - pow(beta1, Double(step)))),
             inverseRootCorrection: Float(1 / (1 - pow(beta2, Double(step))).squareRoot()), epsilon: Float(epsilon),
             gradientScale: gradientScale)
-        let first = offset + start
-        ThreadTeam.everyone.split(end - start, grain: 32_768) { range, _ in
+        nonisolated(unsafe) let weights = weights
+        ThreadTeam.everyone.split(count, grain: 32_768) { range, _ in
+            let first = offset + range.lowerBound
             AdamWStep.apply(
-                constants, range.count, parameters.start + first + range.lowerBound,
-                gradients.start + first + range.lowerBound, m.start + first + range.lowerBound,
-                v.start + first + range.lowerBound)
+                constants, range.count, weights + range.lowerBound, gradients.start + first, m.start + first,
+                v.start + first)
         }
     }
 }

@@ -33,14 +33,17 @@ struct Projection {
 
     let inputs: Int
     private(set) var outputs = 0
-    private let precision: ProductPrecision
+    /// The layers in the order of their output columns, by the names of their weights and biases without the suffix.
+    private(set) var parts: [(name: String, outputs: Int)] = []
+    let precision: ProductPrecision
     private var weights: [Matrix] = []
     private var biases: [BiasSlice] = []
 
-    /// A layer without bias.
-    init(_ weight: Matrix, _ precision: ProductPrecision) {
+    /// The layer `name` without bias.
+    init(_ name: String, _ weight: Matrix, _ precision: ProductPrecision) {
         inputs = weight.columns
         outputs = weight.rows
+        parts = [(name, weight.rows)]
         self.precision = precision
         weights = [weight]
     }
@@ -60,6 +63,7 @@ struct Projection {
             if let bias = parameters.vector(prefix + name + ".bias") {
                 biases.append(BiasSlice(values: bias, column: outputs, count: weight.rows))
             }
+            parts.append((prefix + name, weight.rows))
             outputs += weight.rows
         }
     }
@@ -95,26 +99,9 @@ struct Projection {
             column += weight.rows
         }
     }
-
-    /// dW += dyᵀ x and db += Σ dy, for dy[rows, outputs] and x[rows, inputs], where `self` holds the gradients dW and
-    /// db.
-    func accumulateGradient(_ team: ThreadTeam, rows: Int, dy: UnsafePointer<Float>, x: UnsafePointer<Float>) {
-        let x = Matrix(reading: x, rows: rows, columns: inputs)
-        var column = 0
-        for weight in weights {
-            gemmTN(
-                columns(of: weight, from: column, rows, dy), x, into: weight, accumulating: true, team: team,
-                precision: precision)
-            column += weight.rows
-        }
-        for bias in biases {
-            Bias.accumulate(
-                rows: rows, width: bias.count, dy + bias.column, stride: outputs, into: bias.values)
-        }
-    }
 }
 
-/// Views of one decoder layer's parameters, or of their gradients, and what its attention sees.
+/// Views of one decoder layer's parameters, and what its attention sees.
 struct LayerWeights {
     let attention: LayerAttention
     let attentionNorm: Floats
@@ -149,7 +136,7 @@ struct LayerWeights {
     }
 }
 
-/// Views of all parameters of a decoder, or of their gradients, by role.
+/// Views of all parameters of a decoder by role.
 struct DecoderWeights {
     /// The token embeddings `[vocabulary, hidden]`.
     let embedding: Matrix
@@ -162,6 +149,7 @@ struct DecoderWeights {
         embedding = parameters.requiredMatrix("model.embed_tokens.weight")
         layers = (0..<parameters.configuration.layerCount).map { LayerWeights(parameters, precision, layer: $0) }
         finalNorm = parameters.requiredVector("model.norm.weight")
-        head = Projection(parameters.matrix("lm_head.weight") ?? embedding, precision)
+        let head = parameters.matrix("lm_head.weight")
+        self.head = Projection(head == nil ? "model.embed_tokens" : "lm_head", head ?? embedding, precision)
     }
 }

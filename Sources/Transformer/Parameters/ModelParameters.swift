@@ -2,15 +2,18 @@ import CheckpointIO
 import Foundation
 import Parallel
 
-/// All parameters of a model in one float32 buffer, in the order of `ModelConfiguration.parameters`.
+/// Parameters of a model in one float32 buffer, in the order of `ModelConfiguration.parameters`.
 ///
-/// All owners of the object share the buffer. It must not be written while a model computes with it.
+/// Weights are all parameters; gradients and moments may be those of a `TrainedLayout` only. All owners of the object
+/// share the buffer. It must not be written while a model computes with it.
 public final class ModelParameters: @unchecked Sendable, ParameterStore {
     public let configuration: ModelConfiguration
     /// The elements of all parameters, 64-byte aligned.
     public let values: UnsafeMutableBufferPointer<Float>
-    /// The parameters in the order of `values`.
+    /// The parameters in the order of `values`; one with chosen rows has the shape `[rows, columns]`.
     public let layout: [ParameterDescription]
+    /// The rows that the buffer holds of some matrices, ascending; it holds all rows of the others.
+    package let rows: [String: [Int]]
     private let memory: UnsafeMutableBufferPointer<Float>
     private let places: [String: (offset: Int, description: ParameterDescription)]
 
@@ -20,10 +23,17 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
         values.initialize(repeating: 0)
     }
 
+    /// Zeros for what `trained` lists.
+    package convenience init(_ configuration: ModelConfiguration, _ trained: TrainedLayout) {
+        self.init(uninitialized: configuration, trained)
+        values.initialize(repeating: 0)
+    }
+
     /// Parameters with uninitialised values.
-    init(uninitialized configuration: ModelConfiguration) {
+    init(uninitialized configuration: ModelConfiguration, _ trained: TrainedLayout? = nil) {
         self.configuration = configuration
-        layout = configuration.parameters
+        layout = trained?.parameters ?? configuration.parameters
+        rows = trained?.rows ?? [:]
         var places: [String: (offset: Int, description: ParameterDescription)] = [:]
         var count = 0
         for parameter in layout {
@@ -82,14 +92,17 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
 
     /// A copy of `other`.
     public convenience init(copying other: ModelParameters) {
-        self.init(uninitialized: other.configuration)
+        self.init(uninitialized: other.configuration, other.trained)
         _ = values.initialize(from: other.values)
     }
+
+    /// What the buffer holds.
+    package var trained: TrainedLayout { TrainedLayout(parameters: layout, rows: rows) }
 
     /// Sets every element to zero.
     public func clear() { values.update(repeating: 0) }
 
-    /// The elements of the parameter `name`, row-major; nil if the configuration has no such parameter.
+    /// The elements of the parameter `name`, row-major; nil if the buffer has no such parameter.
     ///
     /// `lm_head.weight` of a model with tied embeddings is the embedding.
     public subscript(_ name: String) -> UnsafeMutableBufferPointer<Float>? {

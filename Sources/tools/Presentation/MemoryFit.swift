@@ -30,14 +30,13 @@ enum MemoryFit {
             for: "\(Format.grouped(count)) parameters at \(bytesPerParameter) bytes each", remedy: remedy)
     }
 
-    /// Checks the parameters and moments of a checkpoint to train.
+    /// Checks the parts of a run that are allocated before anything else is known of it.
     ///
-    /// - Throws: `MemoryShortage`, and errors of the configuration.
-    static func checkTraining(_ file: CheckpointFile) throws {
+    /// - Throws: `MemoryShortage`.
+    static func checkTraining(_ parts: [MemoryUse]) throws {
         try check(
-            weightsOf: try ModelConfiguration(json: file.metadata.config), bytesPerParameter: 16,
-            remedy: "training holds weights, gradients and two moments in fp32; use a smaller model or a larger "
-                + "machine")
+            parts.bytes, for: parts.map { "\($0.purpose) (\(Format.bytes($0.bytes)))" }.joined(separator: ", "),
+            remedy: "train less of the model (--freeze), use a smaller one, or a larger machine")
     }
 
     /// Checks the weights of a checkpoint for inference.
@@ -54,12 +53,11 @@ enum MemoryFit {
     ///
     /// - Throws: `MemoryShortage` if it is more than is available.
     static func announce(_ parts: [MemoryUse]) throws {
-        let sum = parts.reduce(0) { $0 + $1.bytes }
-        let allocated = parts.reduce(0) { $0 + ($1.isAllocated ? $1.bytes : 0) }
+        let allocated = parts.bytes - parts.bytesToAllocate
         let available = SystemMemory.available().map { " of \(Format.bytes($0 + allocated)) free" } ?? ""
-        Terminal.writeError("memory: about \(Format.bytes(sum))\(available)")
+        Terminal.writeError("memory: about \(Format.bytes(parts.bytes))\(available)")
         try check(
-            sum - allocated, for: "the rest of this run",
+            parts.bytesToAllocate, for: "the rest of this run",
             remedy: "give a smaller --micro-batch-tokens or shorter samples")
     }
 }

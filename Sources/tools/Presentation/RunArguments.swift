@@ -126,6 +126,13 @@ struct SharedArguments: OptionArguments {
     var microBatchTokens: Int?
 
     @Option(
+        help: """
+            Compute activations again in the backward pass: auto (if they would not fit; the default), always, never; \
+            affects memory and speed only.
+            """)
+    var recompute: Recomputation?
+
+    @Option(
         help: "Factors of matrix products: fp32 (the default), or bf16, rounded, which is faster with AVX512-BF16.")
     var products: ProductPrecision?
 
@@ -137,3 +144,5 @@ struct SharedArguments: OptionArguments {
 
     mutating func validate() throws { freeze = RepeatedFlag.split(freeze) }
 }
+
+extension Recomputation: ExpressibleByArgument {}

@@ -70,12 +70,12 @@ struct TrainRLCommand: ParsableCommand {
         let resumed = try arguments.resumedFolder()
         var read: RLInputs?
         var trainer = try arguments.trainer(resumed) { source in
-            try MemoryFit.checkTraining(source)
             let options = try arguments.options(of: source, changedBy: apply)
             try options.check()
             let inputs = try read ?? self.inputs(options)
             read = inputs
-            return try RLTrainer(source, inputs, options: options, resuming: arguments.isResuming)
+            return try RLTrainer(
+                source, inputs, options: options, resuming: arguments.isResuming, checkMemory: MemoryFit.checkTraining)
         }
         let options = trainer.options
         describe(trainer)

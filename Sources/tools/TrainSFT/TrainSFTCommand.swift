@@ -52,11 +52,11 @@ struct TrainSFTCommand: ParsableCommand {
         let resumed = try arguments.resumedFolder()
         var read: SFTInputs?
         var trainer = try arguments.trainer(resumed) { source in
-            try MemoryFit.checkTraining(source)
             let options = try arguments.options(of: source, changedBy: apply)
             let inputs = try read ?? self.inputs()
             read = inputs
-            return try SFTTrainer(source, inputs, options: options, resuming: arguments.isResuming)
+            return try SFTTrainer(
+                source, inputs, options: options, resuming: arguments.isResuming, checkMemory: MemoryFit.checkTraining)
         }
         describe(trainer)
         try MemoryFit.announce(trainer.memory)

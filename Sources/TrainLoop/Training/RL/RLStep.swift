@@ -286,7 +286,6 @@ struct RLStep {
         if options.run.logsControlGradientNorm {
             gradients.control.clear()
             batch.accumulateControl(model, temperature: temperature, tokenBudget: budget, into: gradients.control)
-            trained.clearUntrained(gradients.control)
         }
         gradients.all.clear()
         let total = batch.contributing.count
@@ -295,7 +294,6 @@ struct RLStep {
             done += $0
             training.report(.progress(phase: phase, done: done, total: total))
         }
-        trained.clearUntrained(gradients.all)
         if options.run.logsControlGradientNorm {
             summary.controlGradientNorms.append(gradientNorm(gradients.control))
             summary.responseGradientNorms.append(gradientNorm(gradients.all, minus: gradients.control))
@@ -404,9 +402,11 @@ struct RLStep {
 final class GradientBuffers {
     let all: ModelParameters
     /// The part of the gradient that flows through the control tokens; allocated when it is first used.
-    lazy var control = ModelParameters(all.configuration)
+    lazy var control = ModelParameters(all.configuration, all.trained)
 
-    init(_ configuration: ModelConfiguration) { all = ModelParameters(configuration) }
+    init(_ configuration: ModelConfiguration, _ trained: TrainedLayout) {
+        all = ModelParameters(configuration, trained)
+    }
 }
 
 /// Ends short answers that reach `--max-short-tokens`.

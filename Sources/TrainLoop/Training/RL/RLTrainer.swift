@@ -30,8 +30,13 @@ package struct RLTrainer: StageTrainer {
 
     /// Starts a run from `file`, or resumes the run that saved it, with the options that it records.
     ///
+    /// `checkMemory` may refuse the memory of parameters and optimizer before it is allocated.
+    ///
     /// - Throws: `OptionError`, `TrainingFailure`, `RewardError`, and errors of `PromptEncoder` and `TrainingState`.
-    package init(_ file: CheckpointFile, _ inputs: RLInputs, options: RLOptions, resuming: Bool) throws {
+    package init(
+        _ file: CheckpointFile, _ inputs: RLInputs, options: RLOptions, resuming: Bool,
+        checkMemory: ([MemoryUse]) throws -> Void = { _ in }
+    ) throws {
         try options.check()
         self.options = options
         encoder = try PromptEncoder(file)
@@ -50,10 +55,14 @@ package struct RLTrainer: StageTrainer {
         schedule = options.optimizer.rateSchedule(totalSteps: options.run.steps)
         digests = TrainingDataDigests(training: inputs.dataDigest, evaluation: inputs.evaluation?.digest)
 
+        let configuration = try ModelConfiguration(json: file.metadata.config)
+        trained = try TrainedParameters(options.optimizer, in: configuration)
+        try checkMemory(MemoryUse.parameters(configuration, trained.layout))
         var stored = JSON.null
         if resuming {
             state = try TrainingState(
-                resuming: .reinforcement, from: file, optimizer: options.optimizer, stored: &stored)
+                resuming: .reinforcement, from: file, optimizer: options.optimizer, trained: trained.layout,
+                stored: &stored)
             try digests.check(against: stored)
             try state.goOn(
                 .reinforcement, with: options, recorded: options.recorded, totalSteps: options.run.steps, from: file,
@@ -71,12 +80,12 @@ package struct RLTrainer: StageTrainer {
             }
         } else {
             state = try TrainingState(
-                starting: .reinforcement, from: file, optimizer: options.optimizer, options: options.recorded,
+                starting: .reinforcement, from: file, optimizer: options.optimizer, trained: trained.layout,
+                options: options.recorded,
                 report: [
                     "problems": .integer(problems.summary.problems), "data_sha256": .string(inputs.dataDigest),
                 ], probe: ModeProbe.emptyTable(probe))
         }
-        let configuration = state.parameters.configuration
         if options.loss.klCoefficient == 0 {
             try OptionError.require(
                 inputs.reference == nil, "--reference has no effect unless --kl-coefficient is above 0")
@@ -88,8 +97,8 @@ package struct RLTrainer: StageTrainer {
             reference = try ReferencePolicy(inputs.reference, start: file, options, for: configuration)
         }
         model = Model(state.parameters, products: options.optimizer.products)
-        trained = try TrainedParameters(options.optimizer, in: configuration)
-        gradients = GradientBuffers(configuration)
+        gradients = GradientBuffers(configuration, trained.layout)
+        model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
         try state.checkCanBeSaved(.reinforcement, record: record)
     }
 

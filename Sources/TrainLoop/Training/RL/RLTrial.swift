@@ -73,7 +73,9 @@ extension RLTrainer {
     }
 
     /// The memory that the run will take.
-    package var memory: [MemoryUse] {
+    package var memory: [MemoryUse] { memory(recomputing: model.recomputesActivations) }
+
+    func memory(recomputing: Bool) -> [MemoryUse] {
         let configuration = state.parameters.configuration
         let parameters = configuration.parameterCount
         let rollout = options.rollout
@@ -86,14 +88,14 @@ extension RLTrainer {
         let cache = MemoryEstimate.generation(
             configuration, rows: min(samples, generator.maximumRows), group: rollout.samplesPerPrompt,
             promptTokens: longestPrompt, newTokens: rollout.maximumNewTokens)
-        var parts = MemoryUse.training(configuration, tokens: tokens)
+        var parts = MemoryUse.training(gradients.all, tokens: tokens, longest: longest, recomputing: recomputing)
         parts.append(
             MemoryUse(purpose: "cache while sampling", bytes: min(cache - 4 * parameters, generator.cacheByteLimit)))
         // Ids of eight bytes, three kinds of log-probabilities, and the records of a sample.
         let sampleBytes = 400 + 8 * longestPrompt + 28 * rollout.maximumNewTokens
         parts.append(MemoryUse(purpose: "responses of a step", bytes: samples * sampleBytes))
         if options.run.logsControlGradientNorm {
-            parts.append(MemoryUse(purpose: "gradient of the control tokens", bytes: 4 * parameters))
+            parts.append(MemoryUse(purpose: "gradient of the control tokens", bytes: 4 * gradients.all.values.count))
         }
         if reference != nil {
             let bytes = options.loss.referencePrecision.bytesPerParameter * parameters

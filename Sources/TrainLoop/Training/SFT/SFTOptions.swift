@@ -116,7 +116,7 @@ extension SFTOptions {
         .double("control_lr_scale", "--control-lr-scale", \.loss.controlLearningRateScale, .notNegative),
         .schedule, .scheduleSteps, .finalLearningRateShare, .warmup, .beta1, .beta2, .epsilon(key: "epsilon"),
         .weightDecay, .clipNorm,
-        .freeze, .seed,
+        .freeze, .recomputation, .seed,
         .optionalInt("save_every", "--save-every", \.run.saveEvery, 1...1 << 40),
         .keepLast,
         .int("probe_count", "--probe", \.evaluation.probeCount, 0...1 << 20),

@@ -46,8 +46,13 @@ package struct SFTTrainer: StageTrainer {
 
     /// Starts a run from `file`, or resumes the run that saved it, with the options that it records.
     ///
+    /// `checkMemory` may refuse the memory of parameters and optimizer before it is allocated.
+    ///
     /// - Throws: `OptionError`, `TrainingFailure`, and errors of `PromptEncoder` and `TrainingState`.
-    package init(_ file: CheckpointFile, _ inputs: SFTInputs, options: SFTOptions, resuming: Bool) throws {
+    package init(
+        _ file: CheckpointFile, _ inputs: SFTInputs, options: SFTOptions, resuming: Bool,
+        checkMemory: ([MemoryUse]) throws -> Void = { _ in }
+    ) throws {
         try options.check()
         self.options = options
         encoder = try PromptEncoder(file)
@@ -69,25 +74,27 @@ package struct SFTTrainer: StageTrainer {
         schedule = options.optimizer.rateSchedule(totalSteps: totalSteps)
 
         let digests = TrainingDataDigests(training: inputs.dataDigest, evaluation: inputs.evaluation?.digest)
+        let configuration = try ModelConfiguration(json: file.metadata.config)
+        trained = try TrainedParameters(options, control: encoder.control, in: configuration)
+        try checkMemory(MemoryUse.parameters(configuration, trained.layout))
         let resolved = options.json(totalSteps: totalSteps)
         record = [("options", resolved)] + digests.json
         if resuming {
             var stored = JSON.null
             state = try TrainingState(
-                resuming: .warmUp, from: file, optimizer: options.optimizer, stored: &stored)
+                resuming: .warmUp, from: file, optimizer: options.optimizer, trained: trained.layout, stored: &stored)
             try digests.check(against: stored)
             try state.goOn(
                 .warmUp, with: options, recorded: resolved, totalSteps: totalSteps, from: file, stored: stored)
         } else {
             state = try TrainingState(
-                starting: .warmUp, from: file, optimizer: options.optimizer, options: resolved,
+                starting: .warmUp, from: file, optimizer: options.optimizer, trained: trained.layout, options: resolved,
                 report: ["pairs": .integer(pairs.count), "data_sha256": .string(inputs.dataDigest)],
                 probe: ModeProbe.emptyTable(probe))
         }
-        let configuration = state.parameters.configuration
         model = Model(state.parameters, products: options.optimizer.products)
-        trained = try TrainedParameters(options, control: encoder.control, in: configuration)
-        gradients = ModelParameters(configuration)
+        gradients = ModelParameters(configuration, trained.layout)
+        model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
         try state.checkCanBeSaved(.warmUp, record: record)
     }
 
@@ -138,7 +145,6 @@ package struct SFTTrainer: StageTrainer {
 
         gradients.clear()
         let totals = batch.accumulate(model, microBatchTokens: options.optimizer.microBatchTokens, into: gradients)
-        trained.clearUntrained(gradients)
         let norm = totals.loss.isFinite ? gradientNorm(gradients) : .nan
         guard totals.loss.isFinite, norm.isFinite else { throw try nonFiniteFailure(chosen, totals, &run) }
 

@@ -42,12 +42,14 @@ extension SFTTrainer {
     }
 
     /// The memory that the run will take.
-    package var memory: [MemoryUse] {
+    package var memory: [MemoryUse] { memory(recomputing: model.recomputesActivations) }
+
+    func memory(recomputing: Bool) -> [MemoryUse] {
         var plan = self.plan
         let update = plan.pairs(of: 0).reduce(0) { $0 + Self.computedTokens(pairs[$1]) }
         // At least one sample is in memory at a time.
         let tokens = max(longestSample, min(options.optimizer.microBatchTokens, update))
-        return MemoryUse.training(state.parameters.configuration, tokens: tokens)
+        return MemoryUse.training(gradients, tokens: tokens, longest: longestSample, recomputing: recomputing)
     }
 
     private var longestSample: Int { pairs.flatMap(\.sequences).reduce(0) { max($0, $1.count) } }
@@ -55,24 +57,5 @@ extension SFTTrainer {
     /// The tokens that are computed for a pair, whose halves share their prompt.
     private static func computedTokens(_ pair: TrainingPair) -> Int {
         pair.sequences.reduce(pair.sequences[0].prompt.count) { $0 + $1.response.count }
-    }
-}
-
-/// A part of the memory that a run takes.
-package struct MemoryUse: Sendable {
-    package let purpose: String
-    package let bytes: Int
-    /// Whether a trainer that is ready to run has it already.
-    package var isAllocated = false
-
-    /// The parts that every run has.
-    static func training(_ configuration: ModelConfiguration, tokens: Int) -> [MemoryUse] {
-        let parameters = 16 * configuration.parameterCount
-        return [
-            MemoryUse(purpose: "weights, gradient and two moments", bytes: parameters, isAllocated: true),
-            MemoryUse(
-                purpose: "activations of \(tokens) tokens",
-                bytes: MemoryEstimate.training(configuration, tokens: tokens) - parameters),
-        ]
     }
 }

@@ -74,6 +74,8 @@ package enum PackedGEMM {
     private static let mostRows = 3072
     private static let mostColumns = 4032
     private static let mostWords = 3 * depth
+    /// Bytes of packed factors at most.
+    static let largestScratch = 4 * (mostRows + mostColumns) * mostWords
     /// The fewest rows packing pays for.
     static let leastRows = 9
     /// At most this many rows: each thread packs its own columns.

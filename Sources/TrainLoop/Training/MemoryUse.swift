@@ -1,0 +1,40 @@
+import CheckpointIO
+import Transformer
+
+/// A part of the memory that a run takes.
+package struct MemoryUse: Sendable {
+    package let purpose: String
+    package let bytes: Int
+    /// Whether a trainer that is ready to run has it already.
+    package var isAllocated = false
+
+    /// The weights, and gradients and moments of what is trained.
+    static func parameters(_ configuration: ModelConfiguration, _ trained: TrainedLayout) -> [MemoryUse] {
+        let count = configuration.parameterCount
+        let what = trained.elementCount == count ? "" : " of \(trained.elementCount) trained numbers"
+        return [
+            MemoryUse(purpose: "weights", bytes: 4 * count, isAllocated: true),
+            MemoryUse(
+                purpose: "gradient and two moments" + what, bytes: 12 * trained.elementCount, isAllocated: true),
+        ]
+    }
+
+    /// The parts that every run has, for passes over `tokens` tokens in sequences of up to `longest` tokens.
+    static func training(
+        _ gradients: ModelParameters, tokens: Int, longest: Int, recomputing: Bool
+    ) -> [MemoryUse] {
+        parameters(gradients.configuration, gradients.trained) + [
+            MemoryUse(
+                purpose: "activations of \(tokens) tokens" + (recomputing ? ", recomputed" : ""),
+                bytes: MemoryEstimate.passes(
+                    gradients.configuration, gradients.trained, tokens: tokens, longest: longest,
+                    recomputesActivations: recomputing))
+        ]
+    }
+}
+
+extension [MemoryUse] {
+    package var bytes: Int { reduce(0) { $0 + $1.bytes } }
+    /// The bytes that a trainer which is ready to run does not have yet.
+    package var bytesToAllocate: Int { reduce(0) { $0 + ($1.isAllocated ? 0 : $1.bytes) } }
+}
