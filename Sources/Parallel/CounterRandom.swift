@@ -21,6 +21,24 @@ package enum CounterRandom {
         Double(bits(seed, step, prompt, sample, position) >> 11) * 0x1p-53
     }
 
+    /// Numbers with a common part of their key.
+    package struct Stream: Sendable {
+        private let state: UInt64
+
+        package init(seed: UInt64, _ first: Int, _ second: Int, _ third: Int) {
+            var state = mix(seed)
+            state = mix(state ^ UInt64(bitPattern: Int64(first)))
+            state = mix(state ^ UInt64(bitPattern: Int64(second)))
+            self.state = mix(state ^ UInt64(bitPattern: Int64(third)))
+        }
+
+        /// Uniform in [0, 1), 53 bits.
+        @inline(__always)
+        package func uniform(_ counter: Int) -> Double {
+            Double(mix(state ^ UInt64(bitPattern: Int64(counter))) >> 11) * 0x1p-53
+        }
+    }
+
     /// Standard normal (Box and Muller's transform).
     package static func normal(seed: UInt64, stream: Int, counter: Int) -> Float {
         let first = Double(bits(seed, stream, counter / 2, 0, 0) >> 11) * 0x1p-53

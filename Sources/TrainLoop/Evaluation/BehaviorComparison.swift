@@ -189,7 +189,7 @@ private struct ModelSide {
         var table: ProbeTable?
         if let encoder {
             var snapshot = ModeProbe.emptyTable(problems)
-            try ModeProbe.record(&snapshot, step: file.metadata.step, encoder: encoder, parameters: parameters)
+            try ModeProbe.record(&snapshot, step: file.metadata.step, encoder: encoder, model: Model(parameters))
             table = snapshot
         }
         return (table, try FinalStates(file, parameters, texts))

@@ -33,11 +33,11 @@ package enum ModeProbe {
 
     /// Appends the model's current preference, replacing a snapshot of the same step.
     package static func record(
-        _ table: inout ProbeTable, step: Int, encoder: PromptEncoder, parameters: ModelParameters
+        _ table: inout ProbeTable, step: Int, encoder: PromptEncoder, model: Model
     ) throws {
         let prompts = try encoder.reader.prompts(
             for: table.prompts.enumerated().map { Problem(id: "\($0 + 1) of the probe", promptText: $1) })
-        let probabilities = Generator(parameters).firstTokenProbabilities(
+        let probabilities = Generator(model).firstTokenProbabilities(
             prompts, of: [encoder.control.think, encoder.control.short])
         if let last = table.steps.last, last == step {
             table.steps.removeLast()

@@ -8,22 +8,36 @@ package struct MemoryUse: Sendable {
     /// Whether a trainer that is ready to run has it already.
     package var isAllocated = false
 
+    /// The parameters of a run that starts from `file`.
+    static func parameters(
+        of file: CheckpointFile, _ configuration: ModelConfiguration, _ trained: TrainedParameters
+    ) -> [MemoryUse] {
+        parameters(
+            weightBytes: trained.adapters == nil
+                ? 4 * configuration.parameterCount : AdaptedWeights.baseBytes(file, configuration),
+            trained.layout, of: configuration)
+    }
+
     /// The weights, and gradients and moments of what is trained.
-    static func parameters(_ configuration: ModelConfiguration, _ trained: TrainedLayout) -> [MemoryUse] {
-        let count = configuration.parameterCount
-        let what = trained.elementCount == count ? "" : " of \(trained.elementCount) trained numbers"
+    private static func parameters(
+        weightBytes: Int, _ trained: TrainedLayout, of configuration: ModelConfiguration
+    ) -> [MemoryUse] {
+        let isWhole = trained.elementCount == configuration.parameterCount
+        let trainedBytes = (trained.isAdapters ? 16 : 12) * trained.elementCount
+        let what = trained.isAdapters ? "adapters with gradient and two moments" : "gradient and two moments"
         return [
-            MemoryUse(purpose: "weights", bytes: 4 * count, isAllocated: true),
+            MemoryUse(purpose: "weights", bytes: weightBytes, isAllocated: true),
             MemoryUse(
-                purpose: "gradient and two moments" + what, bytes: 12 * trained.elementCount, isAllocated: true),
+                purpose: what + (isWhole ? "" : " of \(trained.elementCount) trained numbers"), bytes: trainedBytes,
+                isAllocated: true),
         ]
     }
 
     /// The parts that every run has, for passes over `tokens` tokens in sequences of up to `longest` tokens.
     static func training(
-        _ gradients: ModelParameters, tokens: Int, longest: Int, recomputing: Bool
+        _ state: TrainingState, _ gradients: ModelParameters, tokens: Int, longest: Int, recomputing: Bool
     ) -> [MemoryUse] {
-        parameters(gradients.configuration, gradients.trained) + [
+        parameters(weightBytes: state.weightBytes, gradients.trained, of: gradients.configuration) + [
             MemoryUse(
                 purpose: "activations of \(tokens) tokens" + (recomputing ? ", recomputed" : ""),
                 bytes: MemoryEstimate.passes(

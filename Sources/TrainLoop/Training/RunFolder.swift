@@ -159,6 +159,7 @@ package struct RunFolder: Sendable {
             metadata.kind = .model
             metadata.optimizer = nil
             metadata.trainingState = nil
+            metadata.adapter = nil
             let weights = file.tensors(in: .weights).map {
                 TensorToWrite(group: .weights, description: $0.description, content: .copy(file, $0))
             }

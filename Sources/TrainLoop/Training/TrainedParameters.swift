@@ -5,31 +5,53 @@ import Transformer
 struct TrainedParameters: Sendable {
     /// What has a gradient and moments.
     let layout: TrainedLayout
+    /// The adapters, if these are trained instead of the model.
+    let adapters: AdapterRecord?
     /// Factors on the learning rate of single rows.
     private let rowScales: [RowScale]
 
-    /// Everything but what `--freeze` names.
+    /// Everything but what `--freeze` names, or the adapters of `--lora`.
     ///
-    /// - Throws: `FreezeError`.
-    init(_ options: OptimizerOptions, in configuration: ModelConfiguration) throws {
-        layout = TrainedLayout(
-            configuration, frozen: try Self.frozen(options.freeze, beside: [], in: configuration))
+    /// - Throws: `FreezeError`, `OptionError`, `TrainingStateError`.
+    init(
+        _ options: OptimizerOptions, of file: CheckpointFile, _ configuration: ModelConfiguration,
+        control: ControlTokens, resuming: Bool
+    ) throws {
+        adapters = try options.adapters?.record(of: file, configuration, control: control, resuming: resuming)
+        layout =
+            if let adapters {
+                TrainedLayout(configuration, adapters: adapters)
+            } else {
+                TrainedLayout(
+                    configuration, frozen: try Self.frozen(options.freeze, beside: [], in: configuration))
+            }
         rowScales = []
     }
 
     /// The parameters of a warm-up: the rows of the control tokens in embedding and head learn faster, or alone.
     ///
-    /// - Throws: `FreezeError`.
-    init(_ options: SFTOptions, control: ControlTokens, in configuration: ModelConfiguration) throws {
+    /// - Throws: `FreezeError`, `OptionError`, `TrainingStateError`.
+    init(
+        _ options: SFTOptions, of file: CheckpointFile, _ configuration: ModelConfiguration, control: ControlTokens,
+        resuming: Bool
+    ) throws {
         let rows = control.rows
         // With tied weights the head is the embedding.
         let matrices = ["model.embed_tokens.weight"] + (configuration.tiesWordEmbeddings ? [] : ["lm_head.weight"])
         let others = configuration.parameters.map(\.name).filter { !matrices.contains($0) }
         let onlyControl = options.loss.trainRows == .control
-        layout = TrainedLayout(
-            configuration,
-            frozen: try Self.frozen(options.optimizer.freeze, beside: onlyControl ? others : [], in: configuration),
-            onlyRows: onlyControl ? Dictionary(uniqueKeysWithValues: matrices.map { ($0, rows) }) : [:])
+        adapters = try options.optimizer.adapters?.record(
+            of: file, configuration, control: control, resuming: resuming)
+        layout =
+            if let adapters {
+                TrainedLayout(configuration, adapters: adapters)
+            } else {
+                TrainedLayout(
+                    configuration,
+                    frozen: try Self.frozen(
+                        options.optimizer.freeze, beside: onlyControl ? others : [], in: configuration),
+                    onlyRows: onlyControl ? Dictionary(uniqueKeysWithValues: matrices.map { ($0, rows) }) : [:])
+            }
         let scale = options.loss.controlLearningRateScale
         rowScales =
             scale == 1

@@ -40,6 +40,8 @@ package struct OptimizerOptions: Sendable, Equatable {
     package var freeze: [String] = []
     /// Tokens in one forward and backward pass; affects memory and speed, and results only by rounding.
     package var microBatchTokens = 4096
+    /// The adapters that are trained; nil: the model itself is.
+    package var adapters: AdapterOptions?
     /// Whether the backward pass computes activations again; affects memory and speed only.
     package var recomputation = Recomputation.auto
     /// The number format of the factors of matrix products; the mode probe always uses float32.

@@ -67,7 +67,7 @@ struct TrainingRun {
             return
         }
         try ModeProbe.record(
-            &state.metadata.probes[last], step: state.step, encoder: encoder, parameters: state.parameters)
+            &state.metadata.probes[last], step: state.step, encoder: encoder, model: state.model())
         report(.probe(step: state.step, byLevel: state.metadata.probes[last].latestByLevel))
     }
 

@@ -44,7 +44,10 @@ struct TrainingDataDigests {
 
 /// Everything that a run carries from one step to the next, and how it is saved and loaded.
 package struct TrainingState {
+    /// What is trained: the weights of the model, or adapters.
     package let parameters: ModelParameters
+    /// The model that adapters are trained on; nil if the model itself is trained.
+    let adapted: AdaptedWeights?
     package var optimizer: AdamW
     /// Updates made so far in this stage.
     package internal(set) var step: Int
@@ -65,14 +68,16 @@ package struct TrainingState {
     /// - Throws: errors of reading the weights.
     init(
         starting stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions,
-        trained: TrainedLayout, options: JSON, report: JSON, probe: ProbeTable
+        trained: TrainedParameters, seed: UInt64, options: JSON, report: JSON, probe: ProbeTable
     ) throws {
-        parameters = try ModelParameters(file)
-        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration, trained)
+        adapted = try trained.adapters.map { try AdaptedWeights(file, $0, seed: seed) }
+        parameters = try adapted?.adapters.values ?? ModelParameters(file)
+        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration, trained.layout)
         step = 0
         metadata = file.metadata
         metadata.optimizer = nil
         metadata.trainingState = nil
+        metadata.adapter = trained.adapters
         parentDigest = file.digest
         metadata.lineage.append(
             LineageEntry(
@@ -90,7 +95,7 @@ package struct TrainingState {
     /// - Throws: `TrainingStateError`, `CheckpointError.damaged`, and errors of reading tensors.
     init(
         resuming stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions,
-        trained: TrainedLayout, stored: inout JSON
+        trained: TrainedParameters, stored: inout JSON
     ) throws {
         guard let text = file.metadata.trainingState, let record = file.metadata.optimizer else {
             throw TrainingStateError.noTrainingState(file.path)
@@ -109,15 +114,20 @@ package struct TrainingState {
                 file.path,
                 reason: "its step is \(step), the file's is \(file.metadata.step), and it has \(rows) rows of metrics")
         }
-        let parameters = try ModelParameters(file)
+        guard (trained.adapters == nil) == (file.metadata.adapter == nil) else {
+            throw TrainingStateError.damagedState(file.path, reason: "its options and its adapters do not agree")
+        }
+        adapted = try trained.adapters.map { try AdaptedWeights(resuming: file, $0) }
+        let parameters = try adapted?.adapters.values ?? ModelParameters(file)
         self.parameters = parameters
-        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration, trained)
+        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration, trained.layout)
         self.step = step
         metadata = file.metadata
         parentDigest = parent
         capacity = try CheckpointWriter.freeRecordBytes(metadata) + metadata.measurementBytes
         self.optimizer.step = record.step
-        var loaded = Self.buffers(parameters).map { LoadedTensor(.weights, $0.name, $0.destination) }
+        let group = adapted == nil ? TensorGroup.weights : .adapter
+        var loaded = Self.buffers(parameters).map { LoadedTensor(group, $0.name, $0.destination) }
         for (group, moments) in [(TensorGroup.optimizerM, self.optimizer.m), (.optimizerV, self.optimizer.v)] {
             let buffers = Self.buffers(moments)
             try Self.check(moments, group, in: file)
@@ -178,9 +188,11 @@ package struct TrainingState {
     ///
     /// - Throws: errors of writing.
     func save(to path: String, stage: TrainingStage, record: [(String, JSON)]) throws -> WrittenCheckpoint {
+        let weights =
+            adapted.map { $0.mergedTensors + $0.baseTensors + Self.tensors(.adapter, parameters) }
+            ?? Self.tensors(.weights, parameters)
         let tensors =
-            Self.tensors(.weights, parameters) + Self.tensors(.optimizerM, optimizer.m)
-            + Self.tensors(.optimizerV, optimizer.v)
+            weights + Self.tensors(.optimizerM, optimizer.m) + Self.tensors(.optimizerV, optimizer.v)
         return try CheckpointWriter.write(
             savedMetadata(stage, record: record), tensors: tensors, to: path, overwrite: true)
     }
@@ -226,6 +238,16 @@ package struct TrainingState {
                 description: TensorDescription(name: parameter.name, elementType: .float32, shape: parameter.shape),
                 content: .memory(TensorMemory(UnsafeRawBufferPointer(values), owner: parameters)))
         }
+    }
+
+    /// The model in its present state, which follows every update.
+    func model(products: ProductPrecision = .fp32) -> Model {
+        adapted?.model(products: products) ?? Model(parameters, products: products)
+    }
+
+    /// Bytes of the weights in memory.
+    var weightBytes: Int {
+        adapted.map { $0.baseByteCount } ?? 4 * parameters.configuration.parameterCount
     }
 
     /// The history of a stage so far.

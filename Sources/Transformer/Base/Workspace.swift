@@ -1,6 +1,6 @@
 import Parallel
 
-typealias Floats = UnsafeMutablePointer<Float>
+package typealias Floats = UnsafeMutablePointer<Float>
 
 /// Scratch memory of one pass, allocated bit by bit, freed all at once and reused by the next pass.
 ///

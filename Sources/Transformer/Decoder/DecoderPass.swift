@@ -43,6 +43,7 @@ final class DecoderPass {
     private let policy: ActivationPolicy
     /// The first layer that the backward pass needs.
     private let firstKept: Int
+    private let dropout: AdapterDropout?
     private let attention: Attention
     private var activations: [LayerActivations] = []
     // Scratch shared by all layers.
@@ -53,7 +54,7 @@ final class DecoderPass {
     /// Prepares a pass, which takes over `workspace`; activations are kept of the layers from `firstKept` on.
     init(
         _ configuration: ModelConfiguration, _ workspace: Workspace, _ team: ThreadTeam, _ batch: PackedBatch,
-        rotary: RotaryTables, _ policy: ActivationPolicy, firstKept: Int = 0
+        rotary: RotaryTables, _ policy: ActivationPolicy, firstKept: Int = 0, dropout: AdapterDropout? = nil
     ) {
         precondition(
             batch.tokens.allSatisfy { $0 >= 0 && $0 < configuration.vocabularySize },
@@ -64,6 +65,7 @@ final class DecoderPass {
         self.team = team
         self.policy = policy
         self.firstKept = firstKept
+        self.dropout = dropout
         tokens = batch.tokens
         tokenCount = tokens.count
         layout = BatchLayout(batch)
@@ -141,7 +143,7 @@ final class DecoderPass {
         var count = tokenCount
         let width = configuration.hiddenSize
         norm(current.input, layer.attentionNorm, rows: count)
-        layer.queryKeyValue.forward(team, rows: count, normed, into: current.queryKeyValue)
+        layer.queryKeyValue.forward(team, rows: count, normed, into: current.queryKeyValue, dropout: dropout)
         if let before = current.beforeNorms {
             copy(current.queryKeyValue, to: before, count * configuration.projectedWidth)
             normHeads(layer, current.queryKeyValue)
@@ -157,13 +159,14 @@ final class DecoderPass {
             gather(rows, of: current.attention, width: configuration.queryWidth)
             gather(rows, of: current.middle, width: width)
         }
-        layer.attentionOutput.forward(team, rows: count, current.attention, into: current.middle, adding: true)
+        layer.attentionOutput.forward(
+            team, rows: count, current.attention, into: current.middle, adding: true, dropout: dropout)
         norm(current.middle, layer.mlpNorm, rows: count)
-        layer.gateUp.forward(team, rows: count, normed, into: current.gateUp)
+        layer.gateUp.forward(team, rows: count, normed, into: current.gateUp, dropout: dropout)
         guard let output else { return }
         SwiGLU.forward(team, rows: count, width: configuration.intermediateSize, current.gateUp, into: wide)
         copy(current.middle, to: output, count * width)
-        layer.down.forward(team, rows: count, wide, into: output, adding: true)
+        layer.down.forward(team, rows: count, wide, into: output, adding: true, dropout: dropout)
         if let rows {
             for (place, row) in rows.enumerated().reversed() where place < row {
                 (output + row * width).update(from: output + place * width, count: width)
@@ -248,18 +251,18 @@ final class DecoderPass {
             if policy == .keepInputs { forward(layer, current, into: nil) }
 
             // MLP. `wide` first holds the gradient of silu(g) u, then silu(g) u.
-            layer.down.backwardInput(team, rows: count, dy: gradient, into: wide)
+            layer.down.backwardInput(team, rows: count, dy: gradient, into: wide, dropout: dropout)
             SwiGLU.backward(team, rows: count, width: configuration.intermediateSize, current.gateUp, wide)
-            into.down.accumulate(team, rows: count, dy: gradient, x: wide)
-            layer.gateUp.backwardInput(team, rows: count, dy: current.gateUp, into: dNormed)
+            into.down.accumulate(team, rows: count, dy: gradient, x: wide, dropout: dropout)
+            layer.gateUp.backwardInput(team, rows: count, dy: current.gateUp, into: dNormed, dropout: dropout)
             norm(current.middle, layer.mlpNorm, rows: count)
-            into.gateUp.accumulate(team, rows: count, dy: current.gateUp, x: normed)
+            into.gateUp.accumulate(team, rows: count, dy: current.gateUp, x: normed, dropout: dropout)
             normBackward(
                 current.middle, layer.mlpNorm, dy: dNormed, into: gradient, weightGradient: into.mlpNorm, partial)
 
             // Attention.
-            layer.attentionOutput.backwardInput(team, rows: count, dy: gradient, into: dAttention)
-            into.attentionOutput.accumulate(team, rows: count, dy: gradient, x: current.attention)
+            layer.attentionOutput.backwardInput(team, rows: count, dy: gradient, into: dAttention, dropout: dropout)
+            into.attentionOutput.accumulate(team, rows: count, dy: gradient, x: current.attention, dropout: dropout)
             attention.backward(
                 team, layout, window: layer.attention.window, qkv: current.queryKeyValue, output: current.attention,
                 normalizers: current.normalizers, dOutput: dAttention, into: dQKV, scratch: attentionScratch)
@@ -267,9 +270,9 @@ final class DecoderPass {
             if let before = current.beforeNorms {
                 normHeadsBackward(layer, before, dQKV, into: into, partial: partial)
             }
-            layer.queryKeyValue.backwardInput(team, rows: count, dy: dQKV, into: dNormed)
+            layer.queryKeyValue.backwardInput(team, rows: count, dy: dQKV, into: dNormed, dropout: dropout)
             norm(current.input, layer.attentionNorm, rows: count)
-            into.queryKeyValue.accumulate(team, rows: count, dy: dQKV, x: normed)
+            into.queryKeyValue.accumulate(team, rows: count, dy: dQKV, x: normed, dropout: dropout)
             normBackward(
                 current.input, layer.attentionNorm, dy: dNormed, into: gradient, weightGradient: into.attentionNorm,
                 partial)

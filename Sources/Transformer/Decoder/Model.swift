@@ -33,6 +33,11 @@ public final class Model: @unchecked Sendable {
     /// more arithmetic and a fraction of the memory.
     public var recomputesActivations = false
 
+    /// The key of what is left out of adapters' inputs in gradients; nil to leave nothing out.
+    package var adapterDropoutKey: (seed: UInt64, step: Int)? {
+        didSet { gradientPasses = 0 }
+    }
+
     let configuration: ModelConfiguration
     let weights: DecoderWeights
     let rotary: RotaryTables
@@ -41,6 +46,9 @@ public final class Model: @unchecked Sendable {
     let isSmall: Bool
 
     private let turn = NSLock()
+    /// The number of gradient passes since the key of dropout was set.
+    private var gradientPasses = 0
+    private let adapters: Adapters?
     private var workspaces: [Workspace] = []
     /// Gradients of all parts of a batch but the first.
     private var partGradients: [ModelParameters] = []
@@ -51,18 +59,26 @@ public final class Model: @unchecked Sendable {
     ///   - parameters: the weights, which must not be written while the model computes.
     ///   - products: the precision of matrix products, which must be available on this processor.
     public convenience init(_ parameters: ModelParameters, products: ProductPrecision = .fp32) {
-        self.init(store: parameters, products)
+        self.init(store: parameters, nil, products)
     }
 
     /// A model that scores and generates; computing gradients with it is a programming error.
     package convenience init(_ parameters: CompactParameters, products: ProductPrecision = .fp32) {
-        self.init(store: parameters, products)
+        self.init(store: parameters, nil, products)
     }
 
-    private init(store: some ParameterStore, _ products: ProductPrecision) {
+    /// A model with adapters, whose gradients `accumulateGradients` computes for buffers that hold adapters only.
+    package convenience init(
+        _ base: some ParameterStore, adapters: Adapters?, products: ProductPrecision = .fp32
+    ) {
+        self.init(store: base, adapters, products)
+    }
+
+    private init(store: some ParameterStore, _ adapters: Adapters?, _ products: ProductPrecision) {
         owner = store
+        self.adapters = adapters
         configuration = store.configuration
-        weights = DecoderWeights(store, products: products)
+        weights = DecoderWeights(store, adapters, products: products)
         rotary = RotaryTables(configuration)
         isSmall = configuration.hiddenSize <= 320 && configuration.parameterCount < 16_000_000
     }
@@ -123,7 +139,7 @@ public final class Model: @unchecked Sendable {
         turn.withLock {
             let parts = runForward(
                 batch, recomputesActivations ? .keepInputs : .keepAll,
-                firstKept: gradients.trained.firstLayer(of: configuration) ?? 0)
+                firstKept: gradients.trained.firstLayer(of: configuration) ?? 0, dropout: nextDropout())
             let into = DecoderGradients(gradients, of: weights)
             let stateGradients = parts.map {
                 $0.pass.workspace.zeros($0.pass.tokenCount * configuration.hiddenSize)
@@ -204,10 +220,12 @@ public final class Model: @unchecked Sendable {
     /// Computes the hidden states of all tokens, or at least of those at `positions`.
     private func runForward(
         _ batch: PackedBatch, _ policy: ActivationPolicy, firstKept: Int = 0, positions: [Int]? = nil,
+        dropout: AdapterDropout? = nil,
         onLayer: ((_ places: [Place], _ layer: Int, _ queryKeyValue: UnsafePointer<Float>) -> Void)? = nil
     ) -> [BatchPart] {
         let sharesSequences =
-            isSmall && EngineThreads.count > 1 && batch.parents.count { $0 == nil } >= 2 * EngineThreads.count
+            isSmall && dropout == nil && EngineThreads.count > 1
+            && batch.parents.count { $0 == nil } >= 2 * EngineThreads.count
         let pieces = sharesSequences ? cut(batch, into: EngineThreads.count) : [(batch, [(0, 0, batch.tokens.count)])]
         while workspaces.count < pieces.count { workspaces.append(Workspace()) }
         let team = pieces.count == 1 ? ThreadTeam.everyone : ThreadTeam.alone
@@ -218,12 +236,20 @@ public final class Model: @unchecked Sendable {
             ThreadTeam.everyone.forEach(pieces.count) { index, _ in
                 let (own, places) = pieces[index]
                 let pass = DecoderPass(
-                    configuration, workspaces[index], team, own, rotary: rotary, policy, firstKept: firstKept)
+                    configuration, workspaces[index], team, own, rotary: rotary, policy, firstKept: firstKept,
+                    dropout: dropout)
                 pass.forward(weights, rows: rows, onLayer: onLayer.map { body in { body(places, $0, $1) } })
                 parts[index] = BatchPart(pass: pass, places: places)
             }
         }
         return parts.compactMap(\.self)
+    }
+
+    /// What the next gradient pass leaves out of adapters' inputs.
+    private func nextDropout() -> AdapterDropout? {
+        guard let key = adapterDropoutKey, let rate = adapters?.record.dropout, rate > 0 else { return nil }
+        defer { gradientPasses += 1 }
+        return AdapterDropout(rate: rate, seed: key.seed, step: key.step, pass: gradientPasses)
     }
 
     private func runBackward(_ parts: [BatchPart], _ stateGradients: [Floats], _ gradients: ModelParameters) {

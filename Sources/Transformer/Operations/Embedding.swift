@@ -2,9 +2,9 @@ import Parallel
 
 /// x[i] = table[tokens[i]], and the gradient of the table.
 enum Embedding {
-    /// Copies rows of `table` `[vocabulary, width]` into `x` `[tokens, width]`.
+    /// Copies the embeddings of `tokens` into `x` `[tokens, width]`.
     static func forward(
-        _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, table: Matrix,
+        _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, table: EmbeddingTable,
         into x: UnsafeMutablePointer<Float>
     ) {
         team.split(tokens.count, grain: max(1, 262_144 / width)) { range, _ in

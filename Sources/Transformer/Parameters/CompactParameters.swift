@@ -81,12 +81,12 @@ package final class CompactParameters: @unchecked Sendable, ParameterStore {
         floats.deallocate()
     }
 
-    func vector(_ name: String) -> Floats? {
+    package func vector(_ name: String) -> Floats? {
         guard let place = places[name], !place.description.isMatrix else { return nil }
         return floats + place.offset
     }
 
-    func matrix(_ name: String) -> Matrix? {
+    package func matrix(_ name: String) -> Matrix? {
         guard let place = places[name], place.description.isMatrix, let start = halves.baseAddress else { return nil }
         return Matrix(
             .bfloat16(start + place.offset), rows: place.description.shape[0], columns: place.description.shape[1])

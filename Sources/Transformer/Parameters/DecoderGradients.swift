@@ -18,11 +18,18 @@ struct ProjectionGradient {
         var count: Int
     }
 
+    private struct AdapterSlice {
+        var adapter: ProjectionAdapter
+        var a: Matrix
+        var b: Matrix
+    }
+
     private let inputs: Int
     private let outputs: Int
     private let precision: ProductPrecision
     private var slices: [Slice] = []
     private var biases: [BiasSlice] = []
+    private var adapters: [AdapterSlice] = []
     private static let scratch = SharedScratch()
 
     init(_ gradients: ModelParameters, of projection: Projection) {
@@ -47,10 +54,23 @@ struct ProjectionGradient {
                 biases.append(BiasSlice(gradient: gradient, column: column, count: part.outputs))
             }
         }
+        for adapter in projection.adapters {
+            let names = AdapterNames(adapter.name)
+            if let a = gradients.matrix(names.a), let b = gradients.matrix(names.b) {
+                adapters.append(AdapterSlice(adapter: adapter, a: a, b: b))
+            }
+        }
     }
 
-    /// dW += dyᵀ x and db += Σ dy, for dy `[rows, outputs]` and x `[rows, inputs]`.
-    func accumulate(_ team: ThreadTeam, rows: Int, dy: UnsafePointer<Float>, x: UnsafePointer<Float>) {
+    /// dW += dyᵀ x and db += Σ dy, and the gradients of adapters, for dy `[rows, outputs]` and x `[rows, inputs]`.
+    func accumulate(
+        _ team: ThreadTeam, rows: Int, dy: UnsafePointer<Float>, x: UnsafePointer<Float>,
+        dropout: AdapterDropout? = nil
+    ) {
+        for own in adapters {
+            own.adapter.accumulateGradients(
+                team, rows: rows, dy: dy, stride: outputs, x: x, a: own.a, b: own.b, dropout)
+        }
         let x = Matrix(reading: x, rows: rows, columns: inputs)
         for slice in slices {
             guard let chosen = slice.rows else {

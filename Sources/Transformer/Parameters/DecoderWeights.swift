@@ -2,7 +2,7 @@ import CheckpointIO
 import Parallel
 
 /// The storage of a model's parameters, in float32 or more compact.
-protocol ParameterStore: AnyObject {
+package protocol ParameterStore: AnyObject {
     var configuration: ModelConfiguration { get }
     /// The elements of a norm or bias; nil if the configuration has no such parameter.
     func vector(_ name: String) -> Floats?
@@ -38,9 +38,13 @@ struct Projection {
     let precision: ProductPrecision
     private var weights: [Matrix] = []
     private var biases: [BiasSlice] = []
+    private(set) var adapters: [ProjectionAdapter] = []
+    /// Outputs whose weights are not those of the matrix.
+    private var replaced: ReplacedRows?
 
     /// The layer `name` without bias.
-    init(_ name: String, _ weight: Matrix, _ precision: ProductPrecision) {
+    init(_ name: String, _ weight: Matrix, _ precision: ProductPrecision, replaced: ReplacedRows? = nil) {
+        self.replaced = replaced
         inputs = weight.columns
         outputs = weight.rows
         parts = [(name, weight.rows)]
@@ -49,7 +53,8 @@ struct Projection {
     }
 
     init(
-        _ parameters: some ParameterStore, _ precision: ProductPrecision, prefix: String, _ names: [String], inputs: Int
+        _ parameters: some ParameterStore, _ adapters: Adapters?, _ precision: ProductPrecision, prefix: String,
+        _ names: [String], inputs: Int
     ) {
         self.inputs = inputs
         self.precision = precision
@@ -63,6 +68,9 @@ struct Projection {
             if let bias = parameters.vector(prefix + name + ".bias") {
                 biases.append(BiasSlice(values: bias, column: outputs, count: weight.rows))
             }
+            if let adapter = adapters?.adapter(of: prefix + name + ".weight", column: outputs) {
+                self.adapters.append(adapter)
+            }
             parts.append((prefix + name, weight.rows))
             outputs += weight.rows
         }
@@ -73,8 +81,17 @@ struct Projection {
         Matrix(reading: y + column, rows: rows, columns: weight.rows, stride: outputs)
     }
 
-    /// y[rows, outputs] = x[rows, inputs] Wᵀ + b (+ y if `adding`).
-    func forward(_ team: ThreadTeam, rows: Int, _ x: UnsafePointer<Float>, into y: Floats, adding: Bool = false) {
+    /// y[rows, outputs] = x[rows, inputs] Wᵀ + b (+ y if `adding`), and what adapters add.
+    func forward(
+        _ team: ThreadTeam, rows: Int, _ x: UnsafePointer<Float>, into y: Floats, adding: Bool = false,
+        dropout: AdapterDropout? = nil
+    ) {
+        defer {
+            for adapter in adapters {
+                adapter.forward(team, rows: rows, x, into: y, stride: outputs, dropout)
+            }
+            replaced?.forward(team, rows: rows, x, into: y, stride: outputs)
+        }
         let x = Matrix(reading: x, rows: rows, columns: inputs)
         var column = 0
         for weight in weights {
@@ -88,8 +105,22 @@ struct Projection {
         }
     }
 
-    /// dx[rows, inputs] = dy[rows, outputs] W.
-    func backwardInput(_ team: ThreadTeam, rows: Int, dy: UnsafePointer<Float>, into dx: Floats) {
+    /// dx[rows, inputs] = dy[rows, outputs] W, and what adapters add.
+    func backwardInput(
+        _ team: ThreadTeam, rows: Int, dy: Floats, into dx: Floats, dropout: AdapterDropout? = nil
+    ) {
+        if let replaced {
+            return replaced.backwardInput(team, rows: rows, dy: dy, stride: outputs, into: dx) {
+                multiplyBack(team, rows: rows, dy: dy, into: dx)
+            }
+        }
+        multiplyBack(team, rows: rows, dy: dy, into: dx)
+        for adapter in adapters {
+            adapter.backwardInput(team, rows: rows, dy: dy, stride: outputs, into: dx, dropout)
+        }
+    }
+
+    private func multiplyBack(_ team: ThreadTeam, rows: Int, dy: UnsafePointer<Float>, into dx: Floats) {
         let dx = Matrix(dx, rows: rows, columns: inputs)
         var column = 0
         for weight in weights {
@@ -113,7 +144,7 @@ struct LayerWeights {
     let gateUp: Projection
     let down: Projection
 
-    init(_ parameters: some ParameterStore, _ precision: ProductPrecision, layer: Int) {
+    init(_ parameters: some ParameterStore, _ adapters: Adapters?, _ precision: ProductPrecision, layer: Int) {
         let configuration = parameters.configuration
         let prefix = "model.layers.\(layer)."
         let hidden = configuration.hiddenSize
@@ -124,32 +155,37 @@ struct LayerWeights {
         queryNorm = parameters.vector(prefix + "self_attn.q_norm.weight")
         keyNorm = parameters.vector(prefix + "self_attn.k_norm.weight")
         queryKeyValue = Projection(
-            parameters, precision, prefix: prefix + "self_attn.",
+            parameters, adapters, precision, prefix: prefix + "self_attn.",
             isFused ? ["qkv_proj"] : ["q_proj", "k_proj", "v_proj"], inputs: hidden)
         attentionOutput = Projection(
-            parameters, precision, prefix: prefix + "self_attn.", ["o_proj"], inputs: configuration.queryWidth)
+            parameters, adapters, precision, prefix: prefix + "self_attn.", ["o_proj"], inputs: configuration.queryWidth
+        )
         gateUp = Projection(
-            parameters, precision, prefix: prefix + "mlp.",
+            parameters, adapters, precision, prefix: prefix + "mlp.",
             isFused ? ["gate_up_proj"] : ["gate_proj", "up_proj"], inputs: hidden)
         down = Projection(
-            parameters, precision, prefix: prefix + "mlp.", ["down_proj"], inputs: configuration.intermediateSize)
+            parameters, adapters, precision, prefix: prefix + "mlp.", ["down_proj"],
+            inputs: configuration.intermediateSize)
     }
 }
 
 /// Views of all parameters of a decoder by role.
 struct DecoderWeights {
-    /// The token embeddings `[vocabulary, hidden]`.
-    let embedding: Matrix
+    let embedding: EmbeddingTable
     let layers: [LayerWeights]
     let finalNorm: Floats
     /// The projection of hidden states to logits, whose weights are the embedding if the two are tied.
     let head: Projection
 
-    init(_ parameters: some ParameterStore, products precision: ProductPrecision) {
-        embedding = parameters.requiredMatrix("model.embed_tokens.weight")
-        layers = (0..<parameters.configuration.layerCount).map { LayerWeights(parameters, precision, layer: $0) }
+    init(_ parameters: some ParameterStore, _ adapters: Adapters? = nil, products precision: ProductPrecision) {
+        let table = parameters.requiredMatrix("model.embed_tokens.weight")
+        embedding = EmbeddingTable(table, replaced: adapters?.replacedRows(of: "model.embed_tokens.weight"))
+        layers = (0..<parameters.configuration.layerCount).map {
+            LayerWeights(parameters, adapters, precision, layer: $0)
+        }
         finalNorm = parameters.requiredVector("model.norm.weight")
         let head = parameters.matrix("lm_head.weight")
-        self.head = Projection(head == nil ? "model.embed_tokens" : "lm_head", head ?? embedding, precision)
+        let name = head == nil ? "model.embed_tokens" : "lm_head"
+        self.head = Projection(name, head ?? table, precision, replaced: adapters?.replacedRows(of: name + ".weight"))
     }
 }

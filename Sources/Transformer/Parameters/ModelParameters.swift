@@ -124,9 +124,9 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
         return start
     }
 
-    func vector(_ name: String) -> Floats? { places[name].map { start + $0.offset } }
+    package func vector(_ name: String) -> Floats? { places[name].map { start + $0.offset } }
 
-    func matrix(_ name: String) -> Matrix? {
+    package func matrix(_ name: String) -> Matrix? {
         guard let (offset, description) = places[name], description.isMatrix else { return nil }
         return Matrix(start + offset, rows: description.shape[0], columns: description.shape[1])
     }

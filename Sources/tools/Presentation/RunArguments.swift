@@ -119,6 +119,13 @@ struct SharedArguments: OptionArguments {
     @Option(help: "Do not train parameters of these names, separated by commas; * stands for any characters.")
     var freeze: [String] = []
 
+    @Option(
+        help: """
+            Train LoRA adapters and the control tokens' rows instead of the model, for example \
+            r=16,alpha=32,targets=q+k+v+o+gate+up+down,dropout=0.05,rslora (all but r have defaults).
+            """)
+    var lora: AdapterOptions?
+
     @Option(help: "Gradient norm above which gradients are scaled down; 0: never. Default: 1.")
     var clipNorm: Double?
 
@@ -143,6 +150,10 @@ struct SharedArguments: OptionArguments {
     var keepLast: Int?
 
     mutating func validate() throws { freeze = RepeatedFlag.split(freeze) }
+}
+
+extension AdapterOptions: ExpressibleByArgument {
+    public init?(argument: String) { try? self.init(argument) }
 }
 
 extension Recomputation: ExpressibleByArgument {}

@@ -168,7 +168,7 @@ extension RLOptions {
         .int("alarm_steps", "--alarm-steps", \.guards.alarmSteps, 0...1 << 40).optionalInOldCheckpoints,
         .learningRate, .schedule, .scheduleSteps, .finalLearningRateShare, .warmup, .beta1, .beta2,
         .epsilon(key: "adam_epsilon"),
-        .weightDecay, .clipNorm, .freeze, .recomputation, .microBatch, .seed,
+        .weightDecay, .clipNorm, .freeze, .adapters, .recomputation, .microBatch, .seed,
         .int("save_every", "--save-every", \.run.saveEvery, 1...1 << 40),
         .keepLast,
         .int("probe_every", "--probe-every", \.run.probeEvery, 1...1 << 40),
@@ -179,6 +179,7 @@ extension RLOptions {
     ]
 
     package func checkCombinations() throws {
+        try optimizer.checkCombinations()
         let require = OptionError.require
         let (balance, samples) = (guards.balance, rollout.samplesPerPrompt)
         try require(

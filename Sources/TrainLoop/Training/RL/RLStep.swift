@@ -243,6 +243,7 @@ struct RLStep {
             clock.mark("old_logp")
         }
 
+        model.adapterDropoutKey = (options.run.seed, number)
         var summary = UpdateSummary()
         let parts = options.loss.resolvedMiniBatches
         for update in 0..<updates {

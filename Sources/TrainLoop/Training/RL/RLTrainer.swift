@@ -56,13 +56,13 @@ package struct RLTrainer: StageTrainer {
         digests = TrainingDataDigests(training: inputs.dataDigest, evaluation: inputs.evaluation?.digest)
 
         let configuration = try ModelConfiguration(json: file.metadata.config)
-        trained = try TrainedParameters(options.optimizer, in: configuration)
-        try checkMemory(MemoryUse.parameters(configuration, trained.layout))
+        trained = try TrainedParameters(
+            options.optimizer, of: file, configuration, control: encoder.control, resuming: resuming)
+        try checkMemory(MemoryUse.parameters(of: file, configuration, trained))
         var stored = JSON.null
         if resuming {
             state = try TrainingState(
-                resuming: .reinforcement, from: file, optimizer: options.optimizer, trained: trained.layout,
-                stored: &stored)
+                resuming: .reinforcement, from: file, optimizer: options.optimizer, trained: trained, stored: &stored)
             try digests.check(against: stored)
             try state.goOn(
                 .reinforcement, with: options, recorded: options.recorded, totalSteps: options.run.steps, from: file,
@@ -80,8 +80,8 @@ package struct RLTrainer: StageTrainer {
             }
         } else {
             state = try TrainingState(
-                starting: .reinforcement, from: file, optimizer: options.optimizer, trained: trained.layout,
-                options: options.recorded,
+                starting: .reinforcement, from: file, optimizer: options.optimizer, trained: trained,
+                seed: options.run.seed, options: options.recorded,
                 report: [
                     "problems": .integer(problems.summary.problems), "data_sha256": .string(inputs.dataDigest),
                 ], probe: ModeProbe.emptyTable(probe))
@@ -89,6 +89,8 @@ package struct RLTrainer: StageTrainer {
         if options.loss.klCoefficient == 0 {
             try OptionError.require(
                 inputs.reference == nil, "--reference has no effect unless --kl-coefficient is above 0")
+        } else if let adapted = state.adapted, inputs.reference == nil, stored["reference"]?["path"]?.string == nil {
+            reference = ReferencePolicy(baseOf: adapted, options)
         } else if resuming {
             reference = try ReferencePolicy(
                 resuming: file, step: state.step, given: inputs.reference, stored: stored["reference"] ?? .null,
@@ -96,7 +98,7 @@ package struct RLTrainer: StageTrainer {
         } else {
             reference = try ReferencePolicy(inputs.reference, start: file, options, for: configuration)
         }
-        model = Model(state.parameters, products: options.optimizer.products)
+        model = state.model(products: options.optimizer.products)
         gradients = GradientBuffers(configuration, trained.layout)
         model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
         try state.checkCanBeSaved(.reinforcement, record: record)

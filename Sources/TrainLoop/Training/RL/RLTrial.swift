@@ -88,7 +88,8 @@ extension RLTrainer {
         let cache = MemoryEstimate.generation(
             configuration, rows: min(samples, generator.maximumRows), group: rollout.samplesPerPrompt,
             promptTokens: longestPrompt, newTokens: rollout.maximumNewTokens)
-        var parts = MemoryUse.training(gradients.all, tokens: tokens, longest: longest, recomputing: recomputing)
+        var parts = MemoryUse.training(
+            state, gradients.all, tokens: tokens, longest: longest, recomputing: recomputing)
         parts.append(
             MemoryUse(purpose: "cache while sampling", bytes: min(cache - 4 * parameters, generator.cacheByteLimit)))
         // Ids of eight bytes, three kinds of log-probabilities, and the records of a sample.
@@ -97,7 +98,7 @@ extension RLTrainer {
         if options.run.logsControlGradientNorm {
             parts.append(MemoryUse(purpose: "gradient of the control tokens", bytes: 4 * gradients.all.values.count))
         }
-        if reference != nil {
+        if reference != nil, state.adapted == nil || reference?.isStart == false {
             let bytes = options.loss.referencePrecision.bytesPerParameter * parameters
             parts.append(MemoryUse(purpose: "reference policy", bytes: bytes, isAllocated: true))
         }

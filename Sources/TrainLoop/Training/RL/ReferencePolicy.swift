@@ -13,6 +13,14 @@ struct ReferencePolicy {
     /// The digest of the weights as the run's states record it; nil until the start of the run is saved.
     private var digest: String?
 
+    /// The base that adapters are trained on, which is in memory anyway.
+    init(baseOf adapted: AdaptedWeights, _ options: RLOptions) {
+        model = adapted.model(products: options.optimizer.products, withAdapters: false)
+        path = nil
+        digest = adapted.adapters.record.baseDigest
+        isStart = true
+    }
+
     /// The reference of a new run: `--reference`, or the start of the run.
     ///
     /// - Throws: `ReferencePolicyError.otherArchitecture`, and errors of loading the weights.

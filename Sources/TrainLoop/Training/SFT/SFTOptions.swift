@@ -116,7 +116,7 @@ extension SFTOptions {
         .double("control_lr_scale", "--control-lr-scale", \.loss.controlLearningRateScale, .notNegative),
         .schedule, .scheduleSteps, .finalLearningRateShare, .warmup, .beta1, .beta2, .epsilon(key: "epsilon"),
         .weightDecay, .clipNorm,
-        .freeze, .recomputation, .seed,
+        .freeze, .adapters, .recomputation, .seed,
         .optionalInt("save_every", "--save-every", \.run.saveEvery, 1...1 << 40),
         .keepLast,
         .int("probe_count", "--probe", \.evaluation.probeCount, 0...1 << 20),
@@ -132,5 +132,10 @@ extension SFTOptions {
         .products,
     ]
 
-    package func checkCombinations() {}
+    package func checkCombinations() throws {
+        try optimizer.checkCombinations()
+        try OptionError.require(
+            optimizer.adapters == nil || loss.trainRows == .all,
+            "--train-rows control trains rows alone; --lora trains them beside adapters, so leave one of the two out")
+    }
 }

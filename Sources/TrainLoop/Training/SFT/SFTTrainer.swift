@@ -75,24 +75,26 @@ package struct SFTTrainer: StageTrainer {
 
         let digests = TrainingDataDigests(training: inputs.dataDigest, evaluation: inputs.evaluation?.digest)
         let configuration = try ModelConfiguration(json: file.metadata.config)
-        trained = try TrainedParameters(options, control: encoder.control, in: configuration)
-        try checkMemory(MemoryUse.parameters(configuration, trained.layout))
+        trained = try TrainedParameters(
+            options, of: file, configuration, control: encoder.control, resuming: resuming)
+        try checkMemory(MemoryUse.parameters(of: file, configuration, trained))
         let resolved = options.json(totalSteps: totalSteps)
         record = [("options", resolved)] + digests.json
         if resuming {
             var stored = JSON.null
             state = try TrainingState(
-                resuming: .warmUp, from: file, optimizer: options.optimizer, trained: trained.layout, stored: &stored)
+                resuming: .warmUp, from: file, optimizer: options.optimizer, trained: trained, stored: &stored)
             try digests.check(against: stored)
             try state.goOn(
                 .warmUp, with: options, recorded: resolved, totalSteps: totalSteps, from: file, stored: stored)
         } else {
             state = try TrainingState(
-                starting: .warmUp, from: file, optimizer: options.optimizer, trained: trained.layout, options: resolved,
+                starting: .warmUp, from: file, optimizer: options.optimizer, trained: trained, seed: options.run.seed,
+                options: resolved,
                 report: ["pairs": .integer(pairs.count), "data_sha256": .string(inputs.dataDigest)],
                 probe: ModeProbe.emptyTable(probe))
         }
-        model = Model(state.parameters, products: options.optimizer.products)
+        model = state.model(products: options.optimizer.products)
         gradients = ModelParameters(configuration, trained.layout)
         model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
         try state.checkCanBeSaved(.warmUp, record: record)
@@ -143,6 +145,7 @@ package struct SFTTrainer: StageTrainer {
         let chosen = plan.pairs(of: state.step).map { pairs[$0] }
         let batch = SFTBatch(chosen.flatMap(\.sequences), reduction: options.loss.reduction)
 
+        model.adapterDropoutKey = (options.run.seed, state.step)
         gradients.clear()
         let totals = batch.accumulate(model, microBatchTokens: options.optimizer.microBatchTokens, into: gradients)
         let norm = totals.loss.isFinite ? gradientNorm(gradients) : .nan

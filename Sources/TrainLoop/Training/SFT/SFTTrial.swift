@@ -49,7 +49,8 @@ extension SFTTrainer {
         let update = plan.pairs(of: 0).reduce(0) { $0 + Self.computedTokens(pairs[$1]) }
         // At least one sample is in memory at a time.
         let tokens = max(longestSample, min(options.optimizer.microBatchTokens, update))
-        return MemoryUse.training(gradients, tokens: tokens, longest: longestSample, recomputing: recomputing)
+        return MemoryUse.training(
+            state, gradients, tokens: tokens, longest: longestSample, recomputing: recomputing)
     }
 
     private var longestSample: Int { pairs.flatMap(\.sequences).reduce(0) { max($0, $1.count) } }

@@ -51,10 +51,15 @@ package struct Matrix {
 
     /// Copies row `row`, converted to float32.
     @inline(__always)
-    func copyRow(_ row: Int, to target: Floats) {
+    func copyRow(_ row: Int, to target: Floats) { copy(row: row, columns: 0..<columns, to: target) }
+
+    /// Copies some columns of row `row`, converted to float32.
+    @inline(__always)
+    func copy(row: Int, columns: Range<Int>, to target: Floats) {
+        let start = row * stride + columns.lowerBound
         switch elements {
-        case .float32(let floats): target.update(from: floats + row * stride, count: columns)
-        case .bfloat16(let halves): BFloat16.widen(halves + row * stride, into: target, columns)
+        case .float32(let floats): target.update(from: floats + start, count: columns.count)
+        case .bfloat16(let halves): BFloat16.widen(halves + start, into: target, columns.count)
         }
     }
 }
