@@ -158,6 +158,7 @@ package struct RunFolder: Sendable {
             var metadata = file.metadata
             metadata.kind = .model
             metadata.optimizer = nil
+            metadata.adapter = nil
             metadata.trainingState = nil
             let weights = file.tensors(in: .weights).map {
                 TensorToWrite(group: .weights, description: $0.description, content: .copy(file, $0))
