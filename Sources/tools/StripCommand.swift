@@ -4,12 +4,12 @@ import Surgery
 struct StripCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "strip",
-        abstract: "Remove optimizer and training state.",
+        abstract: "Remove optimizer, adapter and training state.",
         discussion: """
             Example:
               ckpt strip sft/step-000020.h5 -o model.h5
 
-            Weights, history, probes and lineage are copied unchanged.
+            Weights, history, probes and lineage are copied unchanged. The weights contain the adapter.
             """)
 
     @Argument(

@@ -14,9 +14,14 @@ import Testing
             (path: try #require(object["path"]?.string), kind: try #require(object["kind"]?.string))
         }
         try withTemporaryPath { folder in
-            let listing = try Command.run("h5dump", ["-n", "1", try Samples.write(to: folder)]).output
+            let adapter = folder + "/adapter.h5"
+            _ = try CheckpointWriter.write(
+                AdapterRecordTests.metadata(), tensors: AdapterRecordTests.tensors(), to: adapter, overwrite: false)
+            let listings = try [try Samples.write(to: folder), adapter].map {
+                try Command.run("h5dump", ["-n", "1", $0]).output
+            }
             var seen: Set<String> = []
-            for line in listing.split(separator: "\n") {
+            for line in listings.joined().split(separator: "\n") {
                 let words = line.split(separator: " ").map(String.init)
                 guard words.count == 2, ["group", "dataset", "attribute"].contains(words[0]), words[1] != "/" else {
                     continue

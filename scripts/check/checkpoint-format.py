@@ -3,7 +3,8 @@
 
 Usage: scripts/check/checkpoint-format.py MODEL.h5 [MODEL.safetensors]
 
-Runs the page's examples on the file. Then recomputes every sha256 and both digests as the page describes them. If a
+Runs the page's examples on the file. Then recomputes every sha256 and both digests as the page describes them. If the
+checkpoint has an adapter, checks its tensors, and that the weights are the base with the adapter merged. If a
 safetensors file of the same model is given, compares the bytes of every tensor with it. Tested with h5py 3.16.0 and
 hdf5plugin 7.1.0.
 """
@@ -81,7 +82,7 @@ def read(path):
                 records[f"{path}@{key}"] = record(f"{path}@{key}", value)
         if not isinstance(item, h5py.Dataset):
             return
-        if path.startswith(("/weights/", "/optimizer/m/", "/optimizer/v/")):
+        if path.startswith(("/weights/", "/optimizer/m/", "/optimizer/v/", "/adapter/", "/base/")):
             content = raw(item)
             sha256 = item.attrs["sha256"].decode()
             if hashlib.sha256(content).hexdigest() != sha256:
@@ -102,6 +103,49 @@ def read(path):
     return tensors, wrong
 
 
+def floats(tensor):
+    dtype, shape, content = tensor
+    if dtype == "bfloat16":
+        bits = np.frombuffer(content, np.uint16).astype(np.uint32) << 16
+        return bits.view(np.float32).reshape(shape).astype(np.float64)
+    return np.frombuffer(content, dtype).reshape(shape).astype(np.float64)
+
+
+# Bits of the mantissa, without the leading one.
+PRECISION = {"bfloat16": 7, "float16": 10, "float32": 23, "float64": 52}
+
+
+def check_adapter(path, tensors):
+    """Checks /adapter_config, /adapter and /base against the page."""
+    with h5py.File(path) as file:
+        config = json.loads(file["adapter_config"][()])
+    keys = "r lora_alpha use_rslora lora_dropout target_modules trainable_token_indices base_digest base_path".split()
+    check("keys of adapter_config", list(config) == keys, " ".join(config))
+    rank, rows = config["r"], config["trainable_token_indices"]
+    scaling = config["lora_alpha"] / (rank ** 0.5 if config["use_rslora"] else rank)
+    names = {name for name in tensors if name.startswith("/adapter/")}
+    modules = sorted({name.removeprefix("/adapter/").rsplit("/", 2)[0] for name in names})
+    targets = {module.rsplit("/", 1)[-1] for module in modules}
+    check("targets", targets == set(config["target_modules"]), f"{len(modules)} modules of {sorted(targets)}")
+    expected = {f"/adapter/{module}/lora_{side}/weight" for module in modules for side in "AB"}
+    base = {name for name in tensors if name.startswith("/base/")}
+    changed = {f"/base/{module}/weight" for module in modules}
+    whole = names == expected and base >= changed and len(base - changed) <= (2 if rows else 0)
+    check("pairs and base", whole, f"{len(names)} matrices, {len(base)} tensors of the base")
+    worst = 0
+    for module in modules:
+        a, b, origin, merged = (
+            tensors[name.format(module)]
+            for name in ("/adapter/{}/lora_A/weight", "/adapter/{}/lora_B/weight", "/base/{}/weight", "/weights/{}/weight")
+        )
+        exact = floats(origin) + scaling * (floats(b) @ floats(a))
+        # A unit of the last place, with room for the float32 sum of the product.
+        unit = np.exp2(np.floor(np.log2(np.maximum(np.abs(exact), 1e-30))) - PRECISION[merged[0]])
+        slack = 1e-6 * np.abs(floats(b)) @ np.abs(floats(a)) * scaling
+        worst = max(worst, float(np.max(np.abs(floats(merged) - exact) / (unit + slack), initial=0)))
+    check("weights are base + scaling * B A", worst <= 1, f"at most {worst:.2f} units of the last place")
+
+
 def main():
     path = pathlib.Path(sys.argv[1])
     count, names = examples(path)
@@ -119,6 +163,8 @@ def main():
             check("bfloat16 as stored", same, f"{largest.name}, {bits.nbytes / seconds / 1e6:.0f} MB/s")
     tensors, wrong = read(path)
     check("sha256 of every tensor, digest and record_digest", not wrong, f"{len(tensors)} tensors" if not wrong else wrong)
+    if any(name.startswith("/adapter/") for name in tensors):
+        check_adapter(path, tensors)
     if len(sys.argv) > 2:
         content = pathlib.Path(sys.argv[2]).read_bytes()
         length = int.from_bytes(content[:8], "little")

@@ -40,7 +40,7 @@ func checkedByteCount(_ shape: [Int], _ elementSize: Int) -> Int? {
     return count
 }
 
-/// The sets of tensors in a checkpoint; each is a tree of datasets, and the same names occur in all of them.
+/// The sets of tensors in a checkpoint; each is a tree of datasets.
 public enum TensorGroup: String, Sendable, CaseIterable {
     /// The model, `/weights`.
     case weights
@@ -48,6 +48,10 @@ public enum TensorGroup: String, Sendable, CaseIterable {
     case optimizerM
     /// AdamW's second moments, `/optimizer/v`.
     case optimizerV
+    /// The matrices of a LoRA adapter, `/adapter`: `NAME.lora_A.weight` and `NAME.lora_B.weight`.
+    case adapter
+    /// The values that the weights changed by an adapter had before, `/base`.
+    case base
 
     /// The HDF5 group that holds the tensors.
     public var path: String {
@@ -55,6 +59,8 @@ public enum TensorGroup: String, Sendable, CaseIterable {
         case .weights: "/weights"
         case .optimizerM: "/optimizer/m"
         case .optimizerV: "/optimizer/v"
+        case .adapter: "/adapter"
+        case .base: "/base"
         }
     }
 }

@@ -3,6 +3,11 @@ public struct ParameterDescription: Sendable, Equatable {
     public var name: String
     public var shape: [Int]
 
+    public init(name: String, shape: [Int]) {
+        self.name = name
+        self.shape = shape
+    }
+
     public var elementCount: Int { shape.reduce(1, *) }
     /// Whether it is a matrix; AdamW decays matrices but not norms and biases.
     public var isMatrix: Bool { shape.count == 2 }

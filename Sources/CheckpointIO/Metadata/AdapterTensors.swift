@@ -62,7 +62,9 @@ extension AdapterRecord {
             return (Self.place(.adapter, module), "has only one of lora_A and lora_B")
         }
         let found = Set(matrices.keys.map { String($0.split(separator: ".").last ?? "") })
-        if let target = targets.first(where: { !found.contains($0) }) { return (Self.path, "no tensor is of \(target)") }
+        if let target = targets.first(where: { !found.contains($0) }) {
+            return (Self.path, "no tensor is of \(target)")
+        }
         return misfitOfRows(weights) ?? misfitOfBase(tensors(.base), weights, Set(matrices.keys))
     }
 

@@ -14,7 +14,7 @@ extension CheckpointMetadata {
             config: try records.text("/config"), generationConfig: try records.optionalText("/generation_config"),
             chatTemplate: try records.optionalText("/chat_template"), tokenizer: try TokenizerRecord(from: records),
             tiedTensors: try Self.tiedTensors(from: records, storedTensors),
-            optimizer: try OptimizerRecord(from: records),
+            optimizer: try OptimizerRecord(from: records), adapter: try AdapterRecord(from: records),
             trainingState: try records.optionalText("/training/state"), history: try MetricHistory.all(from: records),
             probes: try ProbeTable.all(from: records), lineage: try Self.lineage(from: records))
     }
@@ -33,6 +33,7 @@ extension CheckpointMetadata {
         writeTiedTensors(to: &records)
         tokenizer?.write(to: &records)
         optimizer?.write(to: &records)
+        adapter?.write(to: &records)
         if trainingState != nil { records.group("/training") }
         records.dataset("/training/state", text: trainingState)
         try MetricHistory.write(history, to: &records)

@@ -23,6 +23,8 @@ public struct CheckpointMetadata: Sendable, Equatable {
     /// Maps tied names to the stored tensor, for example `lm_head.weight` to `model.embed_tokens.weight`.
     public var tiedTensors: [String: String]
     public var optimizer: OptimizerRecord?
+    /// The adapter that is merged into the weights.
+    public var adapter: AdapterRecord?
     /// JSON: command, options, random seed and counters, data position, digests of parent and reference policy.
     public var trainingState: String?
     /// The metrics of each training phase, `sft` or `rl`.
@@ -35,8 +37,9 @@ public struct CheckpointMetadata: Sendable, Equatable {
     public init(
         kind: CheckpointKind = .model, step: Int = 0, createdBy: String = "ckpt", config: String,
         generationConfig: String? = nil, chatTemplate: String? = nil, tokenizer: TokenizerRecord? = nil,
-        tiedTensors: [String: String] = [:], optimizer: OptimizerRecord? = nil, trainingState: String? = nil,
-        history: [String: MetricHistory] = [:], probes: [ProbeTable] = [], lineage: [String] = []
+        tiedTensors: [String: String] = [:], optimizer: OptimizerRecord? = nil, adapter: AdapterRecord? = nil,
+        trainingState: String? = nil, history: [String: MetricHistory] = [:], probes: [ProbeTable] = [],
+        lineage: [String] = []
     ) {
         self.kind = kind
         self.step = step
@@ -47,6 +50,7 @@ public struct CheckpointMetadata: Sendable, Equatable {
         self.tokenizer = tokenizer
         self.tiedTensors = tiedTensors
         self.optimizer = optimizer
+        self.adapter = adapter
         self.trainingState = trainingState
         self.history = history
         self.probes = probes

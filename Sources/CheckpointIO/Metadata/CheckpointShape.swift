@@ -3,7 +3,7 @@ enum CheckpointShape {
     static func allowsGroup(_ path: String) -> Bool {
         switch path {
         case "/weights", "/tokenizer", "/tokenizer/added_tokens", "/optimizer", "/optimizer/m", "/optimizer/v",
-            "/training", "/history", "/probe", "/lineage":
+            "/adapter", "/base", "/training", "/history", "/probe", "/lineage":
             true
         default:
             TensorGroup.allCases.contains { path.hasPrefix($0.path + "/") } || isChild(path, of: "/history")
@@ -15,7 +15,7 @@ enum CheckpointShape {
         switch path {
         case "/config", "/generation_config", "/chat_template", "/tokenizer/json", "/tokenizer/config",
             "/tokenizer/added_tokens/id", "/tokenizer/added_tokens/content", "/tokenizer/added_tokens/special",
-            "/tokenizer/added_tokens/trained", "/training/state":
+            "/tokenizer/added_tokens/trained", AdapterRecord.path, "/training/state":
             true
         default:
             isNumbered(path, of: "/lineage") || isMetric(path) || isProbeColumn(path)

@@ -14,6 +14,9 @@ struct CheckpointContent {
         tensors = scan.tensors
         metadata = try CheckpointMetadata(
             from: scan.records, storedTensors: Set((tensors[.weights] ?? []).map(\.description.name)))
+        if let misfit = metadata.adapter?.misfit({ (scan.tensors[$0] ?? []).map(\.description) }) {
+            throw scan.records.damaged(misfit.place, misfit.problem)
+        }
     }
 }
 

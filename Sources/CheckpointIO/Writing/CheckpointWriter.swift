@@ -77,8 +77,21 @@ public enum CheckpointWriter {
                     problem: "has \(tensor.description.byteCount) bytes, but its memory has \(memory.bytes.count)")
             }
             records = try RecordWriter(metadata)
+            try Self.check(metadata.adapter, copies + tensors)
             try Self.checkObjectCount((copies + tensors).map(\.path) + records.records.map(\.path) + records.groups)
             self.tensors = tensors
+        }
+
+        /// - Throws: `CheckpointError.invalid` if an adapter lacks tensors, or there are some without an adapter.
+        private static func check(_ adapter: AdapterRecord?, _ tensors: [TensorToWrite]) throws {
+            let groups = Dictionary(grouping: tensors, by: \.group).mapValues { $0.map(\.description) }
+            if let misfit = adapter?.misfit({ groups[$0] ?? [] }) {
+                throw CheckpointError.invalid(name: misfit.place, problem: misfit.problem)
+            }
+            guard adapter == nil, let group = [TensorGroup.adapter, .base].first(where: { groups[$0] != nil }) else {
+                return
+            }
+            throw CheckpointError.invalid(name: group.path, problem: "has tensors, but the metadata has no adapter")
         }
 
         /// - Throws: `CheckpointError.invalid` if there are more groups and datasets than a reader accepts.

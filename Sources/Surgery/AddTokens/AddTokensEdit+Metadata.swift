@@ -6,6 +6,7 @@ extension AddTokensEdit {
     func metadata(report: AddTokensReport, tool: String) -> CheckpointMetadata {
         var metadata = input.metadata
         metadata.createdBy = tool
+        if metadata.adapter != nil { metadata.dropTrainingState() }
         if config["vocab_size"]?.int != plan.rowsAfter {
             var config = config
             config["vocab_size"] = .integer(plan.rowsAfter)

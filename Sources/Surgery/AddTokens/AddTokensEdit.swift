@@ -152,7 +152,8 @@ struct AddTokensEdit {
             copiedTensorCount: copyCount + (changesRows ? 0 : stored.count),
             writtenTensorCount: changesRows ? stored.count : 0, templatePrefill: template.prefill,
             templateWasFixed: template.wasFixed, endTokens: try endTokens(),
-            notes: plan.notes + roundTripProblems.compactMap(\.self) + template.notes)
+            notes: plan.notes + roundTripProblems.compactMap(\.self) + template.notes
+                + (input.metadata.adapter == nil ? [] : [SurgeryOutput.droppedAdapterNote]))
         if options.measuresDivergence, changesRows {
             do {
                 report.divergence = try Divergence(

@@ -36,6 +36,9 @@ public struct SurgeryResult: Sendable {
     /// Details of the operation, as recorded in the lineage.
     public let report: JSON
 
+    /// What the result lacks because the input had an adapter.
+    package var notes: [String] { report["dropped_adapter"] == nil ? [] : [SurgeryOutput.droppedAdapterNote] }
+
     /// The result as `--json` prints it.
     public var json: JSON {
         [
@@ -68,22 +71,21 @@ struct SurgeryOutput {
         self.report = report
         metadata = parent.metadata
         metadata.createdBy = destination.tool
+        if metadata.adapter != nil { metadata.dropTrainingState() }
     }
+
+    static let droppedAdapterNote =
+        "the result is a plain model with merged weights; its adapter, optimizer and training state are left out"
 
     /// Adds a tensor as compressed chunks, optionally under another name.
     mutating func copy(_ tensor: StoredTensor, from file: CheckpointFile, as name: String? = nil) {
         tensors.append(TensorToWrite(copying: tensor, of: file, as: name))
     }
 
-    /// Makes the result a model without optimizer and training state.
-    mutating func dropTrainingState() {
-        metadata.kind = .model
-        metadata.optimizer = nil
-        metadata.trainingState = nil
-    }
-
     func write() throws -> SurgeryResult {
         var metadata = metadata
+        var report = report
+        if parent.metadata.adapter != nil, metadata.adapter == nil { report["dropped_adapter"] = .bool(true) }
         metadata.lineage.append(
             LineageEntry(
                 operation: operation, arguments: arguments, parent: parent.digest, tool: destination.tool,
@@ -101,6 +103,24 @@ struct SurgeryOutput {
     }
 }
 
+extension CheckpointMetadata {
+    /// Makes the result a model without optimizer, adapter and training state.
+    mutating func dropTrainingState() {
+        kind = .model
+        optimizer = nil
+        adapter = nil
+        trainingState = nil
+    }
+
+    /// Takes what `dropTrainingState` drops from other metadata.
+    mutating func keepTrainingState(of other: CheckpointMetadata) {
+        kind = other.kind
+        optimizer = other.optimizer
+        adapter = other.adapter
+        trainingState = other.trainingState
+    }
+}
+
 extension TensorToWrite {
     /// Copies a tensor as compressed chunks, optionally under another name.
     init(copying tensor: StoredTensor, of file: CheckpointFile, as name: String? = nil) {
@@ -111,8 +131,12 @@ extension TensorToWrite {
 }
 
 extension CheckpointFile {
-    /// The tensors of all groups, in the order in which they are written.
+    /// The tensors that operations keep, in the order in which they are written.
+    ///
+    /// An adapter is valid for the weights as they are, and its moments are useless without it; an operation on a
+    /// checkpoint with an adapter gives a plain model with the merged weights.
     package var allTensors: [StoredTensor] {
-        [TensorGroup.weights, .optimizerM, .optimizerV].flatMap { tensors(in: $0) }
+        let groups: [TensorGroup] = metadata.adapter == nil ? [.weights, .optimizerM, .optimizerV] : [.weights]
+        return groups.flatMap { tensors(in: $0) }
     }
 }

@@ -93,7 +93,9 @@ public enum EditConfiguration {
             ], of: input, to: destination,
             report: ["changes": .array(changes), "before": .string(input.metadata.config)])
         output.metadata.config = JSON.object(config).serialized(indent: 2) + "\n"
-        for tensor in input.allTensors { output.copy(tensor, from: input) }
+        // No tensor changes, so an adapter stays valid.
+        output.metadata.keepTrainingState(of: input.metadata)
+        for tensor in TensorGroup.allCases.flatMap({ input.tensors(in: $0) }) { output.copy(tensor, from: input) }
         return try output.write()
     }
 }

@@ -20,7 +20,7 @@ public enum Graft {
         var result = SurgeryOutput(
             "extract", arguments: ["tensors": .array(patterns.map { .string($0.text) })], of: input, to: destination,
             report: ["kept": .integer(kept.count), "left_out": .integer(input.tensors().count - kept.count)])
-        result.dropTrainingState()
+        result.metadata.dropTrainingState()
         let names = Set(kept.map(\.description.name))
         result.metadata.tiedTensors = input.metadata.tiedTensors.filter { names.contains($0.value) }
         for tensor in kept { result.copy(tensor, from: input) }

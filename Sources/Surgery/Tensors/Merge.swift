@@ -66,7 +66,7 @@ public enum Merge {
                     }),
                 "base": base.map { .string($0.digest) } ?? .null,
             ], of: first, to: destination)
-        result.dropTrainingState()
+        result.metadata.dropTrainingState()
         // The parents' curves and probes do not describe the merged model.
         result.metadata.history = [:]
         result.metadata.probes = []

@@ -158,6 +158,7 @@ package struct RunFolder: Sendable {
             var metadata = file.metadata
             metadata.kind = .model
             metadata.optimizer = nil
+            metadata.adapter = nil
             metadata.trainingState = nil
             metadata.adapter = nil
             let weights = file.tensors(in: .weights).map {

@@ -24,6 +24,7 @@ struct SurgeryOptions: ParsableArguments {
                     + Format.shortDigest(result.digest))
             let copied = Format.counted(result.copiedTensorCount, "tensor")
             print("\(copied) copied unchanged, \(result.writtenTensorCount) written")
+            for note in result.notes { Terminal.warn(note) }
         }
     }
 
