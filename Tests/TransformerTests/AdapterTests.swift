@@ -1,8 +1,7 @@
 import CheckpointIO
 import Parallel
 import Testing
-
-@testable import Transformer
+import Transformer
 
 /// LoRA adapters beside the model with merged weights, whose numbers `ReferenceTests` compares with PyTorch.
 @Suite struct AdapterTests {
@@ -24,7 +23,7 @@ import Testing
                 rows: [1, 5], baseDigest: "", basePath: "")
             let values = ModelParameters(configuration, TrainedLayout(configuration, adapters: record))
             for (index, parameter) in values.layout.enumerated() {
-                let view = values.view(parameter)
+                let view = try #require(values[parameter.name])
                 let deviation: Float = parameter.name.contains(".lora_") ? 0.2 : 0.02
                 for i in view.indices {
                     view[i] = deviation * CounterRandom.normal(seed: 7, stream: index, counter: i)
@@ -33,25 +32,38 @@ import Testing
             adapters = Adapters(record, values)
             merged = ModelParameters(copying: base)
             for parameter in configuration.parameters {
-                let target = merged.view(parameter)
+                let target = try #require(merged[parameter.name])
                 if let rows = values.rows[parameter.name], let own = values[parameter.name] {
                     let width = parameter.shape[1]
                     for (place, row) in rows.enumerated() {
                         for i in 0..<width { target[row * width + i] = own[place * width + i] }
                     }
                 }
-                guard let adapter = adapters.adapter(of: parameter.name, column: 0) else { continue }
-                let (rank, inputs) = (adapter.a.rows, adapter.a.columns)
-                for output in 0..<adapter.b.rows {
+                guard let (a, b) = matrices(of: parameter) else { continue }
+                let inputs = parameter.shape[1]
+                for output in 0..<parameter.shape[0] {
                     for input in 0..<inputs {
                         var sum: Float = 0
-                        for k in 0..<rank {
-                            sum += adapter.b.floats[output * rank + k] * adapter.a.floats[k * inputs + input]
-                        }
-                        target[output * inputs + input] += adapter.scaling * sum
+                        for k in 0..<record.rank { sum += b[output * record.rank + k] * a[k * inputs + input] }
+                        target[output * inputs + input] += scaling * sum
                     }
                 }
             }
+        }
+
+        var scaling: Float { Float(adapters.record.scaling) }
+
+        /// The names of A and B of a weight.
+        static func names(_ parameter: ParameterDescription) -> (a: String, b: String) {
+            let module = String(parameter.name.dropLast(".weight".count))
+            return (AdapterRecord.name(of: .a, module: module), AdapterRecord.name(of: .b, module: module))
+        }
+
+        /// A `[rank, inputs]` and B `[outputs, rank]` of a weight, if it has an adapter.
+        func matrices(of parameter: ParameterDescription) -> (a: [Float], b: [Float])? {
+            let names = Self.names(parameter)
+            guard let a = adapters.values[names.a], let b = adapters.values[names.b] else { return nil }
+            return (Array(a), Array(b))
         }
 
         /// The gradients of a cross entropy into a buffer of `layout`, and its value.
@@ -102,20 +114,20 @@ import Testing
                 let expected = rows.flatMap { Array(full[$0 * width..<($0 + 1) * width]) }
                 #expect(relativeError(Array(try #require(own.values[parameter.name])), expected) < 1e-4)
             }
-            guard let adapter = adapted.adapters.adapter(of: parameter.name, column: 0) else { continue }
-            let (rank, inputs, outputs) = (adapter.a.rows, adapter.a.columns, adapter.b.rows)
+            guard let (ownA, ownB) = adapted.matrices(of: parameter) else { continue }
+            let (rank, inputs, outputs) = (adapted.adapters.record.rank, parameter.shape[1], parameter.shape[0])
             var a = [Float](repeating: 0, count: rank * inputs)
             var b = [Float](repeating: 0, count: outputs * rank)
             for output in 0..<outputs {
                 for input in 0..<inputs {
-                    let gradient = adapter.scaling * full[output * inputs + input]
+                    let gradient = adapted.scaling * full[output * inputs + input]
                     for k in 0..<rank {
-                        a[k * inputs + input] += adapter.b.floats[output * rank + k] * gradient
-                        b[output * rank + k] += adapter.a.floats[k * inputs + input] * gradient
+                        a[k * inputs + input] += ownB[output * rank + k] * gradient
+                        b[output * rank + k] += ownA[k * inputs + input] * gradient
                     }
                 }
             }
-            let names = AdapterNames(parameter.name)
+            let names = Adapted.names(parameter)
             #expect(relativeError(Array(try #require(own.values[names.a])), a) < 1e-4, "\(names.a)")
             #expect(relativeError(Array(try #require(own.values[names.b])), b) < 1e-4, "\(names.b)")
         }
@@ -152,7 +164,8 @@ import Testing
         }
         let gradients = loss().values
         for parameter in layout.parameters {
-            let (values, own) = (adapted.adapters.values.view(parameter), gradients.view(parameter))
+            let values = try #require(adapted.adapters.values[parameter.name])
+            let own = try #require(gradients[parameter.name])
             // The element with the steepest slope.
             let index = try #require(own.indices.max { abs(own[$0]) < abs(own[$1]) })
             let (before, step) = (values[index], Float(1e-2))

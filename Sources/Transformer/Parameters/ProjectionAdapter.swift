@@ -37,9 +37,9 @@ struct ProjectionAdapter {
 
     /// The name of the weight.
     let name: String
-    /// `[rank, inputs]`
+    /// A `[rank, inputs]`.
     let a: Matrix
-    /// `[outputs, rank]`
+    /// B `[outputs, rank]`.
     let b: Matrix
     let scaling: Float
     /// The first column of y.
@@ -78,7 +78,7 @@ struct ProjectionAdapter {
         for i in 0..<count { values[i] *= scaling }
     }
 
-    /// low `[rows, rank]` = s x Aᵀ
+    /// Computes low `[rows, rank]` = s x Aᵀ.
     private func project(_ team: ThreadTeam, rows: Int, _ x: UnsafePointer<Float>, into low: Floats) {
         gemmNT(
             Matrix(reading: x, rows: rows, columns: a.columns), a, into: Matrix(low, rows: rows, columns: a.rows),
@@ -86,7 +86,7 @@ struct ProjectionAdapter {
         scale(low, rows * a.rows)
     }
 
-    /// low `[rows, rank]` = s dy B, for dy at its first column.
+    /// Computes low `[rows, rank]` = s dy B, for dy at its first column.
     private func projectBack(
         _ team: ThreadTeam, rows: Int, _ dy: UnsafePointer<Float>, stride: Int, into low: Floats
     ) {

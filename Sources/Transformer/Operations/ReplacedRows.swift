@@ -4,7 +4,7 @@ import Parallel
 struct ReplacedRows {
     /// The rows of the matrix, ascending.
     let rows: [Int]
-    /// `[rows, columns]`
+    /// Their values `[rows, columns]`.
     let values: Matrix
     private static let scratch = SharedScratch()
 
@@ -53,7 +53,7 @@ struct ReplacedRows {
 
 /// The token embeddings.
 struct EmbeddingTable {
-    /// `[vocabulary, hidden]`
+    /// The table `[vocabulary, hidden]`.
     let matrix: Matrix
     /// The rows that stand for rows of the matrix, by token.
     private let replaced: [Int: Floats]
