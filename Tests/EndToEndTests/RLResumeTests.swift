@@ -22,6 +22,9 @@ import Testing
             "2", "--entropy-coefficient", "0.01", "--alpha", "auto=5", "--eval-data", "dev.jsonl",
             "--eval-every", "3",
         ],
+        [
+            "--lora", "r=4,dropout=0.2", "--kl-coefficient", "0.05", "--entropy-coefficient", "0.01", "--balance", "1",
+        ],
     ]
 
     @Test(arguments: variants) func killedInEveryPhaseOfEveryStep(options: [String]) throws {

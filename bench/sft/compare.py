@@ -5,6 +5,9 @@ Prints both losses at every step, their largest relative difference, and tokens 
 
     swift build -c release --product ckpt
     python3 bench/sft/compare.py MODEL.h5 [--data gsm8k-train.jsonl] [--steps 50] [--pairs 2] [--max-length 128]
+                                 [--lora RANK]
+
+With --lora, both train adapters of this rank on all projections, with the same random start, and TRL uses PEFT.
 
 MODEL.h5 is an imported model without control tokens, such as SmolLM2-135M-Instruct (scripts/real-model imports it). The
 data are GSM8K rows, of which scripts/research/gsm8k-pairs.py makes pairs; without any,
@@ -13,7 +16,7 @@ Both sides get the same ids: this script encodes prompts and responses with tran
 against `ckpt check-data`. Loss on control token, response and end token, mean over the tokens of the update.
 
 TRL runs in the Python that runs this script if trl is installed there, else in .build/bench-sft/venv, which is created
-once (torch, transformers and trl from PyPI, some gigabytes). Exit status 1 if the losses differ by more than 1 %.
+once (torch, transformers, trl and peft from PyPI, some gigabytes). Exit status 1 if the losses differ by more than 1 %.
 """
 
 import argparse
@@ -65,15 +68,28 @@ def prepare(options):
     (WORK / "probe.jsonl").write_text(pairs[wanted] + "\n", encoding="utf-8")
 
 
+def peak_memory(command, environment=None):
+    """Runs a command; its output and the largest resident memory of the process in bytes."""
+    with open(WORK / "output", "w+b") as output, open(WORK / "errors", "w+b") as errors:
+        process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=errors, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        texts = [(WORK / name).read_text(errors="replace") for name in ("output", "errors")]
+    if process.returncode != 0:
+        sys.exit(f"{command[0]} failed:\n{texts[1][-3000:]}")
+    return texts[0], usage.ru_maxrss * 1024
+
+
 def train_ckpt(options):
-    run(
+    adapters = ["--lora", f"r={options.lora},alpha={2 * options.lora},rows=none"] if options.lora else []
+    _, memory = peak_memory([
         CKPT, "train-sft", WORK / "tokens.h5", "--data", WORK / "pairs.jsonl", "--probe", WORK / "probe.jsonl",
         "-o", WORK / "run", "--force", "--steps", options.steps, "--batch-pairs", options.pairs, "--order", "file",
         "--lr", RATE, "--control-lr-scale", 1, "--schedule", "constant", "--warmup", 0, "--beta1", BETAS[0],
-        "--beta2", BETAS[1], "--weight-decay", DECAY, "--clip-norm", CLIP, "--eval-problems", 0)
+        "--beta2", BETAS[1], "--weight-decay", DECAY, "--clip-norm", CLIP, "--eval-problems", 0, *adapters])
     rows = [json.loads(line) for line in rows_of((WORK / "run" / "metrics.jsonl").read_text())]
     return {
-        "loss": [row["loss"] for row in rows], "grad_norm": [row["grad_norm"] for row in rows],
+        "memory": memory, "loss": [row["loss"] for row in rows], "grad_norm": [row["grad_norm"] for row in rows],
         "tokens_per_second": sum(row["tokens"] for row in rows)
         / sum(row["tokens"] / row["tokens_per_second"] for row in rows),
     }
@@ -85,19 +101,15 @@ def python_with_trl():
     python = WORK / "venv" / "bin" / "python"
     if not python.exists():
         run(sys.executable, "-m", "venv", WORK / "venv")
-        run(python, "-m", "pip", "install", "torch", "transformers", "trl", quiet=False)
+        run(python, "-m", "pip", "install", "torch", "transformers", "trl", "peft", quiet=False)
     return python
 
 
 def train_trl(options):
-    request = {"folder": str(WORK), "steps": options.steps, "pairs": options.pairs}
+    request = {"folder": str(WORK), "steps": options.steps, "pairs": options.pairs, "lora": options.lora}
     environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    result = subprocess.run(
-        [str(python_with_trl()), __file__, "--trl", json.dumps(request)], capture_output=True, text=True,
-        env=environment)
-    if result.returncode != 0:
-        sys.exit(f"TRL failed:\n{result.stderr[-3000:]}")
-    return json.loads(result.stdout.splitlines()[-1])
+    output, memory = peak_memory([python_with_trl(), __file__, "--trl", json.dumps(request)], environment)
+    return json.loads(output.splitlines()[-1]) | {"memory": memory}
 
 
 def encoded(tokenizer, pair):
@@ -167,15 +179,53 @@ def trl_child(request):
         learning_rate=RATE, lr_scheduler_type="constant", optim="adamw_torch", adam_beta1=BETAS[0],
         adam_beta2=BETAS[1], weight_decay=DECAY, max_grad_norm=CLIP, max_length=None, packing=False, report_to=[],
         save_strategy="no", logging_steps=1, disable_tqdm=True)
+    adapters = None
+    if request["lora"]:
+        import peft
+
+        adapters = peft.LoraConfig(
+            r=request["lora"], lora_alpha=2 * request["lora"], lora_dropout=0.0, target_modules="all-linear",
+            task_type="CAUSAL_LM")
     trainer = Trainer(
-        model=model, args=config, train_dataset=datasets.Dataset.from_list(rows), processing_class=tokenizer,
+        peft_config=adapters, model=model, args=config, train_dataset=datasets.Dataset.from_list(rows), processing_class=tokenizer,
         callbacks=[log])
+    if adapters:
+        set_adapters(trainer.model)
     trainer.train()
     print(json.dumps({
         "loss": log.loss, "grad_norm": log.norm, "first": first,
         "tokens_per_second": sum(len(row["input_ids"]) for row in rows) / log.seconds,
         "version": f"TRL {trl.__version__}, torch {torch.__version__}, transformers {transformers.__version__}",
     }))
+
+
+def set_adapters(model):
+    """Sets A of every adapter to the numbers that ckpt draws with seed 0 (Sources/Parallel/CounterRandom.swift)."""
+    import numpy
+    import torch
+
+    def mix(value):
+        value = value + numpy.uint64(0x9E3779B97F4A7C15)
+        value = (value ^ (value >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
+        value = (value ^ (value >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
+        return value ^ (value >> numpy.uint64(31))
+
+    weights = {name: weight for name, weight in model.named_parameters() if ".lora_A." in name}
+    order = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+    def place(name):
+        parts = name.split(".")
+        return int(parts[parts.index("layers") + 1]), order.index(next(part for part in parts if part in order))
+
+    with numpy.errstate(over="ignore"), torch.no_grad():
+        for number, name in enumerate(sorted(weights, key=place)):
+            state = mix(numpy.zeros(1, numpy.uint64))
+            for key in (2 * number, 0, 0):  # B follows each A.
+                state = mix(state ^ numpy.uint64(key))
+            count = numpy.arange(weights[name].numel(), dtype=numpy.uint64)
+            uniform = (mix(state ^ count) >> numpy.uint64(11)).astype(numpy.float64) * 2.0**-53
+            values = (2 * uniform - 1) / weights[name].shape[1] ** 0.5
+            weights[name].copy_(torch.from_numpy(values.astype(numpy.float32)).reshape(weights[name].shape))
 
 
 def check_ids(first):
@@ -196,6 +246,7 @@ def main():
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--max-length", type=int, default=128)
+    parser.add_argument("--lora", type=int, default=0, metavar="RANK")
     options = parser.parse_args()
     prepare(options)
     theirs = train_trl(options)
@@ -210,7 +261,10 @@ def main():
             f"{theirs['grad_norm'][step]:9.4f}")
     print(
         f"tokens per second: ckpt {ours['tokens_per_second']:.0f}, TRL {theirs['tokens_per_second']:.0f} "
-        "(prompts counted twice)")
+        f"(prompts counted twice), {ours['tokens_per_second'] / theirs['tokens_per_second']:.2f} times")
+    print(
+        f"peak memory: ckpt {ours['memory'] / 1e9:.2f} GB, TRL {theirs['memory'] / 1e9:.2f} GB, "
+        f"{ours['memory'] / theirs['memory']:.2f} times")
     print(f"largest difference {100 * worst:.4f} % over {len(ours['loss'])} steps")
     sys.exit(1 if worst > TOLERANCE else 0)
 

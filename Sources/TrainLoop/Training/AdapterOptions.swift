@@ -24,7 +24,7 @@ package struct AdapterOptions: Sendable, Equatable {
             let parts = item.split(separator: "=", maxSplits: 1).map(String.init)
             let value = parts.count == 2 ? parts[1] : ""
             func refuse(_ expected: String) -> OptionError {
-                OptionError("--lora \(item): \(expected); an example: --lora r=16,alpha=32,targets=q+v")
+                OptionError("\(item): \(expected); an example: --lora r=16,alpha=32,targets=q+v")
             }
             switch (parts.first ?? "", parts.count) {
             case ("r", 2), ("rank", 2):

@@ -122,8 +122,8 @@ struct SharedArguments: OptionArguments {
     @Option(
         help: """
             Train LoRA adapters and the control tokens' rows instead of the model, for example \
-            r=16,alpha=32,targets=q+k+v+o+gate+up+down,dropout=0.05,rslora (all but r have defaults).
-            """)
+            r=16,alpha=32,targets=q+k+v+o+gate+up+down,dropout=0.05,rslora (each has a default).
+            """, transform: { try AdapterOptions($0) })
     var lora: AdapterOptions?
 
     @Option(help: "Gradient norm above which gradients are scaled down; 0: never. Default: 1.")
@@ -150,10 +150,6 @@ struct SharedArguments: OptionArguments {
     var keepLast: Int?
 
     mutating func validate() throws { freeze = RepeatedFlag.split(freeze) }
-}
-
-extension AdapterOptions: ExpressibleByArgument {
-    public init?(argument: String) { try? self.init(argument) }
 }
 
 extension Recomputation: ExpressibleByArgument {}
