@@ -42,7 +42,7 @@ import Testing
 
     @Test(arguments: ["fp32", "bf16"]) func stateIsAPlainModelWithItsBase(type: String) throws {
         if type == "bf16" {
-            try #require(run("cast", "tokens.h5", "--to", "bf16", "-o", "half.h5").status == 0)
+            try #require(run("cast", "tokens.h5", "--dtype", "bfloat16", "-o", "half.h5").status == 0)
         }
         let start = type == "bf16" ? "half.h5" : "tokens.h5"
         let base = try CheckpointFile(path: folder.path(start))
@@ -122,6 +122,7 @@ import Testing
         let result = try run(
             "train-rl", "sft/step-000004.h5", "--data", "rl.jsonl", "--steps", "2", "--prompts", "3", "--samples", "4",
             "--max-new-tokens", "8", "--answer", "bare", "--lr", "1e-3", "--balance", "1", "--kl-coefficient", "0.1",
+            "--reward-short-wrong", "0.5", "--reward-think-wrong", "-0.5",
             "--lora", "r=4", "-o", "rl")
         #expect(result.status == 0, "\(result.errors)")
         let state = try CheckpointFile(path: folder.path("rl/step-000002.h5"))
