@@ -14,7 +14,8 @@ extern const struct ckpt_packed_left_gemm_kernels ckpt_packed_left_gemm_avx512, 
 extern const struct ckpt_skinny_gemm_kernels ckpt_skinny_gemm_avx2, ckpt_skinny_gemm_avx512,
     ckpt_skinny_gemm_bf16_avx512;
 extern const struct ckpt_attention_kernels ckpt_attention_avx2, ckpt_attention_avx512;
-extern const struct ckpt_cached_attention_kernels ckpt_cached_attention_avx2, ckpt_cached_attention_avx512;
+extern const struct ckpt_cached_attention_kernels ckpt_cached_attention_avx2, ckpt_cached_attention_avx512,
+    ckpt_cached_attention_bf16_avx2, ckpt_cached_attention_bf16_avx512;
 extern const struct ckpt_elementwise_kernels ckpt_elementwise_avx2, ckpt_elementwise_avx512;
 
 /// The newest instruction set to use: 0 SSE2, 1 AVX2, 2 AVX-512.
@@ -79,6 +80,11 @@ const struct ckpt_cached_attention_kernels *ckpt_cached_attention_kernels(long d
         : dimension % 8 == 0 && has_avx2() ? &ckpt_cached_attention_avx2 : 0;
 }
 
+const struct ckpt_cached_attention_kernels *ckpt_cached_attention_bf16_kernels(long dimension) {
+    return dimension % 16 == 0 && has_avx512() ? &ckpt_cached_attention_bf16_avx512
+        : dimension % 8 == 0 && has_avx2() ? &ckpt_cached_attention_bf16_avx2 : 0;
+}
+
 const struct ckpt_attention_kernels *ckpt_attention_kernels(void) {
     return has_avx512() ? &ckpt_attention_avx512 : has_avx2() ? &ckpt_attention_avx2 : 0;
 }
@@ -97,6 +103,7 @@ const struct ckpt_packed_left_gemm_kernels *ckpt_packed_left_gemm_bf16_kernels(v
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_kernels(void) { return 0; }
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_bf16_kernels(void) { return 0; }
 const struct ckpt_cached_attention_kernels *ckpt_cached_attention_kernels(long dimension) { return 0; }
+const struct ckpt_cached_attention_kernels *ckpt_cached_attention_bf16_kernels(long dimension) { return 0; }
 const struct ckpt_attention_kernels *ckpt_attention_kernels(void) { return 0; }
 const struct ckpt_elementwise_kernels *ckpt_elementwise_kernels(void) { return 0; }
 

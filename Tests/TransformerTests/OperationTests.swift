@@ -78,6 +78,37 @@ import Transformer
         }
     }
 
+    /// Keys and values in bfloat16 give the bits of the same numbers in float32.
+    @Test(arguments: [(1, 8), (3, 16), (5, 24), (4, 64), (2, 12)])
+    func cachedAttentionOfRoundedPages(_ heads: Int, _ dimension: Int) {
+        let (tokens, offset) = (75, 48)
+        let queries = noise(heads * dimension)
+        let halves = noise(offset + 3 * 64 * dimension, seed: 7).map { UInt16($0.bitPattern >> 16) }
+        let floats = halves.map { Float(bitPattern: UInt32($0) << 16) }
+        func attend(_ buffer: UnsafeRawBufferPointer, _ precision: CachePrecision, _ size: Int, _ skipped: Int)
+            -> [Float]
+        {
+            guard let start = buffer.baseAddress else { return [] }
+            var output = [Float](repeating: 1, count: heads * dimension)
+            var scratch = [Float](repeating: 0, count: heads * 96)
+            let pages = (0..<3).map {
+                KVPage(start: start + $0 * 64 * dimension * size, count: min(32, tokens - $0 * 32))
+            }
+            pages.withUnsafeBufferPointer {
+                CachedAttention.forward(
+                    queries: queries, heads: heads, dimension: dimension, pages: $0, precision, skipping: skipped,
+                    offset: offset, into: &output, scratch: &scratch)
+            }
+            return output
+        }
+        for skipped in [0, 1, 31] {
+            let wide = floats.withUnsafeBytes { attend($0, .fp32, 4, skipped) }
+            let half = halves.withUnsafeBytes { attend($0, .bf16, 2, skipped) }
+            #expect(half.map(\.bitPattern) == wide.map(\.bitPattern))
+            #expect(half.count == heads * dimension && half.allSatisfy(\.isFinite))
+        }
+    }
+
     @Test(arguments: [6, 16, 29]) func rmsNorm(_ width: Int) {
         let rows = 3
         let x = noise(rows * width)

@@ -3,6 +3,8 @@
 //
 //   engine-bench train   --shape tiny|smol|… --batch 64 --length 40 [--repeats 5] [--recompute]
 //   engine-bench decode  --shape tiny|smol|… --rows 256 --prompt 20 --new 40 [--groups 8] [--bfloat16]
+//   engine-bench sampling --shape smol|… [--rows 64] [--new 256] [--limits 256,2048,16384] [--cache-mb 4096]
+//                [--bfloat16-cache]             answers of about --new tokens with several largest lengths
 //   engine-bench score   --shape … --batch 1 --length 4096 [--bfloat16]
 //   engine-bench products                       few rows times weights [3072, 576] from memory, one thread
 //   engine-bench layers                         a layer's products, forward and back, all threads
@@ -249,6 +251,50 @@ func decode() throws {
         ])
 }
 
+/// Samples the same rows with several limits on their length, in turns; a callback ends them after 3/4 to 5/4 of
+/// `--new` tokens, but at most at the least limit.
+func sampling() throws {
+    var generator = Generator(Model(try chosenParameters("smol"), products: products))
+    generator.cacheByteLimit = number("cache-mb", 4096) << 20
+    if arguments.contains("--bfloat16-cache") { generator.cachePrecision = .bf16 }
+    let limits = (option("limits") ?? "256,2048,16384").split(separator: ",").compactMap { Int($0) }
+    let (rows, new) = (number("rows", 64), number("new", 256))
+    let vocabulary = try chosenConfiguration("smol").vocabularySize
+    let requests = sequences(rows, number("prompt", 20), vocabulary).enumerated().map {
+        GenerationRequest(prompt: $1, promptKey: $0)
+    }
+    let ends = (0..<rows).map { min(limits.min() ?? new, new * 3 / 4 + new / 2 * ($0 * 37 % rows) / rows) }
+    var rates = [[Double]](repeating: [], count: limits.count)
+    var uses = [CacheUse?](repeating: nil, count: limits.count)
+    for _ in 0..<number("repeats", 3) {
+        for (index, limit) in limits.enumerated() {
+            var counts = [Int](repeating: 0, count: rows)
+            let time = seconds {
+                _ = generator.generate(
+                    requests, SamplingOptions(maximumNewTokens: limit, seed: 1),
+                    onToken: { row, _, _ in
+                        counts[row] += 1
+                        return counts[row] < ends[row]
+                    }, onCacheUse: { uses[index] = $0 })
+            }
+            rates[index].append(Double(counts.reduce(0, +)) / time)
+        }
+    }
+    for (index, limit) in limits.enumerated() {
+        let rate = median(rates[index])
+        let ratio = median(zip(rates[index], rates[0]).map { $0 / $1 })
+        report(
+            "sampling \(name("smol")) \(rows) rows of about \(new) tokens, limit \(limit): \(Int(rate)) tokens/s,"
+                + " \(String(format: "%.3f", ratio)) of limit \(limits[0]), cache"
+                + " \((uses[index]?.peakBytes ?? 0) >> 20) MiB, \(uses[index]?.rowsTakenBack ?? 0) rows taken back,"
+                + " peak \(peakMegabytes()) MB",
+            [
+                "limit": Double(limit), "tokens_per_second": rate, "ratio": ratio,
+                "rows_taken_back": Double(uses[index]?.rowsTakenBack ?? 0),
+            ])
+    }
+}
+
 func score() throws {
     let configuration = try chosenConfiguration("smol")
     let model =
@@ -363,6 +409,7 @@ if let threads = option("threads").flatMap(Int.init) { EngineThreads.configure(c
 switch arguments.first {
 case "train": try train()
 case "decode": try decode()
+case "sampling": try sampling()
 case "score": try score()
 case "logits": try logits()
 case "layers": layers()

@@ -117,17 +117,20 @@ struct ckpt_cached_attention_kernels {
     /// Products of queries [heads, dimension] with the 32 keys of a page [dimension, 32], into scores[heads, 32] with
     /// rows `stride` apart. Prefetches `next`, the keys of the next page.
     void (*scores)(
-        const float *queries, long heads, long dimension, const float *keys, const float *next, float *scores,
+        const float *queries, long heads, long dimension, const void *keys, const void *next, float *scores,
         long stride);
     /// output[heads, dimension] += Σ weights[t] values[t], over the first `count` of a page's 32 values [dimension].
     /// Prefetches `next`, the values of the next page.
     void (*add_values)(
-        const float *weights, long stride, long heads, const float *values, const float *next, long count,
+        const float *weights, long stride, long heads, const void *values, const void *next, long count,
         long dimension, float *output);
 };
 
-/// The kernels for heads of `dimension` numbers, which must be a multiple of eight.
+/// The kernels for heads of `dimension` numbers, which must be a multiple of eight, cached as float32.
 const struct ckpt_cached_attention_kernels *ckpt_cached_attention_kernels(long dimension);
+
+/// The same for keys and values cached as bfloat16, widened when they are read.
+const struct ckpt_cached_attention_kernels *ckpt_cached_attention_bf16_kernels(long dimension);
 
 /// Element-wise loops over `count` numbers, a multiple of eight, with the bits of the loops in
 /// Sources/Transformer/Operations for every vector width. Sums are returned as eight partial sums, one per lane.

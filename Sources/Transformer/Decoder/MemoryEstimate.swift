@@ -26,15 +26,28 @@ package enum MemoryEstimate {
             + head(configuration, rows: tokens)
     }
 
-    /// The memory of generating `rows` samples at the same time, where `group` samples share each prompt.
+    /// The memory of generating samples.
     ///
-    /// The sum of parameters, the key-value cache of prompts and new tokens, and the activations of one step.
+    /// The sum of parameters, the key-value cache, and the activations of one step.
+    ///
+    /// - Parameters:
+    ///   - configuration: the model.
+    ///   - rows: samples generated at the same time.
+    ///   - group: samples that share each prompt.
+    ///   - promptTokens: tokens of the longest prompt.
+    ///   - newTokens: tokens of the longest sample.
+    ///   - cachePrecision: the number format of the cache.
+    ///   - cacheByteLimit: the bytes of the cache, unless one sample needs more.
+    /// - Returns: bytes.
     package static func generation(
-        _ configuration: ModelConfiguration, rows: Int, group: Int = 1, promptTokens: Int, newTokens: Int
+        _ configuration: ModelConfiguration, rows: Int, group: Int = 1, promptTokens: Int, newTokens: Int,
+        cachePrecision: CachePrecision = .fp32, cacheByteLimit: Int = .max
     ) -> Int {
         let prompts = (rows + max(1, group) - 1) / max(1, group)
-        return 4 * configuration.parameterCount + rows * KVPage.bytes(tokens: newTokens, configuration)
-            + prompts * KVPage.bytes(tokens: promptTokens, configuration)
+        let ofPrompt = KVPage.bytes(tokens: promptTokens, configuration, cachePrecision)
+        let ofSample = KVPage.bytes(tokens: newTokens, configuration, cachePrecision)
+        let cache = min(prompts * ofPrompt + rows * ofSample, max(cacheByteLimit, ofPrompt + ofSample))
+        return 4 * configuration.parameterCount + cache
             + 4 * rows * (configuration.vocabularySize + 4 * configuration.hiddenSize)
     }
 

@@ -35,7 +35,7 @@ final class DecodeStep {
         /// The number of cached tokens.
         var count: Int
         /// The page and the slot in it that the new token is written to.
-        var page: Floats
+        var page: UnsafeMutableRawPointer
         var slot: Int
 
         /// The pages with the last `window` tokens, and the number of earlier tokens in the first of these pages.
@@ -51,8 +51,8 @@ final class DecodeStep {
         }
     }
 
-    /// Feeds each row's last token and returns the logits of the next one `[rows, vocabulary]`, valid until the next
-    /// call.
+    /// Feeds each row's next token and returns the logits of the one after it `[rows, vocabulary]`, valid until the
+    /// next call.
     ///
     /// Call `grow` on every row first.
     func logits(_ team: ThreadTeam, _ rows: ArraySlice<GenerationRow>) -> Floats {
@@ -67,9 +67,9 @@ final class DecodeStep {
                     return Past(
                         cosines: table.cosines(row.position - 1), sines: table.sines(row.position - 1),
                         pages: UnsafeBufferPointer(rebasing: all[(end - own.count)..<end]), count: row.position,
-                        page: row.pages[row.pages.count - 1], slot: (row.cached - 1) % KVPage.tokens)
+                        page: row.pages[(row.cached - 1) / KVPage.tokens], slot: (row.cached - 1) % KVPage.tokens)
                 }
-                return logits(team, rows.map { $0.tokens[$0.tokens.count - 1] }, pasts)
+                return logits(team, rows.map(\.fedToken), pasts)
             }
         }
     }
@@ -155,7 +155,7 @@ final class DecodeStep {
             key, key + keyValueWidth, layer: index, head: keyHead, page: past.page, slot: past.slot)
         let (pages, skipped) = past.pages(window: layer.attention.window)
         CachedAttention.forward(
-            queries: queries, heads: group, dimension: dimension, pages: pages, skipping: skipped,
+            queries: queries, heads: group, dimension: dimension, pages: pages, pool.precision, skipping: skipped,
             offset: pool.offset(layer: index, head: keyHead), into: output + first, scratch: scratch)
     }
 }

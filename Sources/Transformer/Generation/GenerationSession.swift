@@ -7,27 +7,31 @@ final class GenerationSession: @unchecked Sendable {
     /// The largest number of prompt tokens computed together, unless a single prompt has more.
     static let prefillTokens = 2048
 
-    private let model: Model
-    private let requests: [GenerationRequest]
-    private let options: SamplingOptions
-    private let rule: Sampling.Rule
+    let model: Model
+    let requests: [GenerationRequest]
+    let options: SamplingOptions
+    let rule: Sampling.Rule
     private let onToken: ((Int, Int, Int) -> Bool)?
-    private let progress: ((Int) -> Void)?
+    let progress: ((Int) -> Void)?
     private let onPrompt: ((Int, [Float]) -> Void)?
-    private let pool: PagePool
-    private let rowLimit: Int
-    private let sharesRows: Bool
-    private var steps: [DecodeStep]
-    private var active: [GenerationRow] = []
+    let pool: PagePool
+    let rowLimit: Int
+    let sharesRows: Bool
+    let steps: [DecodeStep]
+    var active: [GenerationRow] = []
+    /// Rows whose cache was taken back, in the order in which they go on; samples start when there are none.
+    var waiting: [GenerationRow] = []
+    /// The number of times that a row was taken back.
+    var takenBack = 0
     private var completions: [[Completion?]]
-    private var generated = 0
+    var generated = 0
     // The next sample to start.
     private var nextRequest = 0
     private var nextSample = 0
     /// Requests whose prompt is cached and that have samples left to start.
-    private var prepared: [Int: PreparedPrompt] = [:]
+    private(set) var prepared: [Int: PreparedPrompt] = [:]
 
-    private struct PreparedPrompt {
+    struct PreparedPrompt {
         var prompt: CachedPrompt
         /// Logits after the prompt.
         var logits: [Float]
@@ -45,15 +49,8 @@ final class GenerationSession: @unchecked Sendable {
         self.onPrompt = onPrompt
         rule = Sampling.Rule(
             temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP)
-        let configuration = model.configuration
-        pool = PagePool(configuration)
-        let longestPrompt = requests.reduce(0) { max($0, $1.prompt.count) }
-        let most = requests.reduce(1) { max($0, $1.sampleCount) }
-        // The samples of a prompt share its pages.
-        let perRow =
-            KVPage.bytes(tokens: options.maximumNewTokens, configuration)
-            + KVPage.bytes(tokens: longestPrompt, configuration) / most
-        rowLimit = max(1, min(generator.maximumRows, generator.cacheByteLimit / max(1, perRow)))
+        pool = PagePool(model.configuration, generator.cachePrecision, byteLimit: generator.cacheByteLimit)
+        rowLimit = max(1, generator.maximumRows)
         sharesRows = model.isSmall && EngineThreads.count > 1
         let model = model
         let pool = pool
@@ -61,10 +58,16 @@ final class GenerationSession: @unchecked Sendable {
         completions = requests.map { [Completion?](repeating: nil, count: max(0, $0.sampleCount)) }
     }
 
+    var cacheUse: CacheUse {
+        CacheUse(
+            peakBytes: pool.peak * pool.pageBytes, bytesInUse: pool.used * pool.pageBytes, rowsTakenBack: takenBack)
+    }
+
     func run() -> [[Completion]] {
         if options.maximumNewTokens > 0 {
             while true {
-                while active.count < rowLimit, startSamples() {}
+                while active.count < rowLimit, resumeRow() {}
+                while waiting.isEmpty, active.count < rowLimit, startSamples() {}
                 if active.isEmpty { break }
                 advance()
             }
@@ -74,7 +77,7 @@ final class GenerationSession: @unchecked Sendable {
 
     // MARK: - Starting samples
 
-    /// Starts as many samples of the next request as the row limit allows; returns false if no sample is left.
+    /// Starts as many samples of the next request as fit; returns false if there is none.
     private func startSamples() -> Bool {
         while nextRequest < requests.count,
             requests[nextRequest].prompt.isEmpty || nextSample >= requests[nextRequest].sampleCount
@@ -84,14 +87,20 @@ final class GenerationSession: @unchecked Sendable {
             nextSample = 0
         }
         guard nextRequest < requests.count else { return false }
+        let promptPages = prepared[nextRequest] == nil ? KVPage.count(tokens: requests[nextRequest].prompt.count) : 0
+        guard active.isEmpty || promptPages + firstPages <= pool.available - reserve else { return false }
         if prepared[nextRequest] == nil { prefill() }
         guard let ready = prepared[nextRequest] else { return false }
         let request = requests[nextRequest]
-        let count = min(request.sampleCount - nextSample, rowLimit - active.count)
+        let fitting = max(active.isEmpty ? 1 : 0, (pool.available - reserve) / firstPages)
+        let count = min(request.sampleCount - nextSample, rowLimit - active.count, fitting)
         let rows = (nextSample..<(nextSample + count)).map {
-            GenerationRow(pool, request: nextRequest, sample: $0, promptKey: request.promptKey, prompt: ready.prompt)
+            GenerationRow(
+                pool, request: nextRequest, sample: $0, promptKey: request.promptKey,
+                promptCount: request.prompt.count, prompt: ready.prompt)
         }
         nextSample += count
+        if nextSample == request.sampleCount { prepared[nextRequest] = nil }
         var draws = [(token: Int, logProbability: Float)](repeating: (0, 0), count: count)
         let vocabulary = model.configuration.vocabularySize
         let scratch = Floats.allocate(capacity: vocabulary * ThreadTeam.everyone.size)
@@ -115,108 +124,49 @@ final class GenerationSession: @unchecked Sendable {
         return true
     }
 
-    private func uniform(_ row: GenerationRow) -> Double {
+    func uniform(_ row: GenerationRow) -> Double {
         CounterRandom.uniform(
             seed: options.seed, step: options.step, prompt: row.promptKey, sample: row.sample,
             position: row.tokens.count)
     }
 
-    /// Computes the prompts of the next requests together, as many as the free rows can take.
+    /// Computes the prompts of the next requests together, as many as free rows and pages can take.
     private func prefill() {
         var chosen: [Int] = []
         var tokens = 0
         var places = rowLimit - active.count
+        var pages = pool.available - reserve
         var index = nextRequest
         while index < requests.count, places > 0 {
             let request = requests[index]
             if !request.prompt.isEmpty, request.sampleCount > 0 {
-                if !chosen.isEmpty, tokens + request.prompt.count > Self.prefillTokens { break }
+                let own = KVPage.count(tokens: request.prompt.count)
+                if !chosen.isEmpty,
+                    tokens + request.prompt.count > Self.prefillTokens || own + firstPages > pages
+                {
+                    break
+                }
                 chosen.append(index)
                 tokens += request.prompt.count
                 places -= request.sampleCount
+                pages -= own + firstPages * request.sampleCount
             }
             index += 1
         }
-        let prompts = chosen.map { CachedPrompt(pool, count: requests[$0].prompt.count) }
-        let logits = compute(chosen.map { requests[$0].prompt }, into: prompts)
+        let prompts = chosen.map { CachedPrompt(pool, request: $0, count: requests[$0].prompt.count) }
+        let logits = compute(chosen.map { requests[$0].prompt }) { text, position in
+            (prompts[text].pages[position / KVPage.tokens], position % KVPage.tokens)
+        }
         for (index, request) in chosen.enumerated() {
             prepared[request] = PreparedPrompt(prompt: prompts[index], logits: logits[index])
             onPrompt?(request, logits[index])
         }
     }
 
-    /// Caches the tokens of texts for which `prompts` have room, and returns the logits after each text.
-    private func compute(_ texts: [[Int]], into prompts: [CachedPrompt]) -> [[Float]] {
-        model.prefill(texts) { prompt, position, layer, keys, values in
-            guard position < prompts[prompt].count else { return }
-            self.pool.write(
-                keys, values, layer: layer, page: prompts[prompt].pages[position / KVPage.tokens],
-                slot: position % KVPage.tokens)
-        }
-    }
-
-    // MARK: - Steps
-
-    /// Computes the cache of samples anew whose next token is the first one beyond the original length of LongRoPE,
-    /// because all positions then rotate by other angles.
-    private func extendContext() {
-        guard case .longrope(_, _, _, let originalLength) = model.configuration.ropeScaling else { return }
-        for row in active where row.position == originalLength {
-            // The length of the text selects the angles, so the next token is part of it.
-            let text = requests[row.request].prompt + row.tokens
-            let prompt = CachedPrompt(pool, count: originalLength)
-            _ = compute([text], into: [prompt])
-            row.move(to: prompt)
-        }
-    }
-
-    /// Generates one token of every active sample.
-    private func advance() {
-        extendContext()
-        for row in active { row.grow() }
-        let count = active.count
-        var draws = [(token: Int, logProbability: Float)](repeating: (0, 0), count: count)
-        let parts = sharesRows ? min(steps.count, count) : 1
-        draws.withUnsafeMutableBufferPointer { draws in
-            if parts > 1 {
-                ThreadTeam.everyone.forEach(parts) { part, _ in
-                    let range = (count * part / parts)..<(count * (part + 1) / parts)
-                    step(.alone, steps[part], range, draws)
-                }
-            } else {
-                step(sharesRows ? .alone : .everyone, steps[0], 0..<count, draws)
-            }
-        }
-        var index = 0
-        active.removeAll { row in
-            defer { index += 1 }
-            return !take(row, draws[index])
-        }
-        progress?(generated)
-    }
-
-    private func step(
-        _ team: ThreadTeam, _ step: DecodeStep, _ range: Range<Int>,
-        _ draws: UnsafeMutableBufferPointer<(token: Int, logProbability: Float)>
-    ) {
-        let vocabulary = model.configuration.vocabularySize
-        let logits = step.logits(team, active[range])
-        team.forEach(range.count) { item, _ in
-            let line = logits + item * vocabulary
-            let row = active[range.lowerBound + item]
-            if let forced = row.pending.first {
-                draws[range.lowerBound + item] = (
-                    forced, Sampling.logProbability(of: forced, line, vocabulary, rule)
-                )
-            } else {
-                draws[range.lowerBound + item] = Sampling.draw(
-                    line, vocabulary, rule, uniform: uniform(row), scratch: line)
-            }
-        }
-    }
+    // MARK: - Tokens
 
     /// Adds a token to a sample; returns false if that was its last one.
-    private func take(_ row: GenerationRow, _ draw: (token: Int, logProbability: Float)) -> Bool {
+    func take(_ row: GenerationRow, _ draw: (token: Int, logProbability: Float)) -> Bool {
         row.tokens.append(draw.token)
         row.logProbabilities.append(draw.logProbability)
         watchThinking(row)

@@ -114,15 +114,30 @@ public struct Completion: Sendable, Equatable {
     }
 }
 
+/// The use of the key-value cache by one call of `Generator.generate`.
+public struct CacheUse: Sendable, Equatable {
+    /// The most bytes in use at a time.
+    public var peakBytes: Int
+    /// The bytes in use at the end.
+    public var bytesInUse: Int
+    /// The number of times that a sample's part of the cache was taken back, to be computed again later.
+    public var rowsTakenBack: Int
+}
+
 /// Generates samples in batches with a key-value cache.
 ///
 /// Each prompt is computed once for all of its samples, and the next sample takes the row of a finished one at once.
+/// Samples take cache as they grow; when it is full, one of them waits and is computed again later.
 public struct Generator: Sendable {
     let model: Model
     /// The largest number of samples in a batch.
     public var maximumRows = 256
     /// The bytes that the cache may take, unless a single sample needs more.
-    public var cacheByteLimit = 4 << 30
+    public var cacheByteLimit = Self.standardCacheByteLimit
+    /// The number format of the cache.
+    public var cachePrecision = CachePrecision.fp32
+
+    public static let standardCacheByteLimit = 4 << 30
 
     /// A generator with a new model.
     public init(_ parameters: ModelParameters) { model = Model(parameters) }
@@ -139,14 +154,16 @@ public struct Generator: Sendable {
     ///     returning false ends the sample.
     ///   - progress: receives the number of tokens generated so far after every step.
     ///   - onPrompt: receives for each prompt, once, the logits of the first token, before the temperature is applied.
+    ///   - onCacheUse: receives at the end what the cache took.
     /// - Returns: completions `[request][sample]`, which are empty for an empty prompt.
     public func generate(
         _ requests: [GenerationRequest], _ options: SamplingOptions,
         onToken: ((_ request: Int, _ sample: Int, _ token: Int) -> Bool)? = nil, progress: ((Int) -> Void)? = nil,
-        onPrompt: ((_ request: Int, _ logits: [Float]) -> Void)? = nil
+        onPrompt: ((_ request: Int, _ logits: [Float]) -> Void)? = nil, onCacheUse: ((CacheUse) -> Void)? = nil
     ) -> [[Completion]] {
         let session = GenerationSession(
             self, requests, options, onToken: onToken, progress: progress, onPrompt: onPrompt)
+        defer { onCacheUse?(session.cacheUse) }
         return session.run()
     }
 

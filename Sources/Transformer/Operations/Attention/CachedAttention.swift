@@ -1,6 +1,15 @@
 import CKernels
 import CheckpointIO
 
+/// The number format of cached keys and values.
+public enum CachePrecision: String, Sendable, CaseIterable {
+    case fp32
+    /// Rounded to the nearest bfloat16 when they are written, for half the memory.
+    case bf16
+
+    var bytesPerElement: Int { self == .bf16 ? 2 : 4 }
+}
+
 /// A page of the key-value cache with up to 32 tokens.
 package struct KVPage {
     package static let tokens = 32
@@ -8,19 +17,26 @@ package struct KVPage {
     /// For each layer and key head the keys `[dimension, 32]`, then the values `[32, dimension]`.
     ///
     /// Tokens are columns of the keys, so that a query meets 32 keys at once.
-    var start: UnsafePointer<Float>
+    var start: UnsafeRawPointer
     /// The number of valid tokens.
     var count: Int
 
-    package init(start: UnsafePointer<Float>, count: Int) {
+    package init(start: UnsafeRawPointer, count: Int) {
         self.start = start
         self.count = count
     }
 
+    /// The pages that `tokens` tokens of one sequence take.
+    static func count(tokens: Int) -> Int { (tokens + Self.tokens - 1) / Self.tokens }
+
+    /// The bytes of one page.
+    package static func bytes(_ configuration: ModelConfiguration, _ precision: CachePrecision) -> Int {
+        tokens * configuration.layerCount * 2 * configuration.keyValueWidth * precision.bytesPerElement
+    }
+
     /// The bytes of the pages that `tokens` tokens of one sequence take.
-    static func bytes(tokens: Int, _ configuration: ModelConfiguration) -> Int {
-        let pages = (tokens + Self.tokens - 1) / Self.tokens
-        return pages * Self.tokens * configuration.layerCount * 2 * configuration.keyValueWidth * 4
+    static func bytes(tokens: Int, _ configuration: ModelConfiguration, _ precision: CachePrecision) -> Int {
+        count(tokens: tokens) * bytes(configuration, precision)
     }
 }
 
@@ -49,21 +65,37 @@ package enum CachedAttention {
         store(d, scores, 24)
     }
 
+    /// Calls `body` with cached numbers as floats.
+    private static func withFloats(
+        _ numbers: UnsafeRawPointer, _ count: Int, _ precision: CachePrecision, _ body: (UnsafePointer<Float>) -> Void
+    ) {
+        guard precision == .bf16 else { return body(numbers.assumingMemoryBound(to: Float.self)) }
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { wide in
+            guard let floats = wide.baseAddress else { return }
+            BFloat16.widen(numbers.assumingMemoryBound(to: UInt16.self), into: floats, count)
+            body(floats)
+        }
+    }
+
     /// softmax(q kᵀ / √dimension) v, for queries `[heads, dimension]` of heads that share keys, into `output` of the
     /// same shape.
     ///
-    /// The keys start `offset` floats into each page, and the first `skipped` tokens of the first page are left out.
+    /// The keys start `offset` elements into each page, and the first `skipped` tokens of the first page are left out.
     /// The next head's keys and values are prefetched at the end. `scratch` holds 32 floats per head and page.
     package static func forward(
         queries: UnsafePointer<Float>, heads: Int, dimension: Int, pages: UnsafeBufferPointer<KVPage>,
-        skipping skipped: Int = 0, offset: Int, into output: UnsafeMutablePointer<Float>,
-        scratch: UnsafeMutablePointer<Float>
+        _ precision: CachePrecision = .fp32, skipping skipped: Int = 0, offset: Int,
+        into output: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
     ) {
         // The same bits as the loops here.
-        let kernels = ckpt_cached_attention_kernels(dimension)?.pointee
+        let kernels =
+            precision == .bf16
+            ? ckpt_cached_attention_bf16_kernels(dimension)?.pointee : ckpt_cached_attention_kernels(dimension)?.pointee
         let scale = 1 / Float(dimension).squareRoot()
         let scoreStride = pages.count * KVPage.tokens
-        let half = dimension * KVPage.tokens
+        // In bytes.
+        let offset = offset * precision.bytesPerElement
+        let half = dimension * KVPage.tokens * precision.bytesPerElement
         let first = pages[0].start + offset
         for (index, page) in pages.enumerated() {
             let keys = page.start + offset
@@ -72,8 +104,10 @@ package enum CachedAttention {
                 let next = index + 1 < pages.count ? pages[index + 1].start + offset : first + half
                 kernels.scores(queries, heads, dimension, keys, next, scores, scoreStride)
             } else {
-                for head in 0..<heads {
-                    computeScores(queries + head * dimension, keys, dimension, into: scores + head * scoreStride)
+                withFloats(keys, dimension * KVPage.tokens, precision) { keys in
+                    for head in 0..<heads {
+                        computeScores(queries + head * dimension, keys, dimension, into: scores + head * scoreStride)
+                    }
                 }
             }
         }
@@ -100,14 +134,22 @@ package enum CachedAttention {
                     sums[head] += VectorMath.exponentials(
                         of: weights + hidden, scale: scale, minus: tops[head] * scale, into: weights + hidden,
                         page.count - hidden)
-                    guard kernels == nil else { continue }
-                    for t in hidden..<page.count {
-                        VectorMath.accumulate(
-                            weights[t], values + t * dimension, into: output + head * dimension, dimension)
+                }
+                if let kernels {
+                    kernels.add_values(
+                        scratch + index * KVPage.tokens, scoreStride, heads, values, next, page.count, dimension,
+                        output)
+                    continue
+                }
+                withFloats(values, page.count * dimension, precision) { values in
+                    for head in 0..<heads {
+                        let weights = scratch + (head * scoreStride + index * KVPage.tokens)
+                        for t in hidden..<page.count {
+                            VectorMath.accumulate(
+                                weights[t], values + t * dimension, into: output + head * dimension, dimension)
+                        }
                     }
                 }
-                kernels?.add_values(
-                    scratch + index * KVPage.tokens, scoreStride, heads, values, next, page.count, dimension, output)
             }
             for head in 0..<heads {
                 let inverse = 1 / sums[head]
