@@ -75,29 +75,41 @@ INLINE void pack_left_panels_transposed(long rows, long k, const float *a, long 
                 out[first * words + rest * tileRows + i] = first + i < rows ? word_at(a + first + i, lda, rest, k) : 0;
 }
 
-/// Packs COLUMNS columns of the right factor b[k, n] as [words][COLUMNS], padded with zeros.
-INLINE void pack_right_panel(long columns, long k, const float *b, long ldb, float *out) {
-    const long words = words_of(k);
-    long l = 0;
-    if (columns == COLUMNS)
-        for (; l < k / TERMS; l++)
-#pragma unroll
-            for (int j = 0; j < COLUMNS; j += WIDTH)
-                store_words(out + l * COLUMNS + j, load_across(b + l * TERMS * ldb + j, ldb));
-    for (; l < words; l++)
-        for (long j = 0; j < COLUMNS; j++) out[l * COLUMNS + j] = j < columns ? word_at(b + j, ldb, l, k) : 0;
-}
-
 INLINE float bf16_to_float(const uint16_t *b) {
     union { uint32_t bits; float value; } wide = {(uint32_t)*b << 16};
     return wide.value;
 }
 
-/// The word of a right factor in float32 (b) or bfloat16 (b16) that starts at element `at`.
-INLINE float right_word(const float *b, const uint16_t *b16, long at, int isWhole) {
-    const long last = at + TERMS - 1;
+/// A word of the right factor in float32 (b) or bfloat16 (b16): element `at`, and the one `step` later if the word has
+/// two terms and is whole.
+INLINE float right_word(const float *b, const uint16_t *b16, long at, long step, int isWhole) {
+    const long last = at + (TERMS - 1) * step;
     return b ? word(b[at], isWhole ? b[last] : 0)
              : word(bf16_to_float(b16 + at), isWhole ? bf16_to_float(b16 + last) : 0);
+}
+
+/// Packs COLUMNS columns of the right factor from b[k, n], in float32 (b) or bfloat16 (b16), as [words][COLUMNS],
+/// padded with zeros.
+INLINE void pack_right_panel(long columns, long k, const float *b, const uint16_t *b16, long ldb, float *out) {
+    const long words = words_of(k);
+    long l = 0;
+    if (columns == COLUMNS)
+        for (; l < k / TERMS; l++) {
+            float wide[TERMS * COLUMNS];
+            if (!b)
+                for (int term = 0; term < TERMS; term++)
+#pragma unroll
+                    for (int j = 0; j < COLUMNS; j++)
+                        wide[term * COLUMNS + j] = bf16_to_float(b16 + (l * TERMS + term) * ldb + j);
+            const float *from = b ? b + l * TERMS * ldb : wide;
+#pragma unroll
+            for (int j = 0; j < COLUMNS; j += WIDTH)
+                store_words(out + l * COLUMNS + j, load_across(from + j, b ? ldb : COLUMNS));
+        }
+    for (; l < words; l++)
+        for (long j = 0; j < COLUMNS; j++)
+            out[l * COLUMNS + j] =
+                j < columns ? right_word(b, b16, l * TERMS * ldb + j, ldb, TERMS * (l + 1) <= k) : 0;
 }
 
 /// Packs COLUMNS columns of the right factor from b[n, k], in float32 (b) or bfloat16 (b16).
@@ -123,7 +135,7 @@ INLINE void pack_right_panel_transposed(
     for (; l < words; l++)
         for (long j = 0; j < COLUMNS; j++) {
             const long at = j * ldb + l * TERMS;
-            out[l * COLUMNS + j] = j >= columns ? 0 : right_word(b, b16, at, TERMS * (l + 1) <= k);
+            out[l * COLUMNS + j] = j >= columns ? 0 : right_word(b, b16, at, 1, TERMS * (l + 1) <= k);
         }
 }
 
@@ -136,13 +148,16 @@ KERNEL static void pack_left(long rows, long k, const float *a, long lda, int tr
 KERNEL static void pack_right(long columns, long k, const float *b, long ldb, int transposed, float *out) {
     for (long j = 0; j < columns; j += COLUMNS, out += COLUMNS * words_of(k)) {
         if (transposed) pack_right_panel_transposed(minimum(COLUMNS, columns - j), k, b + j * ldb, 0, ldb, out);
-        else pack_right_panel(minimum(COLUMNS, columns - j), k, b + j, ldb, out);
+        else pack_right_panel(minimum(COLUMNS, columns - j), k, b + j, 0, ldb, out);
     }
 }
 
-KERNEL static void pack_right_bf16(long columns, long k, const uint16_t *b, long ldb, float *out) {
-    for (long j = 0; j < columns; j += COLUMNS, out += COLUMNS * words_of(k))
-        pack_right_panel_transposed(minimum(COLUMNS, columns - j), k, 0, b + j * ldb, ldb, out);
+KERNEL static void pack_right_bf16(
+    long columns, long k, const uint16_t *b, long ldb, int transposed, float *out) {
+    for (long j = 0; j < columns; j += COLUMNS, out += COLUMNS * words_of(k)) {
+        if (transposed) pack_right_panel_transposed(minimum(COLUMNS, columns - j), k, 0, b + j * ldb, ldb, out);
+        else pack_right_panel(minimum(COLUMNS, columns - j), k, 0, b + j, ldb, out);
+    }
 }
 
 KERNEL static void multiply(

@@ -26,7 +26,7 @@ static inline long block_rows(long m) {
 INLINE __m256 eight_words(const float *b, const uint16_t *b16, long l, long k) {
     if (l + 8 * TERMS <= k) return b ? load_eight(b + l) : load_eight_bf16(b16 + l);
     float words[8];
-    for (long i = 0; i < 8; i++, l += TERMS) words[i] = l < k ? right_word(b, b16, l, l + TERMS <= k) : 0;
+    for (long i = 0; i < 8; i++, l += TERMS) words[i] = l < k ? right_word(b, b16, l, 1, l + TERMS <= k) : 0;
     return _mm256_loadu_ps(words);
 }
 

@@ -58,11 +58,11 @@ import Transformer
 
     /// c[m, n] = a[m, k] b[k, n], added to `c` if it is given.
     private func nn(
-        _ a: [Float], _ b: [Float], _ m: Int, _ n: Int, _ k: Int, adding c: [Float]? = nil, padding: Int = 0,
+        _ a: [Float], _ b: Operand, _ m: Int, _ n: Int, _ k: Int, adding c: [Float]? = nil, padding: Int = 0,
         _ team: ThreadTeam, _ precision: ProductPrecision = .fp32
     ) -> [Float] {
         result(
-            a, (m, k), .float32(b), (k, n), adding: c ?? [Float](repeating: 1, count: m * n), columns: n,
+            a, (m, k), b, (k, n), adding: c ?? [Float](repeating: 1, count: m * n), columns: n,
             padding: padding
         ) { gemmNN($0, $1, into: $2, accumulating: c != nil, team: team, precision: precision) }
     }
@@ -89,7 +89,7 @@ import Transformer
         for team in Self.teams {
             #expect(relativeError(nt(a, .float32(b), m, n, k, team), expected) < 1e-5)
             #expect(relativeError(nt(a, .float32(b), m, n, k, adding: expected, team), twice) < 1e-5)
-            #expect(relativeError(nn(a, bTransposed, m, n, k, team), expected) < 1e-5)
+            #expect(relativeError(nn(a, .float32(bTransposed), m, n, k, team), expected) < 1e-5)
             #expect(relativeError(tn(aTransposed, bTransposed, m, n, k, adding: expected, team), twice) < 1e-5)
         }
     }
@@ -106,7 +106,7 @@ import Transformer
         var bits: [[Float]] = []
         for team in Self.teams {
             let first = nt(a, .float32(b), m, n, k, padding: 3, team)
-            let second = nn(a, bTransposed, m, n, k, adding: sevens, padding: 3, team)
+            let second = nn(a, .float32(bTransposed), m, n, k, adding: sevens, padding: 3, team)
             let third = tn(aTransposed, bTransposed, m, n, k, padding: 3, team)
             #expect(relativeError(first, expected) < 1e-5)
             #expect(relativeError(second.map { $0 - 7 }, expected) < 2e-5)
@@ -159,7 +159,7 @@ import Transformer
             let sum = nt(a, .bfloat16(halves), m, n, k, adding: expected, team, .bf16)
             #expect(relativeError(sum, expected.map { 2 * $0 }) < 1e-5)
             guard PackedGEMM.supports(inputs: k, outputs: n, rows: m, .bf16) else { continue }
-            #expect(relativeError(nn(a, bTransposed, m, n, k, team, .bf16), expected) < 1e-5)
+            #expect(relativeError(nn(a, .float32(bTransposed), m, n, k, team, .bf16), expected) < 1e-5)
         }
     }
 
@@ -176,6 +176,29 @@ import Transformer
         for team in Self.teams {
             let sum = tn(aTransposed, bTransposed, m, n, k, adding: expected, team, .bf16)
             #expect(relativeError(sum, expected.map { 2 * $0 }) < 1e-5)
+        }
+    }
+
+    /// Gradients of inputs with weights in bfloat16 have the bits of those with the same weights in float32: few and
+    /// many rows, small and large layers, more weights than are converted at a time.
+    @Test(arguments: [(1, 33, 40), (3, 700, 203), (70, 193, 211), (131, 400, 1000), (200, 4100, 1801), (5, 4099, 1100)])
+    func bfloat16WeightsInTheGradientOfInputs(_ m: Int, _ n: Int, _ k: Int) {
+        let a = noise(m * k)
+        let narrow = noise(k * n, seed: 2).map(Naive.bfloat16)
+        let halves = narrow.map { UInt16($0.bitPattern >> 16) }
+        let start = noise(m * n, seed: 3)
+        for precision in ProductPrecision.allCases where precision.isAvailable {
+            for team in Self.teams {
+                let wide = nn(a, .float32(narrow), m, n, k, adding: start, padding: 3, team, precision)
+                let sum = nn(a, .bfloat16(halves), m, n, k, adding: start, padding: 3, team, precision)
+                if n * k <= 1 << 22 || PackedGEMM.supports(inputs: n, outputs: k, rows: m, precision) {
+                    #expect(sum == wide)
+                } else {
+                    #expect(relativeError(sum, wide) < 1e-6)
+                }
+                let product = nn(a, .bfloat16(halves), m, n, k, team, precision)
+                #expect(relativeError(product, zip(wide, start).map(-)) < 1e-5)
+            }
         }
     }
 

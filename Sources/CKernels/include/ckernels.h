@@ -66,8 +66,8 @@ struct ckpt_packed_gemm_kernels {
     void (*pack_left)(long rows, long k, const float *a, long lda, int transposed, float *out);
     /// Packs `columns` columns of b[k, columns], or of the transpose of b[columns, k].
     void (*pack_right)(long columns, long k, const float *b, long ldb, int transposed, float *out);
-    /// Packs `columns` columns of the transpose of b[columns, k] in bfloat16.
-    void (*pack_right_bf16)(long columns, long k, const uint16_t *b, long ldb, float *out);
+    /// The same with b in bfloat16.
+    void (*pack_right_bf16)(long columns, long k, const uint16_t *b, long ldb, int transposed, float *out);
     /// c[m, n] = left right.
     void (*multiply)(
         long m, long n, long k, const float *left, const float *right, float *c, long ldc, int adding);

@@ -11,6 +11,8 @@ package func gemmNT(
 }
 
 /// c[m, n] = a[m, k] b[k, n] (+ c if `accumulating`): the gradient of a layer's input.
+///
+/// `b` may be in bfloat16.
 package func gemmNN(
     _ a: Matrix, _ b: Matrix, into c: Matrix, accumulating: Bool = false, team: ThreadTeam,
     precision: ProductPrecision = .fp32

@@ -8,6 +8,9 @@ enum OpenBLASGEMM {
     private static let sharedFrom = 100_000
     /// bfloat16 weights converted at a time.
     private static let blockFloats = 1 << 17
+    /// bfloat16 weights of all columns converted at a time.
+    private static let scratchFloats = 1 << 22
+    private static let scratch = SharedScratch()
     /// At most this many rows are multiplied with bfloat16 weights without converting those first.
     private static let directRows = 2
 
@@ -15,8 +18,34 @@ enum OpenBLASGEMM {
         switch product.b.elements {
         case .float32(let b): multiply(team, product, b)
         case .bfloat16(let b):
-            precondition(product.transposition == .nt, "bfloat16 weights are stored [outputs, inputs]")
-            if product.m <= directRows { multiplyDirectly(team, product, b) } else { multiplyBlocks(team, product, b) }
+            precondition(product.transposition != .tn, "the factors of a weight's gradient are not in bfloat16")
+            if product.transposition == .nn {
+                multiplyRows(team, product, b)
+            } else if product.m <= directRows {
+                multiplyDirectly(team, product, b)
+            } else {
+                multiplyBlocks(team, product, b)
+            }
+        }
+    }
+
+    /// Converts the rows of b[k, n] to float32, as many at a time as the scratch memory holds.
+    private static func multiplyRows(_ team: ThreadTeam, _ product: GEMM, _ b: UnsafePointer<UInt16>) {
+        let (n, k, a) = (product.n, product.k, product.a)
+        let most = max(1, min(k, scratchFloats / n))
+        scratch.withFloats(most * n) { wide in
+            for first in stride(from: 0, to: k, by: most) {
+                let count = min(most, k - first)
+                team.split(count, grain: max(1, 65_536 / n)) { rows, _ in
+                    for row in rows {
+                        BFloat16.widen(b + (first + row) * product.b.stride, into: wide + row * n, n)
+                    }
+                }
+                let left = Matrix(reading: a.floats + first, rows: product.m, columns: count, stride: a.stride)
+                let right = Matrix(reading: wide, rows: count, columns: n)
+                multiply(
+                    team, GEMM(.nn, left, right, product.c, accumulating: product.accumulating || first > 0, .fp32))
+            }
         }
     }
 

@@ -44,8 +44,7 @@ package enum PackedGEMM {
             case .float32(let floats):
                 table.pointee.pack_right(columns, k, floats + offset, b.stride, isTransposed ? 1 : 0, packed)
             case .bfloat16(let halves):
-                precondition(isTransposed, "bfloat16 weights are stored [outputs, inputs]")
-                table.pointee.pack_right_bf16(columns, k, halves + offset, b.stride, packed)
+                table.pointee.pack_right_bf16(columns, k, halves + offset, b.stride, isTransposed ? 1 : 0, packed)
             }
         }
 
