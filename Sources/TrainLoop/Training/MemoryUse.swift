@@ -9,21 +9,26 @@ package struct MemoryUse: Sendable {
     package var isAllocated = false
 
     /// The weights, and gradients and moments of what is trained.
-    static func parameters(_ configuration: ModelConfiguration, _ trained: TrainedLayout) -> [MemoryUse] {
+    static func parameters(
+        _ configuration: ModelConfiguration, _ trained: TrainedLayout, _ moments: MomentPrecision
+    ) -> [MemoryUse] {
         let count = configuration.parameterCount
-        let what = trained.elementCount == count ? "" : " of \(trained.elementCount) trained numbers"
+        let what =
+            (trained.elementCount == count ? "" : " of \(trained.elementCount) trained numbers")
+            + (moments == .fp32 ? "" : ", moments in 8 bits")
         return [
             MemoryUse(purpose: "weights", bytes: 4 * count, isAllocated: true),
             MemoryUse(
-                purpose: "gradient and two moments" + what, bytes: 12 * trained.elementCount, isAllocated: true),
+                purpose: "gradient and two moments" + what,
+                bytes: 4 * trained.elementCount + 2 * moments.byteCount(trained), isAllocated: true),
         ]
     }
 
     /// The parts that every run has, for passes over `tokens` tokens in sequences of up to `longest` tokens.
     static func training(
-        _ gradients: ModelParameters, tokens: Int, longest: Int, recomputing: Bool
+        _ gradients: ModelParameters, _ moments: MomentPrecision, tokens: Int, longest: Int, recomputing: Bool
     ) -> [MemoryUse] {
-        parameters(gradients.configuration, gradients.trained) + [
+        parameters(gradients.configuration, gradients.trained, moments) + [
             MemoryUse(
                 purpose: "activations of \(tokens) tokens" + (recomputing ? ", recomputed" : ""),
                 bytes: MemoryEstimate.passes(

@@ -57,12 +57,12 @@ package struct RLTrainer: StageTrainer {
 
         let configuration = try ModelConfiguration(json: file.metadata.config)
         trained = try TrainedParameters(options.optimizer, in: configuration)
-        try checkMemory(MemoryUse.parameters(configuration, trained.layout))
+        try checkMemory(MemoryUse.parameters(configuration, trained.layout, options.optimizer.moments))
+        let optimizer = options.optimizer.makeOptimizer(for: configuration, trained.layout, seed: options.run.seed)
         var stored = JSON.null
         if resuming {
             state = try TrainingState(
-                resuming: .reinforcement, from: file, optimizer: options.optimizer, trained: trained.layout,
-                stored: &stored)
+                resuming: .reinforcement, from: file, optimizer: optimizer, stored: &stored)
             try digests.check(against: stored)
             try state.goOn(
                 .reinforcement, with: options, recorded: options.recorded, totalSteps: options.run.steps, from: file,
@@ -80,8 +80,7 @@ package struct RLTrainer: StageTrainer {
             }
         } else {
             state = try TrainingState(
-                starting: .reinforcement, from: file, optimizer: options.optimizer, trained: trained.layout,
-                options: options.recorded,
+                starting: .reinforcement, from: file, optimizer: optimizer, options: options.recorded,
                 report: [
                     "problems": .integer(problems.summary.problems), "data_sha256": .string(inputs.dataDigest),
                 ], probe: ModeProbe.emptyTable(probe))

@@ -76,19 +76,20 @@ package struct SFTTrainer: StageTrainer {
         let digests = TrainingDataDigests(training: inputs.dataDigest, evaluation: inputs.evaluation?.digest)
         let configuration = try ModelConfiguration(json: file.metadata.config)
         trained = try TrainedParameters(options, control: encoder.control, in: configuration)
-        try checkMemory(MemoryUse.parameters(configuration, trained.layout))
+        try checkMemory(MemoryUse.parameters(configuration, trained.layout, options.optimizer.moments))
+        let optimizer = options.optimizer.makeOptimizer(for: configuration, trained.layout, seed: options.run.seed)
         let resolved = options.json(totalSteps: totalSteps)
         record = [("options", resolved)] + digests.json
         if resuming {
             var stored = JSON.null
             state = try TrainingState(
-                resuming: .warmUp, from: file, optimizer: options.optimizer, trained: trained.layout, stored: &stored)
+                resuming: .warmUp, from: file, optimizer: optimizer, stored: &stored)
             try digests.check(against: stored)
             try state.goOn(
                 .warmUp, with: options, recorded: resolved, totalSteps: totalSteps, from: file, stored: stored)
         } else {
             state = try TrainingState(
-                starting: .warmUp, from: file, optimizer: options.optimizer, trained: trained.layout, options: resolved,
+                starting: .warmUp, from: file, optimizer: optimizer, options: resolved,
                 report: ["pairs": .integer(pairs.count), "data_sha256": .string(inputs.dataDigest)],
                 probe: ModeProbe.emptyTable(probe))
         }
