@@ -85,7 +85,8 @@ package struct TrainingState {
 
     /// The state that `file` holds, which `stage` must have saved; every byte of the file is checked.
     ///
-    /// `optimizer` receives the moments; `stored` is set to the training state as recorded, from which a stage takes what it needs.
+    /// `optimizer` receives the moments; `stored` is set to the training state as recorded, from which a stage takes
+    /// what it needs.
     ///
     /// - Throws: `TrainingStateError`, `CheckpointError.damaged`, and errors of reading tensors.
     init(
