@@ -65,7 +65,7 @@ extension RLTrainer {
             memory: memory,
             diskBytes: options.run.diskBytes(
                 ofStates: states, parameters: state.parameters.configuration.parameterCount,
-                momentBytes: 2 * options.optimizer.moments.byteCount(trained.layout)),
+                momentBytes: 2 * options.optimizer.moments.byteCount(gradients.all.trained)),
             savedStates: states,
             samplesPerStep: samples, meanPromptTokens: promptTokens, meanResponseTokens: length,
             unfinished: completions.count { $0.finish == .cancelled }, sampledTokensPerSecond: sampleRate,

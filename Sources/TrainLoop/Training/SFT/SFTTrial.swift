@@ -36,7 +36,7 @@ extension SFTTrainer {
             memory: memory,
             diskBytes: options.run.diskBytes(
                 ofStates: states, parameters: state.parameters.configuration.parameterCount,
-                momentBytes: 2 * options.optimizer.moments.byteCount(trained.layout)),
+                momentBytes: 2 * options.optimizer.moments.byteCount(gradients.trained)),
             savedStates: states, tokens: tokens, longestSample: longestSample,
             tokensPerSecond: speed.tokensPerSecond, secondsPerOptimizerUpdate: speed.secondsPerOptimizerUpdate,
             seconds: Double(tokens) / speed.tokensPerSecond + Double(totalSteps) * speed.secondsPerOptimizerUpdate)
