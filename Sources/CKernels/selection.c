@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern const struct ckpt_quantization_kernels ckpt_quantization_portable;
+
 #if defined(__x86_64__)
 
 // Defined in one file per instruction set.
@@ -17,6 +19,7 @@ extern const struct ckpt_attention_kernels ckpt_attention_avx2, ckpt_attention_a
 extern const struct ckpt_cached_attention_kernels ckpt_cached_attention_avx2, ckpt_cached_attention_avx512,
     ckpt_cached_attention_bf16_avx2, ckpt_cached_attention_bf16_avx512;
 extern const struct ckpt_elementwise_kernels ckpt_elementwise_avx2, ckpt_elementwise_avx512;
+extern const struct ckpt_quantization_kernels ckpt_quantization_avx2, ckpt_quantization_avx512;
 
 /// The newest instruction set to use: 0 SSE2, 1 AVX2, 2 AVX-512.
 static int asked_limit(void) {
@@ -93,6 +96,11 @@ const struct ckpt_elementwise_kernels *ckpt_elementwise_kernels(void) {
     return has_avx512() ? &ckpt_elementwise_avx512 : has_avx2() ? &ckpt_elementwise_avx2 : 0;
 }
 
+const struct ckpt_quantization_kernels *ckpt_quantization_kernels(void) {
+    return has_avx512() ? &ckpt_quantization_avx512 : has_avx2() ? &ckpt_quantization_avx2
+                                                                  : &ckpt_quantization_portable;
+}
+
 #else
 
 const char *ckpt_instruction_set(void) { return "portable"; }
@@ -106,5 +114,6 @@ const struct ckpt_cached_attention_kernels *ckpt_cached_attention_kernels(long d
 const struct ckpt_cached_attention_kernels *ckpt_cached_attention_bf16_kernels(long dimension) { return 0; }
 const struct ckpt_attention_kernels *ckpt_attention_kernels(void) { return 0; }
 const struct ckpt_elementwise_kernels *ckpt_elementwise_kernels(void) { return 0; }
+const struct ckpt_quantization_kernels *ckpt_quantization_kernels(void) { return &ckpt_quantization_portable; }
 
 #endif

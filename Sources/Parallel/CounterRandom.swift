@@ -39,6 +39,9 @@ package enum CounterRandom {
         }
     }
 
+    /// The key of a stream of random words at a step of a run.
+    package static func key(seed: UInt64, step: Int, stream: Int) -> UInt64 { bits(seed, step, stream, -1, 0) }
+
     /// Standard normal (Box and Muller's transform).
     package static func normal(seed: UInt64, stream: Int, counter: Int) -> Float {
         let first = Double(bits(seed, stream, counter / 2, 0, 0) >> 11) * 0x1p-53

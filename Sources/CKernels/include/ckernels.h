@@ -149,3 +149,25 @@ struct ckpt_elementwise_kernels {
 };
 
 const struct ckpt_elementwise_kernels *ckpt_elementwise_kernels(void);
+
+/// Numbers in fewer bits, with stochastic rounding. The bits are the same for every vector width.
+///
+/// 8-bit codes are in blocks of at most ckpt_quantization_block numbers with one scale: a sign (if signed), an exponent
+/// (4 bits if signed, else 5) and 3 bits of the mantissa. A block's largest number has the largest code.
+struct ckpt_quantization_kernels {
+    /// Writes random words, a function of the key and of the indices `first`, first + 1, …
+    void (*random_words)(uint64_t key, uint32_t first, long count, uint32_t *out);
+    void (*decode_signed)(const uint8_t *codes, float scale, long count, float *out);
+    void (*decode_unsigned)(const uint8_t *codes, float scale, long count, float *out);
+    /// Writes the codes of a block and returns its scale. Rounding takes the lower halves of the random words if
+    /// signed, else the upper ones. Numbers without sign that are not 0 do not become 0, but at least code 1.
+    float (*encode_signed)(const float *x, const uint32_t *random, long count, uint8_t *codes);
+    float (*encode_unsigned)(const float *x, const uint32_t *random, long count, uint8_t *codes);
+    /// Rounds with the lower halves of the random words.
+    void (*round_bf16)(const float *x, const uint32_t *random, long count, uint16_t *out);
+};
+
+enum { ckpt_quantization_block = 256 };
+
+/// The kernels for the processor at hand, which every processor has.
+const struct ckpt_quantization_kernels *ckpt_quantization_kernels(void);

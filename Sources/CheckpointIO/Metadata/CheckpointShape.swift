@@ -27,7 +27,7 @@ enum CheckpointShape {
         case "/": ["format", "format_version", "kind", "created_by", "step", "digest", "record_digest"].contains(name)
         case "/weights": name == "tied"
         case "/tokenizer": ["think_id", "think_end_id", "short_id"].contains(name)
-        case "/optimizer": ["step", "betas", "eps"].contains(name)
+        case "/optimizer": ["step", "betas", "eps", "moments"].contains(name)
         default: isChild(path, of: "/history") && name == "order"
         }
     }

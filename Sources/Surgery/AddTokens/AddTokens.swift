@@ -18,9 +18,8 @@ public enum AddTokens {
         _ input: CheckpointFile, _ options: AddTokensOptions, to destination: SurgeryDestination
     ) throws -> AddTokensReport {
         let tensors = try VocabularyTensors(input)
-        let names = Set(tensors.all.map(\.description.name))
-        let copies = input.allTensors.filter { !names.contains($0.description.name) }
-        let vocabulary = input.allTensors.filter { names.contains($0.description.name) }
+        let copies = input.allTensors.filter { !tensors.haveRows(of: $0) }
+        let vocabulary = input.allTensors.filter { tensors.haveRows(of: $0) }
         let made = Mutex<AddTokensReport?>(nil)
         // Copying is bound by the disk, so the edit is computed meanwhile.
         let written = try CheckpointWriter.write(

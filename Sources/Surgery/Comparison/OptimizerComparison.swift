@@ -6,9 +6,9 @@ package struct OptimizerComparison: Sendable {
     package let a: OptimizerRecord?
     /// nil if B has no optimizer.
     package let b: OptimizerRecord?
-    /// Over all first moments that both have; nil if there are none.
+    /// Over all first moments that both have; nil if there are none, or if they are in 8 bits.
     package let firstMoments: TensorDifference?
-    /// Over all second moments that both have; nil if there are none.
+    /// Over all second moments that both have; nil if there are none, or if they are in 8 bits.
     package let secondMoments: TensorDifference?
 
     /// Compares the optimizers; nil if neither side has one.
@@ -16,6 +16,10 @@ package struct OptimizerComparison: Sendable {
         guard a.metadata.optimizer != nil || b.metadata.optimizer != nil else { return nil }
         self.a = a.metadata.optimizer
         self.b = b.metadata.optimizer
+        guard a.metadata.optimizer?.moments == nil, b.metadata.optimizer?.moments == nil else {
+            (firstMoments, secondMoments) = (nil, nil)
+            return
+        }
         firstMoments = try Self.total(a, b, .optimizerM)
         secondMoments = try Self.total(a, b, .optimizerV)
     }

@@ -68,7 +68,9 @@ public enum Rename {
         var taken: [TensorGroup: [String: String]] = [:]
         for tensor in input.allTensors {
             let old = tensor.description.name
-            let new = renamed(old)
+            // The scales of moments in 8 bits belong to the tensor whose name they extend.
+            let suffix = tensor.group != .weights && old.hasSuffix("_scale") ? "_scale" : ""
+            let new = renamed(String(old.dropLast(suffix.count))) + suffix
             if let other = taken[tensor.group, default: [:]].updateValue(old, forKey: new) {
                 throw SurgeryError.badOption(name: "rename", reason: "\(other) and \(old) would both become \(new)")
             }

@@ -32,9 +32,7 @@ public enum ResizeVocabulary {
             "resize-vocab", arguments: ["pad_to_multiple_of": .integer(multiple)], of: input, to: destination,
             report: ["rows_before": .integer(tensors.rows), "rows_after": .integer(rows)])
         for tensor in input.allTensors {
-            guard rows > tensors.rows,
-                tensors.all.contains(where: { $0.description.name == tensor.description.name })
-            else {
+            guard rows > tensors.rows, tensors.haveRows(of: tensor) else {
                 result.copy(tensor, from: input)
                 continue
             }

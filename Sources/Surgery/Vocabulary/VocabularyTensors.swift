@@ -45,5 +45,14 @@ struct VocabularyTensors: Sendable {
     }
 
     var all: [StoredTensor] { [embedding, head, headBias].compactMap(\.self) }
+
+    /// Whether a tensor of any group has a row for each token: one of these, its moment, or the scales of its moment.
+    func haveRows(of tensor: StoredTensor) -> Bool {
+        all.contains {
+            let (name, other) = ($0.description.name, tensor.description.name)
+            return other == name || (tensor.group != .weights && other == name + "_scale")
+        }
+    }
+
     var rows: Int { embedding.description.shape[0] }
 }

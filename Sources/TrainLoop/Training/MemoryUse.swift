@@ -10,34 +10,38 @@ package struct MemoryUse: Sendable {
 
     /// The parameters of a run that starts from `file`.
     static func parameters(
-        of file: CheckpointFile, _ configuration: ModelConfiguration, _ trained: TrainedParameters
+        of file: CheckpointFile, _ configuration: ModelConfiguration, _ trained: TrainedParameters,
+        _ moments: MomentPrecision
     ) -> [MemoryUse] {
         parameters(
             weightBytes: trained.adapters == nil
                 ? 4 * configuration.parameterCount : AdaptedWeights.baseBytes(file, configuration),
-            trained.layout, of: configuration)
+            trained.layout, moments, of: configuration)
     }
 
     /// The weights, and gradients and moments of what is trained.
     private static func parameters(
-        weightBytes: Int, _ trained: TrainedLayout, of configuration: ModelConfiguration
+        weightBytes: Int, _ trained: TrainedLayout, _ moments: MomentPrecision, of configuration: ModelConfiguration
     ) -> [MemoryUse] {
         let isWhole = trained.elementCount == configuration.parameterCount
-        let trainedBytes = (trained.isAdapters ? 16 : 12) * trained.elementCount
-        let what = trained.isAdapters ? "adapters with gradient and two moments" : "gradient and two moments"
+        let what =
+            (trained.isAdapters ? "adapters with gradient and two moments" : "gradient and two moments")
+            + (isWhole ? "" : " of \(trained.elementCount) trained numbers")
+            + (moments == .fp32 ? "" : ", moments in 8 bits")
+        let values = (trained.isAdapters ? 2 : 1) * trained.elementCount
         return [
             MemoryUse(purpose: "weights", bytes: weightBytes, isAllocated: true),
             MemoryUse(
-                purpose: what + (isWhole ? "" : " of \(trained.elementCount) trained numbers"), bytes: trainedBytes,
-                isAllocated: true),
+                purpose: what, bytes: 4 * values + 2 * moments.byteCount(trained), isAllocated: true),
         ]
     }
 
     /// The parts that every run has, for passes over `tokens` tokens in sequences of up to `longest` tokens.
     static func training(
-        _ state: TrainingState, _ gradients: ModelParameters, tokens: Int, longest: Int, recomputing: Bool
+        _ state: TrainingState, _ gradients: ModelParameters, _ moments: MomentPrecision, tokens: Int, longest: Int,
+        recomputing: Bool
     ) -> [MemoryUse] {
-        parameters(weightBytes: state.weightBytes, gradients.trained, of: gradients.configuration) + [
+        parameters(weightBytes: state.weightBytes, gradients.trained, moments, of: gradients.configuration) + [
             MemoryUse(
                 purpose: "activations of \(tokens) tokens" + (recomputing ? ", recomputed" : ""),
                 bytes: MemoryEstimate.passes(

@@ -34,6 +34,8 @@ package struct OptimizerOptions: Sendable, Equatable {
     package var beta2: Double
     package var epsilon = 1e-8
     package var weightDecay: Double
+    /// The number format of AdamW's moments.
+    package var moments = MomentPrecision.fp32
     /// The gradient norm above which gradients are scaled down; 0: never.
     package var clipNorm = 1.0
     /// Patterns of the names of parameters that are not trained.
@@ -55,18 +57,21 @@ package struct OptimizerOptions: Sendable, Equatable {
             totalSteps: scheduleSteps ?? totalSteps, floorRatio: finalLearningRateShare)
     }
 
-    func makeOptimizer(for configuration: ModelConfiguration, _ trained: TrainedLayout) -> AdamW {
-        AdamW(configuration, trained, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay)
+    /// An optimizer with moments of zero; `seed` is that of the run.
+    func makeOptimizer(for configuration: ModelConfiguration, _ trained: TrainedLayout, seed: UInt64) -> AdamW {
+        AdamW(
+            configuration, trained, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay,
+            moments: moments, seed: seed)
     }
 }
 
 extension RunOptions {
     /// The bytes on disk of a run with this number of saved states, before compression.
     ///
-    /// Every state has float32 weights, the newest also two moments.
-    func diskBytes(ofStates states: Int, parameters: Int) -> Int {
+    /// Every state has float32 weights, the newest also moments of `momentBytes` bytes.
+    func diskBytes(ofStates states: Int, parameters: Int, momentBytes: Int) -> Int {
         let full = min(keepLast, states)
-        return Int(saturating: Double(parameters) * (12 * Double(full) + 4 * Double(states - full)))
+        return Int(saturating: 4 * Double(parameters) * Double(states) + Double(momentBytes) * Double(full))
     }
 }
 
@@ -123,6 +128,12 @@ extension OptionField where Options: TrainingOptions {
             "recompute", "--recompute", \.optimizer.recomputation,
             to: { $0 == .auto ? .null : .string($0.rawValue) },
             from: { $0.isNull ? .auto : $0.string.flatMap(Recomputation.init(rawValue:)) }
+        ).recordedIfSet
+    }
+    static var moments: Self {
+        .of(
+            "moments", "--moments", \.optimizer.moments, to: { $0 == .fp32 ? .null : .string($0.rawValue) },
+            from: { $0.isNull ? .fp32 : $0.string.flatMap(MomentPrecision.init(rawValue:)) }
         ).recordedIfSet
     }
     static var products: Self {

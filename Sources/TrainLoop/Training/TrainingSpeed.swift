@@ -6,10 +6,10 @@ struct TrainingSpeed {
     let secondsPerOptimizerUpdate: Double
 
     /// Measures one micro-batch and one optimizer update, without changing the model; clears `gradients`.
-    init(_ model: Model, _ sequences: [TrainingSequence], microBatchTokens: Int, gradients: ModelParameters) {
+    init(_ model: Model, _ sequences: [TrainingSequence], _ options: OptimizerOptions, gradients: ModelParameters) {
         let indices =
             PackedSequences.microBatches(
-                sequences, indices: Array(sequences.indices), tokenBudget: min(microBatchTokens, 2048)
+                sequences, indices: Array(sequences.indices), tokenBudget: min(options.microBatchTokens, 2048)
             ).first ?? []
         let packed = PackedSequences(sequences, indices: indices)
         var seconds = 0.0
@@ -25,7 +25,7 @@ struct TrainingSpeed {
         tokensPerSecond = Double(packed.batch.tokens.count) / max(seconds, 1e-9)
 
         // Separate parameters and moments, so that those of the run do not change.
-        var optimizer = AdamW(gradients.configuration, gradients.trained)
+        var optimizer = options.makeOptimizer(for: gradients.configuration, gradients.trained, seed: 0)
         let scratch = ModelParameters(gradients.configuration, gradients.trained)
         // Here too, the first update allocates memory.
         for _ in 0..<2 {

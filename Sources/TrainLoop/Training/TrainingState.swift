@@ -67,12 +67,12 @@ package struct TrainingState {
     ///
     /// - Throws: errors of reading the weights.
     init(
-        starting stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions,
-        trained: TrainedParameters, seed: UInt64, options: JSON, report: JSON, probe: ProbeTable
+        starting stage: TrainingStage, from file: CheckpointFile, optimizer: AdamW, trained: TrainedParameters,
+        seed: UInt64, options: JSON, report: JSON, probe: ProbeTable
     ) throws {
         adapted = try trained.adapters.map { try AdaptedWeights(file, $0, seed: seed) }
         parameters = try adapted?.adapters.values ?? ModelParameters(file)
-        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration, trained.layout)
+        self.optimizer = optimizer
         step = 0
         metadata = file.metadata
         metadata.optimizer = nil
@@ -90,12 +90,13 @@ package struct TrainingState {
 
     /// The state that `file` holds, which `stage` must have saved; every byte of the file is checked.
     ///
-    /// `stored` is set to the training state as recorded, from which a stage takes what it needs.
+    /// `optimizer` receives the moments; `stored` is set to the training state as recorded, from which a stage takes
+    /// what it needs.
     ///
     /// - Throws: `TrainingStateError`, `CheckpointError.damaged`, and errors of reading tensors.
     init(
-        resuming stage: TrainingStage, from file: CheckpointFile, optimizer: OptimizerOptions,
-        trained: TrainedParameters, stored: inout JSON
+        resuming stage: TrainingStage, from file: CheckpointFile, optimizer: AdamW, trained: TrainedParameters,
+        stored: inout JSON
     ) throws {
         guard let text = file.metadata.trainingState, let record = file.metadata.optimizer else {
             throw TrainingStateError.noTrainingState(file.path)
@@ -104,6 +105,10 @@ package struct TrainingState {
         guard let command = stored["command"]?.string, let parent = stored["parent"]?.string,
             let step = stored["step"]?.int
         else { throw TrainingStateError.damagedState(file.path, reason: "command, parent or step is missing") }
+        guard record.moments == (optimizer.eightBit == nil ? nil : MomentPrecision.eightBit.rawValue) else {
+            throw TrainingStateError.damagedState(
+                file.path, reason: "its moments are not in the format that its options name")
+        }
         guard command == stage.command else {
             throw TrainingStateError.otherCommand(file.path, expected: stage.command, found: command)
         }
@@ -118,9 +123,8 @@ package struct TrainingState {
             throw TrainingStateError.damagedState(file.path, reason: "its options and its adapters do not agree")
         }
         adapted = try trained.adapters.map { try AdaptedWeights(resuming: file, $0) }
-        let parameters = try adapted?.adapters.values ?? ModelParameters(file)
-        self.parameters = parameters
-        self.optimizer = optimizer.makeOptimizer(for: parameters.configuration, trained.layout)
+        parameters = try adapted?.adapters.values ?? ModelParameters(file)
+        self.optimizer = optimizer
         self.step = step
         metadata = file.metadata
         parentDigest = parent
@@ -130,27 +134,56 @@ package struct TrainingState {
         var loaded = Self.buffers(parameters).map { LoadedTensor(group, $0.name, $0.destination) }
         for (group, moments) in [(TensorGroup.optimizerM, self.optimizer.m), (.optimizerV, self.optimizer.v)] {
             let buffers = Self.buffers(moments)
-            try Self.check(moments, group, in: file)
+            for parameter in moments.layout {
+                _ = try Self.moment(parameter.name, parameter.shape, nil, group, in: file)
+            }
             try file.readFloat32(buffers, in: group)
             loaded += buffers.map { LoadedTensor(group, $0.name, $0.destination) }
+        }
+        if let (m, v) = self.optimizer.eightBit {
+            try Self.load(m, .optimizerM, from: file)
+            try Self.load(v, .optimizerV, from: file)
         }
         if let damage = try file.verify(loaded: loaded).first {
             throw CheckpointError.damaged(path: file.path, place: damage.place, problem: damage.problem)
         }
     }
 
-    /// - Throws: `TrainingStateError.damagedState` if `file` has no moments of the shapes in `moments`.
-    private static func check(_ moments: ModelParameters, _ group: TensorGroup, in file: CheckpointFile) throws {
-        for parameter in moments.layout {
-            guard let tensor = file.tensor(parameter.name, in: group)?.description else {
-                throw TrainingStateError.damagedState(
-                    file.path, reason: "it has no \(group.path)/\(parameter.name)")
-            }
-            guard tensor.shape == parameter.shape else {
-                throw TrainingStateError.damagedState(
-                    file.path,
-                    reason: "\(group.path)/\(parameter.name) has shape \(tensor.shape) instead of \(parameter.shape)")
-            }
+    /// A moment of a shape, and of an element type unless that is nil.
+    ///
+    /// - Throws: `TrainingStateError.damagedState` if `file` has none.
+    private static func moment(
+        _ name: String, _ shape: [Int], _ type: ElementType?, _ group: TensorGroup, in file: CheckpointFile
+    ) throws -> StoredTensor {
+        guard let tensor = file.tensor(name, in: group) else {
+            throw TrainingStateError.damagedState(file.path, reason: "it has no \(group.path)/\(name)")
+        }
+        let found = tensor.description
+        guard found.shape == shape else {
+            throw TrainingStateError.damagedState(
+                file.path, reason: "\(group.path)/\(name) has shape \(found.shape) instead of \(shape)")
+        }
+        if let type, found.elementType != type {
+            throw TrainingStateError.damagedState(
+                file.path, reason: "\(group.path)/\(name) is \(found.elementType.rawValue), not \(type.rawValue)")
+        }
+        return tensor
+    }
+
+    /// - Throws: `TrainingStateError.damagedState` if the codes or scales are missing or not valid, and errors of
+    ///   reading.
+    private static func load(_ moment: EightBitMoment, _ group: TensorGroup, from file: CheckpointFile) throws {
+        var requests: [(tensor: StoredTensor, destination: UnsafeMutableRawBufferPointer)] = []
+        for part in moment.parts {
+            let description = part.description
+            let tensor = try Self.moment(
+                description.name, description.shape, description.elementType, group, in: file)
+            requests.append((tensor, part.bytes))
+        }
+        try file.read(requests)
+        if let name = moment.firstInvalidScale {
+            throw TrainingStateError.damagedState(
+                file.path, reason: "\(group.path)/\(name) holds a number that is negative or not finite")
         }
     }
 
@@ -182,7 +215,7 @@ package struct TrainingState {
             ).text)
     }
 
-    /// Writes the whole state: weights and moments in float32, history, probes, and what the stage needs to resume.
+    /// Writes the whole state: weights, moments, history, probes, and what the stage needs to resume.
     ///
     /// `record` is the stage's own part of the training state. A file at `path` is replaced.
     ///
@@ -193,6 +226,7 @@ package struct TrainingState {
             ?? Self.tensors(.weights, parameters)
         let tensors =
             weights + Self.tensors(.optimizerM, optimizer.m) + Self.tensors(.optimizerV, optimizer.v)
+            + (optimizer.eightBit.map { Self.tensors(.optimizerM, $0.m) + Self.tensors(.optimizerV, $0.v) } ?? [])
         return try CheckpointWriter.write(
             savedMetadata(stage, record: record), tensors: tensors, to: path, overwrite: true)
     }
@@ -221,7 +255,8 @@ package struct TrainingState {
         metadata.kind = .training
         metadata.step = step
         metadata.optimizer = OptimizerRecord(
-            step: optimizer.step, beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon)
+            step: optimizer.step, beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon,
+            moments: optimizer.eightBit == nil ? nil : MomentPrecision.eightBit.rawValue)
         let common: [(String, JSON)] = [
             ("command", .string(stage.command)), ("parent", .string(parentDigest)), ("step", .integer(step)),
         ]
@@ -237,6 +272,15 @@ package struct TrainingState {
                 group: group,
                 description: TensorDescription(name: parameter.name, elementType: .float32, shape: parameter.shape),
                 content: .memory(TensorMemory(UnsafeRawBufferPointer(values), owner: parameters)))
+        }
+    }
+
+    /// The codes and scales of a moment, ready to be written.
+    private static func tensors(_ group: TensorGroup, _ moment: EightBitMoment) -> [TensorToWrite] {
+        moment.parts.map {
+            TensorToWrite(
+                group: group, description: $0.description,
+                content: .memory(TensorMemory(UnsafeRawBufferPointer($0.bytes), owner: moment)))
         }
     }
 

@@ -66,8 +66,28 @@ package struct AdaptedWeights: Sendable {
                 }
             }
         }
+        /// Reads a matrix of a file whose matrices are all in bfloat16.
+        func loadStored(_ parameter: ParameterDescription, _ destination: UnsafeMutableRawBufferPointer) throws -> Bool
+        {
+            let original = file.tensor(parameter.name, in: .base)
+            guard let whole = original?.description.shape == parameter.shape ? original : file.tensor(parameter.name)
+            else { return false }
+            try file.read(whole, into: destination)
+            guard let original, original.description.shape != parameter.shape else { return true }
+            let rowBytes = 2 * parameter.shape[1]
+            let rows = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: original.description.byteCount, alignment: 64)
+            defer { rows.deallocate() }
+            try file.read(original, into: rows)
+            for (place, row) in (file.metadata.adapter?.rows ?? []).enumerated() {
+                let source = UnsafeRawBufferPointer(rebasing: rows[place * rowBytes..<(place + 1) * rowBytes])
+                UnsafeMutableRawBufferPointer(rebasing: destination[row * rowBytes..<(row + 1) * rowBytes])
+                    .copyMemory(from: source)
+            }
+            return true
+        }
         if Self.isBFloat16(file, configuration) {
-            base = try CompactParameters(configuration, load: load)
+            base = try CompactParameters(configuration, loadStored: loadStored, load: load)
         } else {
             base = try ModelParameters(configuration, load: load)
         }

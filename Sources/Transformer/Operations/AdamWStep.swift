@@ -36,4 +36,31 @@ enum AdamWStep {
             i += 1
         }
     }
+
+    /// The same for a row whose moments are in 8 bits, one block after the other.
+    ///
+    /// The parameters change by the moments before they are rounded. `index` is that of the row's first element among
+    /// the random words of `key`.
+    static func apply(
+        _ c: Constants, _ p: Floats, _ g: UnsafePointer<Float>, _ m: QuantizedRow, _ v: QuantizedRow, _ key: UInt64,
+        index: Int
+    ) {
+        let size = Quantization.blockSize
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * size) { moments in
+            withUnsafeTemporaryAllocation(of: UInt32.self, capacity: size) { random in
+                guard let mean = moments.baseAddress, let random = random.baseAddress else { return }
+                let square = mean + size
+                for block in m.blocks {
+                    let first = block.lowerBound
+                    m.load(block, into: mean)
+                    v.load(block, into: square)
+                    apply(c, block.count, p + first, g + first, mean, square)
+                    Quantization.kernels.random_words(
+                        key, UInt32(truncatingIfNeeded: index + first), block.count, random)
+                    m.store(mean, random, in: block)
+                    v.store(square, random, in: block)
+                }
+            }
+        }
+    }
 }

@@ -23,12 +23,18 @@ public struct AdamW: Sendable {
     public var beta2: Double
     public var epsilon: Double
     public var weightDecay: Double
-    /// The exponential moving average of the gradients, for what is trained.
+    /// The exponential moving average of the gradients of what is trained, as far as it is in float32.
     public var m: ModelParameters
-    /// The exponential moving average of the squared gradients.
+    /// The exponential moving average of the squared gradients, as far as it is in float32.
     public var v: ModelParameters
+    /// The moments of matrices in 8 bits; nil if they are in float32.
+    package let eightBit: (m: EightBitMoment, v: EightBitMoment)?
     /// The number of updates so far.
     public var step: Int
+    /// The parameters that have moments.
+    private let trained: TrainedLayout
+    /// The seed of stochastic rounding.
+    private let seed: UInt64
 
     public init(
         _ configuration: ModelConfiguration, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8,
@@ -39,17 +45,24 @@ public struct AdamW: Sendable {
             weightDecay: weightDecay)
     }
 
-    /// An optimizer with moments for what `trained` lists.
+    /// An optimizer with moments for what `trained` lists; `seed` is that of stochastic rounding, if they are in 8 bits.
     package init(
         _ configuration: ModelConfiguration, _ trained: TrainedLayout, beta1: Double = 0.9, beta2: Double = 0.999,
-        epsilon: Double = 1e-8, weightDecay: Double = 0
+        epsilon: Double = 1e-8, weightDecay: Double = 0, moments: MomentPrecision = .fp32, seed: UInt64 = 0
     ) {
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
         self.weightDecay = weightDecay
-        m = ModelParameters(configuration, trained)
-        v = ModelParameters(configuration, trained)
+        self.trained = trained
+        self.seed = seed
+        let wide = moments == .fp32 ? trained : trained.filter { !$0.isMatrix }
+        m = ModelParameters(configuration, wide)
+        v = ModelParameters(configuration, wide)
+        let matrices = trained.parameters.filter { $0.isMatrix }
+        eightBit =
+            moments == .fp32
+            ? nil : (EightBitMoment(matrices, isSigned: true), EightBitMoment(matrices, isSigned: false))
         step = 0
     }
 
@@ -65,25 +78,23 @@ public struct AdamW: Sendable {
         _ parameters: ModelParameters, gradients: ModelParameters, learningRate: Float, gradientScale: Float = 1,
         rowLearningRateScale: [RowScale] = []
     ) {
-        precondition(gradients.trained == m.trained, "gradients and moments belong to the same parameters")
+        precondition(gradients.trained == trained, "gradients and moments belong to the same parameters")
         step += 1
-        var offset = 0
-        for description in gradients.layout {
-            defer { offset += description.elementCount }
+        for (stream, description) in gradients.layout.enumerated() {
             guard let weights = parameters.vector(description.name) else { continue }
             let columns = description.shape.last ?? 1
             var scales: [Int: Float] = [:]
             for scale in rowLearningRateScale where names(scale.name, description.name, parameters.configuration) {
                 scales[scale.row] = scale.factor
             }
+            let key = CounterRandom.key(seed: seed, step: step, stream: stream)
             if let rows = gradients.rows[description.name] {
                 let isWhole = parameters.rows[description.name] == nil
                 precondition(isWhole || parameters.rows[description.name] == rows, "weights and gradients match")
                 for (place, row) in rows.enumerated() {
                     update(
-                        weights + (isWhole ? row : place) * columns, gradients, offset + place * columns, columns,
-                        description,
-                        learningRate * (scales[row] ?? 1), gradientScale)
+                        weights + (isWhole ? row : place) * columns, gradients, description, place..<place + 1,
+                        learningRate * (scales[row] ?? 1), gradientScale, key)
                 }
                 continue
             }
@@ -92,8 +103,7 @@ public struct AdamW: Sendable {
             var first = 0
             func updateRows(upTo end: Int, _ learningRate: Float) {
                 update(
-                    weights + first * columns, gradients, offset + first * columns, (end - first) * columns,
-                    description, learningRate, gradientScale)
+                    weights + first * columns, gradients, description, first..<end, learningRate, gradientScale, key)
                 first = end
             }
             for (row, scale) in scales.sorted(by: { $0.key < $1.key }) where row >= first && row < rows {
@@ -109,12 +119,14 @@ public struct AdamW: Sendable {
             || (wanted == "lm_head.weight" && configuration.tiesWordEmbeddings && name == "model.embed_tokens.weight")
     }
 
-    /// Updates `count` weights whose gradients and moments start at `offset`.
+    /// Updates weights whose gradients and moments are the rows `rows` of a parameter.
     private func update(
-        _ weights: Floats, _ gradients: ModelParameters, _ offset: Int, _ count: Int,
-        _ description: ParameterDescription, _ learningRate: Float, _ gradientScale: Float
+        _ weights: Floats, _ gradients: ModelParameters, _ description: ParameterDescription, _ rows: Range<Int>,
+        _ learningRate: Float, _ gradientScale: Float, _ key: UInt64
     ) {
-        guard count > 0 else { return }
+        guard !rows.isEmpty, let gradient = gradients.vector(description.name) else { return }
+        let columns = description.shape.last ?? 1
+        let first = rows.lowerBound * columns
         let rate = Double(learningRate)
         let constants = AdamWStep.Constants(
             keep: Float(1 - rate * (description.isMatrix ? weightDecay : 0)), beta2: Float(beta2),
@@ -123,11 +135,24 @@ public struct AdamW: Sendable {
             inverseRootCorrection: Float(1 / (1 - pow(beta2, Double(step))).squareRoot()), epsilon: Float(epsilon),
             gradientScale: gradientScale)
         nonisolated(unsafe) let weights = weights
-        ThreadTeam.everyone.split(count, grain: 32_768) { range, _ in
-            let first = offset + range.lowerBound
-            AdamWStep.apply(
-                constants, range.count, weights + range.lowerBound, gradients.start + first, m.start + first,
-                v.start + first)
+        nonisolated(unsafe) let own = gradient + first
+        if let eightBit, description.isMatrix {
+            ThreadTeam.everyone.split(rows.count, grain: max(1, 32_768 / columns)) { range, _ in
+                for row in range {
+                    let place = rows.lowerBound + row
+                    guard let m = eightBit.m.row(place, description), let v = eightBit.v.row(place, description) else {
+                        continue
+                    }
+                    AdamWStep.apply(
+                        constants, weights + row * columns, own + row * columns, m, v, key, index: place * columns)
+                }
+            }
+        } else if let m = m.vector(description.name), let v = v.vector(description.name) {
+            nonisolated(unsafe) let (m, v) = (m + first, v + first)
+            ThreadTeam.everyone.split(rows.count * columns, grain: 32_768) { range, _ in
+                let start = range.lowerBound
+                AdamWStep.apply(constants, range.count, weights + start, own + start, m + start, v + start)
+            }
         }
     }
 }

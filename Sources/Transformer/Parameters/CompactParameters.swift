@@ -12,21 +12,22 @@ package final class CompactParameters: @unchecked Sendable, ParameterStore {
     /// Calls `load` once for every parameter to fill float32 memory, and rounds matrices to the nearest bfloat16 (ties
     /// to even), which leaves numbers unchanged that bfloat16 represents.
     ///
-    /// - Throws: the first error of `load`.
+    /// For matrices, `loadStored` is called first; if it returns true, it has written the elements in bfloat16.
+    ///
+    /// - Throws: the first error of `load` or `loadStored`.
     package init(
         _ configuration: ModelConfiguration,
+        loadStored: (ParameterDescription, UnsafeMutableRawBufferPointer) throws -> Bool = { _, _ in false },
         load: (ParameterDescription, UnsafeMutableBufferPointer<Float>) throws -> Void
     ) rethrows {
         self.configuration = configuration
         var places: [String: (offset: Int, description: ParameterDescription)] = [:]
         var matrixCount = 0
         var vectorCount = 0
-        var largest = 0
         for description in configuration.parameters {
             if description.isMatrix {
                 places[description.name] = (matrixCount, description)
                 matrixCount += description.elementCount
-                largest = max(largest, description.elementCount)
             } else {
                 places[description.name] = (vectorCount, description)
                 vectorCount += description.elementCount
@@ -37,12 +38,16 @@ package final class CompactParameters: @unchecked Sendable, ParameterStore {
         halves = LargeAllocation.allocate(byteCount: 2 * max(1, matrixCount)).bindMemory(to: UInt16.self)
         floats = .allocate(capacity: max(1, vectorCount))
         floats.initialize(repeating: 0, count: vectorCount)
-        let wide = UnsafeMutableBufferPointer<Float>.allocate(capacity: largest)
-        defer { wide.deallocate() }
         for description in configuration.parameters {
             guard let (offset, _) = places[description.name] else { continue }
             if description.isMatrix {
-                let view = UnsafeMutableBufferPointer(rebasing: wide[..<description.elementCount])
+                let own = halves[offset..<offset + description.elementCount]
+                if try loadStored(description, UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: own)))
+                {
+                    continue
+                }
+                let view = UnsafeMutableBufferPointer<Float>.allocate(capacity: description.elementCount)
+                defer { view.deallocate() }
                 try load(description, view)
                 ThreadTeam.everyone.split(view.count, grain: 1 << 16) { range, _ in
                     for i in range { halves[offset + i] = BFloat16.rounded(view[i]) }
@@ -71,9 +76,16 @@ package final class CompactParameters: @unchecked Sendable, ParameterStore {
         try EngineThreads.prepare()
         try LargeAllocation.check(
             byteCount: 2 * configuration.parameterCount, for: "\(configuration.parameterCount) parameters in bfloat16")
-        try self.init(configuration) { description, destination in
-            try file.readFloat32(description.name, into: destination)
-        }
+        try self.init(
+            configuration,
+            loadStored: { description, destination in
+                guard let tensor = file.tensor(description.name), tensor.description.elementType == .bfloat16 else {
+                    return false
+                }
+                try file.read(tensor, into: destination)
+                return true
+            },
+            load: { description, destination in try file.readFloat32(description.name, into: destination) })
     }
 
     deinit {

@@ -27,6 +27,12 @@ package struct TrainedLayout: Sendable, Equatable {
         self.init(parameters: parameters, rows: onlyRows.filter { !frozen.contains($0.key) })
     }
 
+    /// The parameters among these for which `isIncluded` is true.
+    func filter(_ isIncluded: (ParameterDescription) -> Bool) -> TrainedLayout {
+        let kept = parameters.filter(isIncluded)
+        return TrainedLayout(parameters: kept, rows: rows.filter { row in kept.contains { $0.name == row.key } })
+    }
+
     /// The first layer with a trained parameter, or the number of layers if only the head or the final norm is trained;
     /// nil if the embedding is, whose gradient needs the backward pass of all layers.
     func firstLayer(of configuration: ModelConfiguration) -> Int? {

@@ -140,6 +140,13 @@ struct SharedArguments: OptionArguments {
     var recompute: Recomputation?
 
     @Option(
+        help: """
+            AdamW's moments: fp32 (the default), or 8bit, rounded at random with a scale for each block, which takes a \
+            quarter of the memory.
+            """)
+    var moments: MomentPrecision?
+
+    @Option(
         help: "Factors of matrix products: fp32 (the default), or bf16, rounded, which is faster with AVX512-BF16.")
     var products: ProductPrecision?
 
@@ -153,3 +160,4 @@ struct SharedArguments: OptionArguments {
 }
 
 extension Recomputation: ExpressibleByArgument {}
+extension MomentPrecision: ExpressibleByArgument {}

@@ -58,11 +58,12 @@ package struct RLTrainer: StageTrainer {
         let configuration = try ModelConfiguration(json: file.metadata.config)
         trained = try TrainedParameters(
             options.optimizer, of: file, configuration, control: encoder.control, resuming: resuming)
-        try checkMemory(MemoryUse.parameters(of: file, configuration, trained))
+        try checkMemory(MemoryUse.parameters(of: file, configuration, trained, options.optimizer.moments))
+        let optimizer = options.optimizer.makeOptimizer(for: configuration, trained.layout, seed: options.run.seed)
         var stored = JSON.null
         if resuming {
             state = try TrainingState(
-                resuming: .reinforcement, from: file, optimizer: options.optimizer, trained: trained, stored: &stored)
+                resuming: .reinforcement, from: file, optimizer: optimizer, trained: trained, stored: &stored)
             try digests.check(against: stored)
             try state.goOn(
                 .reinforcement, with: options, recorded: options.recorded, totalSteps: options.run.steps, from: file,
@@ -80,7 +81,7 @@ package struct RLTrainer: StageTrainer {
             }
         } else {
             state = try TrainingState(
-                starting: .reinforcement, from: file, optimizer: options.optimizer, trained: trained,
+                starting: .reinforcement, from: file, optimizer: optimizer, trained: trained,
                 seed: options.run.seed, options: options.recorded,
                 report: [
                     "problems": .integer(problems.summary.problems), "data_sha256": .string(inputs.dataDigest),

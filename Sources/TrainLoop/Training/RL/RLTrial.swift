@@ -44,7 +44,7 @@ extension RLTrainer {
         )
         .filter { !$1.tokens.isEmpty }.map { TrainingSequence(prompt: $0, response: $1.tokens) }
         let speed = TrainingSpeed(
-            model, sequences, microBatchTokens: options.optimizer.microBatchTokens, gradients: gradients.all)
+            model, sequences, options.optimizer, gradients: gradients.all)
 
         let samples = rollout.promptsPerStep * rollout.samplesPerPrompt
         let promptTokens = Double(chosen.reduce(0) { $0 + $1.prompt.count }) / Double(chosen.count)
@@ -64,7 +64,8 @@ extension RLTrainer {
         return RLTrial(
             memory: memory,
             diskBytes: options.run.diskBytes(
-                ofStates: states, parameters: state.parameters.configuration.parameterCount),
+                ofStates: states, parameters: state.parameters.configuration.parameterCount,
+                momentBytes: 2 * options.optimizer.moments.byteCount(gradients.all.trained)),
             savedStates: states,
             samplesPerStep: samples, meanPromptTokens: promptTokens, meanResponseTokens: length,
             unfinished: completions.count { $0.finish == .cancelled }, sampledTokensPerSecond: sampleRate,
@@ -89,7 +90,7 @@ extension RLTrainer {
             configuration, rows: min(samples, generator.maximumRows), group: rollout.samplesPerPrompt,
             promptTokens: longestPrompt, newTokens: rollout.maximumNewTokens)
         var parts = MemoryUse.training(
-            state, gradients.all, tokens: tokens, longest: longest, recomputing: recomputing)
+            state, gradients.all, options.optimizer.moments, tokens: tokens, longest: longest, recomputing: recomputing)
         parts.append(
             MemoryUse(purpose: "cache while sampling", bytes: min(cache - 4 * parameters, generator.cacheByteLimit)))
         // Ids of eight bytes, three kinds of log-probabilities, and the records of a sample.

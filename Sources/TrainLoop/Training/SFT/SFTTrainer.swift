@@ -77,19 +77,20 @@ package struct SFTTrainer: StageTrainer {
         let configuration = try ModelConfiguration(json: file.metadata.config)
         trained = try TrainedParameters(
             options, of: file, configuration, control: encoder.control, resuming: resuming)
-        try checkMemory(MemoryUse.parameters(of: file, configuration, trained))
+        try checkMemory(MemoryUse.parameters(of: file, configuration, trained, options.optimizer.moments))
+        let optimizer = options.optimizer.makeOptimizer(for: configuration, trained.layout, seed: options.run.seed)
         let resolved = options.json(totalSteps: totalSteps)
         record = [("options", resolved)] + digests.json
         if resuming {
             var stored = JSON.null
             state = try TrainingState(
-                resuming: .warmUp, from: file, optimizer: options.optimizer, trained: trained, stored: &stored)
+                resuming: .warmUp, from: file, optimizer: optimizer, trained: trained, stored: &stored)
             try digests.check(against: stored)
             try state.goOn(
                 .warmUp, with: options, recorded: resolved, totalSteps: totalSteps, from: file, stored: stored)
         } else {
             state = try TrainingState(
-                starting: .warmUp, from: file, optimizer: options.optimizer, trained: trained, seed: options.run.seed,
+                starting: .warmUp, from: file, optimizer: optimizer, trained: trained, seed: options.run.seed,
                 options: resolved,
                 report: ["pairs": .integer(pairs.count), "data_sha256": .string(inputs.dataDigest)],
                 probe: ModeProbe.emptyTable(probe))

@@ -22,7 +22,7 @@ extension SFTTrainer {
         var plan = self.plan
         let speed = TrainingSpeed(
             model, plan.pairs(of: 0).flatMap { pairs[$0].sequences },
-            microBatchTokens: options.optimizer.microBatchTokens, gradients: gradients)
+            options.optimizer, gradients: gradients)
         // The first updates stand for the others of a very long run.
         let counted = min(totalSteps, 1 << 16)
         let countedTokens = (0..<counted).reduce(0) { sum, step in
@@ -35,7 +35,8 @@ extension SFTTrainer {
         return SFTTrial(
             memory: memory,
             diskBytes: options.run.diskBytes(
-                ofStates: states, parameters: state.parameters.configuration.parameterCount),
+                ofStates: states, parameters: state.parameters.configuration.parameterCount,
+                momentBytes: 2 * options.optimizer.moments.byteCount(gradients.trained)),
             savedStates: states, tokens: tokens, longestSample: longestSample,
             tokensPerSecond: speed.tokensPerSecond, secondsPerOptimizerUpdate: speed.secondsPerOptimizerUpdate,
             seconds: Double(tokens) / speed.tokensPerSecond + Double(totalSteps) * speed.secondsPerOptimizerUpdate)
@@ -50,7 +51,8 @@ extension SFTTrainer {
         // At least one sample is in memory at a time.
         let tokens = max(longestSample, min(options.optimizer.microBatchTokens, update))
         return MemoryUse.training(
-            state, gradients, tokens: tokens, longest: longestSample, recomputing: recomputing)
+            state, gradients, options.optimizer.moments, tokens: tokens, longest: longestSample,
+            recomputing: recomputing)
     }
 
     private var longestSample: Int { pairs.flatMap(\.sequences).reduce(0) { max($0, $1.count) } }
