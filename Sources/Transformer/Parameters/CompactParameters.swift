@@ -17,7 +17,7 @@ package final class CompactParameters: @unchecked Sendable, ParameterStore {
     /// - Throws: the first error of `load` or `loadStored`.
     package init(
         _ configuration: ModelConfiguration,
-        loadStored: (ParameterDescription, UnsafeMutableRawBufferPointer) throws -> Bool = { _, _ in false },
+        loadStored: (ParameterDescription, UnsafeMutableRawBufferPointer) throws -> Bool,
         load: (ParameterDescription, UnsafeMutableBufferPointer<Float>) throws -> Void
     ) rethrows {
         self.configuration = configuration
@@ -62,7 +62,7 @@ package final class CompactParameters: @unchecked Sendable, ParameterStore {
 
     /// Rounds the parameters of a model.
     package convenience init(rounding parameters: ModelParameters) {
-        self.init(parameters.configuration) { description, into in
+        self.init(parameters.configuration, loadStored: { _, _ in false }) { description, into in
             if let values = parameters[description.name] { _ = into.update(fromContentsOf: values) }
         }
     }
