@@ -65,7 +65,7 @@ let package = Package(
         library("OrderedJSON", []),
         library("Parallel", ["CSystem"]),
         library("HTTP", ["OrderedJSON", "Parallel", "CCurl"]),
-        library("DataFiles", ["OrderedJSON", "CZstd", "CZlib"]),
+        library("DataFiles", ["OrderedJSON", "CZstd", "CZlib", "CSystem"]),
         library("Jinja", ["OrderedJSON"]),
         library("CheckpointIO", ["OrderedJSON", "Parallel", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
         library("Tokenization", ["OrderedJSON", "Jinja", "CPCRE2"]),
