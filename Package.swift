@@ -96,7 +96,9 @@ let package = Package(
         benchmark(
             "tokenization-bench", in: "tokenization", ["OrderedJSON", "CheckpointIO", "Tokenization"],
             scripts: ["compare.py"]),
-        benchmark("grading-bench", in: "grading", ["TrainLoop", "HostileAnswers"], scripts: ["compare.py"]),
+        benchmark(
+            "grading-bench", in: "grading", ["TrainLoop", "HostileAnswers"],
+            scripts: ["compare.py", "math-verify-tests.py"]),
 
         // Temporary folders, running commands, and what else the test targets share.
         library("TestSupport", [], path: "Tests/TestSupport"),
