@@ -65,7 +65,7 @@ let package = Package(
         library("OrderedJSON", []),
         library("Parallel", ["CSystem"]),
         library("HTTP", ["OrderedJSON", "Parallel", "CCurl"]),
-        library("DataFiles", ["OrderedJSON", "CZstd", "CZlib"]),
+        library("DataFiles", ["OrderedJSON", "CZstd", "CZlib", "CSystem"]),
         library("Jinja", ["OrderedJSON"]),
         library("CheckpointIO", ["OrderedJSON", "Parallel", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
         library("Tokenization", ["OrderedJSON", "Jinja", "CPCRE2"]),
@@ -96,7 +96,9 @@ let package = Package(
         benchmark(
             "tokenization-bench", in: "tokenization", ["OrderedJSON", "CheckpointIO", "Tokenization"],
             scripts: ["compare.py"]),
-        benchmark("grading-bench", in: "grading", ["TrainLoop", "HostileAnswers"], scripts: ["compare.py"]),
+        benchmark(
+            "grading-bench", in: "grading", ["TrainLoop", "HostileAnswers"],
+            scripts: ["compare.py", "math-verify-tests.py"]),
 
         // Temporary folders, running commands, and what else the test targets share.
         library("TestSupport", [], path: "Tests/TestSupport"),

@@ -58,13 +58,15 @@ enum Normalizer: Sendable {
             // How much longer a text can become in UTF-8 (Unicode's annex 15).
             case .form(.nfc), .form(.nfd), .lowercase: length *= 3
             case .form(.nfkc), .form(.nfkd): length *= 11
-            case .precompiled(let charsmap): length *= Double(max(1, charsmap.longestReplacement))
+            case .precompiled(let charsmap): length *= charsmap.growth
             case .strip: break
             case .prepend(let prefix): length += Double(prefix.count)
             case .replace(.literal(let needle), let replacement):
                 length *= max(1, Double(replacement.count) / Double(max(1, needle.count)))
-            // An expression may match before every byte.
-            case .replace(.pattern, let replacement): length *= 1 + Double(replacement.count)
+            case .replace(.pattern(let pattern), let replacement):
+                let minimum = Double(pattern.minimumByteCount)
+                // An expression may match the empty text before every byte.
+                length *= minimum == 0 ? 1 + Double(replacement.count) : max(1, Double(replacement.count) / minimum)
             }
         }
         guard length <= maximumGrowth else {
@@ -101,6 +103,9 @@ enum Normalizer: Sendable {
         }
     }
 
+    /// Longer runs of marks are not looked at for `leadingCount`.
+    private static let markByteCount = 256
+
     private static func stripped(_ text: [UInt8], left: Bool, right: Bool) -> [UInt8] {
         var scalars = String(decoding: text, as: UTF8.self).unicodeScalars[...]
         while left, let first = scalars.first, first.properties.isWhitespace { scalars.removeFirst() }
@@ -117,7 +122,14 @@ enum Normalizer: Sendable {
     func leadingCount(in text: [UInt8], _ count: Int) -> Int {
         guard count > 0 else { return 0 }
         switch self {
-        case .form, .lowercase: return apply(to: Array(text.prefix(count))).count
+        case .lowercase: return apply(to: Array(text.prefix(count))).count
+        case .form:
+            let alone = apply(to: Array(text.prefix(count)))
+            // Marks of the next character may move before those of the first.
+            var end = min(text.count, count + Self.markByteCount)
+            while end < text.count, text[end] & 0xC0 == 0x80 { end += 1 }
+            let kept = zip(alone, apply(to: Array(text.prefix(end)))).prefix { $0 == $1 }.count
+            return kept == 0 ? alone.count : kept
         case .precompiled:
             let kept = apply(to: Array(text.prefix(count))).count
             // If the first character is removed, the next one that is kept takes its place.

@@ -29,9 +29,22 @@ struct PrecompiledCharsmap: Sendable {
         (0..<4).reduce(0) { $0 | UInt32(bytes[index + $1]) << UInt32(8 * $1) }
     }
 
-    /// The byte count of the longest replacement.
-    var longestReplacement: Int {
-        replacements.split(separator: 0).map(\.count).max() ?? 0
+    /// How many times as long a text can become.
+    var growth: Double {
+        // Texts of one and two bytes are few; of longer ones, the longest replacement bounds the growth.
+        var growth = Double(replacements.split(separator: 0).map(\.count).max() ?? 0) / 3
+        func add(_ text: UInt8...) {
+            let count = text.withUnsafeBufferPointer { replacement(of: $0)?.count } ?? 0
+            growth = max(growth, Double(count) / Double(text.count))
+        }
+        for first in UInt8(0x01)..<0x80 {
+            add(first)
+            for second in UInt8(0x01)..<0x80 { add(first, second) }
+        }
+        for first in UInt8(0xC2)..<0xE0 {
+            for second in UInt8(0x80)..<0xC0 { add(first, second) }
+        }
+        return max(1, growth)
     }
 
     /// The replacement of the shortest prefix of `text` that has one.

@@ -73,6 +73,12 @@ final class SplitPattern: @unchecked Sendable {
         hasJIT = pcre2_jit_compile_8(code, UInt32(PCRE2_JIT_COMPLETE)) == 0
     }
 
+    /// The fewest bytes that a match has; 0 if that is unknown.
+    var minimumByteCount: Int {
+        var count: UInt32 = 0
+        return pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_MINLENGTH), &count) == 0 ? Int(count) : 0
+    }
+
     deinit {
         pcre2_match_context_free_8(context)
         pcre2_code_free_8(code)

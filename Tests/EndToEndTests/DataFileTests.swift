@@ -23,6 +23,23 @@ import Testing
         #expect(result.output.contains("\n9+9=1+1=»<short>\n2"), "\(result.output)\(result.errors)")
     }
 
+    /// A pipe is copied to a file without a name.
+    @Test func copyOfAPipeHasNoName() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(#"{"problem": "1+1=", "answer": "2"}"# + "\n", to: "rows.jsonl")
+        let copies = folder.path("copies")
+        try FileManager.default.createDirectory(atPath: copies, withIntermediateDirectories: false)
+        // Two pauses, so that the copy is there while the folder is listed.
+        let whole = try shell(
+            "(cat rows.jsonl; sleep 0.5; ls -A copies >&2; sleep 0.2) | TMPDIR=copies \"$CKPT\" check-data -",
+            in: folder)
+        #expect(whole.status == 0, "\(whole.errors)")
+        #expect(!whole.errors.contains("ckpt-"), "\(whole.errors)")
+        let missing = try shell("cat rows.jsonl | TMPDIR=missing \"$CKPT\" check-data -", in: folder)
+        #expect(missing.status == 2)
+        #expect(missing.errors.contains("missing/: cannot write: no such file or directory"), "\(missing.errors)")
+    }
+
     @Test func trainingReadsStandardInputWithOtherNames() throws {
         let whole = try TinyRun.made.get().folder
         let folder = try TemporaryFolder()

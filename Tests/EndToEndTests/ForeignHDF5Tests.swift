@@ -44,6 +44,25 @@ import Testing
         }
     }
 
+    /// The weights are copied out of an archive for libhdf5; the copy goes, and so does one that a killed process left.
+    @Test func copyOfAnArchiveIsRemoved() throws {
+        let folder = try prepared()
+        let copies = try TemporaryFolder()
+        let ended = try Command.run("/bin/sh", ["-c", "printf $$"]).output
+        try copies.write("", to: ".ckpt-\(ended)-5f.partial")
+        let arguments = [
+            "import", Self.fixture("keras.keras"), "--config", "config.json", "--as-stored", "-o", "out.h5",
+        ]
+        let result = try Command.run(
+            Command.ckptPath, arguments, in: folder, environment: ["TMPDIR": copies.path])
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: copies.path).isEmpty)
+        let missing = try Command.run(
+            Command.ckptPath, arguments + ["--force"], in: folder, environment: ["TMPDIR": copies.path("missing")])
+        #expect(missing.status == 2)
+        #expect(missing.errors.contains("no temporary file for its weights: no such file or directory; set TMPDIR"))
+    }
+
     /// Rules rename and leave out; only named matrices are transposed.
     @Test func namesAreMapped() throws {
         let folder = try prepared()

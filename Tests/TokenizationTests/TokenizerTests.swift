@@ -39,7 +39,8 @@ struct TokenizerTests {
     func growth(old: String, new: String) throws {
         let doubling = #"{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}"#
         let inserting = #"{"type": "Replace", "pattern": {"Regex": "x*"}, "content": "12345678901234567890"}"#
-        for (step, count) in [(doubling, 10), (doubling, 40), (inserting, 3)] {
+        let before = inserting.replacing("x*", with: "(?=xyz)")
+        for (step, count) in [(doubling, 10), (doubling, 40), (inserting, 3), (before, 3)] {
             let steps = [String](repeating: step, count: count).joined(separator: ", ")
             let json = try Self.bytes([(old, new.replacing("STEPS", with: steps))])
             let error = #expect(throws: TokenizerError.self) { try Tokenizer(json: json) }

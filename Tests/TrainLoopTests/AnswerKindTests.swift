@@ -15,6 +15,24 @@ import TrainLoop
         #expect(MathGrader.areEquivalent(answer, truth))
     }
 
+    private static let escapedTwice: [(String, String)] = [
+        (#"-2 \\le x \\le 7"#, "[-2,7]"), (#"(3, \\frac{\\pi}{2})"#, #"\left(3, \frac\pi2\right)"#),
+        (#"\\text{5}"#, "5"), ("5", #"so \\boxed{\\frac{10}{2}}"#),
+    ]
+
+    @Test(arguments: escapedTwice) func escapingTwiceChangesNothing(answer: String, truth: String) {
+        #expect(MathGrader.areEquivalent(answer, truth))
+    }
+
+    private static let areas: [(String, String)] = [
+        ("1,000.99m²", "1000.99"), ("5 m³", "5"), ("5m^2", "5"), ("5 m²", #"5\text{ m}^2"#), (#"5\text{ m}^2"#, "5m^2"),
+        ("5m²", "5m^2"),
+    ]
+
+    @Test(arguments: areas) func squareMetresAreAUnit(answer: String, truth: String) {
+        #expect(MathGrader.areEquivalent(answer, truth))
+    }
+
     private static let textCommands: [(String, String)] = [
         (#"\text{9}"#, "9"), (#"\textbf{12}"#, "12"), (#"\mbox{ 12 }"#, "12"), (#"\textrm{-7}"#, "-7"),
         (#"\text{3/4}"#, #"\frac34"#), (#"n=\text{12}"#, "12"), (#"\text{12 cm}"#, "12"), (#"12\textbf{ cm}"#, "12"),
@@ -73,7 +91,9 @@ import TrainLoop
         (#"x \le -1 \lor x \ge 1"#, #"(-\infty,-1]\cup[1,\infty)"#),
         (#"(-\infty, \tfrac12)\cup(1,+\infty)"#, #"x<0.5 \text{ or } x>1"#),
         (#"\left(-\infty,-\sqrt{2}\right]\cup\left[\sqrt2,\infty\right)"#, #"x\le-\sqrt2\text{ or }x\ge\sqrt2"#),
-        (#"\{x \mid |x|<2\}"#, "|x|<2"),
+        (#"\{x \mid |x|<2\}"#, "|x|<2"), ("|x| < 3", "(-3,3)"), (#"-\sqrt2 \le x \le \sqrt2"#, #"|x| \le \sqrt2"#),
+        (#"|x| > 1"#, #"(-\infty,-1)\cup(1,\infty)"#), (#"[-\frac32,-1]\cup[1,\frac32]"#, #"1\le|z|\le\frac{3}{2}"#),
+        (#"|x| > 0"#, #"x \ne 0"#),
     ]
 
     @Test(arguments: sets) func setsAreEqual(answer: String, truth: String) {
@@ -150,6 +170,10 @@ import TrainLoop
         (#"(-\infty,2]\cup(2,\infty)"#, #"(-\infty,2)\cup(2,\infty)"#), ("x", "2x/3"), ("1e3", "100"), ("1 000", "1"),
         (#"\emptyset"#, "0"), (#"\{0\}"#, #"\emptyset"#), ("2 1/2", "2"), ("AB=4", "BC=5"), ("x=4", "y=4"),
         (#"x \approx 3.14"#, #"\pi"#), ("3.14", #"\pi\approx3.14"#), ("(1,2)", "x=2,y=1"),
+        ("|x| < 3", "[-3,3]"), ("|x| > 3", "(-3,3)"), ("|x| < 3", "(0,3)"), ("|x| < 3", "x < 3"),
+        ("|x| > -1", "x > -1"),
+        ("5m", "5"), ("6m^2", "5"), ("5m^4", "5"), ("5n^2", "5"), ("5 m²", #"5\text{ m}^3"#), ("5m^2", "25"),
+        (#"12 \\ 345"#, "12345"), (#"\\frac{1}{2}"#, "2"),
     ]
 
     @Test(arguments: differentPairs) func different(answer: String, truth: String) {

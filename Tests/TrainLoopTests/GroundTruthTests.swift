@@ -4,7 +4,8 @@ import TrainLoop
 
 @Suite struct GroundTruthTests {
     @Test(arguments: [
-        ("12", "12"), (" 12\n", "12"), (#"$\boxed{8}$"#, "8"), (#"\boxed{\boxed{8}}"#, "8"), ("5+3=8\n#### 8", "8"),
+        ("12", "12"), (" 12\n", "12"), (#"so\n\\boxed{004}."#, "004"), (#"1 \\\boxed{5}"#, "5"), (#"$\boxed{8}$"#, "8"),
+        (#"\boxed{\boxed{8}}"#, "8"), ("5+3=8\n#### 8", "8"),
         ("#### **1,234**", "1,234"), ("… so the answer is $12$.", "12"), ("Answer: B", "B"),
         ("She has 4 left in all.", "4"),
         ("She has 12 eggs.\nSo she keeps 4.", "4"), ("Monday", "Monday"), ("B", "B"), ("(B)", "(B)"),

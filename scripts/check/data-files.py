@@ -230,7 +230,7 @@ def our_rows(ckpt, path):
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         raise ValueError(result.stderr.strip())
-    return json.loads(result.stdout, parse_int=Number, parse_float=Number)["rows"]
+    return json.loads(result.stdout, parse_int=Number, parse_float=Number)["first_rows"]
 
 
 def main():

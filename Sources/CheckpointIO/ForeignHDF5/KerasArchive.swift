@@ -14,16 +14,20 @@ enum KerasArchive {
     /// A temporary copy, which goes away with this object.
     final class Copy {
         let descriptor: Int32
-        private let path: [CChar]
+        private let path: String
 
-        init(_ descriptor: Int32, _ path: [CChar]) {
-            self.descriptor = descriptor
+        /// Creates an empty file; `descriptor` is -1 if it cannot be.
+        init() {
+            let path = TemporaryPaths.make(beside: NSTemporaryDirectory() + "/weights")
             self.path = path
+            descriptor = TemporaryPaths.uninterrupted {
+                open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+            }
         }
 
         deinit {
-            close(descriptor)
-            unlink(path)
+            if descriptor >= 0 { close(descriptor) }
+            TemporaryPaths.discard(path)
         }
     }
 
@@ -96,14 +100,11 @@ enum KerasArchive {
     ///
     /// - Throws: `ModelFormatError`
     static func extract(_ entry: Entry, from file: RandomAccessFile) throws -> Copy {
-        var name = Array((NSTemporaryDirectory() + "/ckpt-XXXXXX").utf8CString)
-        let descriptor = mkstemp(&name)
-        guard descriptor >= 0 else {
+        let copy = Copy()
+        guard copy.descriptor >= 0 else {
             throw ModelFormatError.cannotRead(
                 path: file.path, reason: "no temporary file for its weights: \(systemError()); set TMPDIR")
         }
-        let copy = Copy(descriptor, name)
-        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         var done = 0
         while done < entry.byteCount {
             let bytes = try file.bytes(
@@ -112,7 +113,7 @@ enum KerasArchive {
             while written < bytes.count {
                 let count = bytes.withUnsafeBytes { buffer -> Int in
                     guard let start = buffer.baseAddress else { return 0 }
-                    return write(descriptor, start + written, bytes.count - written)
+                    return write(copy.descriptor, start + written, bytes.count - written)
                 }
                 if count < 0, errno == EINTR { continue }
                 guard count > 0 else {

@@ -1,3 +1,4 @@
+import CSystem
 import Foundation
 import Synchronization
 
@@ -28,11 +29,9 @@ final class OpenFile: Sendable {
     /// - Throws: `DataFileError`.
     init(copying source: any ByteSource, path: String) throws {
         self.path = path
-        let folder = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
-        var name = Array((folder + "/ckpt-data-XXXXXX").utf8CString)
-        descriptor = mkstemp(&name)
+        let folder = NSTemporaryDirectory()
+        descriptor = ckpt_nameless_file(folder)
         guard descriptor >= 0 else { throw DataFileError.cannotWrite(folder) }
-        unlink(name)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 16)
         defer { buffer.deallocate() }
         var total = 0
@@ -77,7 +76,7 @@ final class OpenFile: Sendable {
             }
             if step < 0, errno == EINTR { continue }
             guard step >= 0 else { throw DataFileError(path: path, reason: DataFileError.reason(errno)) }
-            guard step > 0 else { throw FormatProblem("the file ends early") }
+            guard step > 0 else { throw FormatProblem("the file ends early; get it again") }
             filled += step
         }
         return bytes

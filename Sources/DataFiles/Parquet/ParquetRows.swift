@@ -38,10 +38,12 @@ final class ParquetRows: RowSource {
     }
 
     private static func footer(_ file: OpenFile, _ size: Int) throws -> [UInt8] {
-        guard size >= 12 else { throw FormatProblem("the file ends early") }
+        guard size >= 12 else { throw FormatProblem("the file ends early; get it again") }
         let end = try file.bytes(at: size - 8, count: 8)
         if end[4...].elementsEqual("PARE".utf8) { throw FormatProblem("the file is encrypted; decrypt it") }
-        guard end[4...].elementsEqual("PAR1".utf8) else { throw FormatProblem("the file has no footer; it is cut off") }
+        guard end[4...].elementsEqual("PAR1".utf8) else {
+            throw FormatProblem("the file has no footer; it is cut off, get it again")
+        }
         let count = (0..<4).reduce(0) { $0 | Int(end[$1]) << (8 * $1) }
         guard count <= min(size - 12, maximumFooter) else { throw FormatProblem("the size of the footer is invalid") }
         return try file.bytes(at: size - 8 - count, count: count)

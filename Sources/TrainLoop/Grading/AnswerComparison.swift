@@ -9,7 +9,10 @@ enum AnswerComparison {
     static func areEqual(_ answer: AnswerValue, _ truth: AnswerValue) -> Bool {
         if answer == truth { return true }
         switch (answer, truth) {
-        case (.expression(let left), .expression(let right)): return areEqual(left, right)
+        case (.expression(let left), .expression(let right)):
+            if areEqual(left, right) { return true }
+            guard right.numeral != nil, let area = left.metric else { return false }
+            return areEqual(area.number, right)
 
         case (.percentage(let left), .percentage(let right)): return areEqual(left, right)
         case (.percentage(let left), .expression(let right)): return areEqualPercent(left, right, left, right)
@@ -17,8 +20,10 @@ enum AnswerComparison {
 
         case (.quantity(let left, let leftUnit), .quantity(let right, let rightUnit)):
             return leftUnit == rightUnit && areEqual(left, right)
-        case (.quantity(let left, _), .expression(let right)), (.expression(let left), .quantity(let right, _)):
-            return areEqual(left, right)
+        case (.quantity(let left, let unit), .expression(let right)):
+            return areEqual(left, right) || right.metric.map { $0.unit == unit && areEqual(left, $0.number) } ?? false
+        case (.expression(let left), .quantity(let right, let unit)):
+            return areEqual(left, right) || left.metric.map { $0.unit == unit && areEqual($0.number, right) } ?? false
         case (.quantity(let left, _), .percentage): return areEqual(.expression(left), truth)
         case (.percentage, .quantity(let right, _)): return areEqual(answer, .expression(right))
 

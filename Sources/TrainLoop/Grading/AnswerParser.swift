@@ -26,10 +26,22 @@ struct AnswerParser {
 
     /// Parses a text; the value is plain text if it does not match the grammar.
     static func value(_ text: String, joinsThousands: Bool) -> (value: AnswerValue, hasAmbiguousCommas: Bool) {
-        let lexer = AnswerLexer(text, joinsThousands: joinsThousands)
+        let lexer = AnswerLexer(escapedOnce(text), joinsThousands: joinsThousands)
         var lexemes = lexer.lexemes
         while let last = lexemes.last?.token, last == .symbol(".") || last == .symbol(",") { lexemes.removeLast() }
         return (value(lexemes) ?? labelled(lexemes) ?? .plainText(text), lexer.hasAmbiguousCommas)
+    }
+
+    /// The text with one backslash before each command, where escaping twice left two; matrices have line breaks.
+    static func escapedOnce(_ text: String) -> String {
+        guard text.containsBytes(of: #"\\"#), !text.containsBytes(of: "begin") else { return text }
+        let bytes = Array(text.utf8)
+        let backslash = UInt8(ascii: "\\")
+        let kept = bytes.indices.filter { index in
+            bytes[index] != backslash || index + 2 >= bytes.count || bytes[index + 1] != backslash
+                || (bytes[index + 2] | 0x20) &- 97 >= 26 || (index > 0 && bytes[index - 1] == backslash)
+        }
+        return String(decoding: kept.map { bytes[$0] }, as: UTF8.self)
     }
 
     private static func value(_ lexemes: [AnswerLexer.Lexeme]) -> AnswerValue? {

@@ -17,7 +17,8 @@ public struct GroundTruth: Sendable, Equatable {
     private let lacksResult: Bool
 
     public init(_ truth: String) {
-        let truth = truth.trimmed
+        var truth = truth.trimmed
+        if truth.containsBytes(of: #"\\boxed"#) { truth = AnswerParser.escapedOnce(truth) }
         if let marked = Self.marked(truth) {
             (text, lacksResult) = (marked, false)
         } else if !Self.isProse(truth) {

@@ -63,6 +63,8 @@ struct RealSet: Equatable {
         case .relation(let sides, let signs):
             if signs == ["≠"] || signs == ["="], case .expression(.variable) = sides[0], let point = RealSet(sides[1]) {
                 self = signs == ["="] ? point : point.complement
+            } else if let magnitudes = Self.magnitudes(sides, signs) {
+                self = magnitudes.union(magnitudes.mirrored)
             } else if let solution = AnswerComparison.solution(sides, signs), let set = RealSet(solution) {
                 self = set
             } else {
@@ -70,6 +72,28 @@ struct RealSet: Equatable {
             }
         default: return nil
         }
+    }
+
+    /// The values of |x| that an inequality describes; nil if it is about something else.
+    private static func magnitudes(_ sides: [AnswerValue], _ signs: [Character]) -> RealSet? {
+        guard !signs.contains("="),
+            let index = sides.firstIndex(where: {
+                if case .expression(.absolute(.variable)) = $0 { true } else { false }
+            })
+        else { return nil }
+        var plain = sides
+        plain[index] = .expression(.variable("x"))
+        let zero = Bound(value: .number(.zero), position: 0, isIncluded: true)
+        let positive = Interval(low: zero, high: Bound(value: nil, position: .infinity, isIncluded: false))
+        return RealSet(.relation(plain, signs))?.intersection(RealSet(intervals: [positive]))
+    }
+
+    /// The set of the negated numbers.
+    private var mirrored: RealSet {
+        func negated(_ bound: Bound) -> Bound {
+            Bound(value: bound.value.map { .negation($0) }, position: -bound.position, isIncluded: bound.isIncluded)
+        }
+        return RealSet(intervals: intervals.reversed().map { Interval(low: negated($0.high), high: negated($0.low)) })
     }
 
     private static func sets(_ items: [AnswerValue]) -> [RealSet]? {

@@ -38,3 +38,14 @@ enum Units {
         }.sorted().joined(separator: " ")
     }
 }
+
+extension MathExpression {
+    /// `5m²` and `5m³` as a number and a unit, since nobody knows whether m is a variable; nil for others.
+    var metric: (number: MathExpression, unit: String)? {
+        guard case .product(let factors) = self, factors.count == 2, factors[0].numeral != nil,
+            case .power(.variable("m"), .number(let exponent)) = factors[1],
+            exponent == Rational(2) || exponent == Rational(3)
+        else { return nil }
+        return (factors[0], Units.normalized("m \(exponent)"))
+    }
+}

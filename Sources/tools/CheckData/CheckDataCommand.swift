@@ -84,6 +84,7 @@ struct CheckDataCommand: ParsableCommand {
             throw error
         }
         if reading.map == nil { content.fieldsRead = uses.names }
+        try encoder?.tokenizer.checkPatterns()
         if json {
             let members = (check.json.object ?? JSONObject()).map { ($0.key, $0.value) }
             print(json: .object(JSONObject(members + content.json)))

@@ -139,7 +139,7 @@ class Case:
 
         `outputs` are the names that may appear or change if it succeeds, and with `may_finish` also if it fails after the
         work is done, as when the report cannot be printed; checkpoints among them must be whole. `run_folder` is a
-        training run's folder, in which logs may appear also if the run fails. `keeps_temporary`: unlink fails.
+        training run's folder, in which logs may appear also if the run fails. `keeps_temporary`: it cannot remove.
         """
         before = listing(self.folder)
         result = self.execute(arguments, **options)
@@ -195,7 +195,7 @@ class Case:
             if before.get(path) == entry:
                 continue
             name = os.path.basename(path)
-            if name.startswith(".ckpt-") or name.endswith((".partial", ".tmp")):
+            if "/.ckpt-" in "/" + path or name.endswith((".partial", ".tmp")):
                 if not keeps_temporary:
                     self.fail("leftovers", f"{path} after status {result.status}: {shown}")
             elif (succeeded or may_finish) and any(

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 from attacks import writers
+from attacks.case import listing
 
 NOTE = (
     "System calls fail by a preloaded library (scripts/check/attacks/fail_io.c), not by device-mapper's error target."
@@ -58,15 +59,24 @@ def attack(case):
         settings["ATTACK_ROOT"] = os.path.dirname(case.seeds["model.h5"])  # The inputs.
     if random.random() < 0.3 and code not in (0, errno.EINTR):
         settings["ATTACK_EVERY"] = "1"
+    # A folder that cannot be opened cannot be emptied; the next command that writes there removes it.
+    keeps_folder = call == "open" and "ATTACK_EVERY" in settings and outputs == ["out"]
     result = case.run(
         *arguments,
         outputs=outputs,
         run_folder=folder,
         env=settings,
         statuses=(0, 1, 2),
-        keeps_temporary=call == "unlink",
+        keeps_temporary=call == "unlink" or keeps_folder,
         may_finish=name == "eval" or call in ("fsync", "open", "close", "unlink"),
     )
+    if keeps_folder and result.status == 2 and not os.path.exists(case.path("out")):
+        again = case.execute(arguments)
+        if again.status != 0:
+            case.fail("other", f"the next command fails, status {again.status}: {again.stderr[-300:]!r}")
+        kept = [path for path in listing(case.folder) if os.path.basename(path).startswith(".ckpt-")]
+        if kept:
+            case.fail("leftovers", f"{kept[0]} after the next command: {' '.join(arguments)[:200]}")
     if result.status in (0, 1):
         writers.check_output(case, outputs)
     elif folder:

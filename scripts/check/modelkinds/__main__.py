@@ -52,6 +52,7 @@ def run_one(number):
         "kind": {name: getattr(kind, name) for name in ["number", *ROWS]},
         "results": model.results,
         "explained": model.explained,
+        "errors": model.errors,
         "seconds": round(time.monotonic() - began, 1),
         "text": str(kind),
     }
@@ -133,6 +134,9 @@ def main():
     table(lines)
     for text, count in classes(lines):
         print(f"\n{count} {text}", end="")
+    errors = [error for line in lines for error in line.get("errors", {}).items()]
+    for kind in sorted({kind for kind, _ in errors}):
+        print(f"\nlargest error against llama.cpp with {kind}: {max(e for k, e in errors if k == kind):.2g}", end="")
     wrong = sum(bool(deviations(line)) for line in lines)
     print(
         f"\n\n{len(lines)} models, {(time.monotonic() - began) / 60:.0f} minutes with --jobs {options.jobs}, seed "

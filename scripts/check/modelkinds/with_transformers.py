@@ -93,11 +93,16 @@ def make(folder, seed, dtype, shards, head):
     return list(tensors)
 
 
-def logits(folder, sequences, to):
-    """Writes the logits of all sequences, one below the other, to `to`."""
+def logits(folder, sequences, to, inputs="float32"):
+    """Writes the logits of all sequences, one below the other, to `to`; `inputs` of matrices are rounded to this type."""
     model = load(folder)
+    kind = TYPES[inputs]
+    matrices = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and kind != torch.float32]
+    hooks = [m.register_forward_pre_hook(lambda _, given: (given[0].to(kind).float(),)) for m in matrices]
     with torch.no_grad():
         rows = [model(torch.tensor([ids])).logits[0].float() for ids in sequences]
+    for hook in hooks:
+        hook.remove()
     np.save(to, torch.cat(rows).numpy())
 
 

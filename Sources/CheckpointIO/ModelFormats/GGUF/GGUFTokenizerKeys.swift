@@ -69,11 +69,19 @@ struct GGUFTokenizerKeys {
         }
         self.tokens = tokens
         self.types = types
+        // The merges of SentencePiece's models are not written.
+        let vocabulary = sentencePiece == nil ? model["vocab"]?.object : nil
         merges = try (model["merges"]?.array ?? []).enumerated().map { index, merge in
-            if let text = merge.string { return text }
-            guard let pair = merge.array?.compactMap(\.string), pair.count == 2, !pair.joined().contains(" ") else {
+            let pair =
+                merge.string?.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+                ?? merge.array?.compactMap(\.string) ?? []
+            guard pair.count == 2, !pair.contains(""), !pair.joined().contains(" ") else {
                 throw ModelFormatError.malformed(
                     path: path, place: "merges[\(index)]", reason: "is not a pair of tokens")
+            }
+            if let vocabulary, !(pair + [pair.joined()]).allSatisfy({ vocabulary[$0] != nil }) {
+                throw ModelFormatError.malformed(
+                    path: path, place: "merges[\(index)]", reason: "does not join two tokens into a third")
             }
             return pair.joined(separator: " ")
         }
