@@ -53,14 +53,14 @@ enum MemoryFit {
     /// Prints the memory that a run will take on stderr.
     ///
     /// - Throws: `MemoryShortage` if it is more than is available.
-    static func announce(_ parts: [MemoryUse]) throws {
+    static func announce(
+        _ parts: [MemoryUse], remedy: String = "give a smaller --micro-batch-tokens or shorter samples"
+    ) throws {
         let sum = parts.reduce(0) { $0 + $1.bytes }
         let allocated = parts.reduce(0) { $0 + ($1.isAllocated ? $1.bytes : 0) }
         let available = SystemMemory.available().map { " of \(Format.bytes($0 + allocated)) free" } ?? ""
         Terminal.writeError("memory: about \(Format.bytes(sum))\(available)")
-        try check(
-            sum - allocated, for: "the rest of this run",
-            remedy: "give a smaller --micro-batch-tokens or shorter samples")
+        try check(sum - allocated, for: "the rest of this run", remedy: remedy)
     }
 }
 
