@@ -37,8 +37,8 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: "The mode: auto (the model chooses), think or short.")
     var mode = ModeChoice.auto
 
-    @Option(help: "The most tokens to generate.")
-    var maxNewTokens = 512
+    @Option(help: "The most tokens to generate. Default: 512, and at most what the model's positions leave.")
+    var maxNewTokens: Int?
 
     @Option(help: "Sampling temperature; 0 always takes the likeliest token.")
     var temperature = 0.6
@@ -61,6 +61,9 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: "Precision of matrix products: fp32, or inputs rounded to bf16, which is faster with AVX512-BF16.")
     var products = ProductPrecision.fp32
 
+    @OptionGroup var cache: CacheArguments
+    @OptionGroup var lengths: LengthArguments
+
     @Option(help: "The number of answers to sample.")
     var samples = 1
 
@@ -71,7 +74,7 @@ struct GenerateCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard (1...1_000_000).contains(maxNewTokens) else {
+        guard (1...1_000_000).contains(maxNewTokens ?? 1) else {
             throw ValidationError("--max-new-tokens must be between 1 and 1000000")
         }
         guard products.isAvailable else { throw ValidationError("--products \(ProductPrecision.requirement)") }
@@ -93,8 +96,10 @@ struct GenerateCommand: ParsableCommand {
             try FileError.naming(input) { throw ControlTokenError.noControlTokens }
         }
         let ids = try FileError.naming(input) { try reader.prompt(for: prompt) }
+        let limit = LengthLimit(try ModelConfiguration(json: file.metadata.config))
+        let newTokens = try lengths.newTokens(maxNewTokens, default: 512, after: [(input, limit, ids.count)])
         try MemoryFit.check(weightsOf: file, weights)
-        let generator = Generator(try weights.model(file, products: products))
+        let generator = cache.generator(try weights.model(file, products: products))
         let forced = reader.control.flatMap { control in mode.forced.map { control[$0] } }
         let request = GenerationRequest(
             prompt: ids, promptKey: 0, sampleCount: samples, forcedFirstToken: forced)
@@ -102,10 +107,10 @@ struct GenerateCommand: ParsableCommand {
         let streams = samples == 1 && !json
         var stream = reader.tokenizer.streamingDecoder(skippingSpecialTokens: false)
         let start = ContinuousClock.now
-        let bar = ProgressBar("sampling", total: samples * maxNewTokens, unit: .atMost("tokens"))
+        let bar = ProgressBar("sampling", total: samples * newTokens, unit: .atMost("tokens"))
         var sampled = 0
         let completions = generator.generate(
-            [request], options(for: reader),
+            [request], options(for: reader, newTokens),
             onToken: { _, _, token in
                 if streams, !reader.stopTokens.contains(token) {
                     print(unchanged: stream.append(token), terminator: "")
@@ -153,7 +158,7 @@ struct GenerateCommand: ParsableCommand {
         Terminal.writeError(summary)
     }
 
-    private func options(for reader: PromptReader) -> SamplingOptions {
+    private func options(for reader: PromptReader, _ newTokens: Int) -> SamplingOptions {
         let thinkingBudget = reader.control.flatMap { control in
             budget.map {
                 ThinkingBudget(
@@ -162,7 +167,7 @@ struct GenerateCommand: ParsableCommand {
             }
         }
         return SamplingOptions(
-            temperature: Float(temperature), topP: Float(topP), topK: topK, maximumNewTokens: maxNewTokens,
+            temperature: Float(temperature), topP: Float(topP), topK: topK, maximumNewTokens: newTokens,
             stopTokens: reader.stopTokens, thinkingBudget: thinkingBudget, seed: seed)
     }
 }

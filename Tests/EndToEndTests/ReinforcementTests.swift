@@ -284,15 +284,18 @@ import Testing
         }
     }
 
-    @Test func lengthsBeyondThePositionsAreWarnedOf() throws {
+    @Test func lengthsBeyondThePositionsAreRefused() throws {
         let folder = try TinyRun.made.get().folder
-        let long = try train(["--max-new-tokens", "512", "--dry-run"], to: "long", in: folder)
+        let refused = try train(["--max-new-tokens", "512", "--dry-run"], to: "long", in: folder)
+        #expect(refused.status == 2 && refused.errors.contains("exceed the model's 512 positions"), "\(refused.errors)")
+        #expect(refused.errors.contains("rope_scaling") && refused.errors.contains("--allow-long"))
+        let long = try train(["--max-new-tokens", "512", "--dry-run", "--allow-long"], to: "long", in: folder)
         #expect(long.status == 0, "\(long.errors)")
-        let found = warnings(long, with: "exceed the model's 512 positions")
-        #expect(found.count == 1, "\(long.errors)")
-        let limit = try #require(found.first?.split(separator: " ").compactMap { Int($0) }.last)
+        #expect(warnings(long, with: "exceed the model's 512 positions").count == 1, "\(long.errors)")
+        let limit = try #require(
+            refused.errors.split(separator: "; give --max-new-tokens ").last?.split(separator: " ").first)
         let fitting = try train(["--max-new-tokens", "\(limit)", "--dry-run"], to: "long", in: folder)
-        #expect(warnings(fitting, with: "positions").isEmpty)
+        #expect(fitting.status == 0 && warnings(fitting, with: "positions").isEmpty, "\(fitting.errors)")
     }
 
     @Test func theDefaultAlphaFitsTheLengths() throws {

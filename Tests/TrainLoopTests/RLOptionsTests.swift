@@ -1,5 +1,6 @@
 import Testing
 import TrainLoop
+import Transformer
 
 @Suite struct RLOptionsTests {
     private func failure(_ change: (inout RLOptions) -> Void) -> String {
@@ -60,6 +61,21 @@ import TrainLoop
         #expect(options.setOption("--freeze", to: ["a"]) && options.optimizer.freeze == ["a"])
         #expect(!options.setOption("--steps", to: 1.5) && !options.setOption("--step", to: 1))
         #expect(options.run.steps == 100)
+    }
+
+    /// States name the cache only if it is not the default, so that those of other runs stay as they were.
+    @Test func theCacheIsRecordedIfSet() {
+        var options = RLOptions()
+        #expect(options.recorded["cache"] == nil && options.recorded["cache_bytes"] == nil)
+        let isSet = [
+            options.setOption("--cache", to: CachePrecision.bf16),
+            options.setOption("--cache-size", to: ByteSize(bytes: 5 << 30)),
+        ]
+        #expect(isSet == [true, true])
+        #expect(options.recorded["cache"]?.string == "bf16" && options.recorded["cache_bytes"]?.int == 5 << 30)
+        #expect(options.rollout.cachePrecision == .bf16 && options.rollout.cacheSize == ByteSize("5GiB"))
+        options.rollout.cacheSize = ByteSize(bytes: 0)
+        #expect(throws: OptionError.self) { try options.check() }
     }
 
     @Test func rewardSources() {

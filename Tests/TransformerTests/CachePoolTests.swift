@@ -82,6 +82,27 @@ import Transformer
         #expect(samples.other * 200 <= samples.all, "\(samples)")
     }
 
+    /// The largest length of a sample changes no step and no bit of samples that end before it.
+    @Test func theLimitDoesNotMatter() throws {
+        let fixture = Fixture.named("llama")
+        let subject = try Subject(fixture)
+        let requests = (0..<64).map { GenerationRequest(prompt: fixture.sequences[$0 % 4], promptKey: $0) }
+        // Room for all samples as they are, and not for one of the largest length.
+        let outcomes = try [64, 2048, 16_384].map { limit in
+            var counts = [Int](repeating: 0, count: 64)
+            return try generate(
+                subject, requests, SamplingOptions(maximumNewTokens: limit, seed: 1), pages: 300,
+                onToken: { request, _, _ in
+                    counts[request] += 1
+                    return counts[request] < 40 + request % 24
+                })
+        }
+        for outcome in outcomes {
+            #expect(outcome.completions == outcomes[0].completions && outcome.use == outcomes[0].use)
+            #expect(outcome.use.rowsTakenBack == 0 && outcome.completions[5][0].tokens.count == 45)
+        }
+    }
+
     /// Each token is reported once and in order, although samples are computed again.
     @Test func callbacksSeeEachTokenOnce() throws {
         let subject = try Subject(Fixture.named("llama"))

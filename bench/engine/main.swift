@@ -265,10 +265,12 @@ func sampling() throws {
     }
     let ends = (0..<rows).map { min(limits.min() ?? new, new * 3 / 4 + new / 2 * ($0 * 37 % rows) / rows) }
     var rates = [[Double]](repeating: [], count: limits.count)
+    var processor = [[Double]](repeating: [], count: limits.count)
     var uses = [CacheUse?](repeating: nil, count: limits.count)
     for _ in 0..<number("repeats", 3) {
         for (index, limit) in limits.enumerated() {
             var counts = [Int](repeating: 0, count: rows)
+            let before = processorSeconds()
             let time = seconds {
                 _ = generator.generate(
                     requests, SamplingOptions(maximumNewTokens: limit, seed: 1),
@@ -278,6 +280,7 @@ func sampling() throws {
                     }, onCacheUse: { uses[index] = $0 })
             }
             rates[index].append(Double(counts.reduce(0, +)) / time)
+            processor[index].append((processorSeconds() - before) * 1e6 / Double(counts.reduce(0, +)))
         }
     }
     for (index, limit) in limits.enumerated() {
@@ -285,11 +288,13 @@ func sampling() throws {
         let ratio = median(zip(rates[index], rates[0]).map { $0 / $1 })
         report(
             "sampling \(name("smol")) \(rows) rows of about \(new) tokens, limit \(limit): \(Int(rate)) tokens/s,"
-                + " \(String(format: "%.3f", ratio)) of limit \(limits[0]), cache"
+                + " \(String(format: "%.3f", ratio)) of limit \(limits[0]), processor"
+                + " \(String(format: "%.0f", median(processor[index]))) us a token, cache"
                 + " \((uses[index]?.peakBytes ?? 0) >> 20) MiB, \(uses[index]?.rowsTakenBack ?? 0) rows taken back,"
                 + " peak \(peakMegabytes()) MB",
             [
                 "limit": Double(limit), "tokens_per_second": rate, "ratio": ratio,
+                "processor_microseconds": median(processor[index]),
                 "rows_taken_back": Double(uses[index]?.rowsTakenBack ?? 0),
             ])
     }

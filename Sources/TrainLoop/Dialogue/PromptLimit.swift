@@ -57,7 +57,7 @@ package struct PromptLimit: Sendable, Equatable {
 
 extension ModelConfiguration {
     /// The positions that a model reads: those that the configuration states, stretched by rotary scaling.
-    var reachablePositions: Int {
+    package var reachablePositions: Int {
         let stretched: Double
         switch ropeScaling {
         case .none, .llama3, .longrope: stretched = 0

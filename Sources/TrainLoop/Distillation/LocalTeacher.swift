@@ -13,6 +13,8 @@ package actor LocalTeacher: Teacher {
     /// The control token of the mode; nil if the checkpoint has no control tokens.
     private nonisolated let forcedToken: Int?
     private let generator: Generator
+    /// The most tokens of a prompt with its answer.
+    private nonisolated let positions: Int
     private nonisolated let written: Mutex<TeacherProgress>
     private nonisolated let isStopping = Atomic(false)
 
@@ -35,16 +37,28 @@ package actor LocalTeacher: Teacher {
 
     /// A teacher with the parameters of `file`, which two teachers may share.
     ///
+    /// - Parameters:
+    ///   - file: the checkpoint.
+    ///   - generator: generates the answers with the parameters of `file`.
+    ///   - mode: the mode of the answers.
+    ///   - sampling: how answers are sampled.
+    ///   - allowsLong: whether answers may exceed the model's positions.
     /// - Throws: `ControlTokenError` and `PromptError` if the checkpoint cannot answer.
-    package init(_ file: CheckpointFile, parameters: ModelParameters, mode: Mode, sampling: TeacherSampling) throws {
+    package init(
+        _ file: CheckpointFile, generator: Generator, mode: Mode, sampling: TeacherSampling, allowsLong: Bool = false
+    ) throws {
         self.sampling = sampling
         reader = try PromptReader(file.metadata)
         // A PromptEncoder also checks that the chat template leaves the choice of the mode open.
         forcedToken = reader.control == nil ? nil : try PromptEncoder(file.metadata).control[mode]
-        generator = Generator(parameters)
+        self.generator = generator
+        positions = allowsLong ? .max : reader.positions
         written = Mutex(TeacherProgress(limit: sampling.maximumTokens))
         settings = .object(
-            JSONObject([("kind", "checkpoint"), ("digest", .string(file.digest))] + sampling.json))
+            JSONObject(
+                [("kind", "checkpoint"), ("digest", .string(file.digest))] + sampling.json
+                    + (generator.cachePrecision == .fp32
+                        ? [] : [("cache", .string(generator.cachePrecision.rawValue))])))
     }
 
     package nonisolated var progress: TeacherProgress? { written.withLock { $0 } }
@@ -122,6 +136,6 @@ package actor LocalTeacher: Teacher {
 
     /// Whether an answer of so many tokens must end.
     private nonisolated func isFull(_ request: GenerationRequest, _ count: Int) -> Bool {
-        count >= sampling.maximumTokens || request.prompt.count + count >= reader.positions
+        count >= sampling.maximumTokens || request.prompt.count + count >= positions
     }
 }

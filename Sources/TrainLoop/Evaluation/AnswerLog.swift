@@ -61,7 +61,8 @@ package final class AnswerLog {
     private func check(_ found: JSONObject, of row: DataRow) throws {
         guard let wanted = settings.object else { return }
         func value(_ key: String, in settings: JSONObject) -> JSON {
-            settings[key] ?? (["weights", "products"].contains(key) ? .string(WeightPrecision.fp32.rawValue) : .null)
+            settings[key]
+                ?? (["weights", "products", "cache"].contains(key) ? .string(WeightPrecision.fp32.rawValue) : .null)
         }
         for key in wanted.keys + found.keys {
             let (other, own) = (value(key, in: found), value(key, in: wanted))

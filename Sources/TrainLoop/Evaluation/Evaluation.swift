@@ -40,6 +40,10 @@ package struct Evaluation: Sendable {
         package var weightPrecision = WeightPrecision.fp32
         /// The precision of the factors of matrix products.
         package var products = ProductPrecision.fp32
+        /// The number format of cached keys and values.
+        package var cachePrecision = CachePrecision.fp32
+        /// The bytes that the cache may take, unless one answer needs more.
+        package var cacheByteLimit = Generator.standardCacheByteLimit
         /// The answer rule that decides; others are reported too.
         package var rule = AnswerRule.any
         package var seed: UInt64 = 0

@@ -15,10 +15,11 @@ package struct EvaluationProtocol: Sendable {
             "thinking_budget": options.thinkingBudget.map { .integer($0) } ?? .null,
             "seed": .string(String(options.seed)),
         ]
-        // Older answer files lack these two keys, so fp32 is left out.
+        // Older answer files lack these keys, so fp32 is left out.
         guard case .object(var members) = common else { return common }
         if options.weightPrecision != .fp32 { members["weights"] = .string(options.weightPrecision.rawValue) }
         if options.products != .fp32 { members["products"] = .string(options.products.rawValue) }
+        if options.cachePrecision != .fp32 { members["cache"] = .string(options.cachePrecision.rawValue) }
         return .object(members)
     }
 
@@ -41,6 +42,7 @@ package struct EvaluationProtocol: Sendable {
         if let budget = options.thinkingBudget { phrases.append("thinking ended after \(counted(budget, "token"))") }
         if options.weightPrecision == .bf16 { phrases.append("weights in bfloat16") }
         if options.products == .bf16 { phrases.append("matrix products of factors rounded to bfloat16") }
+        if options.cachePrecision == .bf16 { phrases.append("keys and values cached in bfloat16") }
         if options.rule != .any { phrases.append("answer rule \(options.rule.rawValue)") }
         return phrases + [
             "answers inside the thinking and truncated answers do not count (method: they do)",

@@ -46,6 +46,18 @@ extension Evaluation {
     /// floating-point sums depend on the number of rows of a product.
     static let blockAnswers = 64
 
+    /// The ids of the prompts for problems.
+    ///
+    /// - Throws: `EvaluationError`, and errors of the prompt.
+    package static func prompts(
+        for problems: [Problem], encoder: PromptEncoder, options: Options
+    ) throws -> [[Int]] {
+        let instruction = options.prompt.text.replacing("{problem}", with: "")
+        let decoded = encoder.tokenizer.decode(encoder.tokenizer.encode(instruction, parsingAddedTokens: false))
+        guard decoded == instruction else { throw EvaluationError.instructionNotEncodable(instruction.trimmed) }
+        return try encoder.reader.prompts(for: problems) { options.prompt.message(for: $0.problem) }
+    }
+
     /// Samples and grades answers to problems with a ground truth, by a model in the precision of the options.
     ///
     /// `reward` grades by the rule of the options; without it, answers are graded by mathematical equivalence with all
@@ -56,11 +68,10 @@ extension Evaluation {
         _ problems: [Problem], encoder: PromptEncoder, model: Model, options: Options,
         reward: (any Reward)? = nil, kept: [Answer] = [], hooks: EvaluationHooks = EvaluationHooks()
     ) throws {
-        let instruction = options.prompt.text.replacing("{problem}", with: "")
-        let decoded = encoder.tokenizer.decode(encoder.tokenizer.encode(instruction, parsingAddedTokens: false))
-        guard decoded == instruction else { throw EvaluationError.instructionNotEncodable(instruction.trimmed) }
-        let prompts = try encoder.reader.prompts(for: problems) { options.prompt.message(for: $0.problem) }
-        let generator = Generator(model)
+        let prompts = try Self.prompts(for: problems, encoder: encoder, options: options)
+        var generator = Generator(model)
+        generator.cachePrecision = options.cachePrecision
+        generator.cacheByteLimit = options.cacheByteLimit
         let firstToken = generator.firstTokenProbabilities(prompts, of: [encoder.control.think, encoder.control.short])
             .map { (think: $0[0], short: $0[1]) }
         var run = EvaluationRun(

@@ -41,6 +41,8 @@ struct DistillCommand: AsyncParsableCommand {
     @OptionGroup(title: "Short answers") var short: ShortTeacherArguments
     @OptionGroup(title: "Selection") var selection: SelectionArguments
     @OptionGroup(title: "Requests") var asking: AskingArguments
+    @OptionGroup(title: "Checkpoints as teachers") var cache: CacheArguments
+    @OptionGroup(title: "Checkpoints as teachers") var lengths: LengthArguments
 
     func validate() throws {
         try think.request(seed: 0).check()
@@ -58,6 +60,8 @@ struct DistillCommand: AsyncParsableCommand {
         let digest = try DataFile.sha256(path: self.problems)
         var opening = asking.opening
         opening.map = reading.map
+        opening.generator = cache.generator
+        opening.allowsLong = lengths.allowLong
         let thinkTeacher = try await opening.open(think.request(seed: asking.seed))
         var shortTeacher: (any Teacher)?
         if let request = short.request(seed: asking.seed) { shortTeacher = try await opening.open(request) }

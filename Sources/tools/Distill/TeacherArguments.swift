@@ -151,6 +151,10 @@ struct TeacherOpening {
     let settings: HTTPClient.Settings
     /// Other names of fields in files of recorded answers.
     var map: FieldMap?
+    /// Makes the generator of a checkpoint as teacher.
+    var generator: (Model) -> Generator = { Generator($0) }
+    /// Whether the answers of a checkpoint may exceed its positions.
+    var allowsLong = false
     private var parameters: [String: ModelParameters] = [:]
 
     init(retry: RetryPolicy, limits: HTTPLimits, settings: HTTPClient.Settings) {
@@ -176,8 +180,10 @@ struct TeacherOpening {
             var sampling = request.sampling
             let flag = "--\(request.mode.rawValue)-max-tokens"
             if let limit = request.maximumTokens {
-                guard limit < positions else {
-                    throw ValidationError("\(flag) must be under the model's \(positions) positions")
+                guard limit < positions || allowsLong else {
+                    throw ValidationError(
+                        "\(flag) must be under the model's \(positions) positions (max_position_embeddings); give "
+                            + "less, \(LengthError.otherRemedies)")
                 }
             } else {
                 sampling.maximumTokens = LocalTeacher.defaultLimit(request.mode, positions: positions)
@@ -186,7 +192,9 @@ struct TeacherOpening {
                         + "\(Format.counted(sampling.maximumTokens, "token")), as the model has "
                         + "\(Format.grouped(positions)) positions; \(flag) sets another limit")
             }
-            return try LocalTeacher(file, parameters: weights, mode: request.mode, sampling: sampling)
+            return try LocalTeacher(
+                file, generator: generator(Model(weights)), mode: request.mode, sampling: sampling,
+                allowsLong: allowsLong)
         }
     }
 }

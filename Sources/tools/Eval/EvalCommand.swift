@@ -40,7 +40,8 @@ struct EvalCommand: ParsableCommand {
 
     func run() throws {
         let sets = try asking.problemSets()
-        let options = try asking.options(reporting)
+        var options = try asking.options(reporting)
+        options.maximumNewTokens = try newTokens(sets, options)
         let log = try reporting.answerLog(options)
         if let log, let text = log.damage.text(of: log.path, remedy: "their answers are made again") {
             Terminal.warn(text)
@@ -54,6 +55,7 @@ struct EvalCommand: ParsableCommand {
                     path: path, digest: file.weightsDigest,
                     encoder: try PromptEncoder(file),
                     weights: try options.weightPrecision.model(file, products: options.products))
+                options.cacheByteLimit = asking.cache.byteLimit
                 for set in sets {
                     let evaluation = try evaluate(model, set, options, log, interruption)
                     results.append(
@@ -70,6 +72,21 @@ struct EvalCommand: ParsableCommand {
             Terminal.writeError("not met: " + shortfalls.joined(separator: "; "))
             throw ExitCode(1)
         }
+    }
+
+    /// The largest number of tokens of an answer, the same for all models.
+    private func newTokens(_ sets: [ProblemSet], _ options: Evaluation.Options) throws -> Int {
+        let prompts = try inputs.map { path in
+            let file = try CheckpointFile(path: path)
+            let encoder = try PromptEncoder(file)
+            let limit = LengthLimit(try ModelConfiguration(json: file.metadata.config))
+            let longest = try FileError.naming(path) {
+                try sets.flatMap { try Evaluation.prompts(for: $0.problems, encoder: encoder, options: options) }
+                    .reduce(0) { max($0, $1.count) }
+            }
+            return (path, limit, longest)
+        }
+        return try asking.lengths.newTokens(asking.maxNewTokens, default: 1024, after: prompts)
     }
 
     private struct LoadedModel {

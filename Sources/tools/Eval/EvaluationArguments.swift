@@ -74,8 +74,14 @@ struct EvaluationArguments: ParsableArguments {
     @Option(help: "Sample from the smallest set of tokens with this total probability.")
     var topP = 0.95
 
-    @Option(help: "Maximum length of an answer in tokens; longer ones count as wrong.")
-    var maxNewTokens = 1024
+    @Option(
+        help: """
+            Maximum length of an answer in tokens; longer ones count as wrong. Default: 1024, and at most what the \
+            models' positions leave.
+            """)
+    var maxNewTokens: Int?
+
+    @OptionGroup var lengths: LengthArguments
 
     @Option(help: ArgumentHelp("End thinking after this many tokens of a response.", valueName: "tokens"))
     var budget: Int?
@@ -89,6 +95,8 @@ struct EvaluationArguments: ParsableArguments {
     @Option(help: "Precision of the factors of matrix products: fp32, or bf16, which is faster with AVX512-BF16.")
     var products = ProductPrecision.fp32
 
+    @OptionGroup var cache: CacheArguments
+
     @Option(help: "Evaluate only this many problems, the first ones.")
     var limit: Int?
 
@@ -96,7 +104,7 @@ struct EvaluationArguments: ParsableArguments {
     var seed: UInt64 = 0
 
     func validate() throws {
-        guard (1...4096).contains(samples), (1...1_000_000).contains(maxNewTokens), limit ?? 1 >= 1 else {
+        guard (1...4096).contains(samples), (1...1_000_000).contains(maxNewTokens ?? 1), limit ?? 1 >= 1 else {
             throw ValidationError("--samples, --max-new-tokens and --limit must be at least 1")
         }
         guard products.isAvailable else { throw ValidationError("--products \(ProductPrecision.requirement)") }
@@ -135,10 +143,10 @@ struct EvaluationArguments: ParsableArguments {
         options.prompt = prompt ?? (answer == .bare ? .plain : .method)
         options.temperature = temperature
         options.topP = topP
-        options.maximumNewTokens = maxNewTokens
         options.thinkingBudget = budget
         options.weightPrecision = weights
         options.products = products
+        options.cachePrecision = cache.cache
         options.rule = answer
         options.seed = seed
         return options

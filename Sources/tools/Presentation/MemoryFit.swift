@@ -52,13 +52,13 @@ enum MemoryFit {
     /// Prints the memory that a run will take on stderr.
     ///
     /// - Throws: `MemoryShortage` if it is more than is available.
-    static func announce(_ parts: [MemoryUse]) throws {
+    static func announce(
+        _ parts: [MemoryUse], remedy: String = "give a smaller --micro-batch-tokens or shorter samples"
+    ) throws {
         let allocated = parts.bytes - parts.bytesToAllocate
         let available = SystemMemory.available().map { " of \(Format.bytes($0 + allocated)) free" } ?? ""
         Terminal.writeError("memory: about \(Format.bytes(parts.bytes))\(available)")
-        try check(
-            parts.bytesToAllocate, for: "the rest of this run",
-            remedy: "give a smaller --micro-batch-tokens or shorter samples")
+        try check(parts.bytesToAllocate, for: "the rest of this run", remedy: remedy)
     }
 }
 

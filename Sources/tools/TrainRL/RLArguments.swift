@@ -52,6 +52,16 @@ struct RLSamplingArguments: OptionArguments {
 
     @Option(help: "Sampling temperature, which the loss uses too. Default: \(standard.rollout.temperature).")
     var temperature: Double?
+
+    @Option(help: "Precision of cached keys and values: fp32 (the default), or bf16 for half the memory.")
+    var cache: CachePrecision?
+
+    @Option(
+        help: ArgumentHelp(
+            "Memory for cached keys and values; when it is full, answers wait and are computed again. Default: 4GiB.",
+            valueName: "size"),
+        transform: ByteSize.parsed)
+    var cacheSize: ByteSize?
 }
 
 struct RLRewardArguments: OptionArguments {

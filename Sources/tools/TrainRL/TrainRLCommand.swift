@@ -39,6 +39,7 @@ struct TrainRLCommand: ParsableCommand {
     var data: String
 
     @OptionGroup var reading: DataArguments
+    @OptionGroup var lengths: LengthArguments
 
     @Option(help: "Problems to evaluate on, free and with each mode forced; kept out of training.")
     var evalData: String?
@@ -79,7 +80,8 @@ struct TrainRLCommand: ParsableCommand {
         }
         let options = trainer.options
         describe(trainer)
-        try MemoryFit.announce(trainer.memory)
+        try MemoryFit.announce(
+            trainer.memory, remedy: "give a smaller --micro-batch-tokens or --cache-size, or shorter samples")
         if dryRun { return print(RLTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
         try arguments.train(
             &trainer, in: resumed,
@@ -105,6 +107,7 @@ struct TrainRLCommand: ParsableCommand {
             try inputs.problems.checkAnswers(of: data)
             if let path = evalData { try inputs.evaluation?.problems.checkAnswers(of: path) }
         }
+        inputs.allowsLong = lengths.allowLong
         inputs.reference = try reference.map { try CheckpointFile(path: $0) }
         return inputs
     }

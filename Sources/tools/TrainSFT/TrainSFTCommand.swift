@@ -30,6 +30,7 @@ struct TrainSFTCommand: ParsableCommand {
     var data: String
 
     @OptionGroup var reading: DataArguments
+    @OptionGroup var lengths: LengthArguments
 
     @Flag(help: "Report what the run would take (memory, disk, and time by a short trial), and write nothing.")
     var dryRun = false
@@ -53,6 +54,10 @@ struct TrainSFTCommand: ParsableCommand {
         var read: SFTInputs?
         var trainer = try arguments.trainer(resumed) { source in
             let options = try arguments.options(of: source, changedBy: apply)
+            if let length = loss.maxLength, !arguments.isResuming, !lengths.allowLong {
+                try LengthLimit(try ModelConfiguration(json: source.metadata.config))
+                    .check(length: length, flag: "--max-length")
+            }
             let inputs = try read ?? self.inputs()
             read = inputs
             return try SFTTrainer(
@@ -69,6 +74,7 @@ struct TrainSFTCommand: ParsableCommand {
     private func inputs() throws -> SFTInputs {
         var inputs = SFTInputs(
             pairs: try PairFile.read(path: data, map: reading.map), dataDigest: try DataFile.sha256(path: data))
+        inputs.allowsLong = lengths.allowLong
         inputs.probe = try arguments.probeProblems()
         if let path = evalData {
             inputs.evaluation = (try PairFile.read(path: path, map: reading.map), try DataFile.sha256(path: path))
@@ -101,5 +107,14 @@ struct TrainSFTCommand: ParsableCommand {
             ?? Format.counted(options.pairsPerStep, "pair")
         Terminal.writeError(
             parts.joined(separator: ", ") + "; \(Format.counted(trainer.totalSteps, "update")) of \(size)")
+        guard summary.beyondPositions > 0 else { return }
+        let longer = summary.beyondPositions == 1 ? "1 pair is" : "\(Format.grouped(summary.beyondPositions)) pairs are"
+        Terminal.warn(
+            "\(longer) longer than the model's \(Format.grouped(summary.positions)) positions "
+                + "(max_position_embeddings) and "
+                + (options.positions == nil
+                    ? "trained on all the same"
+                    : (options.overlong == .clip ? "clipped" : "left out") + "; to train on them, "
+                        + LengthError.otherRemedies))
     }
 }

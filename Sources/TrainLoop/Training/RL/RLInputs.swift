@@ -12,6 +12,8 @@ package struct RLInputs: Sendable {
     package var evaluation: (problems: [Problem], digest: String)?
     /// The reference policy of the KL term; nil: the start of the run.
     package var reference: CheckpointFile?
+    /// Whether a new run may start with lengths beyond the model's positions.
+    package var allowsLong = false
 
     package init(problems: [Problem], dataDigest: String) {
         self.problems = problems
@@ -41,6 +43,9 @@ struct ProblemStream: Sendable {
     /// The problems taken so far, counted over all epochs.
     var position = 0
     private var order: DataOrder
+
+    /// The number of tokens of the longest prompt.
+    var longestPrompt: Int { problems.reduce(0) { max($0, $1.prompt.count) } }
 
     /// - Throws: `TrainingFailure.emptyData`, and errors of the encoder.
     init(_ inputs: RLInputs, probe: [Problem], encoder: PromptEncoder, options: RLOptions) throws {

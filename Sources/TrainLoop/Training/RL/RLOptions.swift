@@ -40,6 +40,19 @@ package struct RolloutOptions: Sendable, Equatable {
     /// A longer short answer counts as truncated; nil: `maximumNewTokens` applies.
     package var maximumShortTokens: Int?
     package var temperature = 1.0
+    /// The number format of cached keys and values.
+    package var cachePrecision = CachePrecision.fp32
+    /// The memory that the cache may take, unless one sample needs more; nil: that of `Generator`.
+    ///
+    /// A number of its own, because the last bits of results depend on which samples run side by side.
+    package var cacheSize: ByteSize?
+
+    func makeGenerator(_ model: Model) -> Generator {
+        var generator = Generator(model)
+        generator.cachePrecision = cachePrecision
+        if let cacheSize { generator.cacheByteLimit = cacheSize.bytes }
+        return generator
+    }
 }
 
 /// How responses are rewarded.
@@ -133,6 +146,15 @@ extension RLOptions {
         .optionalInt("max_short_tokens", "--max-short-tokens", \.rollout.maximumShortTokens, 1...1 << 24)
             .optionalInOldCheckpoints,
         .double("temperature", "--temperature", \.rollout.temperature, .positive),
+        .of(
+            "cache", "--cache", \.rollout.cachePrecision, to: { $0 == .fp32 ? .null : .string($0.rawValue) },
+            from: { $0.string.flatMap(CachePrecision.init(rawValue:)) }
+        ).recordedIfSet,
+        .of(
+            "cache_bytes", "--cache-size", \.rollout.cacheSize, to: { $0.map { .integer($0.bytes) } ?? .null },
+            from: { $0.int.map { ByteSize(bytes: $0) } },
+            check: { try OptionError.require((1...1 << 50).contains($1?.bytes ?? 1), "\($0) must be at least 1 byte") }
+        ).recordedIfSet,
         .choice("loss", "--loss", \.loss.kind),
         .of(
             "alpha", "--alpha", \.loss.alpha, to: \.json, from: AlphaSchedule.init(json:), check: { try $1.check() }),

@@ -81,7 +81,7 @@ struct RLStep {
     private func collectGroups(
         from problems: inout ProblemStream, _ clock: inout PhaseClock
     ) throws -> (all: [RolloutGroup], kept: [RolloutGroup]) {
-        let generator = Generator(model)
+        let generator = options.rollout.makeGenerator(model)
         var all: [RolloutGroup] = []
         // The indices in `all` of the groups that the loss is computed on.
         var kept = Array(0..<options.rollout.promptsPerStep)

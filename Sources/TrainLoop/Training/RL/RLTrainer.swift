@@ -19,6 +19,8 @@ package struct RLTrainer: StageTrainer {
     let encoder: PromptEncoder
     let model: Model
     let gradients: GradientBuffers
+    /// Tokens of the longest prompt to train and to evaluate on.
+    let longestPrompt: Int
 
     /// The α that `--alpha auto` computed; nil before the first step, and for other settings.
     private var automaticAlpha: Double?
@@ -51,7 +53,12 @@ package struct RLTrainer: StageTrainer {
         problems = try ProblemStream(inputs, probe: probe, encoder: encoder, options: options)
         evaluationProblems = inputs.evaluation?.problems
         // Fails now instead of at the first evaluation.
-        _ = try encoder.reader.prompts(for: evaluationProblems ?? [])
+        let evaluationPrompts = try encoder.reader.prompts(for: evaluationProblems ?? [])
+        longestPrompt = evaluationPrompts.reduce(problems.longestPrompt) { max($0, $1.count) }
+        if !resuming, !inputs.allowsLong {
+            try LengthLimit(try ModelConfiguration(json: file.metadata.config))
+                .check(prompt: longestPrompt, newTokens: options.rollout.maximumNewTokens)
+        }
         schedule = options.optimizer.rateSchedule(totalSteps: options.run.steps)
         digests = TrainingDataDigests(training: inputs.dataDigest, evaluation: inputs.evaluation?.digest)
 
@@ -172,6 +179,8 @@ package struct RLTrainer: StageTrainer {
         chosen.maximumNewTokens = options.rollout.maximumNewTokens
         chosen.rule = options.reward.answerRule
         chosen.seed = options.run.seed
+        chosen.cachePrecision = options.rollout.cachePrecision
+        chosen.cacheByteLimit = options.rollout.makeGenerator(model).cacheByteLimit
         let result = try withoutActuallyEscaping(report) { report in
             var hooks = EvaluationHooks()
             hooks.progress = { report(.progress(phase: "evaluation", done: $0, total: $1)) }

@@ -33,7 +33,7 @@ extension RLTrainer {
             stopTokens: encoder.stopTokens, seed: options.run.seed, step: 0)
         let start = ContinuousClock.now
         let deadline = start + .seconds(seconds)
-        let completions = Generator(model).generate(
+        let completions = rollout.makeGenerator(model).generate(
             requests, sampling, onToken: { _, _, _ in ContinuousClock.now < deadline }
         ).flatMap { $0 }
         let sampleSeconds = Double((ContinuousClock.now - start) / .seconds(1))
@@ -80,19 +80,19 @@ extension RLTrainer {
         let configuration = state.parameters.configuration
         let parameters = configuration.parameterCount
         let rollout = options.rollout
-        let longestPrompt = problems.problems.reduce(0) { max($0, $1.prompt.count) }
+        let longestPrompt = problems.longestPrompt
         let longest = longestPrompt + rollout.maximumNewTokens
         let samples = rollout.promptsPerStep * rollout.samplesPerPrompt
         // At least one sequence is in memory at a time.
         let tokens = max(min(options.optimizer.microBatchTokens, samples * longest), longest)
-        let generator = Generator(model)
+        let generator = rollout.makeGenerator(model)
         let cache = MemoryEstimate.generation(
             configuration, rows: min(samples, generator.maximumRows), group: rollout.samplesPerPrompt,
-            promptTokens: longestPrompt, newTokens: rollout.maximumNewTokens)
+            promptTokens: longestPrompt, newTokens: rollout.maximumNewTokens,
+            cachePrecision: generator.cachePrecision, cacheByteLimit: generator.cacheByteLimit)
         var parts = MemoryUse.training(
             state, gradients.all, options.optimizer.moments, tokens: tokens, longest: longest, recomputing: recomputing)
-        parts.append(
-            MemoryUse(purpose: "cache while sampling", bytes: min(cache - 4 * parameters, generator.cacheByteLimit)))
+        parts.append(MemoryUse(purpose: "cache while sampling", bytes: cache - 4 * parameters))
         // Ids of eight bytes, three kinds of log-probabilities, and the records of a sample.
         let sampleBytes = 400 + 8 * longestPrompt + 28 * rollout.maximumNewTokens
         parts.append(MemoryUse(purpose: "responses of a step", bytes: samples * sampleBytes))

@@ -12,13 +12,9 @@ extension RLTrainer {
     }
 
     private var beyondPositions: String? {
-        let positions = state.parameters.configuration.reachablePositions
-        let longest = problems.problems.reduce(0) { max($0, $1.prompt.count) }
-        let tokens = options.rollout.maximumNewTokens
-        guard longest + tokens > positions else { return nil }
-        return "the longest prompt (\(longest) tokens) and --max-new-tokens \(tokens) exceed the model's \(positions) "
-            + "positions; answers beyond them are rarely sensible, so give --max-new-tokens \(max(1, positions - longest)) "
-            + "or less"
+        LengthLimit(state.parameters.configuration)
+            .excess(prompt: longestPrompt, newTokens: options.rollout.maximumNewTokens)
+            .map { $0 + "; answers beyond them are rarely sensible" }
     }
 
     /// The verdict at the end of the warm-up, unless the model has seen reinforcement learning since.

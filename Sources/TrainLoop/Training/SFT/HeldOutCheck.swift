@@ -50,10 +50,12 @@ struct HeldOutCheck {
                 prompt: try encoder.prompt(for: problem.problem, after: problem.context), promptKey: index,
                 forcedFirstToken: encoder.control[mode])
         }
+        let longest = requests.reduce(0) { max($0, $1.prompt.count) }
+        let fitting = max(1, encoder.reader.positions - longest)
         let completions = Generator(model).generate(
             requests,
             SamplingOptions(
-                maximumNewTokens: options.evaluation.maximumNewTokens, stopTokens: encoder.stopTokens,
+                maximumNewTokens: min(options.evaluation.maximumNewTokens, fitting), stopTokens: encoder.stopTokens,
                 seed: options.run.seed)
         ).compactMap(\.first)
         var (graded, right, formed, tokens) = (0, 0, 0, 0)

@@ -9,6 +9,8 @@ package struct SFTInputs {
     package var probe: [Problem]?
     /// Pairs to measure on, and the digest of their file; nil: the pairs of the data whose problems are in the probe.
     package var evaluation: (pairs: [Pair], digest: String)?
+    /// Whether a new run may train on samples beyond the model's positions.
+    package var allowsLong = false
 
     package init(pairs: [Pair], dataDigest: String) {
         self.pairs = pairs
@@ -23,6 +25,10 @@ package struct SFTDataSummary: Sendable {
     package fileprivate(set) var incomplete = 0
     package fileprivate(set) var droppedOverlong = 0
     package fileprivate(set) var clippedOverlong = 0
+    /// Pairs that exceed the positions of the model, but not the largest length that was given.
+    package fileprivate(set) var beyondPositions = 0
+    /// The positions of the model.
+    package fileprivate(set) var positions = 0
     package fileprivate(set) var heldOutForProbe = 0
     package fileprivate(set) var heldOutForEvaluation = 0
 }
@@ -63,14 +69,16 @@ struct SFTData {
             }
         }
         summary.pairs = pairs.count
+        summary.positions = encoder.reader.positions
         guard !pairs.isEmpty else {
+            let limiting = options.positions == nil ? "--max-length" : "the model's positions"
             throw TrainingFailure.emptyData(
                 inputs.pairs.isEmpty
                     ? "the data holds no pairs"
                     : "no pair is left to train on: \(summary.incomplete) lack a half (two rows with the same prompt "
                         + "make a pair, one answer beginning with <think> and one with <short>), "
                         + "\(summary.droppedOverlong) of \(inputs.pairs.count) are longer than "
-                        + "\(options.maximumLength) tokens (--max-length), \(summary.heldOutForProbe) are kept for the "
+                        + "\(options.limit) tokens (\(limiting)), \(summary.heldOutForProbe) are kept for the "
                         + "probe, \(summary.heldOutForEvaluation) for evaluation")
         }
         var ignored = SFTDataSummary()
@@ -99,14 +107,16 @@ struct SFTData {
             TrainingSequence(prompt: prompt, response: encoder.response(short: short)),
         ]
         try encoder.tokenizer.checkPatterns()
-        if halves.contains(where: { $0.count > options.maximumLength }) {
-            guard options.overlong == .clip, prompt.count < options.maximumLength else {
+        let longest = halves.reduce(0) { max($0, $1.count) }
+        if longest > encoder.reader.positions, longest <= options.maximumLength { summary.beyondPositions += 1 }
+        if longest > options.limit {
+            guard options.overlong == .clip, prompt.count < options.limit else {
                 summary.droppedOverlong += 1
                 return nil
             }
             summary.clippedOverlong += 1
             for index in halves.indices {
-                halves[index].response = Array(halves[index].response.prefix(options.maximumLength - prompt.count))
+                halves[index].response = Array(halves[index].response.prefix(options.limit - prompt.count))
             }
         }
         return TrainingPair(id: pair.id, sequences: halves)

@@ -80,6 +80,12 @@ package struct SFTDataOptions: Sendable, Equatable {
     /// The largest number of tokens of a prompt with its response.
     package var maximumLength = 2048
     package var overlong = OverlongPolicy.drop
+    /// The positions of the model, where samples of the data exceed them and not `maximumLength`; they count as too
+    /// long.
+    package var positions: Int?
+
+    /// The largest number of tokens that is trained on.
+    var limit: Int { min(maximumLength, positions ?? .max) }
 
     package init() {}
 }
@@ -111,6 +117,7 @@ extension SFTOptions {
         .microBatch,
         .int("max_length", "--max-length", \.data.maximumLength, 8...1 << 40),
         .choice("overlong", "--overlong", \.data.overlong),
+        .optionalInt("positions", "--allow-long", \.data.positions, 1...1 << 40).recordedIfSet,
         .choice("loss_reduction", "--loss-reduction", \.loss.reduction),
         .learningRate,
         .double("control_lr_scale", "--control-lr-scale", \.loss.controlLearningRateScale, .notNegative),

@@ -54,8 +54,11 @@ package struct SFTTrainer: StageTrainer {
         checkMemory: ([MemoryUse]) throws -> Void = { _ in }
     ) throws {
         try options.check()
-        self.options = options
         encoder = try PromptEncoder(file)
+        var options = options
+        if !resuming, !inputs.allowsLong, encoder.reader.positions < options.data.maximumLength {
+            options.data.positions = encoder.reader.positions
+        }
         let probe = try ModeProbe.problems(
             given: inputs.probe, carriedBy: file, orFrom: inputs.pairs.map(\.asProblem),
             count: options.evaluation.probeCount, seed: options.run.seed, encoder: encoder)
@@ -63,6 +66,9 @@ package struct SFTTrainer: StageTrainer {
         for problem in probe { try TrainingFailure.check(level: problem.level, of: problem.id) }
         let data = try SFTData(inputs, probe: probe, encoder: encoder, options: options.data)
         (pairs, summary) = (data.pairs, data.summary)
+        // A state names the positions only if they matter.
+        if !resuming, summary.beyondPositions == 0 { options.data.positions = nil }
+        self.options = options
         heldOut = HeldOutCheck(
             sequences: data.heldOut.flatMap(\.sequences), problems: data.heldOutProblems, options: options)
         var plan = BatchPlan(
