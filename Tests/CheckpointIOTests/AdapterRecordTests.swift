@@ -146,7 +146,7 @@ import Testing
 
     @Test func tensorsNeedARecord() throws {
         try withTemporaryPath { folder in
-            #expect(throws: CheckpointError.self) {
+            _ = #expect(throws: CheckpointError.self) {
                 try CheckpointWriter.write(
                     Self.metadata(nil), tensors: Self.tensors(), to: folder + "/lie.h5", overwrite: false)
             }
