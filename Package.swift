@@ -67,7 +67,7 @@ let package = Package(
         library("HTTP", ["OrderedJSON", "Parallel", "CCurl"]),
         library("DataFiles", ["OrderedJSON", "CZstd", "CZlib", "CSystem"]),
         library("Jinja", ["OrderedJSON"]),
-        library("CheckpointIO", ["OrderedJSON", "Parallel", "CZstd", "CCrypto", "CSystem", "SHA256Blocks"]),
+        library("CheckpointIO", ["OrderedJSON", "Parallel", "CZstd", "CCrypto", "CPCRE2", "CSystem", "SHA256Blocks"]),
         library("Tokenization", ["OrderedJSON", "Jinja", "CPCRE2"]),
         library("Transformer", ["OrderedJSON", "Parallel", "CheckpointIO", "CKernels"]),
         library("Surgery", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),
@@ -101,7 +101,7 @@ let package = Package(
             scripts: ["compare.py", "math-verify-tests.py"]),
 
         // Temporary folders, running commands, and what else the test targets share.
-        library("TestSupport", [], path: "Tests/TestSupport"),
+        library("TestSupport", ["CheckpointIO"], path: "Tests/TestSupport"),
         // Answers that take long to grade, for the tests and grading-bench.
         library("HostileAnswers", [], path: "Tests/HostileAnswers"),
         // The readers that scripts/check/fuzz builds with libFuzzer.

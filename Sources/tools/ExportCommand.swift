@@ -11,10 +11,14 @@ struct ExportCommand: ParsableCommand {
               ckpt export rl/step-000005.h5 -o hybrid/ --dtype bfloat16
               ckpt export rl/step-000005.h5 -o hybrid.gguf --format gguf --dtype q8_0
               ckpt export rl/step-000005.h5 -o hybrid.safetensors
+              ckpt export rl/step-000005.h5 --adapter -o lora/
 
             hf writes a folder for transformers 4 and 5: safetensors (shards of at most 5 GB), configuration, \
             tokenizer, chat template and a model card. gguf writes one file for llama.cpp, safetensors one file with \
             the tensors alone. A model that lacks tensors of its architecture is refused.
+
+            --adapter writes the LoRA adapter of a run alone, as PEFT does: adapter_config.json and \
+            adapter_model.safetensors. PEFT loads it onto the base model, which ckpt export writes, too.
             """)
 
     enum ExportFormat: String, ExpressibleByArgument, CaseIterable {
@@ -43,6 +47,14 @@ struct ExportCommand: ParsableCommand {
     @Flag(help: "Export a model that lacks tensors of its architecture.")
     var partial = false
 
+    @Flag(help: "Write the checkpoint's LoRA adapter for PEFT, not the model.")
+    var adapter = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The base model that adapter_config.json names. Default: the path of the run's base.", valueName: "name"))
+    var base: String?
+
     @OptionGroup var output: OutputOptions
 
     private var chosenFormat: ExportFormat {
@@ -51,6 +63,10 @@ struct ExportCommand: ParsableCommand {
     }
 
     func validate() throws {
+        guard adapter || base == nil else { throw ValidationError("--base belongs to --adapter") }
+        guard !adapter || chosenFormat == .hf && dtype == nil && maxShardSize == nil && !partial else {
+            throw ValidationError("--adapter writes a folder with the tensors as stored; give no other option with it")
+        }
         guard chosenFormat == .hf || maxShardSize == nil else {
             throw ValidationError("--max-shard-size is for Hugging Face folders; \(chosenFormat.rawValue) is one file")
         }
@@ -74,6 +90,10 @@ struct ExportCommand: ParsableCommand {
     func run() throws {
         try output.check()
         let file = try CheckpointFile(path: input)
+        if adapter {
+            let count = try PEFTExport.write(file, baseModel: base, to: output.output, overwrite: output.force)
+            return print("\(output.output): an adapter of \(Format.counted(count, "tensor")) from \(input)")
+        }
         let stored = CheckpointTensors(file)
         if !partial { try Self.refuseHalf(file) }
         switch chosenFormat {

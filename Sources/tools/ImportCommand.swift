@@ -2,6 +2,7 @@ import ArgumentParser
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import Surgery
 import Tokenization
 
 struct ImportCommand: ParsableCommand {
@@ -13,11 +14,15 @@ struct ImportCommand: ParsableCommand {
               ckpt import SmolLM2-135M-Instruct/ -o base.h5
               ckpt import SmolLM2-135M-Instruct.gguf -o base.h5 --dtype bfloat16
               ckpt import model.weights.h5 --config config.json --as-stored -o base.h5
+              ckpt import SmolLM2-135M-Instruct/ --adapter lora/ -o tuned.h5
 
             Configuration, tokenizer, chat template and generation settings are imported, too. The format is detected \
             from the content. Quantised GGUF tensors are dequantised to float32. PyTorch's pickle files can run code \
             and are never read. HDF5 files of other programs and .keras archives are read by libhdf5 in a process of \
             their own (docs/formats.md); ckpt inspect shows what is in them.
+
+            --adapter merges a LoRA adapter of PEFT, TRL and other trainers: the weights become W + s·B·A in the \
+            type of the base. Then a checkpoint may be the base, too.
             """)
 
     @Argument(
@@ -34,6 +39,12 @@ struct ImportCommand: ParsableCommand {
             "Which of a folder's chat templates to import. Default: the one named default.", valueName: "name"))
     var chatTemplate: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The folder of a LoRA adapter of PEFT (adapter_config.json), to be merged into the model.",
+            valueName: "folder"), completion: .directory)
+    var adapter: String?
+
     @Flag(
         help: """
             Import a model that ckpt cannot run because of its config.json; it can be inspected, compared, exported \
@@ -49,7 +60,16 @@ struct ImportCommand: ParsableCommand {
 
     func run() throws {
         try output.check()
-        let model = try hdf5.open(input) ?? ModelImport.open(path: input, templateName: chatTemplate)
+        let adapter = try adapter.map { try PEFTAdapter(path: $0) }
+        if let adapter, CheckpointSignature.isFound(in: input) { return try merge(adapter) }
+        var model = try hdf5.open(input) ?? ModelImport.open(path: input, templateName: chatTemplate)
+        if let adapter {
+            // Weights that change their type anyway are rounded once, after the merge.
+            let base = dtype.map { _ in ConvertedTensors(model.source, to: .float32) as any TensorSource }
+            let merged = try adapter.merged(into: model.metadata, base ?? model.source)
+            (model.metadata, model.source) = (merged.metadata, merged.source)
+            model.notes += merged.notes
+        }
         // A config.json beside a file of another program is the user's own choice.
         if !allowUnsupported, hdf5.config == nil { try Self.checkConfiguration(model.metadata.config) }
         let source = dtype.map { ConvertedTensors(model.source, to: $0) as any TensorSource } ?? model.source
@@ -57,22 +77,21 @@ struct ImportCommand: ParsableCommand {
         var metadata = model.metadata
         metadata.createdBy = Tool.name
         let name = URL(fileURLWithPath: input).lastPathComponent
+        var arguments: [(String, JSON)] = [
+            ("source", .string(name)), ("dtype", dtype.map { .string($0.rawValue) } ?? .null),
+        ]
+        if let adapter { arguments.append(("adapter", try adapter.record())) }
         metadata.lineage = [
             LineageEntry(
                 operation: "import",
-                arguments: .object(
-                    JSONObject([("source", .string(name)), ("dtype", dtype.map { .string($0.rawValue) } ?? .null)])),
+                arguments: .object(JSONObject(arguments)),
                 parent: nil, tool: Tool.name,
                 report: [
                     "notes": .array(model.notes.map(JSON.string)), "attribution": model.attribution.json,
                 ]
             ).text
         ]
-        let tensors = source.tensors.map { tensor in
-            TensorToWrite(
-                description: tensor,
-                content: .bytes { range, buffer in try source.read(tensor.name, range: range, into: buffer) })
-        }
+        let tensors = source.tensors.map { TensorToWrite(reading: $0, from: source) }
         let bar = ProgressBar(
             "importing", total: source.tensors.reduce(0) { $0 + $1.byteCount }, unit: .bytes)
         let written = try CheckpointWriter.write(
@@ -98,6 +117,22 @@ struct ImportCommand: ParsableCommand {
         }
     }
 
+    /// Merges an adapter into a checkpoint, as `ckpt merge --adapter` does.
+    private func merge(_ adapter: PEFTAdapter) throws {
+        guard dtype == nil, chatTemplate == nil else {
+            throw ImportError.checkpoint(input, option: dtype == nil ? "--chat-template" : "--dtype")
+        }
+        let file = try CheckpointFile(path: input)
+        let bar = ProgressBar(
+            "merging", total: file.tensors().reduce(0) { $0 + $1.description.byteCount }, unit: .bytes)
+        let result = try Merge.run(file, adapter: adapter, to: output.destination { bar.update($0) })
+        bar.finish()
+        print(
+            "\(output.output): \(Format.counted(result.writtenTensorCount, "tensor")) merged, "
+                + "\(Format.bytes(result.fileByteCount)), digest \(Format.shortDigest(result.digest))")
+        for note in result.notes { Terminal.writeError("ckpt: note: \(note)") }
+    }
+
     /// Checks that ckpt runs what config.json describes.
     private static func checkConfiguration(_ text: String) throws {
         do { _ = try ModelConfiguration(json: text) } catch { throw ImportError.unsupported("\(error)") }
@@ -117,9 +152,12 @@ struct ImportCommand: ParsableCommand {
 /// Why a model is not imported.
 enum ImportError: Error, CustomStringConvertible {
     case unsupported(String)
+    case checkpoint(String, option: String)
 
     var description: String {
         switch self {
+        case .checkpoint(let path, let option):
+            "\(option): \(path) is a checkpoint already; use ckpt cast or ckpt config on the result"
         case .unsupported(let reason):
             "\(reason); --allow-unsupported imports the model nevertheless, for inspection, comparison and export"
         }

@@ -108,7 +108,8 @@ import Testing
         }.message
         #expect(
             message?.hasSuffix(
-                "a LoRA adapter is not supported; merge it into its base model first (peft: merge_and_unload)") == true)
+                "a LoRA adapter as a model is not supported; import it together with its base model: "
+                    + "ckpt import BASE --adapter FOLDER") == true)
     }
 
     private func editIndex(_ folder: URL, _ edit: (inout JSONObject) -> Void) throws {

@@ -98,8 +98,8 @@ import Testing
             try header.content.write(to: path)
             #expect(
                 message(path.path)
-                    == "\(path.path): a LoRA adapter is not supported; merge it into its base "
-                    + "model first (peft: merge_and_unload)")
+                    == "\(path.path): a LoRA adapter in GGUF is not supported; give the adapter's PEFT folder to --adapter"
+            )
         }
     }
 }

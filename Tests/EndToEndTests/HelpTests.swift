@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 import TestSupport
 import Testing
@@ -61,6 +62,9 @@ import Testing
         try folder.write("steps: 2\ndata: pairs.jsonl\n", to: "warm-up.yaml")
         let made = try Command.ckpt("export", "base.h5", "-o", "SmolLM2-135M-Instruct", in: folder)
         guard made.status == 0 else { throw CommandFailure(["ckpt", "export"], made) }
+        _ = try AdapterState.write(CheckpointFile(path: folder.path("base.h5")), to: folder.path("adapter.h5"))
+        let adapter = try Command.ckpt("export", "adapter.h5", "--adapter", "-o", "lora", in: folder)
+        guard adapter.status == 0 else { throw CommandFailure(["ckpt", "export", "--adapter"], adapter) }
         return folder
     }
 
@@ -102,6 +106,11 @@ import Testing
             }
             if verb == "export", example.contains("gguf") {
                 try Command.ckpt("import", Self.gguf, "-o", "rl/step-000005.h5", "--force", in: folder)
+            }
+            if verb == "export", example.contains("--adapter") {
+                try FileManager.default.removeItem(atPath: folder.path("rl/step-000005.h5"))
+                try FileManager.default.copyItem(
+                    atPath: folder.path("adapter.h5"), toPath: folder.path("rl/step-000005.h5"))
             }
             let tool = URL(fileURLWithPath: Command.ckptPath).deletingLastPathComponent().path
             let result = try Command.run(

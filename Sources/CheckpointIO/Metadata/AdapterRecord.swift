@@ -77,11 +77,16 @@ extension AdapterRecord {
     func write(to records: inout RecordWriter) {
         records.group(TensorGroup.adapter.path)
         records.group(TensorGroup.base.path)
+        records.dataset(Self.path, text: json.serialized())
+    }
+
+    /// The record as it is stored.
+    package var json: JSON {
         let values: [JSON] = [
             .integer(rank), .double(alpha), .bool(usesRankStabilizedScaling), .double(dropout),
             .array(targets.map(JSON.string)), .array(rows.map(JSON.integer)), .string(baseDigest), .string(basePath),
         ]
-        records.dataset(Self.path, text: JSON.object(JSONObject(zip(Self.keys, values))).serialized())
+        return .object(JSONObject(zip(Self.keys, values)))
     }
 
     /// Which number or name is out of range, or nil.

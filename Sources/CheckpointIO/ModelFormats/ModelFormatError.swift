@@ -24,7 +24,8 @@ public enum ModelFormatError: Error, Equatable, CustomStringConvertible {
     /// Weights of an adapter, which are no model.
     static func adapter(path: String) -> ModelFormatError {
         .unsupported(
-            path: path, what: "a LoRA adapter", remedy: "merge it into its base model first (peft: merge_and_unload)")
+            path: path, what: "a LoRA adapter as a model",
+            remedy: "import it together with its base model: ckpt import BASE --adapter FOLDER")
     }
 
     /// The error in one line; names from files are shortened, and control characters escaped.

@@ -30,7 +30,7 @@ struct OutputFolder {
             if replaces, !overwrite {
                 throw ModelFormatError.exists(path: path, remedy: "choose another name or replace it with --force")
             }
-            if replaces, !names.contains("config.json") {
+            if replaces, !names.contains(where: { ["config.json", "adapter_config.json"].contains($0) }) {
                 throw ModelFormatError.exists(
                     path: path, remedy: "it is not an exported model and is not replaced; choose another name")
             }

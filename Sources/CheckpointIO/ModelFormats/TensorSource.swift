@@ -12,3 +12,12 @@ public protocol TensorSource: Sendable {
     /// - Throws: An error if the file cannot be read, or there is no such tensor or range.
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws
 }
+
+extension TensorToWrite {
+    /// A weight whose bytes are read from a source.
+    package init(reading tensor: TensorDescription, from source: any TensorSource) {
+        self.init(
+            description: tensor,
+            content: .bytes { range, buffer in try source.read(tensor.name, range: range, into: buffer) })
+    }
+}

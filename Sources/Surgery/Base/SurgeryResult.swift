@@ -36,8 +36,11 @@ public struct SurgeryResult: Sendable {
     /// Details of the operation, as recorded in the lineage.
     public let report: JSON
 
-    /// What the result lacks because the input had an adapter.
-    package var notes: [String] { report["dropped_adapter"] == nil ? [] : [SurgeryOutput.droppedAdapterNote] }
+    /// Remarks for the user, one line each.
+    package var notes: [String] {
+        (report["notes"]?.array?.compactMap(\.string) ?? [])
+            + (report["dropped_adapter"] == nil ? [] : [SurgeryOutput.droppedAdapterNote])
+    }
 
     /// The result as `--json` prints it.
     public var json: JSON {

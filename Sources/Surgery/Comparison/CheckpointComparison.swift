@@ -6,7 +6,7 @@ import Tokenization
 public struct ComparisonOptions: Sendable {
     /// Selects tensors by name.
     public var includesTensor: @Sendable (String) -> Bool = { _ in true }
-    /// Whether to compare optimizer moments, too.
+    /// Whether to compare optimizer moments and adapters, too.
     public var includesOptimizer = true
 
     /// Creates options that compare everything.
@@ -48,6 +48,7 @@ public enum CheckpointComparison {
         func text(_ id: Int) -> String { texts?.text(of: id) ?? "id \(id)" }
         var optimizer: OptimizerComparison?
         if options.includesOptimizer { optimizer = try OptimizerComparison(a, b) }
+        let adapters = options.includesOptimizer ? try AdapterComparison(a, b) : nil
         return ComparisonReport(
             a: ComparisonReport.Side(a), b: ComparisonReport.Side(b), relation: LineageRelation(a, b),
             config: KeyDifference.between(text: a.metadata.config, b.metadata.config),
@@ -55,7 +56,7 @@ public enum CheckpointComparison {
             sameChatTemplate: a.metadata.chatTemplate == b.metadata.chatTemplate,
             tokenizer: tokenizers, sameTies: a.metadata.tiedTensors == b.metadata.tiedTensors,
             tensors: tensors, controlTokens: controls.map { $0.withRows(from: tensors, tokenText: text) },
-            movedRows: MovedRow.largest(in: tensors, tokenText: text), optimizer: optimizer,
+            movedRows: MovedRow.largest(in: tensors, tokenText: text), optimizer: optimizer, adapters: adapters,
             modePreference: ModePreferenceChange(a.metadata, b.metadata),
             metrics: MetricChange.between(a.metadata, b.metadata))
     }

@@ -4,6 +4,12 @@ import OrderedJSON
 extension ComparisonReport {
     /// The report as `--json` prints it.
     public var json: JSON {
+        var json = plainJSON
+        if let adapters { json["adapters"] = adapters.json }
+        return json
+    }
+
+    private var plainJSON: JSON {
         [
             "kind": "comparison", "same": .bool(isSame), "same_architecture": .bool(sameArchitecture),
             "a": Self.json(a), "b": Self.json(b), "relation": Self.json(relation),

@@ -43,6 +43,7 @@ public struct ComparisonReport: Sendable {
     /// The rows of the vocabulary matrices that moved most.
     package let movedRows: [MovedRow]
     package let optimizer: OptimizerComparison?
+    package let adapters: AdapterComparison?
     /// From the probes in both files; a caller may replace it with a new measurement.
     package var modePreference: ModePreferenceChange?
     package let metrics: [MetricChange]
@@ -58,12 +59,12 @@ public struct ComparisonReport: Sendable {
             && !tensors.contains { [.added, .removed, .reshaped].contains($0.status) }
     }
 
-    /// Whether the models are the same: tensors, optimizer, configuration, tokenizer and chat template.
+    /// Whether the models are the same: tensors, optimizer, adapter, configuration, tokenizer and chat template.
     ///
     /// Lineage and history are not compared.
     public var isSame: Bool {
         tensors.allSatisfy { $0.status == .identical } && config.isEmpty && generationConfig.isEmpty && sameChatTemplate
-            && tokenizer.isSame && sameTies && sameOptimizer
+            && tokenizer.isSame && sameTies && sameOptimizer && adapters?.isSame ?? true
     }
 
     private var sameOptimizer: Bool {

@@ -17,6 +17,7 @@ struct ComparisonText {
             lines += weights
             lines += controlTokens
             lines += optimizer
+            lines += report.adapters.map { AdapterText(adapters: $0).lines } ?? []
         }
         lines +=
             report.modePreference.map { change in

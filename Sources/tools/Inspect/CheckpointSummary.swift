@@ -34,6 +34,9 @@ struct CheckpointSummary {
     let file: CheckpointFile
     let weights: Extent
     let optimizer: Extent
+    let adapter: Extent
+    /// The former values of the weights that the adapter changes.
+    let base: Extent
     /// The Hugging Face configuration; null if it is not valid JSON.
     let configuration: JSON
 
@@ -41,6 +44,8 @@ struct CheckpointSummary {
         self.file = file
         weights = Extent(file.tensors())
         optimizer = Extent(file.tensors(in: .optimizerM) + file.tensors(in: .optimizerV))
+        adapter = Extent(file.tensors(in: .adapter))
+        base = Extent(file.tensors(in: .base))
         configuration = (try? JSON.parse(file.metadata.config)) ?? .null
     }
 
@@ -60,7 +65,7 @@ struct CheckpointSummary {
         let metadata = file.metadata
         func parsed(_ text: String) -> JSON { (try? JSON.parse(text)) ?? .string(text) }
         func object(_ members: [(String, JSON)]) -> JSON { .object(JSONObject(members.sorted { $0.0 < $1.0 })) }
-        return [
+        var json: JSON = [
             "path": .string(file.path), "kind": .string(metadata.kind.rawValue), "step": .integer(metadata.step),
             "created_by": .string(metadata.createdBy), "digest": .string(file.digest),
             "weights_digest": .string(file.weightsDigest), "file_bytes": .integer(file.fileByteCount),
@@ -78,6 +83,12 @@ struct CheckpointSummary {
                 ]
             } ?? .null,
         ]
+        if let record = metadata.adapter {
+            json["adapter"] = record.json
+            json["adapter"]?["matrices"] = adapter.json
+            json["adapter"]?["base"] = base.json
+        }
+        return json
     }
 
     private static func json(_ tokenizer: TokenizerRecord) -> JSON {

@@ -25,6 +25,7 @@ struct SummaryText {
         lines += section("file", fileLines)
         lines += section("tokenizer", tokenizerLines)
         lines += section("lineage", metadata.lineage.enumerated().map { Self.story(number: $0 + 1, $1) })
+        lines += section("adapter", adapterLines)
         lines += section("training", trainingLines)
         for (phase, history) in metadata.history.sorted(by: { $0.key < $1.key }) {
             lines += section("\(phase) run", Self.historyLines(history))
@@ -73,6 +74,18 @@ struct SummaryText {
             lines.append(extent("optimizer, step \(optimizer.step):", summary.optimizer))
         }
         return lines
+    }
+
+    private var adapterLines: [String] {
+        guard let record = summary.file.metadata.adapter else { return [] }
+        let dropout = record.dropout == 0 ? "" : ", dropout \(Format.number(record.dropout))"
+        return [
+            "LoRA, \(record.settingsText)\(dropout); "
+                + "\(Format.counted(summary.adapter.elementCount, "parameter"))",
+            "on \(record.targets.map { $0.onOneLine(limit: 40) }.joined(separator: ", "))",
+            "base \(Format.shortDigest(record.baseDigest)) \(record.basePath.onOneLine(limit: 100)); "
+                + "\(Format.counted(summary.base.tensorCount, "tensor")) of it in the file",
+        ]
     }
 
     private var tokenizerLines: [String] {

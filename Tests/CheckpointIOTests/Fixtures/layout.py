@@ -58,9 +58,9 @@ class Writer:
         self.file.create_dataset(path, data=value, **options)
         self.records[path] = line(path, *record(value))
 
-    def tensor(self, name, values, dtype=None, **options):
+    def tensor(self, name, values, dtype=None, group="/weights", **options):
         """Writes an array; for bfloat16, `values` has the bits as uint16, and dtype="bfloat16"."""
-        path = "/weights/" + name.replace(".", "/")
+        path = f"{group}/" + name.replace(".", "/")
         if dtype == "bfloat16":
             space = h5py.h5s.create_simple(values.shape)
             properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)

@@ -9,7 +9,8 @@ enum GGUFModel {
                 path: file.path, what: "key \"general.architecture\"", remedy: "the file does not hold a model")
         }
         if header.values["general.type"] == .string("adapter") || header.values["adapter.type"] != nil {
-            throw ModelFormatError.adapter(path: file.path)
+            throw ModelFormatError.unsupported(
+                path: file.path, what: "a LoRA adapter in GGUF", remedy: "give the adapter's PEFT folder to --adapter")
         }
         let keys = GGUFMetadata(path: file.path, values: header.values, architecture: architecture)
         if let count = try keys.integer("split.count"), count > 1 {

@@ -6,8 +6,10 @@ import OrderedJSON
 struct HuggingFaceTexts {
     private(set) var files: [(name: String, bytes: [UInt8])] = []
 
-    /// Makes the files of a model; `name` is the title of its card.
-    init(_ metadata: CheckpointMetadata, _ tensors: [TensorDescription], name: String) throws {
+    /// Makes the files of a model; `name` is the title of its card, and `base` the model of an adapter exported alone.
+    init(
+        _ metadata: CheckpointMetadata, _ tensors: [TensorDescription], name: String, base: String? = nil
+    ) throws {
         let config = try Self.object(metadata.config, "config")
         let exported = Self.configuration(config, metadata, tensors)
         add("config.json", exported)
@@ -25,7 +27,7 @@ struct HuggingFaceTexts {
             add("tokenizer_config.json", try Self.tokenizerConfiguration(tokenizer, metadata.chatTemplate))
         }
         if let template = metadata.chatTemplate { files.append(("chat_template.jinja", Array(template.utf8))) }
-        files.append(("README.md", Array(ModelCard(metadata, name: name).text.utf8)))
+        files.append(("README.md", Array(ModelCard(metadata, name: name, base: base).text.utf8)))
     }
 
     private mutating func add(_ name: String, _ json: JSON) {

@@ -9,14 +9,19 @@ struct ModelCard {
     /// - Parameters:
     ///   - metadata: everything but the tensors.
     ///   - name: the folder's name, which is the title.
-    init(_ metadata: CheckpointMetadata, name: String) {
-        let attribution = ModelAttribution(lineage: metadata.lineage)
-        var lines = ["---"] + Self.frontMatter(attribution) + ["---", "", "# \(Self.inline(name))", ""]
+    ///   - base: the base model, if the folder has an adapter alone.
+    init(_ metadata: CheckpointMetadata, name: String, base: String? = nil) {
+        var attribution = ModelAttribution(lineage: metadata.lineage)
+        if let base { attribution.baseModels = [base] }
+        let library = base == nil ? "transformers" : "peft"
+        var lines = ["---"] + Self.frontMatter(attribution, library) + ["---", "", "# \(Self.inline(name))", ""]
         let type = (try? JSON.parse(metadata.config))?["model_type"]?.string ?? "unknown"
-        lines.append("A decoder of the family \(Self.inline(type)), exported by \(Self.inline(Tool.name)).")
+        let adapter = base == nil ? "" : "LoRA adapter for a "
+        lines.append(
+            "A \(adapter)decoder of the family \(Self.inline(type)), exported by \(Self.inline(Tool.name)).")
         lines += Self.section("Lineage", Self.lineage(metadata))
         lines += Self.section("Control tokens", Self.controlTokens(metadata.tokenizer))
-        lines += Self.section("Prompts", Self.prompts(metadata))
+        lines += Self.section("Prompts", Self.prompts(metadata, base: base))
         lines += Self.section("Evaluation", Self.evaluation(metadata))
         let license = attribution.licenseName ?? attribution.license
         let link = attribution.licenseLink.map { " (\(Self.inline($0)))" } ?? ""
@@ -29,7 +34,7 @@ struct ModelCard {
         text = lines.joined(separator: "\n") + "\n"
     }
 
-    private static func frontMatter(_ attribution: ModelAttribution) -> [String] {
+    private static func frontMatter(_ attribution: ModelAttribution, _ library: String) -> [String] {
         var lines: [String] = []
         for (key, values) in attribution.fields {
             if values.count == 1 {
@@ -38,7 +43,7 @@ struct ModelCard {
                 lines += ["\(key):"] + values.map { "- \(FrontMatter.quoted($0))" }
             }
         }
-        return lines + ["library_name: transformers", "pipeline_tag: text-generation"]
+        return lines + ["library_name: \(library)", "pipeline_tag: text-generation"]
     }
 
     private static func section(_ title: String, _ content: [String]) -> [String] {
@@ -86,12 +91,21 @@ struct ModelCard {
         return rows.isEmpty ? [] : ["| token | id | meaning |", "|---|---|---|"] + rows
     }
 
-    private static func prompts(_ metadata: CheckpointMetadata) -> [String] {
+    private static func prompts(_ metadata: CheckpointMetadata, base: String?) -> [String] {
         guard let tokenizer = metadata.tokenizer, metadata.chatTemplate != nil else { return [] }
         func token(_ id: Int?) -> String? { id.flatMap { id in tokenizer.addedTokens.first { $0.id == id }?.content } }
-        let prompt = [
+        var prompt = [
             "```python", "from transformers import AutoModelForCausalLM, AutoTokenizer",
-            "tokenizer = AutoTokenizer.from_pretrained(folder)", "model = AutoModelForCausalLM.from_pretrained(folder)",
+            "tokenizer = AutoTokenizer.from_pretrained(folder)",
+        ]
+        if let base {
+            prompt.insert("from peft import PeftModel", at: 1)
+            prompt.append("base = AutoModelForCausalLM.from_pretrained(\(JSON.string(base).serialized()))")
+            prompt.append("model = PeftModel.from_pretrained(base, folder)")
+        } else {
+            prompt.append("model = AutoModelForCausalLM.from_pretrained(folder)")
+        }
+        prompt += [
             "messages = [{\"role\": \"user\", \"content\": \"What is 6*7?\"}]",
             "prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)",
         ]
