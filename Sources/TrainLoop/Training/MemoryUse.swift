@@ -10,17 +10,20 @@ package struct MemoryUse: Sendable {
 
     /// The weights, and gradients and moments of what is trained.
     static func parameters(
-        _ configuration: ModelConfiguration, _ trained: TrainedLayout, _ moments: MomentPrecision
+        _ configuration: ModelConfiguration, _ trained: TrainedLayout, _ moments: MomentPrecision,
+        _ weights: WeightPrecision
     ) -> [MemoryUse] {
         let count = configuration.parameterCount
         let what =
             (trained.elementCount == count ? "" : " of \(trained.elementCount) trained numbers")
             + (moments == .fp32 ? "" : ", moments in 8 bits")
+        let format = weights == .fp32 ? "" : " in bf16"
         return [
-            MemoryUse(purpose: "weights", bytes: 4 * count, isAllocated: true),
             MemoryUse(
-                purpose: "gradient and two moments" + what,
-                bytes: 4 * trained.elementCount + 2 * moments.byteCount(trained), isAllocated: true),
+                purpose: "weights" + format, bytes: weights.byteCount(configuration.parameters), isAllocated: true),
+            MemoryUse(
+                purpose: "gradient\(format) and two moments" + what,
+                bytes: weights.byteCount(trained.parameters) + 2 * moments.byteCount(trained), isAllocated: true),
         ]
     }
 
@@ -28,7 +31,7 @@ package struct MemoryUse: Sendable {
     static func training(
         _ gradients: ModelParameters, _ moments: MomentPrecision, tokens: Int, longest: Int, recomputing: Bool
     ) -> [MemoryUse] {
-        parameters(gradients.configuration, gradients.trained, moments) + [
+        parameters(gradients.configuration, gradients.trained, moments, gradients.precision) + [
             MemoryUse(
                 purpose: "activations of \(tokens) tokens" + (recomputing ? ", recomputed" : ""),
                 bytes: MemoryEstimate.passes(

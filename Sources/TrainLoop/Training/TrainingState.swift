@@ -64,10 +64,10 @@ package struct TrainingState {
     ///
     /// - Throws: errors of reading the weights.
     init(
-        starting stage: TrainingStage, from file: CheckpointFile, optimizer: AdamW, options: JSON, report: JSON,
-        probe: ProbeTable
+        starting stage: TrainingStage, from file: CheckpointFile, optimizer: AdamW, weights: WeightPrecision,
+        options: JSON, report: JSON, probe: ProbeTable
     ) throws {
-        parameters = try ModelParameters(file)
+        parameters = try ModelParameters(file, weights)
         self.optimizer = optimizer
         step = 0
         metadata = file.metadata
@@ -90,7 +90,8 @@ package struct TrainingState {
     ///
     /// - Throws: `TrainingStateError`, `CheckpointError.damaged`, and errors of reading tensors.
     init(
-        resuming stage: TrainingStage, from file: CheckpointFile, optimizer: AdamW, stored: inout JSON
+        resuming stage: TrainingStage, from file: CheckpointFile, optimizer: AdamW, weights: WeightPrecision,
+        stored: inout JSON
     ) throws {
         guard let text = file.metadata.trainingState, let record = file.metadata.optimizer else {
             throw TrainingStateError.noTrainingState(file.path)
@@ -113,7 +114,7 @@ package struct TrainingState {
                 file.path,
                 reason: "its step is \(step), the file's is \(file.metadata.step), and it has \(rows) rows of metrics")
         }
-        parameters = try ModelParameters(file)
+        parameters = try ModelParameters(file, weights)
         self.optimizer = optimizer
         self.step = step
         metadata = file.metadata
@@ -251,14 +252,17 @@ package struct TrainingState {
         return metadata
     }
 
-    /// The tensors of a parameter buffer, ready to be written as float32.
+    /// The tensors of a parameter buffer, ready to be written.
     package static func tensors(_ group: TensorGroup, _ parameters: ModelParameters) -> [TensorToWrite] {
         parameters.layout.compactMap { parameter in
-            guard let values = parameters[parameter.name] else { return nil }
+            let values = parameters[parameter.name].map { UnsafeRawBufferPointer($0) }
+            let halves = parameters.halves(parameter.name).map { UnsafeRawBufferPointer($0) }
+            guard let bytes = values ?? halves else { return nil }
             return TensorToWrite(
                 group: group,
-                description: TensorDescription(name: parameter.name, elementType: .float32, shape: parameter.shape),
-                content: .memory(TensorMemory(UnsafeRawBufferPointer(values), owner: parameters)))
+                description: TensorDescription(
+                    name: parameter.name, elementType: halves == nil ? .float32 : .bfloat16, shape: parameter.shape),
+                content: .memory(TensorMemory(bytes, owner: parameters)))
         }
     }
 

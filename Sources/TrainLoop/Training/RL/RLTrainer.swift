@@ -57,12 +57,15 @@ package struct RLTrainer: StageTrainer {
 
         let configuration = try ModelConfiguration(json: file.metadata.config)
         trained = try TrainedParameters(options.optimizer, in: configuration)
-        try checkMemory(MemoryUse.parameters(configuration, trained.layout, options.optimizer.moments))
+        try checkMemory(
+            MemoryUse.parameters(
+                configuration, trained.layout, options.optimizer.moments, options.optimizer.weights))
         let optimizer = options.optimizer.makeOptimizer(for: configuration, trained.layout, seed: options.run.seed)
         var stored = JSON.null
         if resuming {
             state = try TrainingState(
-                resuming: .reinforcement, from: file, optimizer: optimizer, stored: &stored)
+                resuming: .reinforcement, from: file, optimizer: optimizer, weights: options.optimizer.weights,
+                stored: &stored)
             try digests.check(against: stored)
             try state.goOn(
                 .reinforcement, with: options, recorded: options.recorded, totalSteps: options.run.steps, from: file,
@@ -80,7 +83,8 @@ package struct RLTrainer: StageTrainer {
             }
         } else {
             state = try TrainingState(
-                starting: .reinforcement, from: file, optimizer: optimizer, options: options.recorded,
+                starting: .reinforcement, from: file, optimizer: optimizer, weights: options.optimizer.weights,
+                options: options.recorded,
                 report: [
                     "problems": .integer(problems.summary.problems), "data_sha256": .string(inputs.dataDigest),
                 ], probe: ModeProbe.emptyTable(probe))
@@ -96,7 +100,7 @@ package struct RLTrainer: StageTrainer {
             reference = try ReferencePolicy(inputs.reference, start: file, options, for: configuration)
         }
         model = Model(state.parameters, products: options.optimizer.products)
-        gradients = GradientBuffers(configuration, trained.layout)
+        gradients = GradientBuffers(configuration, trained.layout, options.optimizer.weights)
         model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
         try state.checkCanBeSaved(.reinforcement, record: record)
     }

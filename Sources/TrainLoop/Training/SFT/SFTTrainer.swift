@@ -76,25 +76,29 @@ package struct SFTTrainer: StageTrainer {
         let digests = TrainingDataDigests(training: inputs.dataDigest, evaluation: inputs.evaluation?.digest)
         let configuration = try ModelConfiguration(json: file.metadata.config)
         trained = try TrainedParameters(options, control: encoder.control, in: configuration)
-        try checkMemory(MemoryUse.parameters(configuration, trained.layout, options.optimizer.moments))
+        try checkMemory(
+            MemoryUse.parameters(
+                configuration, trained.layout, options.optimizer.moments, options.optimizer.weights))
         let optimizer = options.optimizer.makeOptimizer(for: configuration, trained.layout, seed: options.run.seed)
         let resolved = options.json(totalSteps: totalSteps)
         record = [("options", resolved)] + digests.json
         if resuming {
             var stored = JSON.null
             state = try TrainingState(
-                resuming: .warmUp, from: file, optimizer: optimizer, stored: &stored)
+                resuming: .warmUp, from: file, optimizer: optimizer, weights: options.optimizer.weights,
+                stored: &stored)
             try digests.check(against: stored)
             try state.goOn(
                 .warmUp, with: options, recorded: resolved, totalSteps: totalSteps, from: file, stored: stored)
         } else {
             state = try TrainingState(
-                starting: .warmUp, from: file, optimizer: optimizer, options: resolved,
+                starting: .warmUp, from: file, optimizer: optimizer, weights: options.optimizer.weights,
+                options: resolved,
                 report: ["pairs": .integer(pairs.count), "data_sha256": .string(inputs.dataDigest)],
                 probe: ModeProbe.emptyTable(probe))
         }
         model = Model(state.parameters, products: options.optimizer.products)
-        gradients = ModelParameters(configuration, trained.layout)
+        gradients = ModelParameters(configuration, trained.layout, options.optimizer.weights)
         model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
         try state.checkCanBeSaved(.warmUp, record: record)
     }
@@ -144,7 +148,7 @@ package struct SFTTrainer: StageTrainer {
         let chosen = plan.pairs(of: state.step).map { pairs[$0] }
         let batch = SFTBatch(chosen.flatMap(\.sequences), reduction: options.loss.reduction)
 
-        gradients.clear()
+        gradients.clear(seed: options.run.seed, step: state.optimizer.step)
         let totals = batch.accumulate(model, microBatchTokens: options.optimizer.microBatchTokens, into: gradients)
         let norm = totals.loss.isFinite ? gradientNorm(gradients) : .nan
         guard totals.loss.isFinite, norm.isFinite else { throw try nonFiniteFailure(chosen, totals, &run) }
