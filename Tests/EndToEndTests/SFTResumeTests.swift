@@ -121,7 +121,8 @@ import Testing
     }
 
     /// Steps after the last save are repeated.
-    @Test(arguments: [[], ["--moments", "8bit"]]) func killedBetweenSaves(_ options: [String]) throws {
+    @Test(arguments: [[], ["--moments", "8bit"], ["--weights", "bf16"], ["--moments", "8bit", "--weights", "bf16"]])
+    func killedBetweenSaves(_ options: [String]) throws {
         let place = try Place(["--save-every", "5"] + options)
         try place.kill(place.arguments(for: "run"), "rollout", call: 60, skip: 1)
         try place.kill(place.resuming("run"), "rollout", call: 200)

@@ -1,4 +1,5 @@
 import CheckpointIO
+import Foundation
 import Parallel
 import Testing
 import Transformer
@@ -8,15 +9,21 @@ import Transformer
     let configuration: ModelConfiguration
     /// One row of it takes two blocks, the second of which is not a multiple of any vector.
     let matrix: ParameterDescription
+    /// The size of each element's gradients.
+    private let sizes: [Float]
 
     init() throws {
         configuration = try ModelConfiguration(
             json: """
-                {"model_type":"llama","vocab_size":16,"hidden_size":264,"intermediate_size":300,"num_hidden_layers":1,
+                {"model_type":"llama","vocab_size":16,"hidden_size":264,"intermediate_size":24,"num_hidden_layers":1,
                 "num_attention_heads":2,"num_key_value_heads":2,"head_dim":8,"rms_norm_eps":1e-6,
                 "max_position_embeddings":64,"tie_word_embeddings":true}
                 """)
-        matrix = try #require(configuration.parameters.first { $0.name.hasSuffix("down_proj.weight") })
+        sizes = (0..<configuration.parameterCount).map { index in
+            let share = CounterRandom.uniform(seed: 1, step: 0, prompt: 0, sample: 0, position: index)
+            return Float(1e-6 * pow(1000, share))
+        }
+        matrix = try #require(configuration.parameters.first { $0.name.hasSuffix("gate_proj.weight") })
     }
 
     private func optimizer(_ moments: MomentPrecision, seed: UInt64 = 0) -> AdamW {
@@ -26,13 +33,9 @@ import Transformer
     /// Gradients whose size differs from element to element, by a factor of up to 1,000.
     private func fill(_ gradients: ModelParameters, update: Int) {
         for index in gradients.values.indices {
-            let size = CounterRandom.uniform(seed: 1, step: 0, prompt: 0, sample: 0, position: index)
-            gradients.values[index] =
-                Float(1e-6 * exponent(6.9 * size)) * CounterRandom.normal(seed: 2, stream: update, counter: index)
+            gradients.values[index] = sizes[index] * CounterRandom.normal(seed: 2, stream: update, counter: index)
         }
     }
-
-    private func exponent(_ x: Double) -> Double { (0..<1024).reduce(1) { product, _ in product * (1 + x / 1024) } }
 
     private func values(_ moment: EightBitMoment?) throws -> [Float] { try #require(moment).values(matrix) }
 
@@ -86,7 +89,7 @@ import Transformer
         let (a, b) = (try #require(exactly[matrix.name]), try #require(roughly[matrix.name]))
         let difference = zip(a, b).reduce(0.0) { $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1)) }
         let movement = a.reduce(0.0) { $0 + Double($1 * $1) }
-        #expect((difference / movement).squareRoot() < 0.1, "\((difference / movement).squareRoot())")
+        #expect((difference / movement).squareRoot() < 0.2, "\((difference / movement).squareRoot())")
         // What is in float32 all the same.
         let norm = "model.norm.weight"
         #expect(try #require(exactly[norm]).elementsEqual(try #require(roughly[norm])))
@@ -97,7 +100,7 @@ import Transformer
         let gradients = ModelParameters(configuration)
         let (whole, cut) = (ModelParameters(configuration), ModelParameters(configuration))
         var (first, second) = (optimizer(.eightBit), optimizer(.eightBit))
-        let cuts = [0, 1, 2, 7, 100, 101, 263].map { RowScale(name: matrix.name, row: $0, factor: 1) }
+        let cuts = [0, 1, 2, 7, 15, 16, 23].map { RowScale(name: matrix.name, row: $0, factor: 1) }
         for update in 0..<3 {
             fill(gradients, update: update)
             first.update(whole, gradients: gradients, learningRate: 1e-3)
@@ -123,10 +126,16 @@ import Transformer
         #expect(abs(moved[0] + 1e-3) < 1e-6 && moved[2...].allSatisfy { $0 == 0 })
     }
 
-    @Test func memoryIsAQuarter() {
+    @Test func memoryIsAQuarter() throws {
+        let configuration = try ModelConfiguration(
+            json: """
+                {"model_type":"llama","vocab_size":49152,"hidden_size":576,"intermediate_size":1536,
+                "num_hidden_layers":30,"num_attention_heads":9,"num_key_value_heads":3,"rms_norm_eps":1e-5,
+                "max_position_embeddings":8192,"tie_word_embeddings":true}
+                """)
         let layout = TrainedLayout(configuration)
         let share = Double(MomentPrecision.eightBit.byteCount(layout)) / Double(MomentPrecision.fp32.byteCount(layout))
         #expect(MomentPrecision.fp32.byteCount(layout) == 4 * configuration.parameterCount)
-        #expect(share > 0.25 && share < 0.27, "\(share)")
+        #expect(share > 0.25 && share < 0.258, "\(share)")
     }
 }

@@ -120,6 +120,10 @@ extension OptimizerOptions {
         try OptionError.require(
             adapters == nil || freeze.isEmpty,
             "--freeze has no effect with --lora, which trains adapters only; choose them with targets=")
+        try OptionError.require(
+            adapters == nil || weights == .fp32,
+            "--weights bf16 is for training the model itself; --lora keeps the types of the base (ckpt cast changes them)"
+        )
     }
 }
 

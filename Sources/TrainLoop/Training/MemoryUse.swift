@@ -15,24 +15,29 @@ package struct MemoryUse: Sendable {
     ) -> [MemoryUse] {
         parameters(
             weightBytes: trained.adapters == nil
-                ? 4 * configuration.parameterCount : AdaptedWeights.baseBytes(file, configuration),
-            trained.layout, moments, of: configuration)
+                ? trained.weights.byteCount(configuration.parameters)
+                : AdaptedWeights.baseBytes(file, configuration),
+            trained.layout, moments, trained.weights, of: configuration)
     }
 
     /// The weights, and gradients and moments of what is trained.
     private static func parameters(
-        weightBytes: Int, _ trained: TrainedLayout, _ moments: MomentPrecision, of configuration: ModelConfiguration
+        weightBytes: Int, _ trained: TrainedLayout, _ moments: MomentPrecision, _ gradients: WeightPrecision,
+        of configuration: ModelConfiguration
     ) -> [MemoryUse] {
         let isWhole = trained.elementCount == configuration.parameterCount
         let what =
-            (trained.isAdapters ? "adapters with gradient and two moments" : "gradient and two moments")
-            + (isWhole ? "" : " of \(trained.elementCount) trained numbers")
+            (isWhole ? "" : " of \(trained.elementCount) trained numbers")
             + (moments == .fp32 ? "" : ", moments in 8 bits")
-        let values = (trained.isAdapters ? 2 : 1) * trained.elementCount
+        let format = gradients == .fp32 ? "" : " in bf16"
+        let adapterBytes = trained.isAdapters ? 4 * trained.elementCount : 0
         return [
-            MemoryUse(purpose: "weights", bytes: weightBytes, isAllocated: true),
+            MemoryUse(purpose: "weights" + (trained.isAdapters ? "" : format), bytes: weightBytes, isAllocated: true),
             MemoryUse(
-                purpose: what, bytes: 4 * values + 2 * moments.byteCount(trained), isAllocated: true),
+                purpose: (trained.isAdapters ? "adapters with gradient" : "gradient") + format + " and two moments"
+                    + what,
+                bytes: adapterBytes + gradients.byteCount(trained.parameters) + 2 * moments.byteCount(trained),
+                isAllocated: true),
         ]
     }
 
@@ -41,7 +46,9 @@ package struct MemoryUse: Sendable {
         _ state: TrainingState, _ gradients: ModelParameters, _ moments: MomentPrecision, tokens: Int, longest: Int,
         recomputing: Bool
     ) -> [MemoryUse] {
-        parameters(weightBytes: state.weightBytes, gradients.trained, moments, of: gradients.configuration) + [
+        parameters(
+            weightBytes: state.weightBytes, gradients.trained, moments, gradients.precision, of: gradients.configuration
+        ) + [
             MemoryUse(
                 purpose: "activations of \(tokens) tokens" + (recomputing ? ", recomputed" : ""),
                 bytes: MemoryEstimate.passes(

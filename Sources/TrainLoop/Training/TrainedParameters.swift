@@ -5,6 +5,8 @@ import Transformer
 struct TrainedParameters: Sendable {
     /// What has a gradient and moments.
     let layout: TrainedLayout
+    /// The number format of the trained weights.
+    let weights: WeightPrecision
     /// The adapters, if these are trained instead of the model.
     let adapters: AdapterRecord?
     /// Factors on the learning rate of single rows.
@@ -17,6 +19,7 @@ struct TrainedParameters: Sendable {
         _ options: OptimizerOptions, of file: CheckpointFile, _ configuration: ModelConfiguration,
         control: ControlTokens, resuming: Bool
     ) throws {
+        weights = options.weights
         adapters = try options.adapters?.record(of: file, configuration, control: control, resuming: resuming)
         layout =
             if let adapters {
@@ -40,6 +43,7 @@ struct TrainedParameters: Sendable {
         let matrices = ["model.embed_tokens.weight"] + (configuration.tiesWordEmbeddings ? [] : ["lm_head.weight"])
         let others = configuration.parameters.map(\.name).filter { !matrices.contains($0) }
         let onlyControl = options.loss.trainRows == .control
+        weights = options.optimizer.weights
         adapters = try options.optimizer.adapters?.record(
             of: file, configuration, control: control, resuming: resuming)
         layout =

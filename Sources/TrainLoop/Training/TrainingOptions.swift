@@ -36,6 +36,8 @@ package struct OptimizerOptions: Sendable, Equatable {
     package var weightDecay: Double
     /// The number format of AdamW's moments.
     package var moments = MomentPrecision.fp32
+    /// The number format of weights and gradients.
+    package var weights = WeightPrecision.fp32
     /// The gradient norm above which gradients are scaled down; 0: never.
     package var clipNorm = 1.0
     /// Patterns of the names of parameters that are not trained.
@@ -68,10 +70,10 @@ package struct OptimizerOptions: Sendable, Equatable {
 extension RunOptions {
     /// The bytes on disk of a run with this number of saved states, before compression.
     ///
-    /// Every state has float32 weights, the newest also moments of `momentBytes` bytes.
-    func diskBytes(ofStates states: Int, parameters: Int, momentBytes: Int) -> Int {
+    /// Every state has weights, the newest also moments.
+    func diskBytes(ofStates states: Int, weightBytes: Int, momentBytes: Int) -> Int {
         let full = min(keepLast, states)
-        return Int(saturating: 4 * Double(parameters) * Double(states) + Double(momentBytes) * Double(full))
+        return Int(saturating: Double(weightBytes) * Double(states) + Double(momentBytes) * Double(full))
     }
 }
 
@@ -134,6 +136,12 @@ extension OptionField where Options: TrainingOptions {
         .of(
             "moments", "--moments", \.optimizer.moments, to: { $0 == .fp32 ? .null : .string($0.rawValue) },
             from: { $0.isNull ? .fp32 : $0.string.flatMap(MomentPrecision.init(rawValue:)) }
+        ).recordedIfSet
+    }
+    static var weights: Self {
+        .of(
+            "weights", "--weights", \.optimizer.weights, to: { $0 == .fp32 ? .null : .string($0.rawValue) },
+            from: { $0.isNull ? .fp32 : $0.string.flatMap(WeightPrecision.init(rawValue:)) }
         ).recordedIfSet
     }
     static var products: Self {

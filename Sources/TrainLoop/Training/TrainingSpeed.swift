@@ -26,7 +26,7 @@ struct TrainingSpeed {
 
         // Separate parameters and moments, so that those of the run do not change.
         var optimizer = options.makeOptimizer(for: gradients.configuration, gradients.trained, seed: 0)
-        let scratch = ModelParameters(gradients.configuration, gradients.trained)
+        let scratch = ModelParameters(gradients.configuration, gradients.trained, gradients.precision)
         // Here too, the first update allocates memory.
         for _ in 0..<2 {
             seconds = Self.seconds { optimizer.update(scratch, gradients: gradients, learningRate: 0) }

@@ -71,7 +71,7 @@ package struct TrainingState {
         seed: UInt64, options: JSON, report: JSON, probe: ProbeTable
     ) throws {
         adapted = try trained.adapters.map { try AdaptedWeights(file, $0, seed: seed) }
-        parameters = try adapted?.adapters.values ?? ModelParameters(file)
+        parameters = try adapted?.adapters.values ?? ModelParameters(file, trained.weights)
         self.optimizer = optimizer
         step = 0
         metadata = file.metadata
@@ -123,7 +123,7 @@ package struct TrainingState {
             throw TrainingStateError.damagedState(file.path, reason: "its options and its adapters do not agree")
         }
         adapted = try trained.adapters.map { try AdaptedWeights(resuming: file, $0) }
-        parameters = try adapted?.adapters.values ?? ModelParameters(file)
+        parameters = try adapted?.adapters.values ?? ModelParameters(file, trained.weights)
         self.optimizer = optimizer
         self.step = step
         metadata = file.metadata
@@ -264,14 +264,17 @@ package struct TrainingState {
         return metadata
     }
 
-    /// The tensors of a parameter buffer, ready to be written as float32.
+    /// The tensors of a parameter buffer, ready to be written.
     package static func tensors(_ group: TensorGroup, _ parameters: ModelParameters) -> [TensorToWrite] {
         parameters.layout.compactMap { parameter in
-            guard let values = parameters[parameter.name] else { return nil }
+            let values = parameters[parameter.name].map { UnsafeRawBufferPointer($0) }
+            let halves = parameters.halves(parameter.name).map { UnsafeRawBufferPointer($0) }
+            guard let bytes = values ?? halves else { return nil }
             return TensorToWrite(
                 group: group,
-                description: TensorDescription(name: parameter.name, elementType: .float32, shape: parameter.shape),
-                content: .memory(TensorMemory(UnsafeRawBufferPointer(values), owner: parameters)))
+                description: TensorDescription(
+                    name: parameter.name, elementType: halves == nil ? .float32 : .bfloat16, shape: parameter.shape),
+                content: .memory(TensorMemory(bytes, owner: parameters)))
         }
     }
 
@@ -291,7 +294,7 @@ package struct TrainingState {
 
     /// Bytes of the weights in memory.
     var weightBytes: Int {
-        adapted.map { $0.baseByteCount } ?? 4 * parameters.configuration.parameterCount
+        adapted?.baseByteCount ?? parameters.precision.byteCount(parameters.configuration.parameters)
     }
 
     /// The history of a stage so far.

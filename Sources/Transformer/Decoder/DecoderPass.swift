@@ -280,7 +280,8 @@ final class DecoderPass {
         guard let embedding = gradients.embedding else { return }
         tokens.withUnsafeBufferPointer {
             Embedding.backward(
-                team, $0, width: width, dx: gradient, tableGradient: embedding, places: gradients.embeddingPlaces)
+                team, $0, width: width, dx: gradient, tableGradient: embedding, places: gradients.embeddingPlaces,
+                roundingKey: gradients.nextRoundingKey)
         }
     }
 

@@ -254,16 +254,19 @@ public final class Model: @unchecked Sendable {
 
     private func runBackward(_ parts: [BatchPart], _ stateGradients: [Floats], _ gradients: ModelParameters) {
         if partGradients.first.map({ $0.trained != gradients.trained }) ?? false { partGradients = [] }
-        while partGradients.count < parts.count - 1 {
+        // The sum of parts is added to gradients in bfloat16 once, when all parts are done.
+        let direct = parts.count > 1 && gradients.precision == .bf16 ? 0 : 1
+        while partGradients.count < parts.count - direct {
             partGradients.append(ModelParameters(configuration, gradients.trained))
         }
         ThreadTeam.everyone.forEach(parts.count) { index, _ in
-            let into = index == 0 ? gradients : partGradients[index - 1]
-            if index > 0 { into.clear() }
+            let into = index < direct ? gradients : partGradients[index - direct]
+            if index >= direct { into.clear() }
             parts[index].pass.backward(
                 stateGradients[index], weights, into: DecoderGradients(into, of: weights))
         }
         guard parts.count > 1 else { return }
+        guard direct > 0 else { return gradients.add(Array(partGradients.prefix(parts.count))) }
         ThreadTeam.everyone.split(gradients.values.count, grain: 65_536) { range, _ in
             for other in partGradients.prefix(parts.count - 1) {
                 VectorMath.add(

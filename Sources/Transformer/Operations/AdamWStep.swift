@@ -1,3 +1,5 @@
+import Parallel
+
 /// One AdamW update of a range of parameters, in one pass over parameters, gradients and both moments.
 enum AdamWStep {
     struct Constants {
@@ -37,28 +39,34 @@ enum AdamWStep {
         }
     }
 
-    /// The same for a row whose moments are in 8 bits, one block after the other.
+    /// The same for a row whose numbers are not all in float32, one block after the other.
     ///
-    /// The parameters change by the moments before they are rounded. `index` is that of the row's first element among
+    /// The parameters change by the moments before those are rounded. `index` is that of the row's first element among
     /// the random words of `key`.
     static func apply(
-        _ c: Constants, _ p: Floats, _ g: UnsafePointer<Float>, _ m: QuantizedRow, _ v: QuantizedRow, _ key: UInt64,
+        _ c: Constants, _ count: Int, _ p: NumberRow, _ g: NumberRow, _ m: MomentRow, _ v: MomentRow, _ key: UInt64,
         index: Int
     ) {
         let size = Quantization.blockSize
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * size) { moments in
+        let kernels = Quantization.kernels
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 4 * size) { floats in
             withUnsafeTemporaryAllocation(of: UInt32.self, capacity: size) { random in
-                guard let mean = moments.baseAddress, let random = random.baseAddress else { return }
-                let square = mean + size
-                for block in m.blocks {
-                    let first = block.lowerBound
-                    m.load(block, into: mean)
-                    v.load(block, into: square)
-                    apply(c, block.count, p + first, g + first, mean, square)
-                    Quantization.kernels.random_words(
-                        key, UInt32(truncatingIfNeeded: index + first), block.count, random)
-                    m.store(mean, random, in: block)
-                    v.store(square, random, in: block)
+                guard let scratch = floats.baseAddress, let random = random.baseAddress else { return }
+                for block in Quantization.ranges(count) {
+                    let first = UInt32(truncatingIfNeeded: index + block.lowerBound)
+                    let weights = p.load(block, scratch)
+                    let gradient = g.load(block, scratch + size)
+                    let (mean, square) = (m.load(block, scratch + 2 * size), v.load(block, scratch + 3 * size))
+                    apply(c, block.count, weights, gradient, mean, square)
+                    if case .quantized = m {
+                        kernels.random_words(key, first, block.count, random)
+                        m.store(mean, random, in: block)
+                        v.store(square, random, in: block)
+                    }
+                    if case .bfloat16(let halves) = p {
+                        kernels.random_words(key &+ SplitMix64.increment, first, block.count, random)
+                        kernels.round_bf16(weights, random, block.count, halves + block.lowerBound)
+                    }
                 }
             }
         }

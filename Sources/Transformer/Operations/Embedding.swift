@@ -14,10 +14,32 @@ enum Embedding {
 
     /// Adds each row of `dx` `[tokens, width]` to its token's row of `tableGradient`, in the order of `tokens`.
     ///
-    /// `places` holds the rows of `tableGradient` by token, if it has rows for some tokens only.
+    /// `places` holds the rows of `tableGradient` by token, if it has rows for some tokens only. `roundingKey` gives the
+    /// key of the random words if `tableGradient` is in bfloat16.
     static func backward(
         _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, dx: UnsafePointer<Float>,
-        tableGradient: UnsafeMutablePointer<Float>, places: [Int: Int]? = nil
+        tableGradient: Matrix, places: [Int: Int]? = nil, roundingKey: () -> UInt64
+    ) {
+        switch tableGradient.elements {
+        case .float32(let sums):
+            backward(team, tokens, width: width, dx: dx, tableGradient: sums, places: places)
+        case .bfloat16(let halves):
+            let sums = UnsafeMutablePointer(mutating: halves)
+            let key = roundingKey()
+            forEachTile(team, tokens.count, width) { columns in
+                for (row, token) in tokens.enumerated() {
+                    guard let place = places.map({ $0[token] }) ?? token else { continue }
+                    Quantization.add(
+                        dx + row * width + columns.lowerBound, into: sums + place * width + columns.lowerBound,
+                        columns.count, key, index: row * width + columns.lowerBound)
+                }
+            }
+        }
+    }
+
+    private static func backward(
+        _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, dx: UnsafePointer<Float>,
+        tableGradient: UnsafeMutablePointer<Float>, places: [Int: Int]?
     ) {
         if let places {
             for (row, token) in tokens.enumerated() {
@@ -26,14 +48,20 @@ enum Embedding {
             }
             return
         }
-        // Threads share out columns, so that the order of each sum is that of the tokens.
-        let tiles = (width + 15) / 16
-        team.split(tiles, grain: max(1, 16_384 / max(1, tokens.count))) { range, _ in
-            let start = range.lowerBound * 16
-            let count = min(width, range.upperBound * 16) - start
+        forEachTile(team, tokens.count, width) { columns in
+            let start = columns.lowerBound
             for (row, token) in tokens.enumerated() {
-                VectorMath.add(dx + row * width + start, into: tableGradient + token * width + start, count)
+                VectorMath.add(dx + row * width + start, into: tableGradient + token * width + start, columns.count)
             }
+        }
+    }
+
+    /// Threads share out columns, so that the order of each sum is that of the tokens.
+    private static func forEachTile(
+        _ team: ThreadTeam, _ tokens: Int, _ width: Int, _ body: (_ columns: Range<Int>) -> Void
+    ) {
+        team.split((width + 15) / 16, grain: max(1, 16_384 / max(1, tokens))) { range, _ in
+            body(range.lowerBound * 16..<min(width, range.upperBound * 16))
         }
     }
 }

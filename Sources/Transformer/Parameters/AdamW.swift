@@ -81,7 +81,7 @@ public struct AdamW: Sendable {
         precondition(gradients.trained == trained, "gradients and moments belong to the same parameters")
         step += 1
         for (stream, description) in gradients.layout.enumerated() {
-            guard let weights = parameters.vector(description.name) else { continue }
+            guard parameters.firstRow(description.name) != nil else { continue }
             let columns = description.shape.last ?? 1
             var scales: [Int: Float] = [:]
             for scale in rowLearningRateScale where names(scale.name, description.name, parameters.configuration) {
@@ -93,7 +93,7 @@ public struct AdamW: Sendable {
                 precondition(isWhole || parameters.rows[description.name] == rows, "weights and gradients match")
                 for (place, row) in rows.enumerated() {
                     update(
-                        weights + (isWhole ? row : place) * columns, gradients, description, place..<place + 1,
+                        parameters, from: isWhole ? row : place, gradients, description, place..<place + 1,
                         learningRate * (scales[row] ?? 1), gradientScale, key)
                 }
                 continue
@@ -103,7 +103,7 @@ public struct AdamW: Sendable {
             var first = 0
             func updateRows(upTo end: Int, _ learningRate: Float) {
                 update(
-                    weights + first * columns, gradients, description, first..<end, learningRate, gradientScale, key)
+                    parameters, from: first, gradients, description, first..<end, learningRate, gradientScale, key)
                 first = end
             }
             for (row, scale) in scales.sorted(by: { $0.key < $1.key }) where row >= first && row < rows {
@@ -119,14 +119,15 @@ public struct AdamW: Sendable {
             || (wanted == "lm_head.weight" && configuration.tiesWordEmbeddings && name == "model.embed_tokens.weight")
     }
 
-    /// Updates weights whose gradients and moments are the rows `rows` of a parameter.
+    /// Updates the weights of a parameter from row `start` on, whose gradients and moments are the rows `rows`.
     private func update(
-        _ weights: Floats, _ gradients: ModelParameters, _ description: ParameterDescription, _ rows: Range<Int>,
-        _ learningRate: Float, _ gradientScale: Float, _ key: UInt64
+        _ parameters: ModelParameters, from start: Int, _ gradients: ModelParameters,
+        _ description: ParameterDescription, _ rows: Range<Int>, _ learningRate: Float, _ gradientScale: Float,
+        _ key: UInt64
     ) {
-        guard !rows.isEmpty, let gradient = gradients.vector(description.name) else { return }
+        guard !rows.isEmpty else { return }
+        let name = description.name
         let columns = description.shape.last ?? 1
-        let first = rows.lowerBound * columns
         let rate = Double(learningRate)
         let constants = AdamWStep.Constants(
             keep: Float(1 - rate * (description.isMatrix ? weightDecay : 0)), beta2: Float(beta2),
@@ -134,52 +135,81 @@ public struct AdamW: Sendable {
             stepSize: Float(rate / (1 - pow(beta1, Double(step)))),
             inverseRootCorrection: Float(1 / (1 - pow(beta2, Double(step))).squareRoot()), epsilon: Float(epsilon),
             gradientScale: gradientScale)
-        nonisolated(unsafe) let weights = weights
-        nonisolated(unsafe) let own = gradient + first
-        if let eightBit, description.isMatrix {
-            ThreadTeam.everyone.split(rows.count, grain: max(1, 32_768 / columns)) { range, _ in
-                for row in range {
-                    let place = rows.lowerBound + row
-                    guard let m = eightBit.m.row(place, description), let v = eightBit.v.row(place, description) else {
-                        continue
-                    }
-                    AdamWStep.apply(
-                        constants, weights + row * columns, own + row * columns, m, v, key, index: place * columns)
-                }
-            }
-        } else if let m = m.vector(description.name), let v = v.vector(description.name) {
+        if let weights = parameters.vector(name), let gradient = gradients.vector(name), let m = m.vector(name),
+            let v = v.vector(name)
+        {
+            let first = rows.lowerBound * columns
+            nonisolated(unsafe) let (weights, gradient) = (weights + start * columns, gradient + first)
             nonisolated(unsafe) let (m, v) = (m + first, v + first)
             ThreadTeam.everyone.split(rows.count * columns, grain: 32_768) { range, _ in
-                let start = range.lowerBound
-                AdamWStep.apply(constants, range.count, weights + start, own + start, m + start, v + start)
+                let at = range.lowerBound
+                AdamWStep.apply(constants, range.count, weights + at, gradient + at, m + at, v + at)
+            }
+            return
+        }
+        guard let weights = parameters.firstRow(name), let gradient = gradients.firstRow(name),
+            let (m, v) = moments(description)
+        else { return }
+        nonisolated(unsafe) let all = (weights, gradient, m, v)
+        ThreadTeam.everyone.split(rows.count, grain: max(1, 32_768 / columns)) { range, _ in
+            let (weights, gradient, m, v) = all
+            for row in range {
+                let place = rows.lowerBound + row
+                AdamWStep.apply(
+                    constants, columns, weights.advanced(by: (start + row) * columns),
+                    gradient.advanced(by: place * columns), m.advanced(by: place, columns),
+                    v.advanced(by: place, columns), key, index: place * columns)
             }
         }
+    }
+
+    /// The first rows of a parameter's moments.
+    private func moments(_ description: ParameterDescription) -> (m: MomentRow, v: MomentRow)? {
+        if description.isMatrix, let (m, v) = eightBit {
+            guard let m = m.firstRow(description), let v = v.firstRow(description) else { return nil }
+            return (.quantized(m), .quantized(v))
+        }
+        guard let m = m.vector(description.name), let v = v.vector(description.name) else { return nil }
+        return (.float32(m), .float32(v))
     }
 }
 
 /// The Euclidean norm of all gradients, or of `gradients` − `part`, summed in double precision in a fixed order.
 public func gradientNorm(_ gradients: ModelParameters, minus part: ModelParameters? = nil) -> Double {
     let piece = 1 << 16
-    let count = gradients.values.count
-    let pieces = (count + piece - 1) / piece
-    var sums = [Double](repeating: 0, count: pieces)
+    func ranges(_ count: Int) -> [Range<Int>] {
+        stride(from: 0, to: count, by: piece).map { $0..<min(count, $0 + piece) }
+    }
+    let floats = ranges(gradients.values.count)
+    let halves = ranges(gradients.halves.count)
+    var sums = [Double](repeating: 0, count: floats.count + halves.count)
     sums.withUnsafeMutableBufferPointer { sums in
-        ThreadTeam.everyone.split(pieces, grain: 4) { range, _ in
-            let difference = Floats.allocate(capacity: part == nil ? 1 : piece)
-            defer { difference.deallocate() }
-            for index in range {
-                let start = index * piece
-                let length = min(piece, count - start)
-                let values = gradients.start + start
+        ThreadTeam.everyone.split(sums.count, grain: 4) { indices, _ in
+            let scratch = Floats.allocate(capacity: 2 * piece)
+            defer { scratch.deallocate() }
+            for index in indices {
+                let isWide = index < floats.count
+                let range = isWide ? floats[index] : halves[index - floats.count]
+                var values = gradients.floats(range, isWide, scratch)
                 if let part {
-                    let others = part.start + start
-                    for i in 0..<length { difference[i] = values[i] - others[i] }
+                    let others = part.floats(range, isWide, scratch + piece)
+                    for i in 0..<range.count { scratch[i] = values[i] - others[i] }
+                    values = scratch
                 }
-                sums[index] = VectorMath.sumOfSquares(part == nil ? values : difference, length)
+                sums[index] = VectorMath.sumOfSquares(values, range.count)
             }
         }
     }
     return sums.reduce(0, +).squareRoot()
+}
+
+extension ModelParameters {
+    /// Elements of the buffer in float32, or of that in bfloat16, which `scratch` then holds in float32.
+    fileprivate func floats(_ range: Range<Int>, _ isWide: Bool, _ scratch: Floats) -> Floats {
+        if isWide { return start + range.lowerBound }
+        if let halves = halves.baseAddress { BFloat16.widen(halves + range.lowerBound, into: scratch, range.count) }
+        return scratch
+    }
 }
 
 /// The factor that scales gradients of norm `norm` down to `limit`; 1 if they are within the limit or it is 0.

@@ -27,15 +27,21 @@ struct ProjectionGradient {
     private let inputs: Int
     private let outputs: Int
     private let precision: ProductPrecision
+    /// Owns the gradients, and the keys of what is rounded.
+    private let owner: ModelParameters
     private var slices: [Slice] = []
     private var biases: [BiasSlice] = []
     private var adapters: [AdapterSlice] = []
     private static let scratch = SharedScratch()
+    private static let product = SharedScratch()
+    /// Elements of a gradient in bfloat16 that are computed in float32 at a time.
+    private static let productFloats = 1 << 24
 
     init(_ gradients: ModelParameters, of projection: Projection) {
         inputs = projection.inputs
         outputs = projection.outputs
         precision = projection.precision
+        owner = gradients
         var column = 0
         for part in projection.parts {
             defer { column += part.outputs }
@@ -76,7 +82,7 @@ struct ProjectionGradient {
             guard let chosen = slice.rows else {
                 let dy = Matrix(
                     reading: dy + slice.column, rows: rows, columns: slice.gradient.rows, stride: outputs)
-                gemmTN(dy, x, into: slice.gradient, accumulating: true, team: team, precision: precision)
+                add(dy, x, to: slice.gradient, team)
                 continue
             }
             Self.scratch.withFloats(max(1, rows * chosen.count)) { gathered in
@@ -84,13 +90,37 @@ struct ProjectionGradient {
                     let line = dy + (row * outputs + slice.column)
                     for (place, output) in chosen.enumerated() { gathered[row * chosen.count + place] = line[output] }
                 }
-                gemmTN(
-                    Matrix(gathered, rows: rows, columns: chosen.count), x, into: slice.gradient, accumulating: true,
-                    team: team, precision: precision)
+                add(Matrix(gathered, rows: rows, columns: chosen.count), x, to: slice.gradient, team)
             }
         }
         for bias in biases {
             Bias.accumulate(rows: rows, width: bias.count, dy + bias.column, stride: outputs, into: bias.gradient)
+        }
+    }
+}
+
+extension ProjectionGradient {
+    /// gradient += dyᵀ x; a gradient in bfloat16 is rounded once, from a product in float32.
+    private func add(_ dy: Matrix, _ x: Matrix, to gradient: Matrix, _ team: ThreadTeam) {
+        guard case .bfloat16(let halves) = gradient.elements else {
+            return gemmTN(dy, x, into: gradient, accumulating: true, team: team, precision: precision)
+        }
+        let key = owner.rounding.next()
+        let most = max(1, Self.productFloats / inputs)
+        let sums = UnsafeMutablePointer(mutating: halves)
+        for first in stride(from: 0, to: gradient.rows, by: most) {
+            let count = min(most, gradient.rows - first)
+            Self.product.withFloats(count * inputs) { product in
+                gemmTN(
+                    Matrix(reading: dy.floats + first, rows: dy.rows, columns: count, stride: dy.stride), x,
+                    into: Matrix(product, rows: count, columns: inputs), team: team, precision: precision)
+                team.split(count, grain: max(1, 32_768 / inputs)) { rows, _ in
+                    let start = rows.lowerBound * inputs
+                    Quantization.add(
+                        product + start, into: sums + first * inputs + start, rows.count * inputs, key,
+                        index: first * inputs + start)
+                }
+            }
         }
     }
 }
@@ -122,16 +152,21 @@ struct LayerGradients {
 /// Views of the gradients of a decoder's parameters by role, as far as they are trained.
 struct DecoderGradients {
     /// The gradient of the embedding's rows `[rows, hidden]`.
-    let embedding: Floats?
+    let embedding: Matrix?
     /// The place in `embedding` of each token; nil if every token is in the place of its id.
     let embeddingPlaces: [Int: Int]?
     let layers: [LayerGradients]
     let finalNorm: Floats?
     let head: ProjectionGradient
+    private let owner: ModelParameters
+
+    /// The key of the random words by which an addition to the embedding's gradient is rounded.
+    func nextRoundingKey() -> UInt64 { owner.rounding.next() }
 
     init(_ gradients: ModelParameters, of weights: DecoderWeights) {
         let name = "model.embed_tokens.weight"
-        embedding = gradients.matrix(name)?.floats
+        embedding = gradients.matrix(name)
+        owner = gradients
         embeddingPlaces = gradients.rows[name].map { rows in
             Dictionary(uniqueKeysWithValues: rows.enumerated().map { ($1, $0) })
         }

@@ -95,13 +95,10 @@ package final class EightBitMoment: @unchecked Sendable {
         return place
     }
 
-    /// Row `row` of a matrix; nil if it has no columns.
-    func row(_ row: Int, _ matrix: ParameterDescription) -> QuantizedRow? {
-        let columns = matrix.shape[1]
-        guard let code = codes(matrix).baseAddress, let scale = scales(matrix).baseAddress else { return nil }
-        return QuantizedRow(
-            count: columns, codes: code + row * columns, scales: scale + row * Quantization.blocks(columns),
-            isSigned: isSigned)
+    /// The first row of a matrix; nil if it has no elements.
+    func firstRow(_ matrix: ParameterDescription) -> QuantizedRow? {
+        guard let codes = codes(matrix).baseAddress, let scales = scales(matrix).baseAddress else { return nil }
+        return QuantizedRow(count: matrix.shape[1], codes: codes, scales: scales, isSigned: isSigned)
     }
 
     /// The elements of a matrix, row-major.
@@ -109,8 +106,9 @@ package final class EightBitMoment: @unchecked Sendable {
         var values = [Float](repeating: 0, count: matrix.elementCount)
         values.withUnsafeMutableBufferPointer { values in
             guard let start = values.baseAddress else { return }
+            guard let first = firstRow(matrix) else { return }
             for row in 0..<matrix.shape[0] {
-                guard let own = self.row(row, matrix) else { continue }
+                let own = first.advanced(by: row)
                 for block in own.blocks { own.load(block, into: start + row * own.count + block.lowerBound) }
             }
         }

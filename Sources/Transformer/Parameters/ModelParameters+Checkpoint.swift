@@ -32,6 +32,43 @@ extension ModelParameters {
         try self.init(configuration, reading: file, .weights)
     }
 
+    /// Loads the weights of a checkpoint to train them; matrices in bf16 are rounded to nearest, unless stored so.
+    ///
+    /// - Throws: `ConfigurationError`, `ParameterError`, and the errors of reading.
+    package convenience init(_ file: CheckpointFile, _ precision: WeightPrecision) throws {
+        let configuration = try ModelConfiguration(json: file.metadata.config)
+        try Self.checkNames(file, configuration)
+        guard precision == .bf16 else {
+            try self.init(configuration, reading: file, .weights)
+            return
+        }
+        try EngineThreads.prepare()
+        try LargeAllocation.check(
+            byteCount: precision.byteCount(configuration.parameters),
+            for: "\(configuration.parameterCount) parameters in bfloat16")
+        self.init(uninitialized: configuration, nil, precision)
+        try file.readFloat32(layout.filter { !$0.isMatrix }.map { ($0.name, view($0)) })
+        var stored: [(tensor: StoredTensor, destination: UnsafeMutableRawBufferPointer)] = []
+        for matrix in layout where matrix.isMatrix {
+            guard let halves = halves(matrix.name) else { continue }
+            let target = file.metadata.tiedTensors[matrix.name]
+            if let tensor = file.tensor(matrix.name) ?? target.flatMap({ file.tensor($0) }),
+                tensor.description.elementType == .bfloat16
+            {
+                stored.append((tensor, UnsafeMutableRawBufferPointer(halves)))
+                continue
+            }
+            let wide = UnsafeMutableBufferPointer<Float>.allocate(capacity: matrix.elementCount)
+            defer { wide.deallocate() }
+            try file.readFloat32(matrix.name, into: wide)
+            nonisolated(unsafe) let (from, into) = (wide, halves)
+            ThreadTeam.everyone.split(from.count, grain: 1 << 16) { range, _ in
+                for i in range { into[i] = BFloat16.rounded(from[i]) }
+            }
+        }
+        try file.read(stored)
+    }
+
     /// Loads a group of tensors that mirror the weights, such as an optimizer's moments.
     ///
     /// - Throws: `ConfigurationError`, `ParameterError`, and the errors of reading.

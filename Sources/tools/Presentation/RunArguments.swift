@@ -147,6 +147,13 @@ struct SharedArguments: OptionArguments {
     var moments: MomentPrecision?
 
     @Option(
+        help: """
+            Weights and gradients: fp32 (the default), or bf16 for matrices, rounded at random, which takes half of the \
+            memory.
+            """)
+    var weights: WeightPrecision?
+
+    @Option(
         help: "Factors of matrix products: fp32 (the default), or bf16, rounded, which is faster with AVX512-BF16.")
     var products: ProductPrecision?
 

@@ -195,7 +195,7 @@ extension RLOptions {
         .keepLast,
         .int("probe_every", "--probe-every", \.run.probeEvery, 1...1 << 40),
         .int("eval_every", "--eval-every", \.run.evaluateEvery, 1...1 << 40).optionalInOldCheckpoints,
-        .products, .moments,
+        .products, .moments, .weights,
         .bool("log_probabilities", "--log-probabilities", \.run.logsProbabilities).optionalInOldCheckpoints,
         .bool("split_gradient_norm", "--split-gradient-norm", \.run.logsControlGradientNorm).optionalInOldCheckpoints,
     ]

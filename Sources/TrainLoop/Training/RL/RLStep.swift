@@ -250,7 +250,8 @@ struct RLStep {
             let part = update % parts
             let range = (groups.count * part / parts)..<(groups.count * (part + 1) / parts)
             let batch = try miniBatch(groups[range].flatMap(\.rollouts), alpha, isOnPolicy: update == 0)
-            let outcome = accumulate(batch, phase: updates > 1 ? "update \(update + 1)" : "update", &summary)
+            let outcome = accumulate(
+                batch, phase: updates > 1 ? "update \(update + 1)" : "update", after: state.optimizer.step, &summary)
             if update == 0 {
                 summary.relativeControlWeight = batch.policyBatch.relativeControlWeight
                 summary.difference = (
@@ -279,16 +280,16 @@ struct RLStep {
         return summary
     }
 
-    /// Computes the gradient of a mini-batch, and the norms of its two parts if they are logged.
+    /// Computes the gradient of a mini-batch after `updates` updates, and the norms of its two parts if they are logged.
     private func accumulate(
-        _ batch: MiniBatch, phase: String, _ summary: inout UpdateSummary
+        _ batch: MiniBatch, phase: String, after updates: Int, _ summary: inout UpdateSummary
     ) -> MiniBatch.Outcome {
         let (temperature, budget) = (options.rollout.temperature, options.optimizer.microBatchTokens)
         if options.run.logsControlGradientNorm {
-            gradients.control.clear()
+            gradients.control.clear(seed: options.run.seed, step: updates)
             batch.accumulateControl(model, temperature: temperature, tokenBudget: budget, into: gradients.control)
         }
-        gradients.all.clear()
+        gradients.all.clear(seed: options.run.seed, step: updates)
         let total = batch.contributing.count
         var done = 0
         let outcome = batch.accumulate(model, temperature: temperature, tokenBudget: budget, into: gradients.all) {
@@ -403,10 +404,10 @@ struct RLStep {
 final class GradientBuffers {
     let all: ModelParameters
     /// The part of the gradient that flows through the control tokens; allocated when it is first used.
-    lazy var control = ModelParameters(all.configuration, all.trained)
+    lazy var control = ModelParameters(all.configuration, all.trained, all.precision)
 
-    init(_ configuration: ModelConfiguration, _ trained: TrainedLayout) {
-        all = ModelParameters(configuration, trained)
+    init(_ configuration: ModelConfiguration, _ trained: TrainedLayout, _ precision: WeightPrecision) {
+        all = ModelParameters(configuration, trained, precision)
     }
 }
 

@@ -107,7 +107,7 @@ package struct RLTrainer: StageTrainer {
             reference = try ReferencePolicy(inputs.reference, start: file, options, for: configuration)
         }
         model = state.model(products: options.optimizer.products)
-        gradients = GradientBuffers(configuration, trained.layout)
+        gradients = GradientBuffers(configuration, trained.layout, options.optimizer.weights)
         model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
         try state.checkCanBeSaved(.reinforcement, record: record)
     }

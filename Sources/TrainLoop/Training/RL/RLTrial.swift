@@ -64,7 +64,7 @@ extension RLTrainer {
         return RLTrial(
             memory: memory,
             diskBytes: options.run.diskBytes(
-                ofStates: states, parameters: state.parameters.configuration.parameterCount,
+                ofStates: states, weightBytes: options.optimizer.weights.byteCount(state.parameters.layout),
                 momentBytes: 2 * options.optimizer.moments.byteCount(gradients.all.trained)),
             savedStates: states,
             samplesPerStep: samples, meanPromptTokens: promptTokens, meanResponseTokens: length,
@@ -97,7 +97,10 @@ extension RLTrainer {
         let sampleBytes = 400 + 8 * longestPrompt + 28 * rollout.maximumNewTokens
         parts.append(MemoryUse(purpose: "responses of a step", bytes: samples * sampleBytes))
         if options.run.logsControlGradientNorm {
-            parts.append(MemoryUse(purpose: "gradient of the control tokens", bytes: 4 * gradients.all.values.count))
+            parts.append(
+                MemoryUse(
+                    purpose: "gradient of the control tokens",
+                    bytes: options.optimizer.weights.byteCount(gradients.all.layout)))
         }
         if reference != nil, state.adapted == nil || reference?.isStart == false {
             let bytes = options.loss.referencePrecision.bytesPerParameter * parameters

@@ -136,7 +136,7 @@ extension SFTOptions {
         .int("eval_max_new_tokens", "--eval-max-new-tokens", \.evaluation.maximumNewTokens, 1...1 << 40)
             .optionalInOldCheckpoints,
         .choice("answer_rule", "--answer", \.evaluation.answerRule).optionalInOldCheckpoints,
-        .products, .moments,
+        .products, .moments, .weights,
     ]
 
     package func checkCombinations() throws {

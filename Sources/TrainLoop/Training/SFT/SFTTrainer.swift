@@ -102,7 +102,7 @@ package struct SFTTrainer: StageTrainer {
                 probe: ModeProbe.emptyTable(probe))
         }
         model = state.model(products: options.optimizer.products)
-        gradients = ModelParameters(configuration, trained.layout)
+        gradients = ModelParameters(configuration, trained.layout, options.optimizer.weights)
         model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
         try state.checkCanBeSaved(.warmUp, record: record)
     }
@@ -153,7 +153,7 @@ package struct SFTTrainer: StageTrainer {
         let batch = SFTBatch(chosen.flatMap(\.sequences), reduction: options.loss.reduction)
 
         model.adapterDropoutKey = (options.run.seed, state.step)
-        gradients.clear()
+        gradients.clear(seed: options.run.seed, step: state.optimizer.step)
         let totals = batch.accumulate(model, microBatchTokens: options.optimizer.microBatchTokens, into: gradients)
         let norm = totals.loss.isFinite ? gradientNorm(gradients) : .nan
         guard totals.loss.isFinite, norm.isFinite else { throw try nonFiniteFailure(chosen, totals, &run) }

@@ -35,7 +35,7 @@ extension SFTTrainer {
         return SFTTrial(
             memory: memory,
             diskBytes: options.run.diskBytes(
-                ofStates: states, parameters: state.parameters.configuration.parameterCount,
+                ofStates: states, weightBytes: options.optimizer.weights.byteCount(state.parameters.layout),
                 momentBytes: 2 * options.optimizer.moments.byteCount(gradients.trained)),
             savedStates: states, tokens: tokens, longestSample: longestSample,
             tokensPerSecond: speed.tokensPerSecond, secondsPerOptimizerUpdate: speed.secondsPerOptimizerUpdate,

@@ -4,7 +4,7 @@
 package struct Matrix {
     package enum Elements {
         case float32(UnsafeMutablePointer<Float>)
-        /// Weights only: such a matrix is never written.
+        /// Weights or their gradients: such a matrix is never the result of a product.
         case bfloat16(UnsafePointer<UInt16>)
     }
 
@@ -41,10 +41,10 @@ package struct Matrix {
         return Matrix(elements, rows: rows + next.rows, columns: columns)
     }
 
-    /// The elements of a float32 matrix; a programming error for other matrices, which cannot be trained.
+    /// The elements of a float32 matrix; a programming error for other matrices.
     var floats: Floats {
         guard case .float32(let floats) = elements else {
-            preconditionFailure("a model with compact parameters scores and generates, but does not train")
+            preconditionFailure("the matrix is in bfloat16")
         }
         return floats
     }
