@@ -158,7 +158,7 @@ import Testing
         (#""r":4"#, #""r":5"#, "lora_A"), (#""r":4"#, #""r":0"#, "rank"), (#""r":4"#, #""R":4"#, "JSON object"),
         (#""lora_alpha":8.5"#, #""lora_alpha":-.5"#, "JSON object"), (#"[3,199]"#, #"[3,899]"#, "row 899"),
         (#"["q_proj"]"#, #"["k_proj"]"#, "targets"), (#"["q_proj"]"#, #"[12345678]"#, "not a text"),
-        (#"[3,199]"#, #"["3","]"#, "not an integer"), (#"true"#, #"null"#, "JSON object"),
+        (#"[3,199]"#, #"["3",9]"#, "not an integer"), (#"true"#, #"null"#, "JSON object"),
         ("0123456789abcdef0123", "0123456789ABCDEF0123", "base_digest"),
     ]
 

@@ -82,7 +82,7 @@ import Testing
         #expect(config["target_modules"] == ["k_proj", "down_proj"])
         #expect(config["trainable_token_indices"] == (tied ? [1, 4] : ["embed_tokens": [1, 4], "lm_head": [1, 4]]))
         let card = try String(contentsOfFile: folder.path("lora/README.md"), encoding: .utf8)
-        #expect(card.contains("library_name: peft") && card.contains("base_model: \"org/base\""))
+        #expect(card.contains("library_name: peft") && card.contains("base_model: org/base\n"))
         #expect(card.contains("PeftModel.from_pretrained(base, folder)"))
         let result = try Merge.run(
             base, adapter: PEFTAdapter(path: folder.path("lora")), to: folder.destination("merged.h5"))
