@@ -15,8 +15,10 @@ import Testing
         }
         try withTemporaryPath { folder in
             let adapter = folder + "/adapter.h5"
+            var metadata = AdapterRecordTests.metadata()
+            metadata.optimizer?.moments = "8bit"
             _ = try CheckpointWriter.write(
-                AdapterRecordTests.metadata(), tensors: AdapterRecordTests.tensors(), to: adapter, overwrite: false)
+                metadata, tensors: AdapterRecordTests.tensors(), to: adapter, overwrite: false)
             let listings = try [try Samples.write(to: folder), adapter].map {
                 try Command.run("h5dump", ["-n", "1", $0]).output
             }

@@ -78,8 +78,7 @@ import Testing
         try folder.write(pairs.joined(separator: "\n"), to: "pairs.jsonl")
         let warmed = try Self.limited(
             [
-                "train-sft", model, "--data", "pairs.jsonl", "-o", "sft", "--steps", "1", "--max-length", "100000000",
-                "--eval-problems", "0",
+                "train-sft", model, "--data", "pairs.jsonl", "-o", "sft", "--steps", "1", "--eval-problems", "0",
             ], in: folder)
         #expect(warmed.status == 0, "\(warmed.errors)")
         #expect(warmed.errors.contains("1 dropped as too long"), "\(warmed.errors)")

@@ -30,7 +30,7 @@ import Testing
         }
         for arguments in [
             ["verify", file.path], ["inspect", file.path], ["diff", file.path, file.path],
-            ["rename", file.path, "-o", "renamed.h5", "--rename", "model.*=base.*"],
+            ["rename", file.path, "model.*=base.*", "-o", "renamed.h5"],
             ["resize-vocab", file.path, "-o", "padded.h5", "--pad-to-multiple-of", "128"],
         ] {
             let result = try Command.run(Command.ckptPath, arguments, in: folder)

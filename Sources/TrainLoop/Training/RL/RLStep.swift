@@ -280,7 +280,7 @@ struct RLStep {
         return summary
     }
 
-    /// Computes the gradient of a mini-batch after `updates` updates, and the norms of its two parts if they are logged.
+    /// Computes the gradient of a mini-batch after `updates` updates, and the norms of its parts if they are logged.
     private func accumulate(
         _ batch: MiniBatch, phase: String, after updates: Int, _ summary: inout UpdateSummary
     ) -> MiniBatch.Outcome {
