@@ -37,8 +37,8 @@ KERNEL static void random_words(uint64_t key, uint32_t first, long count, uint32
     }
 }
 
-// A code is the upper bits of a float32: a sign if it has one, then exponent and three bits of the mantissa. The largest
-// code stands for 1.875, code 1 for 1.125 / 2^15 (with sign) or 1.125 / 2^31 (without), code 0 for zero.
+// A code is the upper bits of a float32: a sign if it has one, then exponent and three bits of the mantissa. The
+// largest code stands for 1.875, code 1 for 1.125 / 2^15 (with sign) or 1.125 / 2^31 (without), code 0 for zero.
 #define MANTISSA 20
 #define LARGEST 1.875f
 /// Blocks of smaller numbers are stored as zeros.

@@ -1,6 +1,6 @@
-// Rows take pages as they grow. When the pool is full, the row that is computed again with the least work is taken back:
-// its pages are returned, its tokens stay, and it goes on when there is room, before new samples start. One row alone
-// takes what it needs.
+// Rows take pages as they grow. When the pool is full, the row that is computed again with the least work is taken
+// back: its pages are returned, its tokens stay, and it goes on when there is room, before new samples start. One row
+// alone takes what it needs.
 extension GenerationSession {
     /// The most pages that the tokens of a sample take.
     private var mostPages: Int { KVPage.count(tokens: options.maximumNewTokens) }

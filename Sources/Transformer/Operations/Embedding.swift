@@ -14,8 +14,8 @@ enum Embedding {
 
     /// Adds each row of `dx` `[tokens, width]` to its token's row of `tableGradient`, in the order of `tokens`.
     ///
-    /// `places` holds the rows of `tableGradient` by token, if it has rows for some tokens only. `roundingKey` gives the
-    /// key of the random words if `tableGradient` is in bfloat16.
+    /// `places` holds the rows of `tableGradient` by token, if it has rows for some tokens only. `roundingKey` gives
+    /// the key of the random words if `tableGradient` is in bfloat16.
     static func backward(
         _ team: ThreadTeam, _ tokens: UnsafeBufferPointer<Int>, width: Int, dx: UnsafePointer<Float>,
         tableGradient: Matrix, places: [Int: Int]? = nil, roundingKey: () -> UInt64

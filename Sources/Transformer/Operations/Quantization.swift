@@ -4,8 +4,8 @@ import Parallel
 /// Numbers in fewer bits, with stochastic rounding.
 ///
 /// A number between two that can be represented becomes one of them, with the probability that makes the mean right.
-/// Changes much smaller than the distance of the two are therefore kept on average, where rounding to nearest would lose
-/// them. docs/checkpoint-format.md describes the 8-bit codes.
+/// Changes much smaller than the distance of the two are therefore kept on average, where rounding to nearest would
+/// lose them. docs/checkpoint-format.md describes the 8-bit codes.
 enum Quantization {
     static let kernels = ckpt_quantization_kernels().pointee
     /// Numbers of a row that share a scale.

@@ -45,7 +45,8 @@ public struct AdamW: Sendable {
             weightDecay: weightDecay)
     }
 
-    /// An optimizer with moments for what `trained` lists; `seed` is that of stochastic rounding, if they are in 8 bits.
+    /// An optimizer with moments for what `trained` lists; `seed` is that of stochastic rounding, if they are in 8
+    /// bits.
     package init(
         _ configuration: ModelConfiguration, _ trained: TrainedLayout, beta1: Double = 0.9, beta2: Double = 0.999,
         epsilon: Double = 1e-8, weightDecay: Double = 0, moments: MomentPrecision = .fp32, seed: UInt64 = 0

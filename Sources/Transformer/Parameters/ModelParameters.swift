@@ -4,8 +4,8 @@ import Parallel
 
 /// Parameters of a model in one float32 buffer, in the order of `ModelConfiguration.parameters`.
 ///
-/// Matrices may be in a buffer of their own, in bfloat16. Weights are all parameters; gradients and moments may be those
-/// of a `TrainedLayout` only. All owners of the object share the buffers. They must not be written while a model
+/// Matrices may be in a buffer of their own, in bfloat16. Weights are all parameters; gradients and moments may be
+/// those of a `TrainedLayout` only. All owners of the object share the buffers. They must not be written while a model
 /// computes with them.
 public final class ModelParameters: @unchecked Sendable, ParameterStore {
     public let configuration: ModelConfiguration
