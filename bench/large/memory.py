@@ -25,7 +25,7 @@ RL = ["--steps", "1", "--prompts", "4", "--samples", "4", "--max-new-tokens", "5
       "--kl-coefficient", "0.01"]
 LORA = ["--lora", "r=16"]
 CONFIGURATIONS = {
-    "sft-lora-2k": ("train-sft", 2000, [*SFT, *LORA]),
+    "sft-lora-2k": ("train-sft", 2000, [*SFT, *LORA, "--recompute", "always"]),
     "sft-lora-8k": ("train-sft", 8000, [*SFT, *LORA, "--recompute", "always"]),
     "sft-lora-16k": ("train-sft", 16000, [*SFT, *LORA, "--recompute", "always"]),
     "sft-8bit-2k": ("train-sft", 2000, [*SFT, "--moments", "8bit", "--recompute", "always"]),
