@@ -61,13 +61,21 @@ public enum PEFTExport {
             self.file = file
             var tensors: [TensorDescription] = []
             var matrices: [String: StoredTensor] = [:]
-            for tensor in file.tensors(in: .adapter) {
+            for tensor in file.tensors(in: .adapter) where AdapterRecord.matrix(named: tensor.description.name) != nil {
                 var description = tensor.description
                 description.name = prefix + description.name
                 tensors.append(description)
                 matrices[description.name] = tensor
             }
             for weight in PEFTExport.rowWeights(file, record) {
+                let name = prefix + PEFTExport.module(of: weight) + rowsSuffix
+                if let trained = file.tensor(weight.description.name, in: .adapter) {
+                    var description = trained.description
+                    description.name = name
+                    tensors.append(description)
+                    matrices[name] = trained
+                    continue
+                }
                 let description = weight.description
                 let rowBytes = description.byteCount / max(description.shape[0], 1)
                 var bytes = [UInt8](repeating: 0, count: record.rows.count * rowBytes)
@@ -78,7 +86,6 @@ public enum PEFTExport {
                         try file.read(weight, range: row * rowBytes..<(row + 1) * rowBytes, into: target)
                     }
                 }
-                let name = prefix + PEFTExport.module(of: weight) + rowsSuffix
                 tensors.append(
                     TensorDescription(
                         name: name, elementType: description.elementType,
