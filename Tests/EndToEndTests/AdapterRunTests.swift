@@ -83,6 +83,21 @@ import Testing
         #expect(try run("generate", "lora/step-000004.h5", "--prompt", "1+1=?", "--max-new-tokens", "3").status == 0)
     }
 
+    @Test func exportedAdapterFitsItsBase() throws {
+        let state = try warmUp("lora", "--lora", "r=4")
+        try #require(run("export", "lora/step-000004.h5", "--adapter", "-o", "peft").status == 0)
+        let result = try run("import", "tokens.h5", "--adapter", "peft", "-o", "merged.h5")
+        try #require(result.status == 0, "\(result.errors)")
+        let merged = try CheckpointFile(path: folder.path("merged.h5"))
+        for tensor in state.tensors() {
+            let name = tensor.description.name
+            let (a, b) = (try values(state, name, .weights), try values(merged, name, .weights))
+            #expect(zip(a, b).allSatisfy { abs($0 - $1) <= 1e-6 }, "\(name)")
+        }
+        let embedding = "model.embed_tokens.weight"
+        #expect(try values(state, embedding, .weights) == values(merged, embedding, .weights))
+    }
+
     @Test func resumedEqualsAtOnce() throws {
         for (name, lora) in [("a", "r=4,dropout=0.3"), ("b", "r=2,rows=none,targets=v+o+gate")] {
             let once = try warmUp(name, "--lora", lora)
