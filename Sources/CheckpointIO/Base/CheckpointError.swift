@@ -13,6 +13,8 @@ public enum CheckpointError: Error, CustomStringConvertible, Equatable {
     case unsupported(path: String, place: String, problem: String)
     /// The file was written by a later version of the format.
     case newerVersion(path: String, version: Int)
+    /// The file keeps only what an adapter changes, and its base model is not where it was or has changed.
+    case missingBase(path: String, base: String, digest: String, reason: String)
     /// The file has no tensor of that name.
     case noTensor(path: String, name: String)
     /// The caller passed invalid data to the writer, or a buffer of the wrong size to the reader.
@@ -33,6 +35,9 @@ public enum CheckpointError: Error, CustomStringConvertible, Equatable {
             "\(path): \(place.onOneLine()): \(problem.onOneLine()); this is not a checkpoint that ckpt can read"
         case .newerVersion(let path, let version):
             "\(path): format_version is \(version), this ckpt reads up to \(CheckpointLayout.version); use a newer ckpt"
+        case .missingBase(let path, let base, let digest, let reason):
+            "\(path): keeps only an adapter; its weights need the base model \(base) (weights_digest "
+                + "\(digest.prefix(12))…), \(reason); put the base there, or beside this file"
         case .noTensor(let path, let name):
             "\(path): has no tensor \(name.onOneLine(limit: 200)); `ckpt inspect --tensors` lists them"
         case .invalid(let name, let problem):

@@ -56,7 +56,13 @@ extension AdapterRecord {
             if let group = groups.first { throw records.damaged(group, "belongs to no \(Self.path)") }
             return nil
         }
-        guard groups.count == 2 else { throw records.damaged(Self.path, "has no tensors in /adapter and /base") }
+        let needed = records.values[Self.adaptedWeightsPath] == nil ? 2 : 1
+        guard groups.count == needed, groups[0] == TensorGroup.adapter.path else {
+            throw records.damaged(
+                Self.path,
+                needed == 2
+                    ? "has no tensors in /adapter and /base" : "has no tensors in /adapter, or some in /base as well")
+        }
         guard let members = try? JSON.parse(text).object, members.keys == Self.keys,
             let rank = members["r"]?.int, let alpha = members["lora_alpha"]?.double,
             let usesRankStabilizedScaling = members["use_rslora"]?.bool,
@@ -74,10 +80,35 @@ extension AdapterRecord {
         if let problem { throw records.damaged(Self.path, problem) }
     }
 
-    func write(to records: inout RecordWriter) {
+    func write(to records: inout RecordWriter, adaptedWeights: [String: String]) {
         records.group(TensorGroup.adapter.path)
-        records.group(TensorGroup.base.path)
+        if adaptedWeights.isEmpty { records.group(TensorGroup.base.path) }
         records.dataset(Self.path, text: json.serialized())
+        guard !adaptedWeights.isEmpty else { return }
+        let digests = adaptedWeights.sorted { $0.key < $1.key }.map { ($0.key, JSON.string($0.value)) }
+        records.dataset(Self.adaptedWeightsPath, text: JSON.object(JSONObject(digests)).serialized())
+    }
+
+    /// Where a file without weights has their digests.
+    static let adaptedWeightsPath = "/adapted_weights"
+
+    /// The SHA-256 of each weight that the adapter changes; empty if the file has the weights.
+    static func adaptedWeights(from records: RecordReader) throws -> [String: String] {
+        guard let text = try records.optionalText(adaptedWeightsPath) else { return [:] }
+        guard let members = try? JSON.parse(text).object, !members.isEmpty else {
+            throw records.damaged(adaptedWeightsPath, "is not a JSON object of digests")
+        }
+        return try Dictionary(
+            members.map { name, digest in
+                guard let digest = digest.string, isDigest(digest) else {
+                    throw records.damaged(adaptedWeightsPath, "has a value that is not a digest")
+                }
+                return (name, digest)
+            }, uniquingKeysWith: { first, _ in first })
+    }
+
+    private static func isDigest(_ text: String) -> Bool {
+        text.utf8.count == 64 && text.utf8.allSatisfy("0123456789abcdef".utf8.contains)
     }
 
     /// The record as it is stored.
@@ -100,10 +131,7 @@ extension AdapterRecord {
         if !isAscending || !rows.allSatisfy(CheckpointLayout.counters.contains) {
             return "has rows that are negative or not ascending"
         }
-        let hexadecimal = "0123456789abcdef".utf8
-        if baseDigest.utf8.count != 64 || !baseDigest.utf8.allSatisfy(hexadecimal.contains) {
-            return "has a base_digest that is not a digest"
-        }
+        if !Self.isDigest(baseDigest) { return "has a base_digest that is not a digest" }
         if basePath.isEmpty || basePath.utf8.contains(0) { return "has an empty base_path, or one with a NUL" }
         return nil
     }

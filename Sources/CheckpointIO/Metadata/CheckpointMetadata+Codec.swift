@@ -15,6 +15,7 @@ extension CheckpointMetadata {
             chatTemplate: try records.optionalText("/chat_template"), tokenizer: try TokenizerRecord(from: records),
             tiedTensors: try Self.tiedTensors(from: records, storedTensors),
             optimizer: try OptimizerRecord(from: records), adapter: try AdapterRecord(from: records),
+            adaptedWeights: try AdapterRecord.adaptedWeights(from: records),
             trainingState: try records.optionalText("/training/state"), history: try MetricHistory.all(from: records),
             probes: try ProbeTable.all(from: records), lineage: try Self.lineage(from: records))
     }
@@ -33,7 +34,7 @@ extension CheckpointMetadata {
         writeTiedTensors(to: &records)
         tokenizer?.write(to: &records)
         optimizer?.write(to: &records)
-        adapter?.write(to: &records)
+        adapter?.write(to: &records, adaptedWeights: adaptedWeights)
         if trainingState != nil { records.group("/training") }
         records.dataset("/training/state", text: trainingState)
         try MetricHistory.write(history, to: &records)

@@ -25,6 +25,10 @@ public struct CheckpointMetadata: Sendable, Equatable {
     public var optimizer: OptimizerRecord?
     /// The adapter that is merged into the weights.
     public var adapter: AdapterRecord?
+    /// The SHA-256 of each weight that the adapter changes, in a file without weights; empty if the file has them.
+    ///
+    /// The weights of such a file are computed from the adapter and its base.
+    public var adaptedWeights: [String: String]
     /// JSON: command, options, random seed and counters, data position, digests of parent and reference policy.
     public var trainingState: String?
     /// The metrics of each training phase, `sft` or `rl`.
@@ -38,8 +42,8 @@ public struct CheckpointMetadata: Sendable, Equatable {
         kind: CheckpointKind = .model, step: Int = 0, createdBy: String = "ckpt", config: String,
         generationConfig: String? = nil, chatTemplate: String? = nil, tokenizer: TokenizerRecord? = nil,
         tiedTensors: [String: String] = [:], optimizer: OptimizerRecord? = nil, adapter: AdapterRecord? = nil,
-        trainingState: String? = nil, history: [String: MetricHistory] = [:], probes: [ProbeTable] = [],
-        lineage: [String] = []
+        adaptedWeights: [String: String] = [:], trainingState: String? = nil, history: [String: MetricHistory] = [:],
+        probes: [ProbeTable] = [], lineage: [String] = []
     ) {
         self.kind = kind
         self.step = step
@@ -51,6 +55,7 @@ public struct CheckpointMetadata: Sendable, Equatable {
         self.tiedTensors = tiedTensors
         self.optimizer = optimizer
         self.adapter = adapter
+        self.adaptedWeights = adaptedWeights
         self.trainingState = trainingState
         self.history = history
         self.probes = probes

@@ -15,7 +15,8 @@ enum CheckpointShape {
         switch path {
         case "/config", "/generation_config", "/chat_template", "/tokenizer/json", "/tokenizer/config",
             "/tokenizer/added_tokens/id", "/tokenizer/added_tokens/content", "/tokenizer/added_tokens/special",
-            "/tokenizer/added_tokens/trained", AdapterRecord.path, "/training/state":
+            "/tokenizer/added_tokens/trained", AdapterRecord.path,
+            AdapterRecord.adaptedWeightsPath, "/training/state":
             true
         default:
             isNumbered(path, of: "/lineage") || isMetric(path) || isProbeColumn(path)

@@ -42,26 +42,3 @@ extension TensorSource {
         try ElementConversion.toFloat32(UnsafeRawBufferPointer(stored), type, into: values)
     }
 }
-
-extension ElementType {
-    /// Fills bytes `range` of a tensor of this type from elements that `compute` gives as float32.
-    func fill(
-        _ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer,
-        _ compute: (Range<Int>, UnsafeMutableBufferPointer<Float>) throws -> Void
-    ) throws {
-        guard !range.isEmpty else { return }
-        // The elements that overlap the range; the first and the last may be only partly inside.
-        let elements = range.lowerBound / byteCount..<(range.upperBound + byteCount - 1) / byteCount
-        let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: elements.count)
-        defer { values.deallocate() }
-        try compute(elements, values)
-        if range.lowerBound % byteCount == 0, range.upperBound % byteCount == 0 {
-            return try ElementConversion.fromFloat32(UnsafeBufferPointer(values), self, into: destination)
-        }
-        let converted = UnsafeMutableRawBufferPointer.allocate(byteCount: elements.count * byteCount, alignment: 16)
-        defer { converted.deallocate() }
-        try ElementConversion.fromFloat32(UnsafeBufferPointer(values), self, into: converted)
-        let start = range.lowerBound - elements.lowerBound * byteCount
-        destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: converted[start..<start + range.count]))
-    }
-}

@@ -6,15 +6,30 @@ struct CheckpointContent {
     let digest: String
     let tensors: [TensorGroup: [StoredTensor]]
 
-    init(_ root: HDF5Group, _ source: HDF5Source, _ reader: ChunkReader, checkingDigests: Bool) throws {
+    init(
+        _ root: HDF5Group, _ source: HDF5Source, _ reader: ChunkReader, checkingDigests: Bool, depth: Int
+    ) throws {
         var scan = CheckpointScan(source, reader)
         try scan.checkVersion(root)
         try scan.group(root, "")
         digest = try scan.digests(areChecked: checkingDigests)
-        tensors = scan.tensors
+        var tensors = scan.tensors
+        let digests = try AdapterRecord.adaptedWeights(from: scan.records)
+        if !digests.isEmpty {
+            guard let record = try AdapterRecord(from: scan.records), tensors[.weights] == nil else {
+                throw scan.records.damaged(
+                    AdapterRecord.adaptedWeightsPath, "belongs to no adapter, or the file has weights as well")
+            }
+            let base = try record.openBase(of: source.path, depth: depth)
+            let computed = try AdaptedWeightTensors(
+                base, record, adapter: tensors[.adapter] ?? [], digests: digests, scan.records)
+            tensors[.weights] = computed.weights
+            tensors[.base] = computed.base
+        }
+        self.tensors = tensors
         metadata = try CheckpointMetadata(
             from: scan.records, storedTensors: Set((tensors[.weights] ?? []).map(\.description.name)))
-        if let misfit = metadata.adapter?.misfit({ (scan.tensors[$0] ?? []).map(\.description) }) {
+        if digests.isEmpty, let misfit = metadata.adapter?.misfit({ (tensors[$0] ?? []).map(\.description) }) {
             throw scan.records.damaged(misfit.place, misfit.problem)
         }
     }

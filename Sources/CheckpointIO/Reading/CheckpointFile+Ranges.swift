@@ -31,6 +31,10 @@ extension CheckpointFile {
     func readChunks(
         of tensor: StoredTensor, _ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer
     ) throws -> Bool? {
+        if case .computed(let computed) = tensor.storage {
+            try computed.read(range, of: self, into: destination)
+            return true
+        }
         guard case .chunked(let grid, let filters) = tensor.storage, grid.isContiguous else { return nil }
         var haveChecksums = true
         for number in firstChunk(containing: range.lowerBound, grid)..<grid.count {

@@ -23,8 +23,16 @@ extension CheckpointFile {
         let targets = requests.map { SharedTarget(tensor: $0.tensor, buffer: $0.destination) }
         try decode(targets.map(\.tensor)) { index, part in
             let target = targets[index]
-            guard case .chunked(let chunk, let grid, let filters) = part else {
+            let chunk: Int
+            let (grid, filters): (ChunkGrid, [HDF5Filter])
+            switch part {
+            case .chunked(let number, let ownGrid, let ownFilters):
+                (chunk, grid, filters) = (number, ownGrid, ownFilters)
+            case .contiguous:
                 return try self.readContiguous(target.tensor, range: 0..<target.buffer.count, into: target.buffer)
+            case .computed(let tensor, let range):
+                return try tensor.read(
+                    range, of: self, into: UnsafeMutableRawBufferPointer(rebasing: target.buffer[range]))
             }
             let hasChecksum = try self.decodeChunk(
                 chunk, of: target.tensor, grid, filters, into: target.buffer, isWhole: true)
@@ -44,26 +52,29 @@ extension CheckpointFile {
         case contiguous
         /// A chunk with this number.
         case chunked(Int, ChunkGrid, [HDF5Filter])
+        /// A range of bytes that are computed.
+        case computed(ComputedTensor, Range<Int>)
     }
 
     /// Calls `body` for every part of every tensor, with the tensor's index; on all cores if there is enough work.
     private func decode(
         _ tensors: [StoredTensor], _ body: @escaping @Sendable (Int, StoredPart) throws -> Void
     ) throws {
-        var parts: [(tensor: Int, chunk: Int)] = []
+        var parts: [(tensor: Int, part: StoredPart)] = []
         for (index, tensor) in tensors.enumerated() {
-            let count = if case .chunked(let grid, _) = tensor.storage { grid.count } else { 1 }
-            parts += (0..<count).map { (index, $0) }
+            switch tensor.storage {
+            case .contiguous: parts.append((index, .contiguous))
+            case .chunked(let grid, let filters):
+                parts += (0..<grid.count).map { (index, .chunked($0, grid, filters)) }
+            case .computed(let computed):
+                parts += computed.ranges(of: tensor.description.byteCount).map { (index, .computed(computed, $0)) }
+            }
         }
         let work = parts
         let byteCount = tensors.reduce(0) { $0 + $1.description.byteCount }
         // Starting threads costs more than decoding a small tensor.
         try ParallelWork.forEach(work.count, threadCount: byteCount < 2 << 20 ? 1 : ParallelWork.coreCount) { number in
-            let (index, chunk) = work[number]
-            guard case .chunked(let grid, let filters) = tensors[index].storage else {
-                return try body(index, .contiguous)
-            }
-            try body(index, .chunked(chunk, grid, filters))
+            try body(work[number].tensor, work[number].part)
         }
     }
 
@@ -124,6 +135,14 @@ extension CheckpointFile {
             let tensor = target.tensor
             let type = tensor.description.elementType
             let values = target.buffer.bindMemory(to: Float.self)
+            if case .computed(let computed, let range) = part {
+                let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 64)
+                defer { bytes.deallocate() }
+                try computed.read(range, of: self, into: bytes)
+                let elements = range.lowerBound / type.byteCount..<range.upperBound / type.byteCount
+                return try ElementConversion.toFloat32(
+                    UnsafeRawBufferPointer(bytes), type, into: UnsafeMutableBufferPointer(rebasing: values[elements]))
+            }
             guard case .chunked(let chunk, let grid, let filters) = part, grid.isContiguous else {
                 // A small tensor, or chunks that are not contiguous ranges: read it all with the first part.
                 if case .chunked(let chunk, _, _) = part, chunk > 0 { return }

@@ -55,7 +55,12 @@ extension CheckpointFile {
 
     /// Decodes a tensor and compares its SHA-256, on the calling thread.
     package func damages(of tensor: StoredTensor) throws -> [Damage] {
-        guard case .chunked(let grid, let filters) = tensor.storage else { return try damagesOfContiguous(tensor) }
+        let (grid, filters): (ChunkGrid, [HDF5Filter])
+        switch tensor.storage {
+        case .contiguous: return try damagesOfContiguous(tensor)
+        case .computed(let computed): return try damages(of: tensor, computed)
+        case .chunked(let ownGrid, let ownFilters): (grid, filters) = (ownGrid, ownFilters)
+        }
         // Chunks that are not contiguous ranges (never written by ckpt) require the whole tensor in memory.
         let isWhole = !grid.isContiguous
         let largest = isWhole ? tensor.description.byteCount : grid.chunkByteCount
@@ -77,6 +82,32 @@ extension CheckpointFile {
         if isWhole { hash.update(UnsafeRawBufferPointer(buffer)) }
         if damages.isEmpty, hash.finalize() != tensor.sha256 { damages.append(wrongHash(of: tensor)) }
         return damages
+    }
+
+    /// Compares the SHA-256 of a tensor that is computed from the base model, and checks the base's tensor.
+    private func damages(of tensor: StoredTensor, _ computed: ComputedTensor) throws -> [Damage] {
+        // The former values of a weight are in the same tensor of the base.
+        guard tensor.group == .weights else { return [] }
+        let damages = try computed.base.damages(of: computed.original)
+        guard damages.isEmpty, !computed.isOriginal else {
+            return damages.map { damage in
+                var damage = damage
+                damage.problem += ", in the base model \(computed.base.path)"
+                return damage
+            }
+        }
+        var hash = SHA256()
+        do {
+            for range in computed.ranges(of: tensor.description.byteCount) {
+                let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 64)
+                defer { buffer.deallocate() }
+                try computed.read(range, of: self, into: buffer)
+                hash.update(UnsafeRawBufferPointer(buffer))
+            }
+        } catch CheckpointError.damaged(_, _, let problem) {
+            return [damage(to: tensor, chunk: nil, problem)]
+        }
+        return hash.finalize() == tensor.sha256 ? [] : [wrongHash(of: tensor)]
     }
 
     private func damagesOfContiguous(_ tensor: StoredTensor) throws -> [Damage] {

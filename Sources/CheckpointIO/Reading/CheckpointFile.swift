@@ -36,14 +36,20 @@ public final class CheckpointFile: Sendable {
     /// - Throws: `CheckpointError`: `.system`, `.damaged`, `.unsupported` or `.newerVersion`.
     public convenience init(path: String) throws { try self.init(path: path, checkingDigests: true) }
 
-    /// Opens a checkpoint; fuzzing turns `checkingDigests` off so that damage reaches the code behind the digests.
-    package init(path: String, checkingDigests: Bool) throws {
+    /// Opens a checkpoint.
+    ///
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - checkingDigests: Fuzzing turns this off so that damage reaches the code behind the digests.
+    ///   - depth: The number of files whose base is being opened.
+    package init(path: String, checkingDigests: Bool, depth: Int = 0) throws {
         self.path = path
         source = try HDF5Source(path: path)
         reader = ChunkReader(source)
         fileByteCount = source.byteCount
         var tree = HDF5TreeReader(source)
-        let content = try CheckpointContent(try tree.root(), source, reader, checkingDigests: checkingDigests)
+        let content = try CheckpointContent(
+            try tree.root(), source, reader, checkingDigests: checkingDigests, depth: depth)
         metadata = content.metadata
         digest = content.digest
         groups = content.tensors

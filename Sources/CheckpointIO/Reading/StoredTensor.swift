@@ -8,18 +8,19 @@ public struct StoredTensor: Sendable {
     let storage: TensorStorage
     let chunks: [StoredChunk]
 
-    /// Bytes that the tensor takes in the file.
+    /// Bytes that the tensor takes in the file; 0 if it is computed from the base model.
     public var storedByteCount: Int {
         switch storage {
         case .contiguous: description.byteCount
         case .chunked: chunks.reduce(0) { $0 + $1.byteCount }
+        case .computed: 0
         }
     }
 
-    /// The number of chunks, 0 for a contiguous tensor.
+    /// The number of chunks, 0 for a tensor that has none.
     package var chunkCount: Int { chunks.count }
 
-    /// The shape of a chunk; nil for a contiguous tensor.
+    /// The shape of a chunk; nil for a tensor without chunks.
     package var chunkShape: [Int]? {
         if case .chunked(let grid, _) = storage { grid.chunkShape } else { nil }
     }
@@ -48,4 +49,6 @@ enum TensorStorage: Sendable {
     /// One range of bytes; the address is nil if the tensor is empty.
     case contiguous(UInt64?)
     case chunked(ChunkGrid, [HDF5Filter])
+    /// Not in this file.
+    case computed(ComputedTensor)
 }

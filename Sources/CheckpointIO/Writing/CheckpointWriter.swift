@@ -68,7 +68,8 @@ public enum CheckpointWriter {
         let tensors: [TensorToWrite]
 
         init(_ metadata: CheckpointMetadata, _ tensors: [TensorToWrite], copies: [TensorToWrite] = []) throws {
-            try TensorNames.check(copies + tensors, tied: metadata.tiedTensors)
+            let isWhole = metadata.adaptedWeights.isEmpty
+            try TensorNames.check(copies + tensors, tied: isWhole ? metadata.tiedTensors : [:])
             for tensor in tensors {
                 guard case .memory(let memory) = tensor.content, memory.bytes.count != tensor.description.byteCount
                 else { continue }
@@ -77,14 +78,21 @@ public enum CheckpointWriter {
                     problem: "has \(tensor.description.byteCount) bytes, but its memory has \(memory.bytes.count)")
             }
             records = try RecordWriter(metadata)
-            try Self.check(metadata.adapter, copies + tensors)
+            try Self.check(metadata.adapter, copies + tensors, isWhole: isWhole)
             try Self.checkObjectCount((copies + tensors).map(\.path) + records.records.map(\.path) + records.groups)
             self.tensors = tensors
         }
 
         /// - Throws: `CheckpointError.invalid` if an adapter lacks tensors, or there are some without an adapter.
-        private static func check(_ adapter: AdapterRecord?, _ tensors: [TensorToWrite]) throws {
+        private static func check(_ adapter: AdapterRecord?, _ tensors: [TensorToWrite], isWhole: Bool) throws {
             let groups = Dictionary(grouping: tensors, by: \.group).mapValues { $0.map(\.description) }
+            guard isWhole else {
+                // The rest is checked when the base is at hand.
+                guard adapter == nil || groups[.weights] != nil || groups[.base] != nil else { return }
+                throw CheckpointError.invalid(
+                    name: TensorGroup.weights.path,
+                    problem: "has tensors, or there is no adapter, in a file without weights")
+            }
             if let misfit = adapter?.misfit({ groups[$0] ?? [] }) {
                 throw CheckpointError.invalid(name: misfit.place, problem: misfit.problem)
             }

@@ -30,6 +30,7 @@ final class TensorEncoder: Sendable {
     }
 
     init(_ output: HDF5Output, _ tensors: [TensorToWrite], _ progress: (@Sendable (Int) -> Void)?) {
+        let tensors = tensors.map(\.withStoredContent)
         self.output = output
         self.tensors = tensors
         self.progress = progress

@@ -1,3 +1,6 @@
+import Parallel
+import Synchronization
+
 /// A tensor for `CheckpointWriter`.
 public struct TensorToWrite: Sendable {
     public var group: TensorGroup
@@ -12,6 +15,39 @@ public struct TensorToWrite: Sendable {
 
     /// The path of the dataset.
     var path: String { "\(group.path)/\(CheckpointLayout.relativePath(ofTensor: description.name))" }
+}
+
+extension TensorToWrite {
+    /// The tensor with a copy of what its checkpoint computes replaced by the computation.
+    var withStoredContent: TensorToWrite {
+        guard case .copy(let file, let tensor) = content, case .computed = tensor.storage else { return self }
+        return TensorToWrite(
+            group: group, description: description,
+            content: .bytes { range, bytes in try file.read(tensor, range: range, into: bytes) })
+    }
+
+    /// The SHA-256 of the bytes of each tensor that is computed, by name; on all cores.
+    ///
+    /// - Throws: the errors of the contents.
+    package static func digests(of tensors: [TensorToWrite]) throws -> [String: String] {
+        let found = Mutex<[String: String]>([:])
+        try ParallelWork.forEach(tensors.count) { index in
+            guard case .bytes(let fill) = tensors[index].content else { return }
+            let count = tensors[index].description.byteCount
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 1 << 20), alignment: 64)
+            defer { buffer.deallocate() }
+            var hash = SHA256()
+            for start in stride(from: 0, to: count, by: 1 << 20) {
+                let range = start..<min(count, start + 1 << 20)
+                let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<range.count])
+                try fill(range, part)
+                hash.update(UnsafeRawBufferPointer(part))
+            }
+            let digest = hash.finalize()
+            found.withLock { $0[tensors[index].description.name] = digest }
+        }
+        return found.withLock { $0 }
+    }
 }
 
 /// The source of a tensor's bytes.

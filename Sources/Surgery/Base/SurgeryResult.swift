@@ -112,6 +112,7 @@ extension CheckpointMetadata {
         kind = .model
         optimizer = nil
         adapter = nil
+        adaptedWeights = [:]
         trainingState = nil
     }
 

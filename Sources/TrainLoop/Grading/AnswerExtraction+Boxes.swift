@@ -9,7 +9,6 @@ extension AnswerExtraction {
     ///
     /// Boxes that only commas, "and" or "or" separate are one list.
     static func boxed(_ text: String) -> String? {
-        guard text.containsBytes(of: #"\boxed"#) || text.containsBytes(of: #"\fbox"#) else { return nil }
         let boxes = lastBoxes(text)
         if boxes.count > 1 { return boxes.joined(separator: ", ") }
         var content = boxes.first
@@ -33,14 +32,13 @@ extension AnswerExtraction {
             var boxes: [(start: Int, content: Int, depth: Int)] = []
             var last: [(whole: Range<Int>, content: Range<Int>)] = []
             func close(_ whole: Range<Int>, _ content: Range<Int>) {
-                if let previous = last.last, last.count < maximumItemCount,
-                    previous.whole.upperBound <= whole.lowerBound,
-                    separatesItems(bytes, previous.whole.upperBound..<whole.lowerBound)
-                {
-                    last.append((whole, content))
-                } else {
-                    last = [(whole, content)]
-                }
+                let continuesList =
+                    last.last.map { previous in
+                        last.count < maximumItemCount && previous.whole.upperBound <= whole.lowerBound
+                            && separatesItems(bytes, previous.whole.upperBound..<whole.lowerBound)
+                    } ?? false
+                if !continuesList { last.removeAll(keepingCapacity: true) }
+                last.append((whole, content))
             }
             var index = 0
             while index < bytes.count {

@@ -1,4 +1,5 @@
 import CheckpointIO
+import Foundation
 import OrderedJSON
 import Transformer
 
@@ -82,7 +83,7 @@ package struct AdapterOptions: Sendable, Equatable {
         var record = AdapterRecord(
             rank: rank, alpha: alpha ?? Double(2 * rank), usesRankStabilizedScaling: usesRankStabilizedScaling,
             dropout: dropout, targets: try modules(of: model), rows: trainsControlRows ? control.rows : [],
-            baseDigest: file.weightsDigest, basePath: file.path)
+            baseDigest: file.weightsDigest, basePath: Self.absolutePath(file.path))
         guard resuming else { return record }
         if let stored = file.metadata.adapter {
             (record.baseDigest, record.basePath) = (stored.baseDigest, stored.basePath)
@@ -91,6 +92,11 @@ package struct AdapterOptions: Sendable, Equatable {
             throw TrainingStateError.damagedState(file.path, reason: "its adapters are not those of its options")
         }
         return record
+    }
+
+    /// The path by which a state finds the base from any folder.
+    private static func absolutePath(_ path: String) -> String {
+        URL(fileURLWithPath: path).standardizedFileURL.path
     }
 
     /// The names of the modules that have adapters.
@@ -114,9 +120,16 @@ package struct AdapterOptions: Sendable, Equatable {
     }
 }
 
-extension OptimizerOptions {
+extension TrainingOptions {
     /// - Throws: `OptionError`.
-    func checkCombinations() throws {
+    func checkSharedCombinations() throws {
+        let (adapters, freeze, weights) = (optimizer.adapters, optimizer.freeze, optimizer.weights)
+        try OptionError.require(
+            optimizer.activations == .fp32 || optimizer.recomputation == .always,
+            "--activations bf16 is the format of what --recompute always keeps; give both")
+        try OptionError.require(
+            adapters != nil || run.savedContent == .complete,
+            "--save adapter keeps only what --lora trains; give --lora, or leave it out")
         try OptionError.require(
             adapters == nil || freeze.isEmpty,
             "--freeze has no effect with --lora, which trains adapters only; choose them with targets=")

@@ -43,17 +43,19 @@ package struct MemoryUse: Sendable {
 
     /// The parts that every run has, for passes over `tokens` tokens in sequences of up to `longest` tokens.
     static func training(
-        _ state: TrainingState, _ gradients: ModelParameters, _ moments: MomentPrecision, tokens: Int, longest: Int,
+        _ state: TrainingState, _ gradients: ModelParameters, _ options: OptimizerOptions, tokens: Int, longest: Int,
         recomputing: Bool
     ) -> [MemoryUse] {
         parameters(
-            weightBytes: state.weightBytes, gradients.trained, moments, gradients.precision, of: gradients.configuration
+            weightBytes: state.weightBytes, gradients.trained, options.moments, gradients.precision,
+            of: gradients.configuration
         ) + [
             MemoryUse(
-                purpose: "activations of \(tokens) tokens" + (recomputing ? ", recomputed" : ""),
+                purpose: "activations of \(tokens) tokens" + (recomputing ? ", recomputed" : "")
+                    + (recomputing && options.activations == .bf16 ? " from inputs in bf16" : ""),
                 bytes: MemoryEstimate.passes(
                     gradients.configuration, gradients.trained, tokens: tokens, longest: longest,
-                    recomputesActivations: recomputing))
+                    recomputesActivations: recomputing, options.activations))
         ]
     }
 }

@@ -158,11 +158,11 @@ package struct RunFolder: Sendable {
             var metadata = file.metadata
             metadata.kind = .model
             metadata.optimizer = nil
-            metadata.adapter = nil
             metadata.trainingState = nil
-            metadata.adapter = nil
-            let weights = file.tensors(in: .weights).map {
-                TensorToWrite(group: .weights, description: $0.description, content: .copy(file, $0))
+            // A file that keeps only the adapter stays one.
+            if metadata.adaptedWeights.isEmpty { metadata.adapter = nil }
+            let weights = file.tensors(in: metadata.adapter == nil ? .weights : .adapter).map {
+                TensorToWrite(group: $0.group, description: $0.description, content: .copy(file, $0))
             }
             _ = try CheckpointWriter.write(metadata, tensors: weights, to: file.path, overwrite: true)
         }

@@ -16,6 +16,7 @@ package protocol RunOptions: Sendable, Equatable {
     var seed: UInt64 { get set }
     /// The number of newest states that keep the optimizer's moments and the training state.
     var keepLast: Int { get set }
+    var savedContent: SavedContent { get set }
 }
 
 /// How an update is made from a gradient, and how the gradient is computed.
@@ -48,6 +49,8 @@ package struct OptimizerOptions: Sendable, Equatable {
     package var adapters: AdapterOptions?
     /// Whether the backward pass computes activations again; affects memory and speed only.
     package var recomputation = Recomputation.auto
+    /// The number format of what is kept where activations are recomputed.
+    package var activations = ActivationPrecision.fp32
     /// The number format of the factors of matrix products; the mode probe always uses float32.
     package var products = ProductPrecision.fp32
 
@@ -132,6 +135,13 @@ extension OptionField where Options: TrainingOptions {
             from: { $0.isNull ? .auto : $0.string.flatMap(Recomputation.init(rawValue:)) }
         ).recordedIfSet
     }
+    static var activations: Self {
+        .of(
+            "activations", "--activations", \.optimizer.activations,
+            to: { $0 == .fp32 ? .null : .string($0.rawValue) },
+            from: { $0.isNull ? .fp32 : $0.string.flatMap(ActivationPrecision.init(rawValue:)) }
+        ).recordedIfSet
+    }
     static var moments: Self {
         .of(
             "moments", "--moments", \.optimizer.moments, to: { $0 == .fp32 ? .null : .string($0.rawValue) },
@@ -152,5 +162,11 @@ extension OptionField where Options: TrainingOptions {
         ).optionalInOldCheckpoints
     }
     static var seed: Self { .seed("seed", "--seed", \.run.seed) }
+    static var savedContent: Self {
+        .of(
+            "save", "--save", \.run.savedContent, to: { $0 == .complete ? .null : .string($0.rawValue) },
+            from: { $0.isNull ? .complete : $0.string.flatMap(SavedContent.init(rawValue:)) }
+        ).recordedIfSet
+    }
     static var keepLast: Self { .int("keep_last", "--keep-last", \.run.keepLast, 1...1 << 40) }
 }

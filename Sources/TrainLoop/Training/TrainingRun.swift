@@ -85,9 +85,9 @@ struct TrainingRun {
     /// to be readable.
     ///
     /// - Throws: `TrainingFailure.unreadableSave`, and errors of writing.
-    mutating func save(_ state: TrainingState, record: [(String, JSON)], keepLast: Int) throws {
+    mutating func save(_ state: TrainingState, record: [(String, JSON)], _ options: some RunOptions) throws {
         let path = folder.checkpointPath(step: state.step)
-        let written = try state.save(to: path, stage: stage, record: record)
+        let written = try state.save(to: path, stage: stage, record: record, options.savedContent)
         do {
             let file = try CheckpointFile(path: path)
             guard file.digest == written.digest, file.metadata.step == state.step else {
@@ -98,7 +98,7 @@ struct TrainingRun {
             throw TrainingFailure.unreadableSave("\(error)", lastGood: lastSaved)
         }
         folder.firstStateIsSaved()
-        try folder.retire(keepingLast: keepLast, until: state.step)
+        try folder.retire(keepingLast: options.keepLast, until: state.step)
         lastSaved = path
         report(.saved(path: path, byteCount: written.fileByteCount))
     }

@@ -78,6 +78,7 @@ package struct TrainingState {
         metadata.optimizer = nil
         metadata.trainingState = nil
         metadata.adapter = trained.adapters
+        metadata.adaptedWeights = [:]
         parentDigest = file.digest
         metadata.lineage.append(
             LineageEntry(
@@ -215,20 +216,31 @@ package struct TrainingState {
             ).text)
     }
 
-    /// Writes the whole state: weights, moments, history, probes, and what the stage needs to resume.
+    /// Writes the whole state: weights or adapters, moments, history, probes, and what the stage needs to resume.
     ///
     /// `record` is the stage's own part of the training state. A file at `path` is replaced.
     ///
     /// - Throws: errors of writing.
-    func save(to path: String, stage: TrainingStage, record: [(String, JSON)]) throws -> WrittenCheckpoint {
-        let weights =
-            adapted.map { $0.mergedTensors + $0.baseTensors + Self.tensors(.adapter, parameters) }
-            ?? Self.tensors(.weights, parameters)
+    func save(
+        to path: String, stage: TrainingStage, record: [(String, JSON)], _ content: SavedContent = .complete
+    ) throws -> WrittenCheckpoint {
+        var metadata = savedMetadata(stage, record: record)
+        metadata.adaptedWeights = [:]
+        var weights: [TensorToWrite] = []
+        if let adapted {
+            if content == .adapter {
+                metadata.adaptedWeights = try TensorToWrite.digests(of: adapted.changedTensors)
+            } else {
+                weights = adapted.mergedTensors + adapted.baseTensors
+            }
+            weights += Self.tensors(.adapter, parameters)
+        } else {
+            weights = Self.tensors(.weights, parameters)
+        }
         let tensors =
             weights + Self.tensors(.optimizerM, optimizer.m) + Self.tensors(.optimizerV, optimizer.v)
             + (optimizer.eightBit.map { Self.tensors(.optimizerM, $0.m) + Self.tensors(.optimizerV, $0.v) } ?? [])
-        return try CheckpointWriter.write(
-            savedMetadata(stage, record: record), tensors: tensors, to: path, overwrite: true)
+        return try CheckpointWriter.write(metadata, tensors: tensors, to: path, overwrite: true)
     }
 
     /// Checks before a run starts that its states can be written and read back.
@@ -290,6 +302,13 @@ package struct TrainingState {
     /// The model in its present state, which follows every update.
     func model(products: ProductPrecision = .fp32) -> Model {
         adapted?.model(products: products) ?? Model(parameters, products: products)
+    }
+
+    /// Bytes on disk of a state without moments, before compression.
+    func savedBytes(_ content: SavedContent) -> Int {
+        let own = parameters.precision.byteCount(parameters.layout)
+        guard let adapted, content == .complete else { return own }
+        return own + (adapted.mergedTensors + adapted.baseTensors).reduce(0) { $0 + $1.description.byteCount }
     }
 
     /// Bytes of the weights in memory.

@@ -19,18 +19,18 @@ package struct AdaptedWeights: Sendable {
     /// Bytes of the base's weights in memory.
     package var baseByteCount: Int { (base is CompactParameters ? 2 : 4) * configuration.parameterCount }
 
-    /// New adapters on the weights of `file`.
+    /// New adapters on the weights of `file`, in which adapters of its own are merged.
     ///
     /// - Throws: `ConfigurationError`, `ParameterError`, and the errors of reading.
     package init(_ file: CheckpointFile, _ record: AdapterRecord, seed: UInt64) throws {
-        try self.init(file) { Adapters(record, base: $0, seed: seed) }
+        try self.init(file, former: nil) { Adapters(record, base: $0, seed: seed) }
     }
 
     /// The adapters of a state, and the base that it was trained on.
     ///
     /// - Throws: `ConfigurationError`, `ParameterError`, and the errors of reading.
     package init(resuming file: CheckpointFile, _ record: AdapterRecord) throws {
-        try self.init(file) { base in
+        try self.init(file, former: record.rows) { base in
             let values = ModelParameters(
                 base.configuration, TrainedLayout(base.configuration, adapters: record))
             try file.readFloat32(values.layout.map { ($0.name, values.view($0)) }, in: .adapter)
@@ -38,8 +38,9 @@ package struct AdaptedWeights: Sendable {
         }
     }
 
+    /// The weights of `file`, or those before its adapters were merged: then `former` are the trained rows.
     private init(
-        _ file: CheckpointFile, adapters: (any ParameterStore & Sendable) throws -> Adapters
+        _ file: CheckpointFile, former: [Int]?, adapters: (any ParameterStore & Sendable) throws -> Adapters
     ) throws {
         let configuration = try ModelConfiguration(json: file.metadata.config)
         try ModelParameters.checkNames(file, configuration)
@@ -47,7 +48,7 @@ package struct AdaptedWeights: Sendable {
         try LargeAllocation.check(
             byteCount: Self.baseBytes(file, configuration), for: "\(configuration.parameterCount) parameters")
         func load(_ parameter: ParameterDescription, _ destination: UnsafeMutableBufferPointer<Float>) throws {
-            guard let original = file.tensor(parameter.name, in: .base)?.description else {
+            guard let former, let original = file.tensor(parameter.name, in: .base)?.description else {
                 return try file.readFloat32(parameter.name, into: destination)
             }
             if original.shape == parameter.shape {
@@ -55,12 +56,11 @@ package struct AdaptedWeights: Sendable {
             }
             // The original rows of embedding or head.
             let columns = parameter.shape[1]
-            let rows = file.metadata.adapter?.rows ?? []
-            let originals = UnsafeMutableBufferPointer<Float>.allocate(capacity: rows.count * columns)
+            let originals = UnsafeMutableBufferPointer<Float>.allocate(capacity: former.count * columns)
             defer { originals.deallocate() }
             try file.readFloat32(parameter.name, into: destination)
             try file.readFloat32(parameter.name, in: .base, into: originals)
-            for (place, row) in rows.enumerated() {
+            for (place, row) in former.enumerated() {
                 for column in 0..<columns {
                     destination[row * columns + column] = originals[place * columns + column]
                 }
@@ -69,17 +69,17 @@ package struct AdaptedWeights: Sendable {
         /// Reads a matrix of a file whose matrices are all in bfloat16.
         func loadStored(_ parameter: ParameterDescription, _ destination: UnsafeMutableRawBufferPointer) throws -> Bool
         {
-            let original = file.tensor(parameter.name, in: .base)
+            let original = former == nil ? nil : file.tensor(parameter.name, in: .base)
             guard let whole = original?.description.shape == parameter.shape ? original : file.tensor(parameter.name)
             else { return false }
             try file.read(whole, into: destination)
-            guard let original, original.description.shape != parameter.shape else { return true }
+            guard let former, let original, original.description.shape != parameter.shape else { return true }
             let rowBytes = 2 * parameter.shape[1]
             let rows = UnsafeMutableRawBufferPointer.allocate(
                 byteCount: original.description.byteCount, alignment: 64)
             defer { rows.deallocate() }
             try file.read(original, into: rows)
-            for (place, row) in (file.metadata.adapter?.rows ?? []).enumerated() {
+            for (place, row) in former.enumerated() {
                 let source = UnsafeRawBufferPointer(rebasing: rows[place * rowBytes..<(place + 1) * rowBytes])
                 UnsafeMutableRawBufferPointer(rebasing: destination[row * rowBytes..<(row + 1) * rowBytes])
                     .copyMemory(from: source)
@@ -117,6 +117,13 @@ package struct AdaptedWeights: Sendable {
             tensor(.weights, parameter) { range, row, output in
                 merge(parameter, row: row, range: range, into: output)
             }
+        }
+    }
+
+    /// The weights that adapters change, merged.
+    package var changedTensors: [TensorToWrite] {
+        mergedTensors.filter {
+            adapters.record.hasAdapter($0.description.name) || adapters.values.rows[$0.description.name] != nil
         }
     }
 
@@ -184,10 +191,8 @@ package struct AdaptedWeights: Sendable {
         }
         copy(parameter, row: row, range: range, into: output)
         guard let adapter = adapters.adapter(of: parameter.name, column: 0) else { return }
-        for index in 0..<adapter.a.rows {
-            let factor = adapter.scaling * adapter.b.floats[row * adapter.b.columns + index]
-            let line = adapter.a.floats + (index * adapter.a.columns + range.lowerBound)
-            for column in 0..<range.count { output[column] += factor * line[column] }
-        }
+        LowRankProduct.addRow(
+            adapter.b.floats + row * adapter.b.columns, adapter.a.floats + range.lowerBound, stride: adapter.a.columns,
+            rank: adapter.a.rows, adapter.scaling, to: output, count: range.count)
     }
 }

@@ -15,7 +15,7 @@ struct LayerActivations {
     var normalizers: Floats
     /// Input of the MLP `[tokens, hidden]`.
     var middle: Floats
-    /// Gate and up projections `[tokens, 2 * intermediate]`.
+    /// Gate and up projections `[tokens, 2 * intermediate]`, or those of one range of tokens if they are recomputed.
     var gateUp: Floats
 }
 
@@ -26,7 +26,10 @@ enum ActivationPolicy {
     /// All activations of every layer.
     case keepAll
     /// The input of every layer; the backward pass recomputes the rest.
-    case keepInputs
+    case keepInputs(ActivationPrecision)
+
+    var keepsAll: Bool { if case .keepAll = self { true } else { false } }
+    var keepsNothing: Bool { if case .discard = self { true } else { false } }
 }
 
 /// The pass of one batch through the layers of a decoder, forward and optionally backward.
@@ -46,7 +49,13 @@ final class DecoderPass {
     private let dropout: AdapterDropout?
     private let attention: Attention
     private var activations: [LayerActivations] = []
-    // Scratch shared by all layers.
+    /// The layers' inputs in bfloat16, if they are kept so.
+    private var keptInputs: [UnsafeMutablePointer<UInt16>] = []
+    /// Tokens whose MLP is computed at a time, which bounds scratch memory.
+    ///
+    /// It is the same for all policies, so that sums over tokens have the same bits.
+    static let mlpTokens = 4096
+    // Scratch shared by all layers; `wide` is `[mlpTokens, intermediate]`.
     private let normed: Floats
     private let wide: Floats
     private let attentionScratch: Floats
@@ -72,8 +81,8 @@ final class DecoderPass {
         tables = rotary.tables(layout)
         attention = Attention(configuration)
         normed = workspace.floats(tokenCount * configuration.hiddenSize)
-        wide = workspace.floats(tokenCount * configuration.intermediateSize)
-        attentionScratch = workspace.floats(attention.scratchCount(team, layout, backward: policy != .discard))
+        wide = workspace.floats(min(tokenCount, Self.mlpTokens) * configuration.intermediateSize)
+        attentionScratch = workspace.floats(attention.scratchCount(team, layout, backward: !policy.keepsNothing))
         hidden = workspace.floats(tokenCount * configuration.hiddenSize)
     }
 
@@ -107,17 +116,22 @@ final class DecoderPass {
                 current = allocateActivations(input: hidden, middle: workspace.floats(hiddenCount))
                 output = workspace.floats(hiddenCount)
                 activations.append(current)
-            case .keepInputs:
+            case .keepInputs(let precision):
                 if index == firstKept { shared?.middle = workspace.floats(hiddenCount) }
                 current = shared ?? allocateActivations(input: hidden, middle: workspace.floats(hiddenCount))
                 shared = current
                 current.input = hidden
-                output = workspace.floats(hiddenCount)
                 activations.append(current)
+                switch precision {
+                case .fp32: output = workspace.floats(hiddenCount)
+                case .bf16:
+                    keptInputs.append(keepInput(hiddenCount))
+                    output = hidden
+                }
             }
             let isLast = index == weights.layers.count - 1
             forward(
-                layer, current, into: output, rows: isLast && policy == .discard ? rows : nil,
+                layer, current, into: output, rows: isLast && policy.keepsNothing ? rows : nil,
                 onLayer: { onLayer?(index, current.queryKeyValue) })
             hidden = output
         }
@@ -130,12 +144,43 @@ final class DecoderPass {
             beforeNorms: configuration.qkNorm ? workspace.floats(tokenCount * projected) : nil,
             attention: workspace.floats(tokenCount * configuration.queryWidth),
             normalizers: workspace.floats(tokenCount * configuration.attentionHeadCount), middle: middle,
-            gateUp: workspace.floats(tokenCount * 2 * configuration.intermediateSize))
+            gateUp: workspace.floats(
+                (policy.keepsAll ? tokenCount : min(tokenCount, Self.mlpTokens)) * 2 * configuration.intermediateSize))
+    }
+
+    /// Copies `hidden`, rounded to bfloat16.
+    private func keepInput(_ count: Int) -> UnsafeMutablePointer<UInt16> {
+        let hidden = hidden
+        return workspace.floats((count + 1) / 2).withMemoryRebound(to: UInt16.self, capacity: count) { halves in
+            team.split(count, grain: 65_536) { range, _ in
+                for i in range { halves[i] = BFloat16.rounded(hidden[i]) }
+            }
+            return halves
+        }
+    }
+
+    /// Writes the input of a layer that was kept in bfloat16 to `activations`.
+    private func restoreInput(_ index: Int) {
+        guard index < keptInputs.count else { return }
+        let (halves, input) = (keptInputs[index], activations[index].input)
+        team.split(tokenCount * configuration.hiddenSize, grain: 65_536) { range, _ in
+            BFloat16.widen(halves + range.lowerBound, into: input + range.lowerBound, range.count)
+        }
+    }
+
+    /// The ranges of tokens whose MLP is computed at a time.
+    private func mlpRanges(_ count: Int) -> [Range<Int>] {
+        stride(from: 0, to: count, by: Self.mlpTokens).map { $0..<min(count, $0 + Self.mlpTokens) }
+    }
+
+    /// The gate and up projections of tokens from `first` on.
+    private func gateUp(_ current: LayerActivations, from first: Int) -> Floats {
+        policy.keepsAll ? current.gateUp + first * 2 * configuration.intermediateSize : current.gateUp
     }
 
     /// Runs one layer.
     ///
-    /// `output` may be the layer's input, and is nil if only the activations are recomputed.
+    /// `output` may be the layer's input, and is nil if only the activations up to the MLP are recomputed.
     private func forward(
         _ layer: LayerWeights, _ current: LayerActivations, into output: Floats?, rows: [Int]? = nil,
         onLayer: (() -> Void)? = nil
@@ -161,12 +206,17 @@ final class DecoderPass {
         }
         layer.attentionOutput.forward(
             team, rows: count, current.attention, into: current.middle, adding: true, dropout: dropout)
-        norm(current.middle, layer.mlpNorm, rows: count)
-        layer.gateUp.forward(team, rows: count, normed, into: current.gateUp, dropout: dropout)
         guard let output else { return }
-        SwiGLU.forward(team, rows: count, width: configuration.intermediateSize, current.gateUp, into: wide)
-        copy(current.middle, to: output, count * width)
-        layer.down.forward(team, rows: count, wide, into: output, adding: true, dropout: dropout)
+        for range in mlpRanges(count) {
+            let gateUp = gateUp(current, from: range.lowerBound)
+            let dropout = dropout?.fromRow(range.lowerBound)
+            let start = range.lowerBound * width
+            norm(current.middle + start, layer.mlpNorm, rows: range.count)
+            layer.gateUp.forward(team, rows: range.count, normed, into: gateUp, dropout: dropout)
+            SwiGLU.forward(team, rows: range.count, width: configuration.intermediateSize, gateUp, into: wide)
+            copy(current.middle + start, to: output + start, range.count * width)
+            layer.down.forward(team, rows: range.count, wide, into: output + start, adding: true, dropout: dropout)
+        }
         if let rows {
             for (place, row) in rows.enumerated().reversed() where place < row {
                 (output + row * width).update(from: output + place * width, count: width)
@@ -245,20 +295,16 @@ final class DecoderPass {
         let dQKV = workspace.floats(count * configuration.projectedWidth)
         let dAttention = workspace.floats(count * configuration.queryWidth)
         let partial = workspace.floats(team.size * max(width, configuration.headDimension))
-        for (index, current) in zip(firstKept..., activations).reversed() {
-            let layer = weights.layers[index]
-            let into = gradients.layers[index]
-            if policy == .keepInputs { forward(layer, current, into: nil) }
-
-            // MLP. `wide` first holds the gradient of silu(g) u, then silu(g) u.
-            layer.down.backwardInput(team, rows: count, dy: gradient, into: wide, dropout: dropout)
-            SwiGLU.backward(team, rows: count, width: configuration.intermediateSize, current.gateUp, wide)
-            into.down.accumulate(team, rows: count, dy: gradient, x: wide, dropout: dropout)
-            layer.gateUp.backwardInput(team, rows: count, dy: current.gateUp, into: dNormed, dropout: dropout)
-            norm(current.middle, layer.mlpNorm, rows: count)
-            into.gateUp.accumulate(team, rows: count, dy: current.gateUp, x: normed, dropout: dropout)
-            normBackward(
-                current.middle, layer.mlpNorm, dy: dNormed, into: gradient, weightGradient: into.mlpNorm, partial)
+        for (place, current) in activations.enumerated().reversed() {
+            let layer = weights.layers[firstKept + place]
+            let into = gradients.layers[firstKept + place]
+            if !policy.keepsAll {
+                restoreInput(place)
+                forward(layer, current, into: nil)
+            }
+            for range in mlpRanges(count) {
+                mlpBackward(layer, current, range, gradient, dNormed, into: into, partial)
+            }
 
             // Attention.
             layer.attentionOutput.backwardInput(team, rows: count, dy: gradient, into: dAttention, dropout: dropout)
@@ -274,8 +320,8 @@ final class DecoderPass {
             norm(current.input, layer.attentionNorm, rows: count)
             into.queryKeyValue.accumulate(team, rows: count, dy: dQKV, x: normed, dropout: dropout)
             normBackward(
-                current.input, layer.attentionNorm, dy: dNormed, into: gradient, weightGradient: into.attentionNorm,
-                partial)
+                current.input, layer.attentionNorm, rows: count, dy: dNormed, into: gradient,
+                weightGradient: into.attentionNorm, partial)
         }
         guard let embedding = gradients.embedding else { return }
         tokens.withUnsafeBufferPointer {
@@ -285,13 +331,36 @@ final class DecoderPass {
         }
     }
 
-    /// Adds the gradient of a norm's input to `gradient` `[tokens, hidden]`, and that of its weight.
+    /// Backpropagates through the MLP of the tokens in `range`; `gradient` is that of the layer's output, then of `middle`.
+    private func mlpBackward(
+        _ layer: LayerWeights, _ current: LayerActivations, _ range: Range<Int>, _ gradient: Floats, _ dNormed: Floats,
+        into: LayerGradients, _ partial: Floats
+    ) {
+        let count = range.count
+        let dropout = dropout?.fromRow(range.lowerBound)
+        let middle = current.middle + range.lowerBound * configuration.hiddenSize
+        let gradient = gradient + range.lowerBound * configuration.hiddenSize
+        let gateUp = gateUp(current, from: range.lowerBound)
+        norm(middle, layer.mlpNorm, rows: count)
+        if !policy.keepsAll { layer.gateUp.forward(team, rows: count, normed, into: gateUp, dropout: dropout) }
+        // `wide` first holds the gradient of silu(g) u, then silu(g) u.
+        layer.down.backwardInput(team, rows: count, dy: gradient, into: wide, dropout: dropout)
+        SwiGLU.backward(team, rows: count, width: configuration.intermediateSize, gateUp, wide)
+        into.down.accumulate(team, rows: count, dy: gradient, x: wide, dropout: dropout)
+        layer.gateUp.backwardInput(team, rows: count, dy: gateUp, into: dNormed, dropout: dropout)
+        into.gateUp.accumulate(team, rows: count, dy: gateUp, x: normed, dropout: dropout)
+        normBackward(
+            middle, layer.mlpNorm, rows: count, dy: dNormed, into: gradient, weightGradient: into.mlpNorm, partial)
+    }
+
+    /// Adds the gradient of a norm's input to `gradient` `[rows, hidden]`, and that of its weight.
     private func normBackward(
-        _ x: Floats, _ weight: Floats, dy: Floats, into gradient: Floats, weightGradient: Floats?, _ partial: Floats
+        _ x: Floats, _ weight: Floats, rows: Int, dy: Floats, into gradient: Floats, weightGradient: Floats?,
+        _ partial: Floats
     ) {
         let width = configuration.hiddenSize
         RMSNorm.backward(
-            team, rows: tokenCount, width: width, x, stride: width, weight: weight, epsilon: epsilon, dy: dy,
+            team, rows: rows, width: width, x, stride: width, weight: weight, epsilon: epsilon, dy: dy,
             dyStride: width, into: gradient, dxStride: width, adding: true, weightGradient: weightGradient,
             partial: partial)
     }

@@ -8,21 +8,24 @@ package enum MemoryEstimate {
     /// attention and of matrix products, and one chunk of logits.
     package static func passes(
         _ configuration: ModelConfiguration, _ trained: TrainedLayout, tokens: Int, longest: Int,
-        recomputesActivations: Bool
+        recomputesActivations: Bool, _ precision: ActivationPrecision = .fp32
     ) -> Int {
+        let gateUp = 2 * configuration.intermediateSize
         let layer =
             2 * configuration.hiddenSize + configuration.projectedWidth * (configuration.qkNorm ? 2 : 1)
-            + configuration.queryWidth + configuration.attentionHeadCount + 2 * configuration.intermediateSize
+            + configuration.queryWidth + configuration.attentionHeadCount
         let layers = configuration.layerCount - (trained.firstLayer(of: configuration) ?? 0)
-        let kept = recomputesActivations ? layers * configuration.hiddenSize + layer : layers * layer
-        let passing =
-            4 * configuration.hiddenSize + configuration.intermediateSize + configuration.projectedWidth
-            + configuration.queryWidth
+        let kept =
+            recomputesActivations
+            ? layers * configuration.hiddenSize * precision.byteCount + 4 * layer : 4 * layers * (layer + gateUp)
+        let passing = 4 * configuration.hiddenSize + configuration.projectedWidth + configuration.queryWidth
+        let mlp =
+            min(tokens, DecoderPass.mlpTokens) * (configuration.intermediateSize + (recomputesActivations ? gateUp : 0))
         let length = max(1, min(tokens, longest))
         let sequence = [Int](repeating: 0, count: length)
         let layout = BatchLayout(PackedBatch(Array(repeating: sequence, count: (tokens + length - 1) / length)))
         let attention = Attention(configuration).scratchCount(.everyone, layout, backward: true)
-        return 4 * (tokens * (kept + passing) + attention) + PackedGEMM.largestScratch
+        return tokens * (kept + 4 * passing) + 4 * (mlp + attention) + PackedGEMM.largestScratch
             + head(configuration, rows: tokens)
     }
 

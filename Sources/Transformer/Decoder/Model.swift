@@ -33,6 +33,9 @@ public final class Model: @unchecked Sendable {
     /// more arithmetic and a fraction of the memory.
     public var recomputesActivations = false
 
+    /// The number format of what is kept where activations are recomputed.
+    public var activationPrecision = ActivationPrecision.fp32
+
     /// The key of what is left out of adapters' inputs in gradients; nil to leave nothing out.
     package var adapterDropoutKey: (seed: UInt64, step: Int)? {
         didSet { gradientPasses = 0 }
@@ -138,7 +141,7 @@ public final class Model: @unchecked Sendable {
     ) -> PositionScores {
         turn.withLock {
             let parts = runForward(
-                batch, recomputesActivations ? .keepInputs : .keepAll,
+                batch, recomputesActivations ? .keepInputs(activationPrecision) : .keepAll,
                 firstKept: gradients.trained.firstLayer(of: configuration) ?? 0, dropout: nextDropout())
             let into = DecoderGradients(gradients, of: weights)
             let stateGradients = parts.map {

@@ -9,10 +9,19 @@ struct AdapterDropout {
     var step: Int
     /// The number of the pass in the step.
     var pass: Int
+    /// The first row of the inputs among those of the pass.
+    var firstRow = 0
 
-    /// Writes the inputs `x` `[rows, columns]` with what is left out set to 0 and the rest scaled by 1 / (1 − rate).
+    /// The same for inputs from `row` on.
+    func fromRow(_ row: Int) -> AdapterDropout {
+        var dropout = self
+        dropout.firstRow = row
+        return dropout
+    }
+
+    /// Writes the inputs `x` `[rows, columns]` from row `first` on with what is left out set to 0 and the rest scaled by 1 / (1 − rate).
     func apply(
-        _ team: ThreadTeam, adapter: Int, firstRow: Int, rows: Int, columns: Int, _ x: UnsafePointer<Float>,
+        _ team: ThreadTeam, adapter: Int, from first: Int, rows: Int, columns: Int, _ x: UnsafePointer<Float>,
         into y: Floats
     ) {
         let stream = CounterRandom.Stream(seed: seed, step, pass, adapter)
@@ -20,7 +29,7 @@ struct AdapterDropout {
         team.split(rows, grain: max(1, 8192 / columns)) { range, _ in
             for row in range {
                 let (x, y) = (x + row * columns, y + row * columns)
-                let counter = (firstRow + row) * columns
+                let counter = (firstRow + first + row) * columns
                 for column in 0..<columns {
                     y[column] = stream.uniform(counter + column) < rate ? 0 : x[column] * scale
                 }
@@ -65,7 +74,7 @@ struct ProjectionAdapter {
                     input = x + first * inputs
                     if let dropout {
                         dropout.apply(
-                            team, adapter: index, firstRow: first, rows: count, columns: inputs, input, into: wide)
+                            team, adapter: index, from: first, rows: count, columns: inputs, input, into: wide)
                         input = UnsafePointer(wide)
                     }
                 }
@@ -124,7 +133,7 @@ struct ProjectionAdapter {
                 into: Matrix(dropout == nil ? dx : wide, rows: count, columns: inputs), accumulating: dropout == nil,
                 team: team, precision: .fp32)
             guard let dropout else { return }
-            dropout.apply(team, adapter: index, firstRow: first, rows: count, columns: inputs, wide, into: wide)
+            dropout.apply(team, adapter: index, from: first, rows: count, columns: inputs, wide, into: wide)
             team.split(count, grain: max(1, 65_536 / inputs)) { range, _ in
                 VectorMath.add(
                     wide + range.lowerBound * inputs, into: dx + range.lowerBound * inputs, range.count * inputs)

@@ -65,6 +65,9 @@ struct SummaryText {
 
     private var fileLines: [String] {
         func extent(_ name: String, _ extent: CheckpointSummary.Extent) -> String {
+            if extent.storedByteCount == 0 {
+                return "\(name) \(Format.bytes(extent.byteCount)), computed from the base and the adapter"
+            }
             let ratio = Double(extent.storedByteCount) / Double(extent.byteCount)
             return "\(name) \(Format.bytes(extent.byteCount)) stored in \(Format.bytes(extent.storedByteCount)) "
                 + "(\(Format.percent(ratio, decimals: 1)))"
@@ -84,7 +87,8 @@ struct SummaryText {
                 + "\(Format.counted(summary.adapter.elementCount, "parameter"))",
             "on \(record.targets.map { $0.onOneLine(limit: 40) }.joined(separator: ", "))",
             "base \(Format.shortDigest(record.baseDigest)) \(record.basePath.onOneLine(limit: 100)); "
-                + "\(Format.counted(summary.base.tensorCount, "tensor")) of it in the file",
+                + (summary.file.metadata.adaptedWeights.isEmpty
+                    ? "\(Format.counted(summary.base.tensorCount, "tensor")) of it in the file" : "not in the file"),
         ]
     }
 

@@ -36,7 +36,7 @@ enum MemoryFit {
     static func checkTraining(_ parts: [MemoryUse]) throws {
         try check(
             parts.bytes, for: parts.map { "\($0.purpose) (\(Format.bytes($0.bytes)))" }.joined(separator: ", "),
-            remedy: "train less of the model (--freeze), use a smaller one, or a larger machine")
+            remedy: "--lora, --moments 8bit and --weights bf16 take less, and so does a smaller model")
     }
 
     /// Checks the weights of a checkpoint for inference.
@@ -53,7 +53,10 @@ enum MemoryFit {
     ///
     /// - Throws: `MemoryShortage` if it is more than is available.
     static func announce(
-        _ parts: [MemoryUse], remedy: String = "give a smaller --micro-batch-tokens or shorter samples"
+        _ parts: [MemoryUse],
+        remedy: String =
+            "--recompute always, with --activations bf16, a smaller --micro-batch-tokens and shorter samples "
+            + "take less"
     ) throws {
         let allocated = parts.bytes - parts.bytesToAllocate
         let available = SystemMemory.available().map { " of \(Format.bytes($0 + allocated)) free" } ?? ""

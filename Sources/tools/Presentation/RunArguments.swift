@@ -141,6 +141,13 @@ struct SharedArguments: OptionArguments {
 
     @Option(
         help: """
+            What --recompute always keeps of each layer: its input in fp32 (the default) or in bf16, rounded, for half \
+            the memory of a long text.
+            """)
+    var activations: ActivationPrecision?
+
+    @Option(
+        help: """
             AdamW's moments: fp32 (the default), or 8bit, rounded at random with a scale for each block, which takes a \
             quarter of the memory.
             """)
@@ -160,6 +167,13 @@ struct SharedArguments: OptionArguments {
     @Option(help: "Seed of all random numbers. Default: 0.")
     var seed: UInt64?
 
+    @Option(
+        help: """
+            What states contain with --lora: complete (the model; the default), or adapter (a few megabytes; every \
+            command computes the model from it and the base, which must stay where it is).
+            """)
+    var save: SavedContent?
+
     @Option(help: "States that keep optimizer and training state; older ones become plain models. Default: 1.")
     var keepLast: Int?
 
@@ -168,3 +182,5 @@ struct SharedArguments: OptionArguments {
 
 extension Recomputation: ExpressibleByArgument {}
 extension MomentPrecision: ExpressibleByArgument {}
+extension ActivationPrecision: ExpressibleByArgument {}
+extension SavedContent: ExpressibleByArgument {}

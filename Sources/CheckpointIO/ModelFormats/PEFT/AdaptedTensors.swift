@@ -72,38 +72,6 @@ final class WeightChange: Sendable {
     }
 }
 
-/// A scaled product of two narrow matrices, to be added to a weight.
-struct LowRankProduct: Sendable {
-    /// `[rows, rank]`.
-    let left: [Float]
-    /// `[rank, columns]`.
-    let right: [Float]
-    let rank: Int
-    let columns: Int
-    let scaling: Float
-
-    /// Adds elements `range` of the product, counted row by row.
-    func add(to values: UnsafeMutableBufferPointer<Float>, elements range: Range<Int>) {
-        guard columns > 0, !range.isEmpty else { return }
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { sum in
-            for row in range.lowerBound / columns...(range.upperBound - 1) / columns {
-                let part = (row * columns..<(row + 1) * columns).clamped(to: range)
-                let start = part.lowerBound - row * columns
-                sum.initialize(repeating: 0)
-                right.withUnsafeBufferPointer { right in
-                    for index in 0..<rank {
-                        let factor = left[row * rank + index]
-                        let offset = index * columns + start
-                        for column in 0..<part.count { sum[column] += factor * right[offset + column] }
-                    }
-                }
-                let offset = part.lowerBound - range.lowerBound
-                for column in 0..<part.count { values[offset + column] += scaling * sum[column] }
-            }
-        }
-    }
-}
-
 extension TensorSource {
     /// All elements of a tensor as float32.
     func float32(_ tensor: TensorDescription) throws -> [Float] {

@@ -21,6 +21,7 @@ package struct RLRunOptions: RunOptions {
     package var seed: UInt64 = 0
     package var saveEvery = 10
     package var keepLast = 1
+    package var savedContent = SavedContent.complete
     package var probeEvery = 10
     /// Steps between evaluations on the dev problems, if there are any.
     package var evaluateEvery = 10
@@ -190,9 +191,9 @@ extension RLOptions {
         .int("alarm_steps", "--alarm-steps", \.guards.alarmSteps, 0...1 << 40).optionalInOldCheckpoints,
         .learningRate, .schedule, .scheduleSteps, .finalLearningRateShare, .warmup, .beta1, .beta2,
         .epsilon(key: "adam_epsilon"),
-        .weightDecay, .clipNorm, .freeze, .adapters, .recomputation, .microBatch, .seed,
+        .weightDecay, .clipNorm, .freeze, .adapters, .recomputation, .activations, .microBatch, .seed,
         .int("save_every", "--save-every", \.run.saveEvery, 1...1 << 40),
-        .keepLast,
+        .keepLast, .savedContent,
         .int("probe_every", "--probe-every", \.run.probeEvery, 1...1 << 40),
         .int("eval_every", "--eval-every", \.run.evaluateEvery, 1...1 << 40).optionalInOldCheckpoints,
         .products, .moments, .weights,
@@ -201,7 +202,7 @@ extension RLOptions {
     ]
 
     package func checkCombinations() throws {
-        try optimizer.checkCombinations()
+        try checkSharedCombinations()
         let require = OptionError.require
         let (balance, samples) = (guards.balance, rollout.samplesPerPrompt)
         try require(

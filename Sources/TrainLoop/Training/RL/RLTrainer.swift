@@ -108,6 +108,7 @@ package struct RLTrainer: StageTrainer {
         }
         model = state.model(products: options.optimizer.products)
         gradients = GradientBuffers(configuration, trained.layout, options.optimizer.weights)
+        model.activationPrecision = options.optimizer.activations
         model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
         try state.checkCanBeSaved(.reinforcement, record: record)
     }
@@ -163,7 +164,7 @@ package struct RLTrainer: StageTrainer {
     }
 
     private mutating func save(_ run: inout TrainingRun) throws {
-        try run.save(state, record: record, keepLast: options.run.keepLast)
+        try run.save(state, record: record, options.run)
         try reference?.startWasSaved(to: run.folder.checkpointPath(step: state.step))
     }
 

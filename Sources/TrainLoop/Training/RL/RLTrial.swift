@@ -64,7 +64,7 @@ extension RLTrainer {
         return RLTrial(
             memory: memory,
             diskBytes: options.run.diskBytes(
-                ofStates: states, weightBytes: options.optimizer.weights.byteCount(state.parameters.layout),
+                ofStates: states, weightBytes: state.savedBytes(options.run.savedContent),
                 momentBytes: 2 * options.optimizer.moments.byteCount(gradients.all.trained)),
             savedStates: states,
             samplesPerStep: samples, meanPromptTokens: promptTokens, meanResponseTokens: length,
@@ -91,7 +91,7 @@ extension RLTrainer {
             promptTokens: longestPrompt, newTokens: rollout.maximumNewTokens,
             cachePrecision: generator.cachePrecision, cacheByteLimit: generator.cacheByteLimit)
         var parts = MemoryUse.training(
-            state, gradients.all, options.optimizer.moments, tokens: tokens, longest: longest, recomputing: recomputing)
+            state, gradients.all, options.optimizer, tokens: tokens, longest: longest, recomputing: recomputing)
         parts.append(MemoryUse(purpose: "cache while sampling", bytes: cache - 4 * parameters))
         // Ids of eight bytes, three kinds of log-probabilities, and the records of a sample.
         let sampleBytes = 400 + 8 * longestPrompt + 28 * rollout.maximumNewTokens

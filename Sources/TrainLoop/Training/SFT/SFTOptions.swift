@@ -62,6 +62,7 @@ package struct SFTRunOptions: RunOptions {
     /// Steps between saved states; nil: only the last is saved.
     package var saveEvery: Int?
     package var keepLast = 1
+    package var savedContent = SavedContent.complete
     /// Steps between measurements of the probe, besides those at saves and evaluations.
     package var probeEvery: Int?
     /// Steps between evaluations on held-out pairs; nil: only after the last.
@@ -123,9 +124,9 @@ extension SFTOptions {
         .double("control_lr_scale", "--control-lr-scale", \.loss.controlLearningRateScale, .notNegative),
         .schedule, .scheduleSteps, .finalLearningRateShare, .warmup, .beta1, .beta2, .epsilon(key: "epsilon"),
         .weightDecay, .clipNorm,
-        .freeze, .adapters, .recomputation, .seed,
+        .freeze, .adapters, .recomputation, .activations, .seed,
         .optionalInt("save_every", "--save-every", \.run.saveEvery, 1...1 << 40),
-        .keepLast,
+        .keepLast, .savedContent,
         .int("probe_count", "--probe", \.evaluation.probeCount, 0...1 << 20),
         .optionalInt("tokens_per_step", "--batch-tokens", \.data.tokensPerStep, 1...1 << 40).optionalInOldCheckpoints,
         .choice("train_rows", "--train-rows", \.loss.trainRows).optionalInOldCheckpoints,
@@ -140,7 +141,7 @@ extension SFTOptions {
     ]
 
     package func checkCombinations() throws {
-        try optimizer.checkCombinations()
+        try checkSharedCombinations()
         try OptionError.require(
             optimizer.adapters == nil || loss.trainRows == .all,
             "--train-rows control trains rows alone; --lora trains them beside adapters, so leave one of the two out")

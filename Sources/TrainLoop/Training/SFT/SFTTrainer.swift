@@ -103,6 +103,7 @@ package struct SFTTrainer: StageTrainer {
         }
         model = state.model(products: options.optimizer.products)
         gradients = ModelParameters(configuration, trained.layout, options.optimizer.weights)
+        model.activationPrecision = options.optimizer.activations
         model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
         try state.checkCanBeSaved(.warmUp, record: record)
     }
@@ -204,7 +205,7 @@ package struct SFTTrainer: StageTrainer {
                 state.metadata.tokenizer?.addedTokens[index].trained = true
             }
         }
-        try run.save(state, record: record, keepLast: options.run.keepLast)
+        try run.save(state, record: record, options.run)
     }
 
     /// The error for a loss or gradient that is not finite; saves the state before it, if that is finite.

@@ -35,7 +35,7 @@ extension SFTTrainer {
         return SFTTrial(
             memory: memory,
             diskBytes: options.run.diskBytes(
-                ofStates: states, weightBytes: options.optimizer.weights.byteCount(state.parameters.layout),
+                ofStates: states, weightBytes: state.savedBytes(options.run.savedContent),
                 momentBytes: 2 * options.optimizer.moments.byteCount(gradients.trained)),
             savedStates: states, tokens: tokens, longestSample: longestSample,
             tokensPerSecond: speed.tokensPerSecond, secondsPerOptimizerUpdate: speed.secondsPerOptimizerUpdate,
@@ -51,7 +51,7 @@ extension SFTTrainer {
         // At least one sample is in memory at a time.
         let tokens = max(longestSample, min(options.optimizer.microBatchTokens, update))
         return MemoryUse.training(
-            state, gradients, options.optimizer.moments, tokens: tokens, longest: longestSample,
+            state, gradients, options.optimizer, tokens: tokens, longest: longestSample,
             recomputing: recomputing)
     }
 
