@@ -44,6 +44,12 @@ extension AnswerExtraction {
             while index < bytes.count {
                 switch bytes[index] {
                 case UInt8(ascii: "\\"):
+                    // Most commands are neither \boxed nor \fbox.
+                    let next = index + 1 < bytes.count ? bytes[index + 1] : 0
+                    guard next == UInt8(ascii: "b") || next == UInt8(ascii: "f") else {
+                        index += 2
+                        continue
+                    }
                     switch boxOpening(bytes, at: index) {
                     case .brace(let content):
                         depth += 1

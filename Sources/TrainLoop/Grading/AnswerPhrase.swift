@@ -9,7 +9,11 @@ struct AnswerPhrase {
         var text: String
         /// Of pieces.
         var range: Range<Int>
-        var isReadable: Bool
+        /// Whether the text is a whole value, as far as the pieces around it show.
+        var isWhole = true
+
+        /// Whether the parser reads the text, which takes longer than everything else.
+        var isReadable: Bool { isWhole && AnswerExtraction.isMathematics(text) }
     }
 
     /// `endsAtReason` leaves out what follows "because" and the like.
@@ -28,9 +32,7 @@ struct AnswerPhrase {
             }
             let text = Self.text(of: pieces[range])
             values.append(
-                Value(
-                    text: text, range: range,
-                    isReadable: Self.isReadable(text) && pieces[range].last?.kind != .operation))
+                Value(text: text, range: range, isWhole: pieces[range].last?.kind != .operation))
             index = range.upperBound
         }
         self.values = Self.joined(values, pieces)
@@ -131,8 +133,6 @@ struct AnswerPhrase {
         return run.map { $0.factor ?? $0.text }.joined(separator: " ")
     }
 
-    private static func isReadable(_ text: String) -> Bool { AnswerExtraction.isMathematics(text) }
-
     /// Values that only commas, "and" or "or" separate become one list.
     private static func joined(_ values: [Value], _ pieces: [PhrasePiece]) -> [Value] {
         var result: [Value] = []
@@ -155,8 +155,7 @@ struct AnswerPhrase {
                 let text = items.map(\.text).joined(separator: ", ")
                 result.append(
                     Value(
-                        text: text, range: items[index].range.lowerBound..<items[end - 1].range.upperBound,
-                        isReadable: isReadable(text)))
+                        text: text, range: items[index].range.lowerBound..<items[end - 1].range.upperBound))
             } else {
                 result += items
             }
@@ -166,8 +165,8 @@ struct AnswerPhrase {
         for index in result.indices.dropFirst() {
             let between = pieces[result[index - 1].range.upperBound..<result[index].range.lowerBound]
             if between.count == 1, let unit = between.first, !unit.endsClause, Units.isKnown(unit.text) {
-                result[index - 1].isReadable = false
-                result[index].isReadable = false
+                result[index - 1].isWhole = false
+                result[index].isWhole = false
             }
         }
         return result

@@ -17,6 +17,7 @@ struct PhrasePiece {
     private static let operations: Set<Character> = [
         "+", "-", "−", "–", "—", "*", "/", "=", "<", ">", "≤", "≥", "≈", "×", "·", "÷", "±", "^", ":",
     ]
+    private static let quotes: Set<Character> = ["\"", "'", "“", "”", "‘", "’", "*", "_", "`"]
     private static let verbs: Set<String> = [
         "is", "are", "be", "was", "were", "equals", "equal", "=", "gives", "get", "becomes",
     ]
@@ -123,10 +124,9 @@ struct PhrasePiece {
 
     private init?(_ token: String, isMathematics: Bool) {
         var text = Substring(token)
-        let quotes: Set<Character> = ["\"", "'", "“", "”", "‘", "’", "*", "_", "`"]
-        while let first = text.first, quotes.contains(first), text.count > 1 { text.removeFirst() }
+        while let first = text.first, Self.quotes.contains(first), text.count > 1 { text.removeFirst() }
         var endsClause = false
-        while let last = text.last, quotes.contains(last) || ",;:!?.".contains(last), text.count > 1 {
+        while let last = text.last, Self.quotes.contains(last) || ",;:!?.".contains(last), text.count > 1 {
             endsClause = endsClause || ",;:!?".contains(last)
             text.removeLast()
         }
