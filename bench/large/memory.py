@@ -5,7 +5,8 @@ Usage: bench/large/memory.py TOKENIZER [--ckpt PROGRAM] [--layers N] [--only NAM
 
 TOKENIZER is a folder that `ckpt export` wrote, such as that of SmolLM2-135M-Instruct. Makes the model (model.py) and
 pairs of one length, trains one step in each configuration, and prints the estimate that ckpt gives before it starts,
-the peak of resident memory that the system reports for the process, and their ratio. With --layers 4 it takes minutes
+the peak of resident memory that the system reports for the process, and their ratio; then the time of a step that
+--dry-run prints, the time of the step, and their ratio. With --layers 4 it takes minutes
 and 2 GB; all 28 layers take 8 GB of disk, up to 13 GB of memory, and an hour or more on two cores. Needs NumPy.
 """
 import argparse
@@ -59,6 +60,18 @@ def measured(command, folder):
     return text, usage.ru_maxrss * 1024, time.monotonic() - start
 
 
+def duration(text):
+    """The seconds in a duration as ckpt prints it: 14 s, 1 min 5 s, 2 h 3 min."""
+    units = {"ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400}
+    return sum(float(number.replace(",", "")) * units[unit] for number, unit in re.findall(r"([\d.,]+) (ms|s|min|h|d)\b", text))
+
+
+def step_seconds(folder):
+    """The seconds of the run's step, without saving and probe."""
+    row = json.loads((folder / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    return row.get("seconds_step") or row["tokens"] / row["tokens_per_second"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tokenizer", type=pathlib.Path)
@@ -78,18 +91,23 @@ def main():
         measured([ckpt, "import", "model", "-o", "base.h5", "--force"], folder)
         measured([ckpt, "add-tokens", "base.h5", "-o", "tokens.h5", "--init", "normal", "--report", "fast"], folder)
         (folder / "base.h5").unlink()
-    print(f"{'configuration':14} {'estimate':>9} {'measured':>9} {'ratio':>6} {'step':>8}")
+    print(f"{'configuration':14} {'estimate':>9} {'measured':>9} {'ratio':>6} {'dry run':>8} {'step':>8} {'ratio':>6}")
     for name in options.only:
         command, tokens, flags = CONFIGURATIONS[name]
         rows = list(pairs(tokens))
         (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        text, peak, seconds = measured(
-            [ckpt, command, str(model), "--data", "pairs.jsonl", "-o", "run", "--force", *flags], folder)
+        arguments = [ckpt, command, str(model), "--data", "pairs.jsonl", "-o", "run", "--force", *flags]
+        trial = measured([*arguments, "--dry-run"], folder)[0]
+        # The random model of train-rl never ends an answer, so every answer has the largest length.
+        expected = duration(
+            re.search(r"\((.*) if every answer had|the run, 1 step: (.*?), without", trial).group(0).split(":")[-1])
+        text, peak, _ = measured(arguments, folder)
+        seconds = step_seconds(folder)
         number, unit = re.search(r"memory: about ([\d.,]+) (MB|GB)", text).groups()
         estimate = float(number.replace(",", "")) * (1e9 if unit == "GB" else 1e6)
         print(
-            f"{name:14} {estimate / 1e9:6.2f} GB {peak / 1e9:6.2f} GB {estimate / peak:6.2f} {seconds:6.0f} s",
-            flush=True)
+            f"{name:14} {estimate / 1e9:6.2f} GB {peak / 1e9:6.2f} GB {estimate / peak:6.2f} {expected:6.0f} s "
+            f"{seconds:6.0f} s {expected / seconds:6.2f}", flush=True)
 
 
 main()

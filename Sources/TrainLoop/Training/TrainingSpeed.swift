@@ -2,14 +2,38 @@ import Transformer
 
 /// The training speed of a model on this machine, measured by a trial.
 struct TrainingSpeed {
-    let tokensPerSecond: Double
     let secondsPerOptimizerUpdate: Double
+    /// The speed for texts so short that attention costs nothing.
+    private let shortTokensPerSecond: Double
+    /// What attention costs for each token of context, as a share of everything else.
+    private let attentionShare: Double
+
+    /// Tokens of a text that are tried at most; the time of a longer one follows from the arithmetic.
+    private static let longestTried = 2048
+
+    /// The speed for texts of `length` tokens, whose tokens attend to half of them on average.
+    func tokensPerSecond(length: Double) -> Double { shortTokensPerSecond / (1 + attentionShare * length / 2) }
+
+    /// The length at which all tokens of a number of texts would take as long as they do.
+    static func effectiveLength(of lengths: some Sequence<Int>) -> Double {
+        let (tokens, squares) = lengths.reduce(into: (1e-9, 0.0)) {
+            $0.0 += Double($1)
+            $0.1 += Double($1) * Double($1)
+        }
+        return squares / tokens
+    }
 
     /// Measures one micro-batch and one optimizer update, without changing the model; clears `gradients`.
     init(_ model: Model, _ sequences: [TrainingSequence], _ options: OptimizerOptions, gradients: ModelParameters) {
+        let sequences = sequences.map { sequence in
+            TrainingSequence(
+                prompt: Array(sequence.prompt.prefix(Self.longestTried - 1)),
+                response: Array(sequence.response.prefix(max(1, Self.longestTried - sequence.prompt.count))))
+        }
         let indices =
             PackedSequences.microBatches(
-                sequences, indices: Array(sequences.indices), tokenBudget: min(options.microBatchTokens, 2048)
+                sequences, indices: Array(sequences.indices),
+                tokenBudget: min(options.microBatchTokens, Self.longestTried)
             ).first ?? []
         let packed = PackedSequences(sequences, indices: indices)
         var seconds = 0.0
@@ -22,7 +46,16 @@ struct TrainingSpeed {
             }
         }
         gradients.clear()
-        tokensPerSecond = Double(packed.batch.tokens.count) / max(seconds, 1e-9)
+        let configuration = gradients.configuration
+        // Multiplications for a token: one for each weight of a matrix, and two for each query and token of context.
+        let weights = configuration.parameters.reduce(0) {
+            $0 + ($1.isMatrix && $1.name != "model.embed_tokens.weight" ? $1.elementCount : 0)
+        }
+        let head = configuration.tiesWordEmbeddings ? configuration.vocabularySize * configuration.hiddenSize : 0
+        attentionShare = Double(2 * configuration.layerCount * configuration.queryWidth) / Double(weights + head)
+        let length = Self.effectiveLength(of: indices.map { sequences[$0].count })
+        shortTokensPerSecond =
+            Double(packed.batch.tokens.count) / max(seconds, 1e-9) * (1 + attentionShare * length / 2)
 
         // Separate parameters and moments, so that those of the run do not change.
         var optimizer = options.makeOptimizer(for: gradients.configuration, gradients.trained, seed: 0)

@@ -51,14 +51,16 @@ extension RLTrainer {
         let length = Double(sampled) / Double(max(1, completions.count))
         let sampleRate = Double(sampled) / max(sampleSeconds, 1e-9)
         let updates = options.loss.updatesPerBatch
+        let secondsPerUpdate = speed.secondsPerOptimizerUpdate
         func stepSeconds(_ length: Double) -> Double {
             let tokens = Double(samples) * length + Double(rollout.promptsPerStep) * promptTokens
             let passes = Double(updates) / Double(options.loss.resolvedMiniBatches)
             // A forward pass takes about a third of the time of a forward and a backward pass.
             let recomputes = updates > 1 && options.loss.oldLogProbabilities == .recomputed
             let scorings = (reference == nil ? 0.0 : 1) + (recomputes ? 1 : 0)
-            return Double(samples) * length / sampleRate + tokens / speed.tokensPerSecond * (passes + scorings / 3)
-                + Double(updates) * speed.secondsPerOptimizerUpdate
+            let speed = speed.tokensPerSecond(length: promptTokens + length)
+            return Double(samples) * length / sampleRate + tokens / speed * (passes + scorings / 3)
+                + Double(updates) * secondsPerUpdate
         }
         let states = 2 + (options.run.steps - 1) / options.run.saveEvery
         return RLTrial(
@@ -69,7 +71,8 @@ extension RLTrainer {
             savedStates: states,
             samplesPerStep: samples, meanPromptTokens: promptTokens, meanResponseTokens: length,
             unfinished: completions.count { $0.finish == .cancelled }, sampledTokensPerSecond: sampleRate,
-            trainedTokensPerSecond: speed.tokensPerSecond, secondsPerOptimizerUpdate: speed.secondsPerOptimizerUpdate,
+            trainedTokensPerSecond: speed.tokensPerSecond(length: promptTokens + length),
+            secondsPerOptimizerUpdate: secondsPerUpdate,
             secondsPerStep: (stepSeconds(length), stepSeconds(Double(rollout.maximumNewTokens))))
     }
 

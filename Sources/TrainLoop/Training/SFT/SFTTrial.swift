@@ -31,6 +31,10 @@ extension SFTTrainer {
         let tokens =
             counted == totalSteps
             ? countedTokens : Int(saturating: Double(countedTokens) / Double(counted) * Double(totalSteps))
+        let lengths = (0..<min(counted, 256)).flatMap { plan.pairs(of: $0) }.flatMap {
+            pairs[$0].sequences.map(\.count)
+        }
+        let tokensPerSecond = speed.tokensPerSecond(length: TrainingSpeed.effectiveLength(of: lengths))
         let states = options.run.saveEvery.map { (totalSteps + $0 - 1) / $0 } ?? 1
         return SFTTrial(
             memory: memory,
@@ -38,8 +42,8 @@ extension SFTTrainer {
                 ofStates: states, weightBytes: state.savedBytes(options.run.savedContent),
                 momentBytes: 2 * options.optimizer.moments.byteCount(gradients.trained)),
             savedStates: states, tokens: tokens, longestSample: longestSample,
-            tokensPerSecond: speed.tokensPerSecond, secondsPerOptimizerUpdate: speed.secondsPerOptimizerUpdate,
-            seconds: Double(tokens) / speed.tokensPerSecond + Double(totalSteps) * speed.secondsPerOptimizerUpdate)
+            tokensPerSecond: tokensPerSecond, secondsPerOptimizerUpdate: speed.secondsPerOptimizerUpdate,
+            seconds: Double(tokens) / tokensPerSecond + Double(totalSteps) * speed.secondsPerOptimizerUpdate)
     }
 
     /// The memory that the run will take.
