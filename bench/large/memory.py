@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the memory of training a model in the shapes of DeepSeek-R1-Distill-Qwen-1.5B, beside the estimate.
 
-Usage: bench/large/memory.py TOKENIZER [--ckpt PROGRAM] [--layers N] [--only NAME…] [--folder FOLDER]
+Usage: bench/large/memory.py TOKENIZER [--ckpt PROGRAM] [--layers N] [--only NAME…] [--products bf16] [--folder FOLDER]
 
 TOKENIZER is a folder that `ckpt export` wrote, such as that of SmolLM2-135M-Instruct. Makes the model (model.py) and
 pairs of one length, trains one step in each configuration, and prints the estimate that ckpt gives before it starts,
@@ -29,6 +29,8 @@ CONFIGURATIONS = {
     "sft-lora-2k": ("train-sft", 2000, [*SFT, *LORA, "--recompute", "always"]),
     "sft-lora-8k": ("train-sft", 8000, [*SFT, *LORA, "--recompute", "always"]),
     "sft-lora-16k": ("train-sft", 16000, [*SFT, *LORA, "--recompute", "always"]),
+    "sft-lora-16k-bf16": (
+        "train-sft", 16000, [*SFT, *LORA, "--recompute", "always", "--activations", "bf16"]),
     "sft-8bit-2k": ("train-sft", 2000, [*SFT, "--moments", "8bit", "--recompute", "always"]),
     "sft-bf16-2k": ("train-sft", 2000, [*SFT, "--weights", "bf16", "--moments", "8bit", "--recompute", "always"]),
     "rl-lora": ("train-rl", 0, [*RL, *LORA]),
@@ -78,6 +80,7 @@ def main():
     parser.add_argument("--ckpt", default=str(ROOT / ".build" / "release" / "ckpt"))
     parser.add_argument("--layers", type=int, default=28)
     parser.add_argument("--only", nargs="+", choices=sorted(CONFIGURATIONS), default=list(CONFIGURATIONS))
+    parser.add_argument("--products", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / ".build" / "bench-large")
     options = parser.parse_args()
     folder = options.folder / f"layers-{options.layers}"
@@ -91,12 +94,14 @@ def main():
         measured([ckpt, "import", "model", "-o", "base.h5", "--force"], folder)
         measured([ckpt, "add-tokens", "base.h5", "-o", "tokens.h5", "--init", "normal", "--report", "fast"], folder)
         (folder / "base.h5").unlink()
-    print(f"{'configuration':14} {'estimate':>9} {'measured':>9} {'ratio':>6} {'dry run':>8} {'step':>8} {'ratio':>6}")
+    print(f"{'configuration':17} {'estimate':>9} {'measured':>9} {'ratio':>6} {'dry run':>8} {'step':>8} {'ratio':>6}")
     for name in options.only:
         command, tokens, flags = CONFIGURATIONS[name]
-        rows = list(pairs(tokens))
+        # So few pairs leave none for a probe, whose evaluation would take as long as the step.
+        rows = list(pairs(tokens, count=4 if command == "train-sft" else 24))
         (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         arguments = [ckpt, command, str(model), "--data", "pairs.jsonl", "-o", "run", "--force", *flags]
+        arguments += ["--products", options.products]
         trial = measured([*arguments, "--dry-run"], folder)[0]
         # The random model of train-rl never ends an answer, so every answer has the largest length.
         expected = duration(
@@ -106,7 +111,7 @@ def main():
         number, unit = re.search(r"memory: about ([\d.,]+) (MB|GB)", text).groups()
         estimate = float(number.replace(",", "")) * (1e9 if unit == "GB" else 1e6)
         print(
-            f"{name:14} {estimate / 1e9:6.2f} GB {peak / 1e9:6.2f} GB {estimate / peak:6.2f} {expected:6.0f} s "
+            f"{name:17} {estimate / 1e9:6.2f} GB {peak / 1e9:6.2f} GB {estimate / peak:6.2f} {expected:6.0f} s "
             f"{seconds:6.0f} s {expected / seconds:6.2f}", flush=True)
 
 
