@@ -33,7 +33,7 @@ CONFIGURATIONS = {
         "train-sft", 16000, [*SFT, *LORA, "--recompute", "always", "--activations", "bf16"]),
     "sft-8bit-2k": ("train-sft", 2000, [*SFT, "--moments", "8bit", "--recompute", "always"]),
     "sft-bf16-2k": ("train-sft", 2000, [*SFT, "--weights", "bf16", "--moments", "8bit", "--recompute", "always"]),
-    "rl-lora": ("train-rl", 0, [*RL, *LORA]),
+    "rl-lora": ("train-rl", 0, [*RL, *LORA, "--recompute", "always"]),
 }
 WORDS = "the of and to in is that it was for on are with as his they at be this from have or by one had not".split()
 

@@ -1,3 +1,4 @@
+import CKernels
 import Glibc
 import Parallel
 
@@ -66,9 +67,7 @@ struct OpenBLAS: Sendable {
         setenv(name, "1", 1)
         // Programs that this one starts get what the user set.
         defer { if let given { setenv(name, given, 1) } else { unsetenv(name) } }
-        guard dlopen("libopenblas.so.0", RTLD_NOW | RTLD_GLOBAL) != nil else {
-            throw OpenBLASError(reason: dlerror().map { String(cString: $0) } ?? "it cannot be loaded")
-        }
+        try Self.load()
         func function<Function>(_ name: String, _ type: Function.Type) throws -> Function {
             // The default order finds a preloaded library first, as for a library that is linked.
             guard let address = dlsym(nil, name) else { throw OpenBLASError(reason: "it has no function \(name)") }
@@ -86,6 +85,41 @@ struct OpenBLAS: Sendable {
             let buffers = (0..<threadCount).map { _ in allocate(0) }
             for buffer in buffers { free(buffer) }
         }
+    }
+}
+
+// MARK: - Kernels for a processor that the library does not know
+
+extension OpenBLAS {
+    /// Kinds of processors, as the library names them, whose kernels use AVX2 or more.
+    private static let modernKinds: Set<String> = [
+        "haswell", "zen", "skylakex", "cooperlake", "sapphirerapids",
+    ]
+
+    /// Loads the library.
+    ///
+    /// A processor that is newer than the library has the kernels of the oldest one, which use SSE3 alone. Such a
+    /// library is loaded again for a kind that has the instructions of this processor. The environment variable
+    /// OPENBLAS_CORETYPE, where it is set, decides instead.
+    private static func load() throws {
+        let name = "OPENBLAS_CORETYPE"
+        let handle = try open()
+        let kind = ["AVX512-BF16": "SkylakeX", "AVX-512": "SkylakeX", "AVX2": "Haswell"][
+            String(cString: ckpt_instruction_set())]
+        guard let kind, getenv(name) == nil, let address = dlsym(handle, "openblas_get_corename"),
+            !modernKinds.contains(String(cString: unsafeBitCast(address, to: Text.self)()).lowercased())
+        else { return }
+        dlclose(handle)
+        setenv(name, kind, 1)
+        defer { unsetenv(name) }
+        _ = try open()
+    }
+
+    private static func open() throws -> UnsafeMutableRawPointer {
+        guard let handle = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_GLOBAL) else {
+            throw OpenBLASError(reason: dlerror().map { String(cString: $0) } ?? "it cannot be loaded")
+        }
+        return handle
     }
 }
 
