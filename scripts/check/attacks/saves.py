@@ -42,8 +42,8 @@ def attack(case):
         outputs=["run"],
         run_folder="run",
         act=watch,
-        limit=3600,
-        slow=3600,
+        limit=6 * saves,
+        slow=6 * saves,
         statuses=(0,),
     )
     states = [name for name in os.listdir(case.path("run")) if name.endswith(".h5")]
