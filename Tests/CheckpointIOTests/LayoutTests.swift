@@ -19,7 +19,13 @@ import Testing
             metadata.optimizer?.moments = "8bit"
             _ = try CheckpointWriter.write(
                 metadata, tensors: AdapterRecordTests.tensors(), to: adapter, overwrite: false)
-            let listings = try [try Samples.write(to: folder), adapter].map {
+            let alone = folder + "/alone.h5"
+            let record = AdapterRecordTests.record()
+            metadata.adaptedWeights = [AdapterRecord.weightName(ofModule: AdapterRecordTests.module): record.baseDigest]
+            _ = try CheckpointWriter.write(
+                metadata, tensors: AdapterRecordTests.tensors().filter { ![.weights, .base].contains($0.group) },
+                to: alone, overwrite: false)
+            let listings = try [try Samples.write(to: folder), adapter, alone].map {
                 try Command.run("h5dump", ["-n", "1", $0]).output
             }
             var seen: Set<String> = []
