@@ -33,7 +33,8 @@ package struct LowRankProduct: Sendable {
     ///
     /// - Parameters:
     ///   - left: the row of B `[rank]`.
-    ///   - right: A from the first of the columns on, with rows that are `stride` elements apart.
+    ///   - right: A from the first of the columns on.
+    ///   - columns: the elements from one row of A to the next.
     ///   - rank: the rows of A.
     ///   - scaling: the factor of the product.
     ///   - output: the elements of the weight.

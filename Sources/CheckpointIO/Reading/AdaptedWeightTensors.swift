@@ -5,12 +5,8 @@ struct AdaptedWeightTensors {
     let weights: [StoredTensor]
     let base: [StoredTensor]
 
-    /// Checks the tensors of the adapter against the base.
+    /// Checks the tensors of `/adapter` against the base; `digests` are the SHA-256 of the weights that they change.
     ///
-    /// - Parameters:
-    ///   - base: the model that the adapter was trained on.
-    ///   - adapter: the tensors of the file's `/adapter`.
-    ///   - digests: the SHA-256 of each weight that the adapter changes.
     /// - Throws: `CheckpointError.damaged` if they do not fit each other.
     init(
         _ base: CheckpointFile, _ record: AdapterRecord, adapter: [StoredTensor], digests: [String: String],
@@ -85,9 +81,8 @@ extension AdapterRecord {
 
     /// Opens the base of a file that keeps only the adapter: where it was, or beside the file.
     ///
-    /// - Parameters:
-    ///   - path: the file.
-    ///   - depth: the number of files that were opened to find bases already.
+    /// `depth` files were opened to find their bases already.
+    ///
     /// - Throws: `CheckpointError.missingBase`.
     func openBase(of path: String, depth: Int) throws -> CheckpointFile {
         func missing(_ reason: String) -> CheckpointError {

@@ -42,6 +42,7 @@ public final class CheckpointFile: Sendable {
     ///   - path: the file.
     ///   - checkingDigests: Fuzzing turns this off so that damage reaches the code behind the digests.
     ///   - depth: The number of files whose base is being opened.
+    /// - Throws: `CheckpointError`.
     package init(path: String, checkingDigests: Bool, depth: Int = 0) throws {
         self.path = path
         source = try HDF5Source(path: path)

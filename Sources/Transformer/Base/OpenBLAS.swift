@@ -67,7 +67,7 @@ struct OpenBLAS: Sendable {
         setenv(name, "1", 1)
         // Programs that this one starts get what the user set.
         defer { if let given { setenv(name, given, 1) } else { unsetenv(name) } }
-        try Self.load()
+        try Self.openForProcessor()
         func function<Function>(_ name: String, _ type: Function.Type) throws -> Function {
             // The default order finds a preloaded library first, as for a library that is linked.
             guard let address = dlsym(nil, name) else { throw OpenBLASError(reason: "it has no function \(name)") }
@@ -101,7 +101,7 @@ extension OpenBLAS {
     /// A processor that is newer than the library has the kernels of the oldest one, which use SSE3 alone. Such a
     /// library is loaded again for a kind that has the instructions of this processor. The environment variable
     /// OPENBLAS_CORETYPE, where it is set, decides instead.
-    private static func load() throws {
+    private static func openForProcessor() throws {
         let name = "OPENBLAS_CORETYPE"
         let handle = try open()
         let kind = ["AVX512-BF16": "SkylakeX", "AVX-512": "SkylakeX", "AVX2": "Haswell"][

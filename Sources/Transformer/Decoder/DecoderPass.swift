@@ -331,7 +331,9 @@ final class DecoderPass {
         }
     }
 
-    /// Backpropagates through the MLP of the tokens in `range`; `gradient` is that of the layer's output, then of `middle`.
+    /// Backpropagates through the MLP of the tokens in `range`.
+    ///
+    /// `gradient` is that of the layer's output, then of `middle`.
     private func mlpBackward(
         _ layer: LayerWeights, _ current: LayerActivations, _ range: Range<Int>, _ gradient: Floats, _ dNormed: Floats,
         into: LayerGradients, _ partial: Floats

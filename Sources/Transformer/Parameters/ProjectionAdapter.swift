@@ -19,7 +19,9 @@ struct AdapterDropout {
         return dropout
     }
 
-    /// Writes the inputs `x` `[rows, columns]` from row `first` on with what is left out set to 0 and the rest scaled by 1 / (1 − rate).
+    /// Writes the inputs `x` `[rows, columns]`, of which `first` is the first row, with what is left out set to 0.
+    ///
+    /// The rest is scaled by 1 / (1 − rate).
     func apply(
         _ team: ThreadTeam, adapter: Int, from first: Int, rows: Int, columns: Int, _ x: UnsafePointer<Float>,
         into y: Floats
