@@ -8,14 +8,7 @@ import Testing
     private let folder: TemporaryFolder
 
     init() throws {
-        let whole = try TinyRun.made.get().folder
-        folder = try TemporaryFolder(inMemory: true)
-        try FileManager.default.copyItem(atPath: whole.path("tokens.h5"), toPath: folder.path("tokens.h5"))
-        for name in ["train", "rl"] {
-            let lines = try String(contentsOfFile: whole.path("task/\(name).jsonl"), encoding: .utf8)
-                .split(separator: "\n").prefix(60)
-            try folder.write(lines.joined(separator: "\n") + "\n", to: name + ".jsonl")
-        }
+        folder = try TinyRun.startFolder()
     }
 
     private func run(_ arguments: String...) throws -> CommandResult {

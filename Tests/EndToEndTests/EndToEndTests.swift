@@ -18,6 +18,19 @@ struct TinyRun {
         }
     }
 
+    /// A folder with the run's `tokens.h5`, and 60 rows of its task as `train.jsonl` and `rl.jsonl`.
+    static func startFolder() throws -> TemporaryFolder {
+        let whole = try made.get().folder
+        let folder = try TemporaryFolder(inMemory: true)
+        try FileManager.default.copyItem(atPath: whole.path("tokens.h5"), toPath: folder.path("tokens.h5"))
+        for name in ["train", "rl"] {
+            let lines = try String(contentsOfFile: whole.path("task/\(name).jsonl"), encoding: .utf8)
+                .split(separator: "\n").prefix(60)
+            try folder.write(lines.joined(separator: "\n") + "\n", to: name + ".jsonl")
+        }
+        return folder
+    }
+
     static let sft = [
         "--steps", "6", "--batch-pairs", "8", "--lr", "3e-3", "--control-lr-scale", "1", "--save-every", "2",
         "--keep-last", "9",

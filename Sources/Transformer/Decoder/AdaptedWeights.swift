@@ -19,7 +19,9 @@ package struct AdaptedWeights: Sendable {
     /// Bytes of the base's weights in memory.
     package var baseByteCount: Int { (base is CompactParameters ? 2 : 4) * configuration.parameterCount }
 
-    /// New adapters on the weights of `file`, in which adapters of its own are merged.
+    /// New adapters on the weights of `file`.
+    ///
+    /// If the file has adapters, its weights are the merged ones.
     ///
     /// - Throws: `ConfigurationError`, `ParameterError`, and the errors of reading.
     package init(_ file: CheckpointFile, _ record: AdapterRecord, seed: UInt64) throws {
