@@ -64,6 +64,7 @@ let package = Package(
 
         library("OrderedJSON", []),
         library("Parallel", ["CSystem"]),
+        library("Ranks", []),
         library("HTTP", ["OrderedJSON", "Parallel", "CCurl"]),
         library("DataFiles", ["OrderedJSON", "CZstd", "CZlib", "CSystem"]),
         library("Jinja", ["OrderedJSON"]),
@@ -74,12 +75,13 @@ let package = Package(
         library(
             "TrainLoop",
             [
-                "OrderedJSON", "Parallel", "DataFiles", "HTTP", "CheckpointIO", "Tokenization", "Transformer", "BigInt",
+                "OrderedJSON", "Parallel", "Ranks", "DataFiles", "HTTP", "CheckpointIO", "Tokenization", "Transformer",
+                "BigInt",
             ]),
         .executableTarget(
             name: "ckpt",
             dependencies: [
-                "OrderedJSON", "Parallel", "DataFiles", "HTTP", "CheckpointIO", "Tokenization", "Transformer",
+                "OrderedJSON", "Parallel", "Ranks", "DataFiles", "HTTP", "CheckpointIO", "Tokenization", "Transformer",
                 "Surgery", "TrainLoop", .product(name: "ArgumentParser", package: "swift-argument-parser"), "Yams",
                 "CSystem",
             ],
@@ -113,6 +115,7 @@ let package = Package(
 
         tests(of: "FuzzTargets", fixtures: true),
         tests(of: "OrderedJSON"),
+        tests(of: "Ranks"),
         tests(of: "DataFiles", ["OrderedJSON"], fixtures: true),
         tests(of: "CheckpointIO", ["OrderedJSON", "Parallel", "CHDF5", "CZstd"], fixtures: true),
         tests(of: "Jinja", ["OrderedJSON"], fixtures: true),

@@ -29,12 +29,18 @@ INLINE __m512 multiply_add(__m512 x, __m512 y, __m512 sum) {
     return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)y);
 }
 
+INLINE __m256 multiply_add_eight(__m256 x, __m256 y, __m256 sum) {
+    return _mm256_dpbf16_ps(sum, (__m256bh)x, (__m256bh)y);
+}
+
 #include "packed_gemm_tile_avx512.h"
 
 #include "packed_gemm.h"
+#include "few_rows_gemm.h"
 #include "packed_left_gemm.h"
 
 const struct ckpt_packed_gemm_kernels ckpt_packed_gemm_bf16_avx512 = PACKED_GEMM_KERNELS;
+const struct ckpt_packed_left_gemm_kernels ckpt_few_rows_gemm_bf16_avx512 = FEW_ROWS_GEMM_KERNELS;
 const struct ckpt_packed_left_gemm_kernels ckpt_packed_left_gemm_bf16_avx512 = PACKED_LEFT_GEMM_KERNELS;
 
 #endif

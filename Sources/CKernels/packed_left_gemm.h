@@ -1,6 +1,6 @@
 // Products with the left factor packed, in vectors of 16 words: a vector holds a word of 16 rows, and is multiplied
 // with one word of weights, which are not packed. The including file defines what packed_gemm.h requires, and
-// `multiply_add(x, y, sum)` for vectors of words.
+// `multiply_add(x, y, sum)` for vectors of words; few_rows_gemm.h comes before.
 #include "ckernels.h"
 
 #include <string.h>
@@ -12,6 +12,8 @@ enum {
     gatheredColumns = 48,
     /// Sums are stored eight at a time, even if a tile has fewer.
     gatheredStride = gatheredColumns + 8,
+    /// For more rows packing the weights too is at least as fast (docs/engine.md).
+    mostPanelRows = 256,
 };
 
 static inline long vectors_of(long rows) { return (rows + 15) / 16; }
@@ -20,14 +22,6 @@ static inline long vectors_of(long rows) { return (rows + 15) / 16; }
 static inline long block_rows(long m) {
     const long blocks = (m + 16 * tileVectors - 1) / (16 * tileVectors);
     return minimum(m, (m + 16 * blocks - 1) / (16 * blocks) * 16);
-}
-
-/// Eight words of a row of k terms in float32 (b) or bfloat16 (b16), from term l on.
-INLINE __m256 eight_words(const float *b, const uint16_t *b16, long l, long k) {
-    if (l + 8 * TERMS <= k) return b ? load_eight(b + l) : load_eight_bf16(b16 + l);
-    float words[8];
-    for (long i = 0; i < 8; i++, l += TERMS) words[i] = l < k ? right_word(b, b16, l, 1, l + TERMS <= k) : 0;
-    return _mm256_loadu_ps(words);
 }
 
 /// Computes 16 * `vectors` rows and tileSums / `vectors` columns, of which `columns` exist, into out[rows,
@@ -163,4 +157,5 @@ KERNEL static void packed_left_gemm_nt_bf16(
     panel_product(m, n, k, packed, 0, b, ldb, c, ldc, adding);
 }
 
-#define PACKED_LEFT_GEMM_KERNELS {8 * TERMS, pack_panels, packed_left_gemm_nt, packed_left_gemm_nt_bf16}
+#define PACKED_LEFT_GEMM_KERNELS \
+    {mostPanelRows, 16, 8 * TERMS, pack_panels, packed_left_gemm_nt, packed_left_gemm_nt_bf16}

@@ -12,7 +12,8 @@ extern const struct ckpt_quantization_kernels ckpt_quantization_portable;
 // Defined in one file per instruction set.
 extern const struct ckpt_packed_gemm_kernels ckpt_packed_gemm_avx2, ckpt_packed_gemm_avx512,
     ckpt_packed_gemm_bf16_avx512;
-extern const struct ckpt_packed_left_gemm_kernels ckpt_packed_left_gemm_avx512, ckpt_packed_left_gemm_bf16_avx512;
+extern const struct ckpt_packed_left_gemm_kernels ckpt_packed_left_gemm_avx512, ckpt_packed_left_gemm_bf16_avx512,
+    ckpt_few_rows_gemm_avx2, ckpt_few_rows_gemm_avx512, ckpt_few_rows_gemm_bf16_avx512;
 extern const struct ckpt_skinny_gemm_kernels ckpt_skinny_gemm_avx2, ckpt_skinny_gemm_avx512,
     ckpt_skinny_gemm_bf16_avx512;
 extern const struct ckpt_attention_kernels ckpt_attention_avx2, ckpt_attention_avx512;
@@ -70,6 +71,14 @@ const struct ckpt_packed_left_gemm_kernels *ckpt_packed_left_gemm_bf16_kernels(v
     return has_bfloat16() ? &ckpt_packed_left_gemm_bf16_avx512 : 0;
 }
 
+const struct ckpt_packed_left_gemm_kernels *ckpt_few_rows_gemm_kernels(void) {
+    return has_avx512() ? &ckpt_few_rows_gemm_avx512 : has_avx2() ? &ckpt_few_rows_gemm_avx2 : 0;
+}
+
+const struct ckpt_packed_left_gemm_kernels *ckpt_few_rows_gemm_bf16_kernels(void) {
+    return has_bfloat16() ? &ckpt_few_rows_gemm_bf16_avx512 : 0;
+}
+
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_kernels(void) {
     return has_avx512() ? &ckpt_packed_gemm_avx512 : has_avx2() ? &ckpt_packed_gemm_avx2 : 0;
 }
@@ -108,6 +117,8 @@ const struct ckpt_skinny_gemm_kernels *ckpt_skinny_gemm_kernels(void) { return 0
 const struct ckpt_skinny_gemm_kernels *ckpt_skinny_gemm_bf16_kernels(void) { return 0; }
 const struct ckpt_packed_left_gemm_kernels *ckpt_packed_left_gemm_kernels(void) { return 0; }
 const struct ckpt_packed_left_gemm_kernels *ckpt_packed_left_gemm_bf16_kernels(void) { return 0; }
+const struct ckpt_packed_left_gemm_kernels *ckpt_few_rows_gemm_kernels(void) { return 0; }
+const struct ckpt_packed_left_gemm_kernels *ckpt_few_rows_gemm_bf16_kernels(void) { return 0; }
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_kernels(void) { return 0; }
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_bf16_kernels(void) { return 0; }
 const struct ckpt_cached_attention_kernels *ckpt_cached_attention_kernels(long dimension) { return 0; }

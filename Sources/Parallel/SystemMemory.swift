@@ -1,14 +1,25 @@
 import Foundation
+import Synchronization
 
 /// The memory that this process may still use, by the system, its control groups and its own limits.
 package enum SystemMemory {
     /// Available memory in bytes: the least of what the system has free, what the limits of the process's control group
-    /// and of its ancestors leave, and what `ulimit -v` and `ulimit -d` leave.
+    /// and of its ancestors leave (both divided among the processes of `share`), and what `ulimit -v` and `ulimit -d`
+    /// leave.
     ///
     /// nil if nothing tells. `root` stands for `/` in the paths that are read.
     package static func available(root: String = "") -> Int? {
-        [free(root: root), controlGroups(root: root), addressSpace].compactMap { $0 }.min()
+        let shared = [free(root: root), controlGroups(root: root)].map { bytes in
+            bytes.map { $0 / processes.load(ordering: .relaxed) }
+        }
+        return (shared + [addressSpace]).compactMap { $0 }.min()
     }
+
+    /// The processes that share the machine's memory.
+    private static let processes = Atomic<Int>(1)
+
+    /// Counts only a share of the machine's memory as available, because other processes of this kind take theirs.
+    package static func share(among count: Int) { processes.store(max(1, count), ordering: .relaxed) }
 
     /// Free or reclaimable memory and swap of the machine.
     private static func free(root: String) -> Int? {

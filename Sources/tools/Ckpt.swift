@@ -19,8 +19,8 @@ struct Ckpt: AsyncParsableCommand {
               ckpt diff rl/
 
             Exit status: 0 success; 1 diff found differences, verify found damage, eval missed a required accuracy or \
-            mode share, or distill kept no pair; 2 an error; 130, 143 or 129 ended by SIGINT, SIGTERM or SIGHUP; 141 the reader of a pipe \
-            has gone, as in `ckpt … | head`.
+            mode share, or distill kept no pair; 2 an error; 130, 143, 129 or 138 ended by SIGINT, SIGTERM, SIGHUP or \
+            SIGUSR1; 141 the reader of a pipe has gone, as in `ckpt … | head`.
             """,
         version: BuildDescription.text,
         groupedSubcommands: [
@@ -74,6 +74,7 @@ struct Ckpt: AsyncParsableCommand {
                 try command.run()
             }
         } catch let status as ExitCode {
+            RankProcess.finish()
             return status.rawValue
         } catch let stopped as StoppedBySignal {
             StandardStreams.flush()
@@ -84,15 +85,15 @@ struct Ckpt: AsyncParsableCommand {
             let config = ConfigFile.path(in: given)
             let source = config.map { isUsageError(error) ? " (flags of \($0) included)" : "" } ?? ""
             TemporaryPaths.removeAllIfPossible()
-            writeError(error, note: source)
-            return 2
+            return RankProcess.fail(error) { writeError(error, prefix: $0, note: source) }
         }
+        RankProcess.finish()
         return 0
     }
 
     /// Writes the line of an error to stderr.
-    static func writeError(_ error: any Error, note: String = "") {
-        Terminal.writeError("ckpt: error: \(line(for: error))\(note)", wraps: false)
+    static func writeError(_ error: any Error, prefix: String = "", note: String = "") {
+        Terminal.writeError("ckpt: error: \(prefix)\(line(for: error))\(note)", wraps: false)
     }
 
     /// Checks that the command line begins with a command, or with `help` and at most one command.

@@ -99,7 +99,8 @@ struct GenerateCommand: ParsableCommand {
         let limit = LengthLimit(try ModelConfiguration(json: file.metadata.config))
         let newTokens = try lengths.newTokens(maxNewTokens, default: 512, after: [(input, limit, ids.count)])
         try MemoryFit.check(weightsOf: file, weights)
-        let generator = cache.generator(try weights.model(file, products: products))
+        var generator = cache.generator(try weights.model(file, products: products))
+        generator.favorsFewRows = true
         let forced = reader.control.flatMap { control in mode.forced.map { control[$0] } }
         let request = GenerationRequest(
             prompt: ids, promptKey: 0, sampleCount: samples, forcedFirstToken: forced)

@@ -139,14 +139,14 @@ import Transformer
             let adapted = try Adapted(fixture, dropout: dropout)
             let model = Model(adapted.base, adapters: adapted.adapters)
             let runs = [false, true, false].map { recomputing in
-                model.adapterDropoutKey = (3, 4)
+                model.adapterDropoutKey = (3, 4, 0)
                 let gradients = adapted.gradients(
                     model, adapted.adapters.values.trained, fixture.sequences, recomputing: recomputing
                 ).values
                 return withExtendedLifetime(gradients) { Array(gradients.values) }
             }
             #expect(runs[0] == runs[1] && runs[0] == runs[2])
-            model.adapterDropoutKey = (3, 5)
+            model.adapterDropoutKey = (3, 5, 0)
             let other = adapted.gradients(model, adapted.adapters.values.trained, fixture.sequences).values
             #expect(withExtendedLifetime(other) { Array(other.values) == runs[0] } == (dropout == 0))
         }
@@ -159,7 +159,7 @@ import Transformer
         let model = Model(adapted.base, adapters: adapted.adapters)
         let layout = adapted.adapters.values.trained
         func loss() -> (values: ModelParameters, loss: Float) {
-            model.adapterDropoutKey = (1, 2)
+            model.adapterDropoutKey = (1, 2, 0)
             return adapted.gradients(model, layout, fixture.sequences)
         }
         let gradients = loss().values

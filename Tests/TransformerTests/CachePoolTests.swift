@@ -36,7 +36,8 @@ import Transformer
         return Outcome(completions: completions, use: try #require(use))
     }
 
-    /// Samples that are taken back and computed again go on to the same tokens, and all pages are returned.
+    /// Samples that are taken back and computed again go on to the same tokens, and all pages are returned; with packed
+    /// products every bit is the same.
     @Test(arguments: [
         "llama", "llama-yarn", "llama-dynamic", "qwen3", "mistral", "qwen2-window", "smollm3-window", "phi3-longrope",
     ])
@@ -67,6 +68,10 @@ import Transformer
                 #expect(small.use.peakBytes <= max(pages, alone) * subject.pageBytes())
                 takenBack += small.use.rowsTakenBack
                 all = large.completions.joined().count
+                if hasPackedProducts {
+                    #expect(small.completions == large.completions, "seed \(seed), \(pages) pages")
+                    continue
+                }
                 for (index, (own, other)) in zip(small.completions.joined(), large.completions.joined()).enumerated() {
                     // A draw may fall between two tokens whose probabilities differ in their last bits.
                     let equal = zip(own.tokens, other.tokens).prefix { $0 == $1 }.count
@@ -74,9 +79,6 @@ import Transformer
                     #expect(
                         relativeError(own.logProbabilities[..<equal], other.logProbabilities[..<equal]) < 1e-4,
                         "seed \(seed), \(pages) pages")
-                    if own.tokens == other.tokens {
-                        #expect(own.finish == other.finish && own.inserted == other.inserted)
-                    }
                 }
             }
         }

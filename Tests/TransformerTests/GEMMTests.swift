@@ -49,11 +49,15 @@ import Transformer
     /// c[m, n] = a[m, k] b[n, k]ᵀ, added to `c` if it is given.
     private func nt(
         _ a: [Float], _ b: Operand, _ m: Int, _ n: Int, _ k: Int, adding c: [Float]? = nil, padding: Int = 0,
-        _ team: ThreadTeam, _ precision: ProductPrecision = .fp32
+        _ team: ThreadTeam, _ precision: ProductPrecision = .fp32, favorsFewRows: Bool = false
     ) -> [Float] {
         result(
             a, (m, k), b, (n, k), adding: c ?? [Float](repeating: 1, count: m * n), columns: n, padding: padding
-        ) { gemmNT($0, $1, into: $2, accumulating: c != nil, team: team, precision: precision) }
+        ) {
+            gemmNT(
+                $0, $1, into: $2, accumulating: c != nil, team: team, precision: precision,
+                favorsFewRows: favorsFewRows)
+        }
     }
 
     /// c[m, n] = a[m, k] b[k, n], added to `c` if it is given.
@@ -132,9 +136,12 @@ import Transformer
             a, halves.map { Float(bitPattern: UInt32($0) << 16) }, m: m, n: n, k: k)
         for team in Self.teams {
             for (operand, expected) in [(Operand.float32(b), expected), (.bfloat16(halves), expectedOfHalves)] {
-                #expect(relativeError(nt(a, operand, m, n, k, team), expected) < 1e-5)
-                let sum = nt(a, operand, m, n, k, adding: expected, team)
-                #expect(relativeError(sum, expected.map { 2 * $0 }) < 1e-5)
+                for favorsFewRows in [false, true] {
+                    let product = nt(a, operand, m, n, k, team, favorsFewRows: favorsFewRows)
+                    #expect(relativeError(product, expected) < 1e-5)
+                    let sum = nt(a, operand, m, n, k, adding: expected, team, favorsFewRows: favorsFewRows)
+                    #expect(relativeError(sum, expected.map { 2 * $0 }) < 1e-5)
+                }
             }
         }
     }
@@ -155,9 +162,13 @@ import Transformer
         let expected = Naive.gemmNT(a.map(Naive.bfloat16), narrow, m: m, n: n, k: k)
         let bTransposed = Naive.transpose(b, rows: n, columns: k)
         for team in Self.teams {
-            #expect(relativeError(nt(a, .float32(b), m, n, k, team, .bf16), expected) < 1e-5)
-            let sum = nt(a, .bfloat16(halves), m, n, k, adding: expected, team, .bf16)
-            #expect(relativeError(sum, expected.map { 2 * $0 }) < 1e-5)
+            for favorsFewRows in [false, true] {
+                let product = nt(a, .float32(b), m, n, k, team, .bf16, favorsFewRows: favorsFewRows)
+                #expect(relativeError(product, expected) < 1e-5)
+                let sum = nt(
+                    a, .bfloat16(halves), m, n, k, adding: expected, team, .bf16, favorsFewRows: favorsFewRows)
+                #expect(relativeError(sum, expected.map { 2 * $0 }) < 1e-5)
+            }
             guard PackedGEMM.supports(inputs: k, outputs: n, rows: m, .bf16) else { continue }
             #expect(relativeError(nn(a, .float32(bTransposed), m, n, k, team, .bf16), expected) < 1e-5)
         }
@@ -209,7 +220,9 @@ import Transformer
         let b = noise(n * k, seed: 2)
         guard SkinnyGEMM.supports(9, n, k) else { return }
         func product(_ team: ThreadTeam, _ rows: Range<Int>) -> [Float] {
-            nt(Array(a[rows.lowerBound * k..<rows.upperBound * k]), .float32(b), rows.count, n, k, team)
+            nt(
+                Array(a[rows.lowerBound * k..<rows.upperBound * k]), .float32(b), rows.count, n, k, team,
+                favorsFewRows: true)
         }
         let whole = product(.alone, 0..<9)
         for team in Self.teams {
@@ -223,22 +236,31 @@ import Transformer
         }
     }
 
-    /// With packed rows, the bits of a row do not depend on the other rows.
-    @Test(arguments: ProductPrecision.allCases)
-    func packedRowsHaveOneOrderOfSums(_ precision: ProductPrecision) {
-        let (n, k) = (203, 345)
-        let a = noise(130 * k)
+    /// The bits of a row do not depend on the other rows: one row and many, small and large layers, sums of one and of
+    /// several passes.
+    @Test(
+        .enabled(if: hasPackedProducts),
+        arguments: [(203, 345), (193, 1801), (24, 40), (5, 1200), (330, 576)], ProductPrecision.allCases)
+    func rowsHaveOneOrderOfSums(_ shape: (n: Int, k: Int), _ precision: ProductPrecision) {
+        guard precision.isAvailable else { return }
+        let (n, k) = shape
+        let a = noise(400 * k)
         let b = noise(n * k, seed: 2)
-        guard PackedLeftGEMM.supports(130, n, k, precision) else { return }
-        func product(_ team: ThreadTeam, _ rows: Range<Int>) -> [Float] {
-            nt(Array(a[rows.lowerBound * k..<rows.upperBound * k]), .float32(b), rows.count, n, k, team, precision)
-        }
-        let whole = product(.alone, 0..<130)
-        for team in Self.teams {
-            for size in [17, 32, 40, 64, 65, 100, 130] {
-                let rows = (130 - size)..<130
-                #expect(product(team, rows) == Array(whole[rows.lowerBound * n..<130 * n]))
+        let halves = b.map { UInt16($0.bitPattern >> 16) }
+        for operand in [Operand.float32(b), .bfloat16(halves)] {
+            func product(_ team: ThreadTeam, _ rows: Range<Int>) -> [Float] {
+                nt(Array(a[rows.lowerBound * k..<rows.upperBound * k]), operand, rows.count, n, k, team, precision)
+            }
+            let whole = product(.alone, 0..<400)
+            for team in Self.teams {
+                for size in [1, 2, 5, 9, 16, 17, 40, 65, 130, 193, 256, 257, 400] {
+                    let rows = (400 - size)..<400
+                    #expect(product(team, rows) == Array(whole[rows.lowerBound * n..<400 * n]), "\(size) rows")
+                }
             }
         }
     }
 }
+
+/// Whether this processor has the products whose rows have the same bits beside any others.
+let hasPackedProducts = !["SSE2", "portable"].contains(EngineThreads.instructionSet)

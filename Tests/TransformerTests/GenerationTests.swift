@@ -1,3 +1,4 @@
+import CheckpointIO
 import Foundation
 import Testing
 import Transformer
@@ -75,6 +76,39 @@ import Transformer
         var other = options
         other.step = 1
         #expect(Generator(model).generate(requests, other).map { $0.flatMap(\.tokens) } != alone)
+    }
+
+    /// With packed products a sample has the same bits alone and beside others, whatever prompts were computed with its
+    /// own.
+    @Test(.enabled(if: hasPackedProducts), arguments: ["llama", "qwen3", "phi3", "wide"])
+    func samplesHaveTheSameBitsBesideAnyOthers(_ name: String) throws {
+        let model = try name == "wide" ? wideModel() : Model(try Fixture.named(name).parameters())
+        let requests = (0..<40).map { index in
+            GenerationRequest(
+                prompt: (0..<(3 + index * 7 % 30)).map { 4 + ($0 * 5 + index) % 28 }, promptKey: index, sampleCount: 4)
+        }
+        let options = SamplingOptions(maximumNewTokens: 12, seed: 9)
+        var probabilities: [Int: [Float]] = [:]
+        let together = Generator(model).generate(requests, options, onPrompt: { probabilities[$0] = $1 })
+        for range in [0..<1, 5..<6, 1..<3, 8..<13, 20..<40] {
+            var generator = Generator(model)
+            generator.maximumRows = 7 * range.count
+            let own = generator.generate(
+                Array(requests[range]), options, onPrompt: { #expect(probabilities[range.lowerBound + $0] == $1) })
+            #expect(own == Array(together[range]), "requests \(range)")
+        }
+    }
+
+    /// A model whose layers are large enough for all kernels, with sums of several passes.
+    private func wideModel() throws -> Model {
+        let configuration = try ModelConfiguration(
+            json: """
+                {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 640,
+                 "intermediate_size": 1280, "num_hidden_layers": 2, "num_attention_heads": 10,
+                 "num_key_value_heads": 5, "vocab_size": 300, "max_position_embeddings": 256, "rms_norm_eps": 1e-5,
+                 "tie_word_embeddings": false}
+                """)
+        return Model(ModelParameters(configuration, randomSeed: 3))
     }
 
     /// `onPrompt` receives the logits of the first token, once for each prompt.

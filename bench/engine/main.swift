@@ -216,10 +216,11 @@ func train() throws {
 
 func decode() throws {
     let configuration = try chosenConfiguration("tiny")
-    let generator =
+    var generator =
         arguments.contains("--bfloat16")
         ? Generator(Model(try chosenCompactParameters("tiny"), products: products))
         : Generator(Model(try chosenParameters("tiny"), products: products))
+    generator.favorsFewRows = arguments.contains("--favor-few-rows")
     let rows = number("rows", 256)
     let group = number("groups", 8)
     let prompts = sequences(max(1, rows / group), number("prompt", 20), configuration.vocabularySize)

@@ -38,10 +38,12 @@ const struct ckpt_skinny_gemm_kernels *ckpt_skinny_gemm_bf16_kernels(void);
 /// c[m, n] = a[m, k] b[n, k]ᵀ with a packed and b not: a vector holds a word of several rows of a, and is multiplied
 /// with one weight at a time.
 struct ckpt_packed_left_gemm_kernels {
+    /// The largest number of rows, and the number that rows are padded to a multiple of.
+    long max_rows, height;
     /// Terms of a row that are packed together. A packed row has ckpt_packed_left_words(k, terms) words of 32 bits.
     long terms;
     /// Packs terms `first` to `last` of a[m, k]. Both are multiples of `terms`, or `last` is k. `out` holds the words
-    /// of m rows, with m rounded up to a multiple of 16.
+    /// of m rows, padded.
     void (*pack)(long m, long k, const float *a, long lda, long first, long last, float *out);
     void (*gemm_nt)(
         long m, long n, long k, const float *packed, const float *b, long ldb, float *c, long ldc, int adding);
@@ -56,6 +58,10 @@ static inline long ckpt_packed_left_words(long k, long terms) { return 8 * ((k +
 const struct ckpt_packed_left_gemm_kernels *ckpt_packed_left_gemm_kernels(void);
 /// Products of factors rounded to bfloat16; sums in float32.
 const struct ckpt_packed_left_gemm_kernels *ckpt_packed_left_gemm_bf16_kernels(void);
+/// The same sums for at most eight rows: a vector holds a word of several columns of weights, and is multiplied with
+/// one word of a row at a time.
+const struct ckpt_packed_left_gemm_kernels *ckpt_few_rows_gemm_kernels(void);
+const struct ckpt_packed_left_gemm_kernels *ckpt_few_rows_gemm_bf16_kernels(void);
 
 /// c[m, n] = a[m, k] b[k, n] with both factors packed: a in panels of `rows` rows, b in panels of `columns` columns,
 /// padded with zeros. A word of 32 bits holds `terms` terms of a sum, so a row or column has k / terms words, rounded

@@ -1,5 +1,5 @@
 /// How a model responds: after thinking, or at once.
-package enum Mode: String, Sendable, CaseIterable {
+package enum Mode: String, Sendable, CaseIterable, Codable {
     case think, short
 }
 
@@ -25,7 +25,7 @@ package struct ControlTokens: Sendable, Equatable {
 }
 
 /// Why a response cannot be graded.
-package enum FormDefect: String, Sendable, CaseIterable {
+package enum FormDefect: String, Sendable, CaseIterable, Codable {
     /// The first token is neither `<think>` nor `<short>`.
     case noControlToken = "no-control-token"
     /// `<think>` or `<short>` occurs again later.

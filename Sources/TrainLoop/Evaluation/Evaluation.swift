@@ -61,7 +61,7 @@ package struct Evaluation: Sendable {
     }
 
     /// One sampled answer, graded.
-    package struct Answer: Sendable, Equatable {
+    package struct Answer: Sendable, Equatable, Codable {
         /// The index of the problem.
         package var problem: Int
         /// The mode that was forced; nil if the model chose.

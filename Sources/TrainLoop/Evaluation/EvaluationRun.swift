@@ -1,3 +1,4 @@
+import Ranks
 import Transformer
 
 /// Why an evaluation has no result.
@@ -37,13 +38,20 @@ package struct EvaluationHooks {
     }
 
     package init() {}
+
+    /// The hooks of a rank that reports nothing.
+    fileprivate var ofOtherRank: EvaluationHooks {
+        var hooks = EvaluationHooks()
+        hooks.shouldStop = shouldStop
+        return hooks
+    }
 }
 
 extension Evaluation {
     /// The number of answers sampled together.
     ///
-    /// A block is always sampled as a whole, so that an interrupted evaluation gives the same answers: the last bits of
-    /// floating-point sums depend on the number of rows of a product.
+    /// A block is always sampled as a whole, so that an interrupted evaluation gives the same answers: without AVX2 the
+    /// last bits of sums depend on the number of rows of a product. Ranks share out blocks.
     static let blockAnswers = 64
 
     /// The ids of the prompts for problems.
@@ -61,22 +69,26 @@ extension Evaluation {
     /// Samples and grades answers to problems with a ground truth, by a model in the precision of the options.
     ///
     /// `reward` grades by the rule of the options; without it, answers are graded by mathematical equivalence with all
-    /// rules. `kept` are answers of an interrupted evaluation with the same options, which are not sampled again.
+    /// rules. `kept` are answers of an interrupted evaluation with the same options, which are not sampled again. Ranks
+    /// share the work, and have the same result; rank 0 calls the hooks and judges.
     ///
-    /// - Throws: `EvaluationError`, and errors of the prompt, the reward and the hooks.
+    /// - Throws: `EvaluationError`, `RankError`, and errors of the prompt, the reward and the hooks.
     package init(
         _ problems: [Problem], encoder: PromptEncoder, model: Model, options: Options,
-        reward: (any Reward)? = nil, kept: [Answer] = [], hooks: EvaluationHooks = EvaluationHooks()
+        reward: (any Reward)? = nil, kept: [Answer] = [], hooks: EvaluationHooks = EvaluationHooks(),
+        ranks: RankGroup = .alone
     ) throws {
         let prompts = try Self.prompts(for: problems, encoder: encoder, options: options)
         var generator = Generator(model)
         generator.cachePrecision = options.cachePrecision
         generator.cacheByteLimit = options.cacheByteLimit
-        let firstToken = generator.firstTokenProbabilities(prompts, of: [encoder.control.think, encoder.control.short])
-            .map { (think: $0[0], short: $0[1]) }
+        let firstToken = try ranks.share(prompts.count) { own in
+            generator.firstTokenProbabilities(
+                own.map { prompts[$0] }, of: [encoder.control.think, encoder.control.short])
+        }.map { (think: $0[0], short: $0[1]) }
         var run = EvaluationRun(
             problems: problems, prompts: prompts, encoder: encoder, generator: generator, options: options,
-            reward: reward, hooks: hooks,
+            reward: reward, hooks: ranks.isRoot ? hooks : hooks.ofOtherRank, ranks: ranks,
             facts: .init(tokenCounts: prompts.map(\.count), firstToken: firstToken))
         run.store(kept.filter { $0.sample < options.samplesPerProblem })
         self.init(
@@ -100,6 +112,7 @@ private struct EvaluationRun {
     let options: Evaluation.Options
     let reward: (any Reward)?
     let hooks: EvaluationHooks
+    let ranks: RankGroup
     let facts: EvaluationHooks.PromptFacts
     /// Answers by question and sample.
     var known: [Question: [Int: Evaluation.Answer]] = [:]
@@ -118,8 +131,9 @@ private struct EvaluationRun {
         total = questions.count * options.samplesPerProblem
         done = questions.reduce(0) { $0 + (known[$1]?.count ?? 0) }
         hooks.progress(done, total)
-        for block in blocks where !block.allSatisfy({ known[$0]?.count == options.samplesPerProblem }) {
-            try answer(block)
+        let missing = blocks.filter { !$0.allSatisfy { known[$0]?.count == options.samplesPerProblem } }
+        for first in stride(from: 0, to: missing.count, by: ranks.count) {
+            try answer(missing[first..<min(first + ranks.count, missing.count)])
         }
         return questions.flatMap { question in
             (0..<options.samplesPerProblem).compactMap { known[question]?[$0] }
@@ -143,7 +157,36 @@ private struct EvaluationRun {
         return blocks
     }
 
-    private mutating func answer(_ block: [Question]) throws {
+    /// The answers to one block, or what there was of them when a stop was requested.
+    private struct Sampled: Codable {
+        var completions: [[Completion]] = []
+        var isStopped = false
+    }
+
+    /// Answers one block on each rank.
+    private mutating func answer(_ blocks: ArraySlice<[Question]>) throws {
+        let own = blocks.startIndex + ranks.rank
+        let sampled = try ranks.gather(own < blocks.endIndex ? sample(blocks[own]) : Sampled())
+        guard !sampled.contains(where: \.isStopped) else {
+            throw EvaluationError.interrupted(done: done, total: total)
+        }
+        for (block, sampled) in zip(blocks, sampled) {
+            // A program that judges runs on rank 0 alone.
+            let new = try ranks.fromRoot {
+                try zip(block, sampled.completions).flatMap { question, group in
+                    // Known answers stay, even if their block is sampled again.
+                    let samples = group.indices.filter { known[question]?[$0] == nil }
+                    return try grade(question, samples.map { ($0, group[$0]) })
+                }
+            }
+            try hooks.keep(new, facts)
+            store(new)
+            done += new.count
+        }
+        hooks.progress(done, total)
+    }
+
+    private func sample(_ block: [Question]) -> Sampled {
         let requests = block.map { question in
             GenerationRequest(
                 prompt: prompts[question.problem], promptKey: question.problem,
@@ -164,17 +207,7 @@ private struct EvaluationRun {
                 if !isStopped { isStopped = hooks.shouldStop() }
                 return !isStopped
             })
-        guard !isStopped else { throw EvaluationError.interrupted(done: before, total: total) }
-        var new: [Evaluation.Answer] = []
-        for (question, group) in zip(block, completions) {
-            // Known answers stay, even if their block is sampled again.
-            let samples = group.indices.filter { known[question]?[$0] == nil }
-            new += try grade(question, samples.map { ($0, group[$0]) })
-        }
-        try hooks.keep(new, facts)
-        store(new)
-        done = before + new.count
-        hooks.progress(done, total)
+        return Sampled(completions: isStopped ? [] : completions, isStopped: isStopped)
     }
 
     private var sampling: SamplingOptions {

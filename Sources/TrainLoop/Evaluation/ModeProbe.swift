@@ -1,5 +1,6 @@
 import CheckpointIO
 import Parallel
+import Ranks
 import Transformer
 
 /// Mode preference on a fixed set of prompts: P(`<think>`) and P(`<short>`) as first response token.
@@ -31,14 +32,16 @@ package enum ModeProbe {
         ProbeTable(prompts: problems.map(\.promptText), levels: problems.map { $0.level ?? "" })
     }
 
-    /// Appends the model's current preference, replacing a snapshot of the same step.
+    /// Appends the model's current preference, replacing a snapshot of the same step; ranks share the prompts.
     package static func record(
-        _ table: inout ProbeTable, step: Int, encoder: PromptEncoder, model: Model
+        _ table: inout ProbeTable, step: Int, encoder: PromptEncoder, model: Model, ranks: RankGroup = .alone
     ) throws {
         let prompts = try encoder.reader.prompts(
             for: table.prompts.enumerated().map { Problem(id: "\($0 + 1) of the probe", promptText: $1) })
-        let probabilities = Generator(model).firstTokenProbabilities(
-            prompts, of: [encoder.control.think, encoder.control.short])
+        let probabilities = try ranks.share(prompts.count) { own in
+            Generator(model).firstTokenProbabilities(
+                own.map { prompts[$0] }, of: [encoder.control.think, encoder.control.short])
+        }
         if let last = table.steps.last, last == step {
             table.steps.removeLast()
             table.pThink.removeLast()

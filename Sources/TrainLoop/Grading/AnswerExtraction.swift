@@ -2,7 +2,7 @@
 ///
 /// The text is the answer part of a response: the text after `</think>`, or the whole short response. The thinking is
 /// never searched.
-public enum AnswerRule: String, Sendable, CaseIterable {
+public enum AnswerRule: String, Sendable, CaseIterable, Codable {
     /// The content of the last balanced `\boxed{}` or `\fbox{}`; the default of training.
     case boxed
     /// The whole text, trimmed.

@@ -1,5 +1,5 @@
 /// The loss of a mini-batch and its metrics, summed token by token over any division into micro-batches.
-public struct PolicyTotals: Sendable, Equatable {
+public struct PolicyTotals: Sendable, Equatable, Codable {
     /// The loss: control + response + β · KL − c · entropy.
     public private(set) var loss = 0.0
     /// The policy-gradient part of the control tokens, including its weight α; metric `control_loss`.

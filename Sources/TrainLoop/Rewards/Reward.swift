@@ -1,7 +1,7 @@
 import OrderedJSON
 
 /// The result of grading a response.
-package enum Outcome: String, Sendable, CaseIterable {
+package enum Outcome: String, Sendable, CaseIterable, Codable {
     case right, wrong
     /// The response has a defect of form or no answer.
     case malformed
@@ -10,7 +10,7 @@ package enum Outcome: String, Sendable, CaseIterable {
 }
 
 /// Outcome and reward of one response.
-package struct Verdict: Sendable, Equatable {
+package struct Verdict: Sendable, Equatable, Codable {
     package var outcome: Outcome
     /// nil if the form has no defect.
     package var defect: FormDefect?

@@ -8,27 +8,28 @@ package struct MemoryUse: Sendable {
     /// Whether a trainer that is ready to run has it already.
     package var isAllocated = false
 
-    /// The parameters of a run that starts from `file`.
+    /// The parameters of a run that starts from `file`, whose moments `sharers` processes share.
     static func parameters(
         of file: CheckpointFile, _ configuration: ModelConfiguration, _ trained: TrainedParameters,
-        _ moments: MomentPrecision
+        _ moments: MomentPrecision, sharers: Int
     ) -> [MemoryUse] {
         parameters(
             weightBytes: trained.adapters == nil
                 ? trained.weights.byteCount(configuration.parameters)
                 : AdaptedWeights.baseBytes(file, configuration),
-            trained.layout, moments, trained.weights, of: configuration)
+            trained.layout, moments, trained.weights, of: configuration, sharers: sharers)
     }
 
     /// The weights, and gradients and moments of what is trained.
     private static func parameters(
         weightBytes: Int, _ trained: TrainedLayout, _ moments: MomentPrecision, _ gradients: WeightPrecision,
-        of configuration: ModelConfiguration
+        of configuration: ModelConfiguration, sharers: Int
     ) -> [MemoryUse] {
         let isWhole = trained.elementCount == configuration.parameterCount
         let what =
             (isWhole ? "" : " of \(trained.elementCount) trained numbers")
             + (moments == .fp32 ? "" : ", moments in 8 bits")
+            + (sharers > 1 ? ", moments shared by \(sharers) ranks" : "")
         let format = gradients == .fp32 ? "" : " in bf16"
         let adapterBytes = trained.isAdapters ? 4 * trained.elementCount : 0
         return [
@@ -36,7 +37,8 @@ package struct MemoryUse: Sendable {
             MemoryUse(
                 purpose: (trained.isAdapters ? "adapters with gradient" : "gradient") + format + " and two moments"
                     + what,
-                bytes: adapterBytes + gradients.byteCount(trained.parameters) + 2 * moments.byteCount(trained),
+                bytes: adapterBytes + gradients.byteCount(trained.parameters)
+                    + 2 * moments.byteCount(trained) / sharers,
                 isAllocated: true),
         ]
     }
@@ -44,11 +46,12 @@ package struct MemoryUse: Sendable {
     /// The parts that every run has, for passes over `tokens` tokens in sequences of up to `longest` tokens.
     static func training(
         _ state: TrainingState, _ gradients: ModelParameters, _ options: OptimizerOptions, tokens: Int, longest: Int,
-        recomputing: Bool
+        recomputing: Bool, slices: UpdateSlices
     ) -> [MemoryUse] {
-        parameters(
+        let sums = slices.buffers * gradients.precision.byteCount(gradients.layout)
+        return parameters(
             weightBytes: state.weightBytes, gradients.trained, options.moments, gradients.precision,
-            of: gradients.configuration
+            of: gradients.configuration, sharers: slices.shard == nil ? 1 : slices.ranks.count
         ) + [
             MemoryUse(
                 purpose: "activations of \(tokens) tokens" + (recomputing ? ", recomputed" : "")
@@ -56,7 +59,7 @@ package struct MemoryUse: Sendable {
                 bytes: MemoryEstimate.passes(
                     gradients.configuration, gradients.trained, tokens: tokens, longest: longest,
                     recomputesActivations: recomputing, options.activations))
-        ]
+        ] + (sums > 0 ? [MemoryUse(purpose: "sums of \(slices.count) slices", bytes: sums)] : [])
     }
 }
 

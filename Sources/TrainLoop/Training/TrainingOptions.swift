@@ -1,5 +1,6 @@
 import CheckpointIO
 import OrderedJSON
+import Ranks
 import Transformer
 
 /// The options of a training stage; both stages have an optimizer and a run, with different defaults.
@@ -54,6 +55,16 @@ package struct OptimizerOptions: Sendable, Equatable {
     /// The number format of the factors of matrix products; the mode probe always uses float32.
     package var products = ProductPrecision.fp32
 
+    /// The slices of an update, whose gradients are added in a tree; nil: one.
+    package var slices: Int?
+    /// Whether each rank holds the moments of a part of the parameters only; affects memory and speed only.
+    package var shardsMoments = false
+
+    /// Gives a new run of several ranks its slices, if they were not chosen.
+    mutating func chooseSlices(resuming: Bool, _ ranks: RankGroup) {
+        if !resuming, slices == nil { slices = UpdateSlices.standard(ranks) }
+    }
+
     func resolvedWarmup(_ totalSteps: Int) -> Int { warmupSteps ?? ((scheduleSteps ?? totalSteps) + 19) / 20 }
 
     func rateSchedule(totalSteps: Int) -> LearningRateSchedule {
@@ -63,10 +74,12 @@ package struct OptimizerOptions: Sendable, Equatable {
     }
 
     /// An optimizer with moments of zero; `seed` is that of the run.
-    func makeOptimizer(for configuration: ModelConfiguration, _ trained: TrainedLayout, seed: UInt64) -> AdamW {
+    func makeOptimizer(
+        for configuration: ModelConfiguration, _ trained: TrainedLayout, seed: UInt64, shard: OptimizerShard?
+    ) -> AdamW {
         AdamW(
             configuration, trained, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: weightDecay,
-            moments: moments, seed: seed)
+            moments: moments, seed: seed, shard: shard)
     }
 }
 
@@ -88,8 +101,8 @@ extension TrainingOptions {
     /// - Throws: `OptionError`.
     package func checkResuming(with wanted: Self, after step: Int) throws {
         let changesLength = wanted.run.lastStep != run.lastStep
-        try refuse(
-            differing: wanted, except: Set(changesLength ? ["--steps", "--schedule-steps"] : []).union(["--recompute"]))
+        let length: Set = changesLength ? ["--steps", "--schedule-steps"] : []
+        try refuse(differing: wanted, except: length.union(["--recompute", "--shard-optimizer"]))
         guard changesLength, let last = wanted.run.lastStep else { return }
         try OptionError.require(
             last > step,
@@ -160,6 +173,24 @@ extension OptionField where Options: TrainingOptions {
             from: { $0.string.flatMap(ProductPrecision.init(rawValue:)) },
             check: { try OptionError.require($1.isAvailable, "\($0) \(ProductPrecision.requirement)") }
         ).optionalInOldCheckpoints
+    }
+    static var shardsMoments: Self {
+        .of(
+            "shard_optimizer", "--shard-optimizer", \.optimizer.shardsMoments, to: { $0 ? .bool(true) : .null },
+            from: { $0.isNull ? false : $0.bool }
+        ).recordedIfSet
+    }
+    static var slices: Self {
+        .of(
+            "slices", "--slices", \.optimizer.slices, to: { $0.map { .integer($0) } ?? .null },
+            from: { $0.isNull ? .some(nil) : $0.int },
+            check: { flag, value in
+                guard let value else { return }
+                try OptionError.require(
+                    (1...1024).contains(value) && value.nonzeroBitCount == 1,
+                    "\(flag) must be a power of two from 1 to 1024")
+            }
+        ).recordedIfSet
     }
     static var seed: Self { .seed("seed", "--seed", \.run.seed) }
     static var savedContent: Self {

@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import Ranks
 import Transformer
 
 /// A stage of training that is ready to run.
@@ -15,9 +16,9 @@ package protocol StageTrainer {
     /// Trains to the last step, or until `shouldStop` asks for an end.
     ///
     /// - Parameters:
-    ///   - folder: the run's folder.
-    ///   - report: receives the events of the run.
-    ///   - shouldStop: whether to save and end, asked after every step.
+    ///   - folder: the run's folder, to which rank 0 alone writes.
+    ///   - report: receives the events of the run, on rank 0.
+    ///   - shouldStop: whether to save and end, asked after every step; if any rank says so, all end.
     /// - Returns: the path of the last state saved.
     /// - Throws: `TrainingFailure`, and errors of writing.
     mutating func run(
@@ -28,36 +29,45 @@ package protocol StageTrainer {
 /// A run of either stage while it trains: folder and lock, logs, mode probe, saves, and the request to stop.
 ///
 /// The loop belongs to the stage, which calls `probe`, `record` and `save` at its own steps. The state that changes
-/// from step to step is passed in, so that each call shows what it changes.
+/// from step to step is passed in, so that each call shows what it changes. Rank 0 logs and saves; the others go along.
 struct TrainingRun {
     let stage: TrainingStage
     /// The run's folder, locked by this value.
     let folder: RunFolder
     let encoder: PromptEncoder
+    let ranks: RankGroup
+    /// Receives the events of the run; those of other ranks than 0 go nowhere.
     let report: TrainingReport
-    /// Whether the run should save and end after the current step; asked once per step.
-    let shouldStop: () -> Bool
+    /// Whether this rank was asked to save and end.
+    private let shouldStop: () -> Bool
     /// The newest state of the run; nil before the first.
     private(set) var lastSaved: String?
-    private let log: RunLog
+    /// nil on other ranks than 0.
+    private let log: RunLog?
 
     /// Opens the logs, and drops rows of steps that a killed run made after its last save.
     ///
     /// - Throws: `DataFileError`.
     init(
         _ stage: TrainingStage, in folder: RunFolder, from state: TrainingState, encoder: PromptEncoder,
-        report: @escaping TrainingReport, shouldStop: @escaping () -> Bool
+        ranks: RankGroup, report: @escaping TrainingReport, shouldStop: @escaping () -> Bool
     ) throws {
         self.stage = stage
         self.folder = folder
         self.encoder = encoder
-        self.report = report
+        self.ranks = ranks
+        self.report = ranks.isRoot ? report : { _ in }
         self.shouldStop = shouldStop
         lastSaved = state.step > 0 ? folder.checkpointPath(step: state.step) : nil
-        log = try RunLog(folder, after: state.step)
-        if let damage = log.damage { report(.warning(damage)) }
-        if let note = state.extensionNote { report(.note(note)) }
+        log = ranks.isRoot ? try RunLog(folder, after: state.step) : nil
+        if let damage = log?.damage { report(.warning(damage)) }
+        if let note = state.extensionNote { self.report(.note(note)) }
     }
+
+    /// Whether the run should save and end after the current step; asked once per step.
+    ///
+    /// - Throws: `RankError`.
+    func stops() throws -> Bool { try ranks.any(shouldStop()) }
 
     /// Measures mode preference on the probe's prompts, if there are any and this step was not measured yet.
     ///
@@ -67,7 +77,7 @@ struct TrainingRun {
             return
         }
         try ModeProbe.record(
-            &state.metadata.probes[last], step: state.step, encoder: encoder, model: state.model())
+            &state.metadata.probes[last], step: state.step, encoder: encoder, model: state.model(), ranks: ranks)
         report(.probe(step: state.step, byLevel: state.metadata.probes[last].latestByLevel))
     }
 
@@ -75,7 +85,7 @@ struct TrainingRun {
     ///
     /// - Throws: `DataFileError`.
     func record(_ row: MetricRow, in state: inout TrainingState) throws {
-        try log.append(step: state.step, row)
+        try log?.append(step: state.step, row)
         state.metadata.history[stage.historyKey, default: MetricHistory()].append(row.values)
     }
 
@@ -85,9 +95,25 @@ struct TrainingRun {
     /// to be readable.
     ///
     /// - Throws: `TrainingFailure.unreadableSave`, and errors of writing.
-    mutating func save(_ state: TrainingState, record: [(String, JSON)], _ options: some RunOptions) throws {
+    mutating func save(
+        _ state: TrainingState, record: [(String, JSON)], _ options: some RunOptions, _ slices: UpdateSlices
+    ) throws {
         let path = folder.checkpointPath(step: state.step)
-        let written = try state.save(to: path, stage: stage, record: record, options.savedContent)
+        try checkEqualWeights(state)
+        // The others go on only when the state is known to be readable.
+        let moments = try slices.shard.map {
+            try ShardedMoments(collecting: state.optimizer, $0, ranks, in: folder.path)
+        }
+        _ = try ranks.fromRoot { try write(state, to: path, record: record, options, moments) }
+        lastSaved = path
+    }
+
+    private func write(
+        _ state: TrainingState, to path: String, record: [(String, JSON)], _ options: some RunOptions,
+        _ moments: ShardedMoments?
+    ) throws -> Bool {
+        let written = try state.save(
+            to: path, stage: stage, record: record, options.savedContent, moments: moments?.tensors)
         do {
             let file = try CheckpointFile(path: path)
             guard file.digest == written.digest, file.metadata.step == state.step else {
@@ -99,8 +125,17 @@ struct TrainingRun {
         }
         folder.firstStateIsSaved()
         try folder.retire(keepingLast: options.keepLast, until: state.step)
-        lastSaved = path
         report(.saved(path: path, byteCount: written.fileByteCount))
+        return true
+    }
+
+    /// Checks that all ranks have the same weights, which they have unless a machine computes wrongly.
+    private func checkEqualWeights(_ state: TrainingState) throws {
+        guard ranks.count > 1 else { return }
+        try ranks.checkEqual(state.parameters.checksum) { rank, _, _ in
+            "the weights of rank \(rank) are not those of rank 0 at step \(state.step); the last good state is "
+                + (lastSaved ?? "the start of the run")
+        }
     }
 }
 

@@ -3,6 +3,8 @@ import Transformer
 /// The training speed of a model on this machine, measured by a trial.
 struct TrainingSpeed {
     let secondsPerOptimizerUpdate: Double
+    /// The time to add one gradient to another.
+    let secondsPerSum: Double
     /// The speed for texts so short that attention costs nothing.
     private let shortTokensPerSecond: Double
     /// What attention costs for each token of context, as a share of everything else.
@@ -66,13 +68,15 @@ struct TrainingSpeed {
             Double(packed.batch.tokens.count) / max(seconds, 1e-9) * (1 + attentionShare * length / 2)
 
         // Separate parameters and moments, so that those of the run do not change.
-        var optimizer = options.makeOptimizer(for: gradients.configuration, gradients.trained, seed: 0)
+        var optimizer = options.makeOptimizer(
+            for: gradients.configuration, gradients.trained, seed: 0, shard: nil)
         let scratch = ModelParameters(gradients.configuration, gradients.trained, gradients.precision)
         // Here too, the first update allocates memory.
         for _ in 0..<2 {
             seconds = Self.seconds { optimizer.update(scratch, gradients: gradients, learningRate: 0) }
         }
         secondsPerOptimizerUpdate = seconds
+        secondsPerSum = Self.seconds { scratch.add(gradients, at: SliceNode(level: 0, index: 0)) }
     }
 
     private static func seconds(_ work: () -> Void) -> Double {

@@ -133,6 +133,11 @@ package struct TrainingState {
         self.optimizer.step = record.step
         let group = adapted == nil ? TensorGroup.weights : .adapter
         var loaded = Self.buffers(parameters).map { LoadedTensor(group, $0.name, $0.destination) }
+        if let shard = self.optimizer.shard {
+            try ShardedMoments.load(into: self.optimizer, shard, from: file)
+            try Self.verify(loaded, file)
+            return
+        }
         for (group, moments) in [(TensorGroup.optimizerM, self.optimizer.m), (.optimizerV, self.optimizer.v)] {
             let buffers = Self.buffers(moments)
             for parameter in moments.layout {
@@ -145,6 +150,11 @@ package struct TrainingState {
             try Self.load(m, .optimizerM, from: file)
             try Self.load(v, .optimizerV, from: file)
         }
+        try Self.verify(loaded, file)
+    }
+
+    /// - Throws: `CheckpointError.damaged` if what was loaded is not what the checkpoint's digests say.
+    static func verify(_ loaded: [LoadedTensor], _ file: CheckpointFile) throws {
         if let damage = try file.verify(loaded: loaded).first {
             throw CheckpointError.damaged(path: file.path, place: damage.place, problem: damage.problem)
         }
@@ -153,7 +163,7 @@ package struct TrainingState {
     /// A moment of a shape, and of an element type unless that is nil.
     ///
     /// - Throws: `TrainingStateError.damagedState` if `file` has none.
-    private static func moment(
+    static func moment(
         _ name: String, _ shape: [Int], _ type: ElementType?, _ group: TensorGroup, in file: CheckpointFile
     ) throws -> StoredTensor {
         guard let tensor = file.tensor(name, in: group) else {
@@ -218,11 +228,13 @@ package struct TrainingState {
 
     /// Writes the whole state: weights or adapters, moments, history, probes, and what the stage needs to resume.
     ///
-    /// `record` is the stage's own part of the training state. A file at `path` is replaced.
+    /// `record` is the stage's own part of the training state. A file at `path` is replaced. `moments` are those of all
+    /// ranks, if they share the optimizer.
     ///
     /// - Throws: errors of writing.
     func save(
-        to path: String, stage: TrainingStage, record: [(String, JSON)], _ content: SavedContent = .complete
+        to path: String, stage: TrainingStage, record: [(String, JSON)], _ content: SavedContent = .complete,
+        moments: [TensorToWrite]? = nil
     ) throws -> WrittenCheckpoint {
         var metadata = savedMetadata(stage, record: record)
         metadata.adaptedWeights = [:]
@@ -237,9 +249,10 @@ package struct TrainingState {
         } else {
             weights = Self.tensors(.weights, parameters)
         }
-        let tensors =
-            weights + Self.tensors(.optimizerM, optimizer.m) + Self.tensors(.optimizerV, optimizer.v)
+        let own =
+            Self.tensors(.optimizerM, optimizer.m) + Self.tensors(.optimizerV, optimizer.v)
             + (optimizer.eightBit.map { Self.tensors(.optimizerM, $0.m) + Self.tensors(.optimizerV, $0.v) } ?? [])
+        let tensors = weights + (moments ?? own)
         return try CheckpointWriter.write(metadata, tensors: tensors, to: path, overwrite: true)
     }
 

@@ -37,9 +37,13 @@ public final class Model: @unchecked Sendable {
     public var activationPrecision = ActivationPrecision.fp32
 
     /// The key of what is left out of adapters' inputs in gradients; nil to leave nothing out.
-    package var adapterDropoutKey: (seed: UInt64, step: Int)? {
+    package var adapterDropoutKey: (seed: UInt64, step: Int, slice: Int)? {
         didSet { gradientPasses = 0 }
     }
+
+    /// The most parts that a small model's batches are cut into, for threads to share out; nil: as many as there are
+    /// threads, on which the last bits of gradients then depend.
+    package var fixedParts: Int?
 
     let configuration: ModelConfiguration
     let weights: DecoderWeights
@@ -226,10 +230,10 @@ public final class Model: @unchecked Sendable {
         dropout: AdapterDropout? = nil,
         onLayer: ((_ places: [Place], _ layer: Int, _ queryKeyValue: UnsafePointer<Float>) -> Void)? = nil
     ) -> [BatchPart] {
-        let sharesSequences =
-            isSmall && dropout == nil && EngineThreads.count > 1
-            && batch.parents.count { $0 == nil } >= 2 * EngineThreads.count
-        let pieces = sharesSequences ? cut(batch, into: EngineThreads.count) : [(batch, [(0, 0, batch.tokens.count)])]
+        let roots = batch.parents.count { $0 == nil }
+        let partCount = fixedParts.map { min($0, roots / 2) } ?? EngineThreads.count
+        let sharesSequences = isSmall && dropout == nil && partCount > 1 && roots >= 2 * partCount
+        let pieces = sharesSequences ? cut(batch, into: partCount) : [(batch, [(0, 0, batch.tokens.count)])]
         while workspaces.count < pieces.count { workspaces.append(Workspace()) }
         let team = pieces.count == 1 ? ThreadTeam.everyone : ThreadTeam.alone
         // A small model computes all rows, because its products have other bits next to other rows.
@@ -252,7 +256,7 @@ public final class Model: @unchecked Sendable {
     private func nextDropout() -> AdapterDropout? {
         guard let key = adapterDropoutKey, let rate = adapters?.record.dropout, rate > 0 else { return nil }
         defer { gradientPasses += 1 }
-        return AdapterDropout(rate: rate, seed: key.seed, step: key.step, pass: gradientPasses)
+        return AdapterDropout(rate: rate, seed: key.seed, step: key.step, pass: key.slice << 32 | gradientPasses)
     }
 
     private func runBackward(_ parts: [BatchPart], _ stateGradients: [Floats], _ gradients: ModelParameters) {

@@ -12,8 +12,11 @@ final class DecodeStep {
     private let keyValueWidth: Int
     private let rotated: Int
     private let epsilon: Float
+    /// Whether products may be those that are fastest for one row.
+    private let favorsFewRows: Bool
 
-    init(_ model: Model, _ pool: PagePool) {
+    init(_ model: Model, _ pool: PagePool, favorsFewRows: Bool) {
+        self.favorsFewRows = favorsFewRows
         self.model = model
         self.pool = pool
         let configuration = model.configuration
@@ -103,7 +106,7 @@ final class DecodeStep {
             RMSNorm.forward(
                 team, rows: count, width: hidden, x, stride: hidden, weight: layer.attentionNorm, epsilon: epsilon,
                 into: normed, outputStride: hidden)
-            layer.queryKeyValue.forward(team, rows: count, normed, into: qkv)
+            layer.queryKeyValue.forward(team, rows: count, normed, into: qkv, favorsFewRows: favorsFewRows)
             team.forEach(count * keyHeads / together) { item, worker in
                 for part in (item * together)..<((item + 1) * together) {
                     let row = part / keyHeads
@@ -112,18 +115,19 @@ final class DecodeStep {
                         scratch + worker * scratchCount)
                 }
             }
-            layer.attentionOutput.forward(team, rows: count, mixed, into: x, adding: true)
+            layer.attentionOutput.forward(
+                team, rows: count, mixed, into: x, adding: true, favorsFewRows: favorsFewRows)
             RMSNorm.forward(
                 team, rows: count, width: hidden, x, stride: hidden, weight: layer.mlpNorm, epsilon: epsilon,
                 into: normed, outputStride: hidden)
-            layer.gateUp.forward(team, rows: count, normed, into: gateUp)
+            layer.gateUp.forward(team, rows: count, normed, into: gateUp, favorsFewRows: favorsFewRows)
             SwiGLU.forward(team, rows: count, width: middle, gateUp, into: product)
-            layer.down.forward(team, rows: count, product, into: x, adding: true)
+            layer.down.forward(team, rows: count, product, into: x, adding: true, favorsFewRows: favorsFewRows)
         }
         RMSNorm.forward(
             team, rows: count, width: hidden, x, stride: hidden, weight: weights.finalNorm, epsilon: epsilon,
             into: normed, outputStride: hidden)
-        weights.head.forward(team, rows: count, normed, into: logits)
+        weights.head.forward(team, rows: count, normed, into: logits, favorsFewRows: favorsFewRows)
         return logits
     }
 

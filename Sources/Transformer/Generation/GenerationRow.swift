@@ -75,9 +75,9 @@ final class GenerationRow: @unchecked Sendable {
     /// Allocates memory for `count` further tokens; called by one thread, as is `grow`.
     func reserve(_ count: Int) { pages += pool.take(pagesNeeded(for: count)) }
 
-    /// Adds tokens whose keys and values are computed next.
-    func grow(by count: Int = 1) {
-        reserve(count)
-        cached += count
+    /// Adds a token whose keys and values are computed next.
+    func grow() {
+        reserve(1)
+        cached += 1
     }
 }

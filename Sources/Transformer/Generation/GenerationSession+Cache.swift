@@ -51,9 +51,7 @@ extension GenerationSession {
 
     /// Lets the first waiting row go on if it fits; returns false if not, or if there is none.
     ///
-    /// Its cache is that of its tokens computed at once. Where that is not the cache that the steps wrote to within
-    /// rounding of float32 (because pages are rounded to bfloat16, or the angles depend on the length of the text at
-    /// each token), its tokens are fed again one by one.
+    /// Its tokens are fed again one by one, as steps of the batch, so that its cache has the bits that it had.
     func resumeRow() -> Bool {
         guard let row = waiting.first else { return false }
         let text = requests[row.request].prompt + row.tokens
@@ -69,27 +67,15 @@ extension GenerationSession {
         let start =
             shared ?? CachedPrompt(pool, request: switched == nil ? row.request : nil, count: startCount)
         row.move(to: start)
-        if replaysTokens(of: count) { row.reserve(count - startCount) } else { row.grow(by: count - startCount) }
-        let isComplete = shared != nil && row.position == startCount
-        if !isComplete {
+        row.reserve(count - startCount)
+        if shared == nil {
             // The length of the text selects the angles of LongRoPE.
-            let end = row.position == count ? count : switched.map { $0 + 1 } ?? startCount
-            _ = compute([Array(text[..<end])]) { _, position in
-                if position < startCount {
-                    return shared == nil ? (start.pages[position / KVPage.tokens], position % KVPage.tokens) : nil
-                }
-                let own = position - startCount
-                return own < row.cached ? (row.pages[own / KVPage.tokens], own % KVPage.tokens) : nil
+            _ = compute([Array(text[..<(switched.map { $0 + 1 } ?? startCount)])]) { _, position in
+                position < startCount ? (start.pages[position / KVPage.tokens], position % KVPage.tokens) : nil
             }
         }
         active.append(row)
         return true
-    }
-
-    private func replaysTokens(of count: Int) -> Bool {
-        if pool.precision == .bf16 { return true }
-        guard case .dynamic = model.configuration.ropeScaling else { return false }
-        return count > model.configuration.maxPositionEmbeddings
     }
 
     /// The cached prompt of a request; nil if no row and no sample to come holds it.

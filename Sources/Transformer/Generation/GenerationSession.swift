@@ -54,7 +54,10 @@ final class GenerationSession: @unchecked Sendable {
         sharesRows = model.isSmall && EngineThreads.count > 1
         let model = model
         let pool = pool
-        steps = (0..<(sharesRows ? EngineThreads.count : 1)).map { _ in DecodeStep(model, pool) }
+        let favorsFewRows = generator.favorsFewRows
+        steps = (0..<(sharesRows ? EngineThreads.count : 1)).map { _ in
+            DecodeStep(model, pool, favorsFewRows: favorsFewRows)
+        }
         completions = requests.map { [Completion?](repeating: nil, count: max(0, $0.sampleCount)) }
     }
 

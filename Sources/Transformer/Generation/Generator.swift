@@ -86,9 +86,9 @@ public struct GenerationRequest: Sendable {
 }
 
 /// A generated sample.
-public struct Completion: Sendable, Equatable {
+public struct Completion: Sendable, Equatable, Codable {
     /// The reason why a sample ended.
-    public enum Finish: String, Sendable {
+    public enum Finish: String, Sendable, Codable {
         /// A stop token, the last of `tokens`.
         case stop
         /// `maximumNewTokens` was reached.
@@ -136,6 +136,11 @@ public struct Generator: Sendable {
     public var cacheByteLimit = Self.standardCacheByteLimit
     /// The number format of the cache.
     public var cachePrecision = CachePrecision.fp32
+
+    /// Whether few samples at a time are computed by the kernels that are fastest for them.
+    ///
+    /// Their last bits then depend on how many there are; otherwise a sample has the same bits beside any others.
+    public var favorsFewRows = false
 
     public static let standardCacheByteLimit = 4 << 30
 

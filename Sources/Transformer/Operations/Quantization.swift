@@ -37,20 +37,27 @@ enum Quantization {
     }
 }
 
-/// Keys of the random words of one update, in the order in which they are asked for.
+/// Keys of the random words of one slice of an update, in the order in which they are asked for.
 struct RoundingKeys {
     private let seed: UInt64
     private let step: Int
+    private let slice: Int
     private var count = 0
 
-    init(seed: UInt64, step: Int) {
+    init(seed: UInt64, step: Int, slice: Int = 0) {
         self.seed = seed
         self.step = step
+        self.slice = slice
     }
 
     mutating func next() -> UInt64 {
         count += 1
-        return CounterRandom.key(seed: seed, step: step, stream: -count)
+        return CounterRandom.key(seed: seed, step: step, stream: -count - slice << 32)
+    }
+
+    /// The key for the sum of a node in the tree of slices.
+    func key(of node: SliceNode) -> UInt64 {
+        CounterRandom.key(seed: seed, step: step, stream: 1 << 48 | node.level << 32 | node.index)
     }
 }
 

@@ -31,8 +31,10 @@ public struct AdamW: Sendable {
     package let eightBit: (m: EightBitMoment, v: EightBitMoment)?
     /// The number of updates so far.
     public var step: Int
-    /// The parameters that have moments.
-    private let trained: TrainedLayout
+    /// The parameters that are trained.
+    package let trained: TrainedLayout
+    /// The rows of them that have moments here; nil: all.
+    package let shard: OptimizerShard?
     /// The seed of stochastic rounding.
     private let seed: UInt64
 
@@ -45,11 +47,12 @@ public struct AdamW: Sendable {
             weightDecay: weightDecay)
     }
 
-    /// An optimizer with moments for what `trained` lists; `seed` is that of stochastic rounding, if they are in 8
-    /// bits.
+    /// An optimizer with moments for what `trained` lists, or for a shard of it; `seed` is that of stochastic rounding,
+    /// if they are in 8 bits.
     package init(
         _ configuration: ModelConfiguration, _ trained: TrainedLayout, beta1: Double = 0.9, beta2: Double = 0.999,
-        epsilon: Double = 1e-8, weightDecay: Double = 0, moments: MomentPrecision = .fp32, seed: UInt64 = 0
+        epsilon: Double = 1e-8, weightDecay: Double = 0, moments: MomentPrecision = .fp32, seed: UInt64 = 0,
+        shard: OptimizerShard? = nil
     ) {
         self.beta1 = beta1
         self.beta2 = beta2
@@ -57,17 +60,19 @@ public struct AdamW: Sendable {
         self.weightDecay = weightDecay
         self.trained = trained
         self.seed = seed
-        let wide = moments == .fp32 ? trained : trained.filter { !$0.isMatrix }
+        self.shard = shard
+        let own = shard?.part(of: trained) ?? trained
+        let wide = moments == .fp32 ? own : own.filter { !$0.isMatrix }
         m = ModelParameters(configuration, wide)
         v = ModelParameters(configuration, wide)
-        let matrices = trained.parameters.filter { $0.isMatrix }
+        let matrices = own.parameters.filter { $0.isMatrix }
         eightBit =
             moments == .fp32
             ? nil : (EightBitMoment(matrices, isSigned: true), EightBitMoment(matrices, isSigned: false))
         step = 0
     }
 
-    /// Updates the parameters once.
+    /// Updates the parameters once, or the rows of the shard.
     ///
     /// - Parameters:
     ///   - parameters: updated in place.
@@ -84,6 +89,9 @@ public struct AdamW: Sendable {
         for (stream, description) in gradients.layout.enumerated() {
             guard parameters.firstRow(description.name) != nil else { continue }
             let columns = description.shape.last ?? 1
+            guard let own = shard.map({ $0.rows[description.name] }) ?? 0..<description.elementCount / columns else {
+                continue
+            }
             var scales: [Int: Float] = [:]
             for scale in rowLearningRateScale where names(scale.name, description.name, parameters.configuration) {
                 scales[scale.row] = scale.factor
@@ -92,26 +100,26 @@ public struct AdamW: Sendable {
             if let rows = gradients.rows[description.name] {
                 let isWhole = parameters.rows[description.name] == nil
                 precondition(isWhole || parameters.rows[description.name] == rows, "weights and gradients match")
-                for (place, row) in rows.enumerated() {
+                for (place, row) in rows.enumerated() where own.contains(place) {
                     update(
-                        parameters, from: isWhole ? row : place, gradients, description, place..<place + 1,
+                        parameters, from: isWhole ? row : place, gradients, description, place..<place + 1, own,
                         learningRate * (scales[row] ?? 1), gradientScale, key)
                 }
                 continue
             }
-            let rows = description.elementCount / columns
             // Ranges of rows with the same learning rate, in order.
-            var first = 0
+            var first = own.lowerBound
             func updateRows(upTo end: Int, _ learningRate: Float) {
                 update(
-                    parameters, from: first, gradients, description, first..<end, learningRate, gradientScale, key)
+                    parameters, from: first, gradients, description, first..<end, own, learningRate, gradientScale,
+                    key)
                 first = end
             }
-            for (row, scale) in scales.sorted(by: { $0.key < $1.key }) where row >= first && row < rows {
+            for (row, scale) in scales.sorted(by: { $0.key < $1.key }) where row >= first && row < own.upperBound {
                 updateRows(upTo: row, learningRate)
                 updateRows(upTo: row + 1, learningRate * scale)
             }
-            updateRows(upTo: rows, learningRate)
+            updateRows(upTo: own.upperBound, learningRate)
         }
     }
 
@@ -120,11 +128,12 @@ public struct AdamW: Sendable {
             || (wanted == "lm_head.weight" && configuration.tiesWordEmbeddings && name == "model.embed_tokens.weight")
     }
 
-    /// Updates the weights of a parameter from row `start` on, whose gradients and moments are the rows `rows`.
+    /// Updates the weights of a parameter from row `start` on, whose gradients are the rows `rows`; moments begin with
+    /// those of the first row of `own`.
     private func update(
         _ parameters: ModelParameters, from start: Int, _ gradients: ModelParameters,
-        _ description: ParameterDescription, _ rows: Range<Int>, _ learningRate: Float, _ gradientScale: Float,
-        _ key: UInt64
+        _ description: ParameterDescription, _ rows: Range<Int>, _ own: Range<Int>, _ learningRate: Float,
+        _ gradientScale: Float, _ key: UInt64
     ) {
         guard !rows.isEmpty else { return }
         let name = description.name
@@ -139,8 +148,10 @@ public struct AdamW: Sendable {
         if let weights = parameters.vector(name), let gradient = gradients.vector(name), let m = m.vector(name),
             let v = v.vector(name)
         {
-            let first = rows.lowerBound * columns
-            nonisolated(unsafe) let (weights, gradient) = (weights + start * columns, gradient + first)
+            nonisolated(unsafe) let (weights, gradient) = (
+                weights + start * columns, gradient + rows.lowerBound * columns
+            )
+            let first = (rows.lowerBound - own.lowerBound) * columns
             nonisolated(unsafe) let (m, v) = (m + first, v + first)
             ThreadTeam.everyone.split(rows.count * columns, grain: 32_768) { range, _ in
                 let at = range.lowerBound
@@ -149,7 +160,7 @@ public struct AdamW: Sendable {
             return
         }
         guard let weights = parameters.firstRow(name), let gradient = gradients.firstRow(name),
-            let (m, v) = moments(description)
+            let (m, v) = moments(description, own)
         else { return }
         nonisolated(unsafe) let all = (weights, gradient, m, v)
         ThreadTeam.everyone.split(rows.count, grain: max(1, 32_768 / columns)) { range, _ in
@@ -158,58 +169,22 @@ public struct AdamW: Sendable {
                 let place = rows.lowerBound + row
                 AdamWStep.apply(
                     constants, columns, weights.advanced(by: (start + row) * columns),
-                    gradient.advanced(by: place * columns), m.advanced(by: place, columns),
-                    v.advanced(by: place, columns), key, index: place * columns)
+                    gradient.advanced(by: place * columns), m.advanced(by: place - own.lowerBound, columns),
+                    v.advanced(by: place - own.lowerBound, columns), key, index: place * columns)
             }
         }
     }
 
-    /// The first rows of a parameter's moments.
-    private func moments(_ description: ParameterDescription) -> (m: MomentRow, v: MomentRow)? {
+    /// The first rows of the moments of some rows of a parameter.
+    private func moments(_ description: ParameterDescription, _ own: Range<Int>) -> (m: MomentRow, v: MomentRow)? {
         if description.isMatrix, let (m, v) = eightBit {
-            guard let m = m.firstRow(description), let v = v.firstRow(description) else { return nil }
+            var part = description
+            part.shape[0] = own.count
+            guard let m = m.firstRow(part), let v = v.firstRow(part) else { return nil }
             return (.quantized(m), .quantized(v))
         }
         guard let m = m.vector(description.name), let v = v.vector(description.name) else { return nil }
         return (.float32(m), .float32(v))
-    }
-}
-
-/// The Euclidean norm of all gradients, or of `gradients` − `part`, summed in double precision in a fixed order.
-public func gradientNorm(_ gradients: ModelParameters, minus part: ModelParameters? = nil) -> Double {
-    let piece = 1 << 16
-    func ranges(_ count: Int) -> [Range<Int>] {
-        stride(from: 0, to: count, by: piece).map { $0..<min(count, $0 + piece) }
-    }
-    let floats = ranges(gradients.values.count)
-    let halves = ranges(gradients.halves.count)
-    var sums = [Double](repeating: 0, count: floats.count + halves.count)
-    sums.withUnsafeMutableBufferPointer { sums in
-        ThreadTeam.everyone.split(sums.count, grain: 4) { indices, _ in
-            let scratch = Floats.allocate(capacity: 2 * piece)
-            defer { scratch.deallocate() }
-            for index in indices {
-                let isWide = index < floats.count
-                let range = isWide ? floats[index] : halves[index - floats.count]
-                var values = gradients.floats(range, isWide, scratch)
-                if let part {
-                    let others = part.floats(range, isWide, scratch + piece)
-                    for i in 0..<range.count { scratch[i] = values[i] - others[i] }
-                    values = scratch
-                }
-                sums[index] = VectorMath.sumOfSquares(values, range.count)
-            }
-        }
-    }
-    return sums.reduce(0, +).squareRoot()
-}
-
-extension ModelParameters {
-    /// Elements of the buffer in float32, or of that in bfloat16, which `scratch` then holds in float32.
-    fileprivate func floats(_ range: Range<Int>, _ isWide: Bool, _ scratch: Floats) -> Floats {
-        if isWide { return start + range.lowerBound }
-        if let halves = halves.baseAddress { BFloat16.widen(halves + range.lowerBound, into: scratch, range.count) }
-        return scratch
     }
 }
 

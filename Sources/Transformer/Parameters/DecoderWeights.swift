@@ -82,9 +82,11 @@ struct Projection {
     }
 
     /// y[rows, outputs] = x[rows, inputs] Wᵀ + b (+ y if `adding`), and what adapters add.
+    ///
+    /// With `favorsFewRows` the bits of a row may depend on the number of rows.
     func forward(
         _ team: ThreadTeam, rows: Int, _ x: UnsafePointer<Float>, into y: Floats, adding: Bool = false,
-        dropout: AdapterDropout? = nil
+        dropout: AdapterDropout? = nil, favorsFewRows: Bool = false
     ) {
         defer {
             for adapter in adapters {
@@ -97,7 +99,7 @@ struct Projection {
         for weight in weights {
             gemmNT(
                 x, weight, into: Matrix(y + column, rows: rows, columns: weight.rows, stride: outputs),
-                accumulating: adding, team: team, precision: precision)
+                accumulating: adding, team: team, precision: precision, favorsFewRows: favorsFewRows)
             column += weight.rows
         }
         for bias in biases {

@@ -68,21 +68,35 @@ package final class EightBitMoment: @unchecked Sendable {
         return UnsafeMutableBufferPointer(rebasing: scales[start..<start + Self.scaleShape(matrix).reduce(1, *)])
     }
 
+    /// The codes of a matrix, as a checkpoint stores them.
+    package static func codeDescription(_ matrix: ParameterDescription) -> TensorDescription {
+        TensorDescription(name: matrix.name, elementType: .uint8, shape: matrix.shape)
+    }
+
+    /// The scales of a matrix, as a checkpoint stores them.
+    package static func scaleDescription(_ matrix: ParameterDescription) -> TensorDescription {
+        TensorDescription(name: matrix.name + "_scale", elementType: .float32, shape: scaleShape(matrix))
+    }
+
     /// The codes and scales of all matrices, as a checkpoint stores them.
     package var parts: [(description: TensorDescription, bytes: UnsafeMutableRawBufferPointer)] {
         layout.flatMap { matrix in
             [
-                (
-                    TensorDescription(name: matrix.name, elementType: .uint8, shape: matrix.shape),
-                    UnsafeMutableRawBufferPointer(codes(matrix))
-                ),
-                (
-                    TensorDescription(
-                        name: matrix.name + "_scale", elementType: .float32, shape: Self.scaleShape(matrix)),
-                    UnsafeMutableRawBufferPointer(scales(matrix))
-                ),
+                (Self.codeDescription(matrix), UnsafeMutableRawBufferPointer(codes(matrix))),
+                (Self.scaleDescription(matrix), UnsafeMutableRawBufferPointer(scales(matrix))),
             ]
         }
+    }
+
+    /// The codes of all matrices in the order of the layout.
+    package var allCodes: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(codes)[..<layout.reduce(0) { $0 + $1.elementCount }])
+    }
+
+    /// The scales of all matrices in the order of the layout.
+    package var allScales: UnsafeRawBufferPointer {
+        let count = layout.reduce(0) { $0 + Self.scaleShape($1).reduce(1, *) }
+        return UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(scales)[..<(4 * count)])
     }
 
     /// The name in a checkpoint of the first scales of which one is negative or not finite; nil if there are none.

@@ -130,10 +130,10 @@ public final class ModelParameters: @unchecked Sendable, ParameterStore {
         halves.update(repeating: 0)
     }
 
-    /// Sets every element to zero, for the gradient of the update after `step` of a run with this seed.
-    package func clear(seed: UInt64, step: Int) {
+    /// Sets every element to zero, for the gradient of a slice of the update after `step` of a run with this seed.
+    package func clear(seed: UInt64, step: Int, slice: Int = 0) {
         clear()
-        rounding = RoundingKeys(seed: seed, step: step)
+        rounding = RoundingKeys(seed: seed, step: step, slice: slice)
     }
 
     /// The elements of the parameter `name`, row-major; nil if no such parameter is in float32.

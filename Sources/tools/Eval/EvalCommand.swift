@@ -2,6 +2,7 @@ import ArgumentParser
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import Ranks
 import TrainLoop
 import Transformer
 
@@ -39,10 +40,11 @@ struct EvalCommand: ParsableCommand {
     var reporting: EvaluationReportArguments
 
     func run() throws {
+        let ranks = try RankProcess.start()
         let sets = try asking.problemSets()
         var options = try asking.options(reporting)
         options.maximumNewTokens = try newTokens(sets, options)
-        let log = try reporting.answerLog(options)
+        let log = ranks.isRoot ? try reporting.answerLog(options) : nil
         if let log, let text = log.damage.text(of: log.path, remedy: "their answers are made again") {
             Terminal.warn(text)
         }
@@ -57,7 +59,7 @@ struct EvalCommand: ParsableCommand {
                     weights: try options.weightPrecision.model(file, products: options.products))
                 options.cacheByteLimit = asking.cache.byteLimit
                 for set in sets {
-                    let evaluation = try evaluate(model, set, options, log, interruption)
+                    let evaluation = try evaluate(model, set, options, log, interruption, ranks)
                     results.append(
                         EvaluatedModel(checkpoint: path, data: set.name, evaluation: evaluation, reporting))
                 }
@@ -98,10 +100,10 @@ struct EvalCommand: ParsableCommand {
 
     private func evaluate(
         _ model: LoadedModel, _ set: ProblemSet, _ options: Evaluation.Options, _ log: AnswerLog?,
-        _ interruption: Interruption
+        _ interruption: Interruption, _ ranks: RankGroup
     ) throws -> Evaluation {
         let subject = AnswerLog.Subject(checkpoint: model.path, weightsDigest: model.digest, data: set.name)
-        let kept = try log?.answers(of: subject, to: set.problems) ?? []
+        let kept = try ranks.fromRoot { try log?.answers(of: subject, to: set.problems) ?? [] }
         if !kept.isEmpty {
             Terminal.writeError(
                 "\(model.path), \(set.name): resuming after \(Format.counted(kept.count, "stored answer"))")
@@ -119,7 +121,7 @@ struct EvalCommand: ParsableCommand {
             return try FileError.naming(model.path) {
                 try Evaluation(
                     set.problems, encoder: model.encoder, model: model.weights, options: options, kept: kept,
-                    hooks: hooks)
+                    hooks: hooks, ranks: ranks)
             }
         } catch let error as FileError {
             guard let signal = interruption.signal else { throw error }

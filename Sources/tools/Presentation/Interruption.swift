@@ -18,7 +18,7 @@ final class Interruption: Sendable {
 
     private init(_ notice: String) { self.notice = notice }
 
-    /// Runs `body` while SIGINT, SIGTERM and SIGHUP are turned into requests.
+    /// Runs `body` while SIGINT, SIGTERM, SIGHUP and SIGUSR1 are turned into requests.
     ///
     /// - Parameters:
     ///   - notice: the message on the first signal.

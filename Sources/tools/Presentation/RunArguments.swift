@@ -1,5 +1,6 @@
 import ArgumentParser
 import CheckpointIO
+import Ranks
 import TrainLoop
 import Transformer
 
@@ -40,10 +41,10 @@ struct RunArguments: ParsableArguments {
 
     var isResuming: Bool { resume != nil }
 
-    /// The folder of the run to resume, locked; nil for a new run, whose folder must not be a symbolic link.
-    func resumedFolder() throws -> RunFolder? {
+    /// The folder of the run to resume, locked by rank 0; nil for a new run, whose folder must not be a symbolic link.
+    func resumedFolder(_ ranks: RankGroup) throws -> RunFolder? {
         if let output { try AtomicFile.refuseLink(at: output) }
-        return try resume.map { try RunFolder(resuming: $0) }
+        return try resume.map { ranks.isRoot ? try RunFolder(resuming: $0) : RunFolder(existing: $0) }
     }
 
     /// The stage, from the newest undamaged state of the run to resume, or from the checkpoint of a new run.
@@ -73,10 +74,11 @@ struct RunArguments: ParsableArguments {
 
     func probeProblems() throws -> [Problem]? { try probe.map { try ProblemFile.read(path: $0) } }
 
-    /// Makes the folder of a new run; called after everything else that can fail.
-    func newFolder() throws -> RunFolder {
+    /// Makes the folder of a new run on rank 0; called after everything else that can fail.
+    func newFolder(_ ranks: RankGroup) throws -> RunFolder {
         guard let output else { throw ValidationError("give -o RUN, the folder for the run") }
-        return try RunFolder(creating: output, replacing: force)
+        return ranks.isRoot
+            ? try RunFolder(creating: output, replacing: force) : RunFolder(existing: output)
     }
 
     /// Trains, shows the run on stderr, and prints on stdout the last state or how to resume.
@@ -86,12 +88,13 @@ struct RunArguments: ParsableArguments {
     ///   - resumed: the folder of the run to resume; nil for a new run.
     ///   - inputs: the flags that name files, which a resumed run needs again.
     ///   - columns: how the metrics of a step are shown.
+    ///   - ranks: the processes that train.
     /// - Throws: errors of the run.
     func train(
         _ trainer: inout some StageTrainer, in resumed: RunFolder?, inputs: [(flag: String, path: String?)],
-        columns: StepColumns
+        columns: StepColumns, ranks: RankGroup
     ) throws {
-        let folder = try resumed ?? newFolder()
+        let folder = try resumed ?? newFolder(ranks)
         if trainer.state.step >= trainer.totalSteps {
             Terminal.writeError("the run has made all of its steps; --steps N above \(trainer.totalSteps) extends it")
         }
@@ -104,7 +107,7 @@ struct RunArguments: ParsableArguments {
                     in: folder, report: { view.show($0) }, shouldStop: { interruption.isRequested })
             }
         } catch {
-            folder.removeIfNothingWasDone()
+            if ranks.isRoot { folder.removeIfNothingWasDone() }
             throw error
         }
         guard trainer.state.step < trainer.totalSteps else { return print(last) }
@@ -159,6 +162,21 @@ struct SharedArguments: OptionArguments {
             memory.
             """)
     var weights: WeightPrecision?
+
+    @Option(
+        help: """
+            Slices of an update, whose gradients are added in a tree: a power of two, and at least as many as MPI \
+            ranks. States have the same bits on any number of ranks with the same slices. Default: 1, or under an MPI \
+            launcher as many as ranks and at least 4.
+            """)
+    var slices: Int?
+
+    @Flag(
+        help: """
+            With MPI ranks: each holds the moments of a part of the parameters only (ZeRO stage 1), which takes \
+            8 - 8/ranks bytes less for each trained number; states are the same.
+            """)
+    var shardOptimizer = false
 
     @Option(
         help: "Factors of matrix products: fp32 (the default), or bf16, rounded, which is faster with AVX512-BF16.")

@@ -24,6 +24,24 @@ enum StandardStreams {
         for signal in [SIGPIPE, SIGXFSZ] { Foundation.signal(signal, SIG_IGN) }
     }
 
+    /// stderr as it was before `silence`.
+    private static let spoken = Mutex<Int32?>(nil)
+
+    /// Sends everything that this process writes to nowhere, until it has an error to report.
+    static func silence() {
+        let nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        guard nowhere >= 0 else { return }
+        spoken.withLock { $0 = $0 ?? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) }
+        dup2(nowhere, STDOUT_FILENO)
+        dup2(nowhere, STDERR_FILENO)
+        close(nowhere)
+    }
+
+    /// Gives a silent process its stderr back.
+    static func speak() {
+        if let descriptor = spoken.withLock({ $0 }), descriptor >= 0 { dup2(descriptor, STDERR_FILENO) }
+    }
+
     /// Writes text to stderr; only the panel does that.
     static func writeErrors(_ text: String) {
         _ = deliver(Array(text.utf8), to: STDERR_FILENO)

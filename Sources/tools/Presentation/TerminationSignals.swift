@@ -3,10 +3,12 @@ import Foundation
 import Parallel
 import Synchronization
 
-/// SIGINT, SIGTERM and SIGHUP: each ends the process after its temporary files are removed, or asks a loop to stop.
+/// Signals that end the process after its temporary files are removed, or ask a loop to stop: SIGINT, SIGTERM, SIGHUP,
+/// and SIGUSR1, which schedulers of clusters send before they end a job.
 ///
-/// The process dies by the signal itself. A shell shows that as 130, 143 or 129, and stops a script at Ctrl-C, which it
-/// would not do after an ordinary exit. A signal that is ignored at the start, as under `nohup`, stays ignored.
+/// The process dies by the signal itself. A shell shows that as 130, 143, 129 or 138, and stops a script at Ctrl-C,
+/// which it would not do after an ordinary exit. A signal that is ignored at the start, as under `nohup`, stays
+/// ignored.
 enum TerminationSignals {
     /// The last signal that arrived.
     private static let latest = Atomic<Int32>(0)
@@ -22,7 +24,7 @@ enum TerminationSignals {
         guard (try? WorkerThread.startDetached(stackByteCount: 1 << 19, name: "signals") { handleAll() }) != nil else {
             return
         }
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
             var action = sigaction()
             sigaction(signal, nil, &action)
             guard unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) != ignored else { continue }

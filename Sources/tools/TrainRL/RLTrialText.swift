@@ -3,7 +3,7 @@ import TrainLoop
 
 /// The output of `train-rl --dry-run`.
 enum RLTrialText {
-    static func text(_ trial: RLTrial, steps: Int) -> String {
+    static func text(_ trial: RLTrial, steps: Int, forecast: String) -> String {
         func row(_ name: String, _ value: String) -> String { "  \(Format.column(name, 36)) \(value)\n" }
         let memory = trial.memory.reduce(0) { $0 + $1.bytes }
         let tokens = Double(trial.samplesPerStep) * trial.meanResponseTokens
@@ -28,6 +28,7 @@ enum RLTrialText {
             "time", "\(Format.duration(expected)) (\(Format.duration(longest)) if every answer had the largest length)")
         text += "the run, \(Format.counted(steps, "step")): \(Format.duration(expected * Double(steps))), "
         text += "without saving and probes\n"
+        text += forecast
         text += "nothing was written\n"
         return text
     }

@@ -53,6 +53,8 @@ struct TrainRLCommand: ParsableCommand {
     @Flag(help: "Report what the run would take (memory, disk, tokens, and time by a short trial), and write nothing.")
     var dryRun = false
 
+    @OptionGroup var forecast: ForecastArguments
+
     @OptionGroup(title: "Run") var schedule: RLRunArguments
     @OptionGroup(title: "Sampling") var sampling: RLSamplingArguments
     @OptionGroup(title: "Reward") var rewards: RLRewardArguments
@@ -65,10 +67,12 @@ struct TrainRLCommand: ParsableCommand {
         guard arguments.isResuming || arguments.output != nil || dryRun else {
             throw ValidationError("give -o RUN, the folder for the run")
         }
+        try forecast.check(dryRun: dryRun)
     }
 
     func run() throws {
-        let resumed = try arguments.resumedFolder()
+        let ranks = try RankProcess.start()
+        let resumed = try arguments.resumedFolder(ranks)
         var read: RLInputs?
         var trainer = try arguments.trainer(resumed) { source in
             let options = try arguments.options(of: source, changedBy: apply)
@@ -76,19 +80,25 @@ struct TrainRLCommand: ParsableCommand {
             let inputs = try read ?? self.inputs(options)
             read = inputs
             return try RLTrainer(
-                source, inputs, options: options, resuming: arguments.isResuming, checkMemory: MemoryFit.checkTraining)
+                source, inputs, options: options, resuming: arguments.isResuming, ranks: ranks,
+                checkMemory: MemoryFit.checkTraining)
         }
         let options = trainer.options
         describe(trainer)
         try MemoryFit.announce(
             trainer.memory, remedy: "give a smaller --micro-batch-tokens or --cache-size, or shorter samples")
-        if dryRun { return print(RLTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
+        if dryRun {
+            let trial = trainer.trial()
+            let text = forecast.text(trial.step, shardsMoments: options.optimizer.shardsMoments)
+            return print(RLTrialText.text(trial, steps: trainer.totalSteps, forecast: text), terminator: "")
+        }
         try arguments.train(
             &trainer, in: resumed,
             inputs: [
                 ("--data", data), ("--eval-data", evalData), ("--reference", reference), ("--map", reading.map?.text),
             ],
-            columns: .reinforcement(totalSteps: trainer.totalSteps, showsKL: options.loss.klCoefficient > 0))
+            columns: .reinforcement(totalSteps: trainer.totalSteps, showsKL: options.loss.klCoefficient > 0),
+            ranks: ranks)
     }
 
     private func inputs(_ options: RLOptions) throws -> RLInputs {

@@ -2,7 +2,7 @@ import TrainLoop
 
 /// The output of `train-sft --dry-run`.
 enum SFTTrialText {
-    static func text(_ trial: SFTTrial, steps: Int) -> String {
+    static func text(_ trial: SFTTrial, steps: Int, forecast: String) -> String {
         func row(_ name: String, _ value: String) -> String { "  \(Format.column(name, 36)) \(value)\n" }
         var text = "memory, about \(Format.bytes(trial.memory.reduce(0) { $0 + $1.bytes }))\n"
         for part in trial.memory { text += row(part.purpose, Format.bytes(part.bytes)) }
@@ -14,6 +14,7 @@ enum SFTTrialText {
         text += row("optimizer, an update", Format.number(trial.secondsPerOptimizerUpdate) + " s")
         text += "the run, \(Format.counted(steps, "step")): \(Format.duration(trial.seconds)), "
         text += "without saving, probes and evaluation\n"
+        text += forecast
         text += "nothing was written\n"
         return text
     }

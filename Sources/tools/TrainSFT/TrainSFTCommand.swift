@@ -35,6 +35,8 @@ struct TrainSFTCommand: ParsableCommand {
     @Flag(help: "Report what the run would take (memory, disk, and time by a short trial), and write nothing.")
     var dryRun = false
 
+    @OptionGroup var forecast: ForecastArguments
+
     @Option(help: "Pairs to measure on, kept out of training. Default: the pairs of the data that are in the probe.")
     var evalData: String?
 
@@ -47,10 +49,12 @@ struct TrainSFTCommand: ParsableCommand {
         guard arguments.isResuming || arguments.output != nil || dryRun else {
             throw ValidationError("give -o RUN, the folder for the run")
         }
+        try forecast.check(dryRun: dryRun)
     }
 
     func run() throws {
-        let resumed = try arguments.resumedFolder()
+        let ranks = try RankProcess.start()
+        let resumed = try arguments.resumedFolder(ranks)
         var read: SFTInputs?
         var trainer = try arguments.trainer(resumed) { source in
             let options = try arguments.options(of: source, changedBy: apply)
@@ -61,14 +65,19 @@ struct TrainSFTCommand: ParsableCommand {
             let inputs = try read ?? self.inputs()
             read = inputs
             return try SFTTrainer(
-                source, inputs, options: options, resuming: arguments.isResuming, checkMemory: MemoryFit.checkTraining)
+                source, inputs, options: options, resuming: arguments.isResuming, ranks: ranks,
+                checkMemory: MemoryFit.checkTraining)
         }
         describe(trainer)
         try MemoryFit.announce(trainer.memory)
-        if dryRun { return print(SFTTrialText.text(trainer.trial(), steps: trainer.totalSteps), terminator: "") }
+        if dryRun {
+            let trial = trainer.trial()
+            let text = forecast.text(trial.step, shardsMoments: trainer.options.optimizer.shardsMoments)
+            return print(SFTTrialText.text(trial, steps: trainer.totalSteps, forecast: text), terminator: "")
+        }
         try arguments.train(
             &trainer, in: resumed, inputs: [("--data", data), ("--eval-data", evalData), ("--map", reading.map?.text)],
-            columns: .warmUp(totalSteps: trainer.totalSteps))
+            columns: .warmUp(totalSteps: trainer.totalSteps), ranks: ranks)
     }
 
     private func inputs() throws -> SFTInputs {

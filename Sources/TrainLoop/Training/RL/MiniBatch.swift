@@ -8,12 +8,20 @@ package struct MiniBatch {
     private let samplerLogProbabilities: [[Float]]
 
     /// The sums over one pass through the samples.
-    package struct Outcome {
+    package struct Outcome: Codable {
         package var totals = PolicyTotals()
         /// |model − sampler| log-probability over the tokens run: sum and maximum.
         var differenceSum = 0.0
         var differenceMaximum = 0.0
         var tokensRun = 0
+
+        /// Adds the sums over other samples.
+        mutating func add(_ other: Outcome) {
+            totals.add(other.totals)
+            differenceSum += other.differenceSum
+            differenceMaximum = max(differenceMaximum, other.differenceMaximum)
+            tokensRun += other.tokensRun
+        }
     }
 
     package init(sequences: [TrainingSequence], policyBatch: PolicyBatch, samplerLogProbabilities: [[Float]] = []) {
@@ -39,21 +47,32 @@ package struct MiniBatch {
         _ model: Model, temperature: Double, tokenBudget: Int, into gradients: ModelParameters,
         progress: (_ samples: Int) -> Void = { _ in }
     ) -> Outcome {
-        run(sequences, model, temperature, tokenBudget, gradients, progress)
+        run(sequences, sequences.indices, model, temperature, tokenBudget, gradients, progress)
     }
 
-    /// Adds the part of the gradient that flows through the control tokens; only the prompts are run.
-    func accumulateControl(_ model: Model, temperature: Double, tokenBudget: Int, into gradients: ModelParameters) {
+    /// The same for some of the samples, whose gradient is a part of that of the loss.
+    func accumulate(
+        _ samples: Range<Int>, _ model: Model, temperature: Double, tokenBudget: Int, into gradients: ModelParameters,
+        progress: (_ samples: Int) -> Void
+    ) -> Outcome {
+        run(sequences, samples, model, temperature, tokenBudget, gradients, progress)
+    }
+
+    /// Adds the part of some samples' gradient that flows through the control tokens; only the prompts are run.
+    func accumulateControl(
+        _ samples: Range<Int>, _ model: Model, temperature: Double, tokenBudget: Int, into gradients: ModelParameters
+    ) {
         let first = sequences.map { TrainingSequence(prompt: $0.prompt, response: Array($0.response.prefix(1))) }
-        _ = run(first, model, temperature, tokenBudget, gradients) { _ in }
+        _ = run(first, samples, model, temperature, tokenBudget, gradients) { _ in }
     }
 
     private func run(
-        _ sequences: [TrainingSequence], _ model: Model, _ temperature: Double, _ tokenBudget: Int,
-        _ gradients: ModelParameters, _ progress: (_ samples: Int) -> Void
+        _ sequences: [TrainingSequence], _ samples: Range<Int>, _ model: Model, _ temperature: Double,
+        _ tokenBudget: Int, _ gradients: ModelParameters, _ progress: (_ samples: Int) -> Void
     ) -> Outcome {
         var outcome = Outcome()
-        for indices in PackedSequences.microBatches(sequences, indices: contributing, tokenBudget: tokenBudget) {
+        let indices = contributing.filter(samples.contains)
+        for indices in PackedSequences.microBatches(sequences, indices: indices, tokenBudget: tokenBudget) {
             let packed = PackedSequences(sequences, indices: indices)
             func term(_ position: Int, _ logProbability: Float, _ entropy: Float) -> PolicyTerm {
                 let owner = packed.owners[position]

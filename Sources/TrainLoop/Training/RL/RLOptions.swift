@@ -196,7 +196,7 @@ extension RLOptions {
         .keepLast, .savedContent,
         .int("probe_every", "--probe-every", \.run.probeEvery, 1...1 << 40),
         .int("eval_every", "--eval-every", \.run.evaluateEvery, 1...1 << 40).optionalInOldCheckpoints,
-        .products, .moments, .weights,
+        .products, .moments, .weights, .slices, .shardsMoments,
         .bool("log_probabilities", "--log-probabilities", \.run.logsProbabilities).optionalInOldCheckpoints,
         .bool("split_gradient_norm", "--split-gradient-norm", \.run.logsControlGradientNorm).optionalInOldCheckpoints,
     ]

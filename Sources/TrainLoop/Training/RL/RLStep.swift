@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import Ranks
 import Transformer
 
 // One step of DeGRPO (Thinkless, arXiv 2505.13379, section 3.2), from top to bottom. `run` is the whole step; the
@@ -39,14 +40,16 @@ struct RLStep {
     let number: Int
     let options: RLOptions
     let encoder: PromptEncoder
-    let reward: any Reward
+    /// nil on other ranks than 0, which judges.
+    let reward: (any Reward)?
     let model: Model
     let reference: ReferencePolicy?
     let trained: TrainedParameters
     let learningRate: Double
     let gradients: GradientBuffers
+    let slices: UpdateSlices
     let levelNames: LevelNames
-    /// The run that the step belongs to: its folder, its newest state, and the receiver of events.
+    /// The run that the step belongs to: its folder, its newest state, its ranks, and the receiver of events.
     let training: TrainingRun
 
     /// Makes the step.
@@ -89,7 +92,7 @@ struct RLStep {
         var refillsLeft = options.guards.refill
         while true {
             let (taken, firstKey) = problems.take(wanted)
-            let sampled = sample(taken, firstKey, generator, phase: all.isEmpty ? "rollout" : "refill")
+            let sampled = try sample(taken, firstKey, generator, phase: all.isEmpty ? "rollout" : "refill")
             clock.mark("rollout")
             all += withAdvantages(try score(sampled))
             clock.mark("reward")
@@ -111,29 +114,44 @@ struct RLStep {
     /// The responses sampled for one prompt.
     private struct SampledGroup {
         let problem: EncodedProblem
-        let responses: [Completion]
-        /// P(`<think>`) and P(`<short>`) as first token.
-        let firstToken: (think: Double, short: Double)
+        let responses: Responses
+
+        struct Responses: Codable {
+            var completions: [Completion]
+            /// P(`<think>`) and P(`<short>`) as first token.
+            var pThink: Double
+            var pShort: Double
+        }
     }
 
+    /// Samples responses to the problems, which the ranks share out.
     private func sample(
         _ problems: [EncodedProblem], _ firstKey: Int, _ generator: Generator, phase: String
-    ) -> [SampledGroup] {
-        let groupSize = options.rollout.samplesPerPrompt
-        let requests = problems.enumerated().map { index, problem in
-            GenerationRequest(
-                prompt: problem.prompt, promptKey: firstKey + index, sampleCount: groupSize,
-                forcedFirstTokens: forcedFirstTokens)
+    ) throws -> [SampledGroup] {
+        let responses = try training.ranks.share(problems.count) { own -> [SampledGroup.Responses] in
+            let requests = own.map { index in
+                GenerationRequest(
+                    prompt: problems[index].prompt, promptKey: firstKey + index,
+                    sampleCount: options.rollout.samplesPerPrompt, forcedFirstTokens: forcedFirstTokens)
+            }
+            return self.responses(to: requests, generator, phase: phase)
         }
+        return zip(problems, responses).map { SampledGroup(problem: $0, responses: $1) }
+    }
+
+    private func responses(
+        to requests: [GenerationRequest], _ generator: Generator, phase: String
+    ) -> [SampledGroup.Responses] {
+        let groupSize = options.rollout.samplesPerPrompt
         let sampling = SamplingOptions(
             temperature: Float(options.rollout.temperature), maximumNewTokens: options.rollout.maximumNewTokens,
             stopTokens: encoder.stopTokens, seed: options.run.seed, step: number)
-        let total = problems.count * groupSize
+        let total = requests.count * groupSize
         var finished = 0
         var shortAnswers = ShortAnswerLimit(
             limit: options.rollout.maximumShortTokens, shortToken: encoder.control.short, responses: total)
-        var firstTokens = [(think: Double, short: Double)](repeating: (0, 0), count: problems.count)
-        let responses = generator.generate(
+        var firstTokens = [[Double]](repeating: [0, 0], count: requests.count)
+        let completions = generator.generate(
             requests, sampling,
             onToken: { request, sample, token in
                 guard sampling.stopTokens.contains(token) else {
@@ -144,11 +162,11 @@ struct RLStep {
                 return true
             },
             onPrompt: { request, logits in
-                let both = Generator.probabilities(of: [encoder.control.think, encoder.control.short], logits)
-                firstTokens[request] = (both[0], both[1])
+                firstTokens[request] = Generator.probabilities(
+                    of: [encoder.control.think, encoder.control.short], logits)
             })
-        return problems.indices.map {
-            SampledGroup(problem: problems[$0], responses: responses[$0], firstToken: firstTokens[$0])
+        return zip(completions, firstTokens).map {
+            SampledGroup.Responses(completions: $0, pThink: $1[0], pShort: $1[1])
         }
     }
 
@@ -166,10 +184,11 @@ struct RLStep {
     /// Rewards the responses of all groups as one batch, so that a reward program is asked once.
     private func score(_ groups: [SampledGroup]) throws -> [(SampledGroup, [RewardQuery], [Verdict])] {
         let queries = groups.map { group in
-            group.responses.map { encoder.query(group.problem.problem, response: $0.tokens) }
+            group.responses.completions.map { encoder.query(group.problem.problem, response: $0.tokens) }
         }
         do {
-            var verdicts = try reward.score(queries.flatMap { $0 })[...]
+            // A program that judges runs on rank 0 alone.
+            var verdicts = try training.ranks.fromRoot { try reward?.score(queries.flatMap { $0 }) ?? [] }[...]
             return zip(groups, queries).map { group, queries in
                 defer { verdicts = verdicts.dropFirst(queries.count) }
                 return (group, queries, Array(verdicts.prefix(queries.count)))
@@ -185,18 +204,21 @@ struct RLStep {
     private func withAdvantages(_ groups: [(SampledGroup, [RewardQuery], [Verdict])]) -> [RolloutGroup] {
         groups.map { group, queries, verdicts in
             let advantages = Advantages.ofGroup(verdicts.map(\.reward), scale: options.loss.advantageScale)
-            let rollouts = group.responses.enumerated().map { sample, response in
+            let rollouts = group.responses.completions.enumerated().map { sample, response in
                 Rollout(
                     sample: sample,
                     sequence: TrainingSequence(prompt: group.problem.prompt, response: response.tokens),
                     logProbabilities: response.logProbabilities, form: queries[sample].form, verdict: verdicts[sample],
                     advantage: advantages[sample], isForced: sample < 2 * options.guards.balance)
             }
-            return RolloutGroup(problem: group.problem.problem, firstToken: group.firstToken, rollouts: rollouts)
+            return RolloutGroup(
+                problem: group.problem.problem, firstToken: (group.responses.pThink, group.responses.pShort),
+                rollouts: rollouts)
         }
     }
 
     private func writeRolloutLog(_ groups: [RolloutGroup]) throws {
+        guard training.ranks.isRoot else { return }
         let rows = groups.flatMap {
             $0.rows(
                 step: number, encoder: encoder, reward: options.reward, isDetailed: options.run.logsProbabilities)
@@ -234,24 +256,24 @@ struct RLStep {
     ) throws -> UpdateSummary {
         var groups = kept
         if let reference {
-            score(&groups, with: reference.model, into: \.referenceLogProbabilities)
+            try score(&groups, with: reference.model, into: \.referenceLogProbabilities)
             clock.mark("reference")
         }
         let updates = options.loss.updatesPerBatch
         if updates > 1, options.loss.oldLogProbabilities == .recomputed {
-            score(&groups, with: model, into: \.oldLogProbabilities)
+            try score(&groups, with: model, into: \.oldLogProbabilities)
             clock.mark("old_logp")
         }
 
-        model.adapterDropoutKey = (options.run.seed, number)
         var summary = UpdateSummary()
         let parts = options.loss.resolvedMiniBatches
         for update in 0..<updates {
             let part = update % parts
-            let range = (groups.count * part / parts)..<(groups.count * (part + 1) / parts)
-            let batch = try miniBatch(groups[range].flatMap(\.rollouts), alpha, isOnPolicy: update == 0)
-            let outcome = accumulate(
-                batch, phase: updates > 1 ? "update \(update + 1)" : "update", after: state.optimizer.step, &summary)
+            let chosen = groups[(groups.count * part / parts)..<(groups.count * (part + 1) / parts)]
+            let batch = try miniBatch(chosen.flatMap(\.rollouts), alpha, isOnPolicy: update == 0)
+            let outcome = try accumulate(
+                batch, sliceSamples(chosen), phase: updates > 1 ? "update \(update + 1)" : "update",
+                after: state.optimizer.step, &summary)
             if update == 0 {
                 summary.relativeControlWeight = batch.policyBatch.relativeControlWeight
                 summary.difference = (
@@ -261,7 +283,7 @@ struct RLStep {
             }
             summary.totals.append(outcome.totals)
             summary.clippedFractions.append(batch.policyBatch.clippedFraction(outcome.totals))
-            let norm = gradientNorm(gradients.all)
+            let norm = try slices.norm(gradients.all)
             summary.gradientNorms.append(norm)
             guard outcome.totals.loss.isFinite, norm.isFinite else {
                 let gradient = "the gradient" + (gradients.all.firstNotFinite.map { " of \($0.name)" } ?? "")
@@ -274,31 +296,50 @@ struct RLStep {
                 trained.update(
                     &state, gradients: gradients.all, norm: norm, learningRate: learningRate,
                     clipNorm: options.optimizer.clipNorm)
+                try slices.shareWeights(state.parameters, through: gradients.all)
             }
         }
         clock.mark("update")
         return summary
     }
 
+    /// The samples of each slice: those of whole groups, which share a prompt.
+    private func sliceSamples(_ groups: ArraySlice<RolloutGroup>) -> [Range<Int>] {
+        let sizes = groups.map { group in group.rollouts.reduce(0) { $0 + $1.sequence.count } }
+        let starts = groups.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.rollouts.count) }
+        return slices.cut(sizes).map { starts[$0.lowerBound]..<starts[$0.upperBound] }
+    }
+
     /// Computes the gradient of a mini-batch after `updates` updates, and the norms of its parts if they are logged.
     private func accumulate(
-        _ batch: MiniBatch, phase: String, after updates: Int, _ summary: inout UpdateSummary
-    ) -> MiniBatch.Outcome {
+        _ batch: MiniBatch, _ samples: [Range<Int>], phase: String, after updates: Int, _ summary: inout UpdateSummary
+    ) throws -> MiniBatch.Outcome {
         let (temperature, budget) = (options.rollout.temperature, options.optimizer.microBatchTokens)
+        let seed = (options.run.seed, updates)
         if options.run.logsControlGradientNorm {
-            gradients.control.clear(seed: options.run.seed, step: updates)
-            batch.accumulateControl(model, temperature: temperature, tokenBudget: budget, into: gradients.control)
+            _ = try slices.accumulate(into: gradients.control, seed: seed) { slice, gradients in
+                model.adapterDropoutKey = (options.run.seed, number, slice)
+                batch.accumulateControl(
+                    samples[slice], model, temperature: temperature, tokenBudget: budget, into: gradients)
+                return true
+            }
         }
-        gradients.all.clear(seed: options.run.seed, step: updates)
         let total = batch.contributing.count
         var done = 0
-        let outcome = batch.accumulate(model, temperature: temperature, tokenBudget: budget, into: gradients.all) {
-            done += $0
-            training.report(.progress(phase: phase, done: done, total: total))
+        let parts = try slices.accumulate(into: gradients.all, seed: seed) { slice, gradients in
+            model.adapterDropoutKey = (options.run.seed, number, slice)
+            return batch.accumulate(
+                samples[slice], model, temperature: temperature, tokenBudget: budget, into: gradients
+            ) {
+                done += $0
+                training.report(.progress(phase: phase, done: min(done * training.ranks.count, total), total: total))
+            }
         }
+        var outcome = MiniBatch.Outcome()
+        for part in parts { outcome.add(part) }
         if options.run.logsControlGradientNorm {
-            summary.controlGradientNorms.append(gradientNorm(gradients.control))
-            summary.responseGradientNorms.append(gradientNorm(gradients.all, minus: gradients.control))
+            summary.controlGradientNorms.append(try slices.norm(gradients.control))
+            summary.responseGradientNorms.append(try slices.norm(gradients.all, minus: gradients.control))
         }
         return outcome
     }
@@ -343,16 +384,20 @@ struct RLStep {
         return .balanced(logProbability: log(mixture), cap: guards.balanceCap)
     }
 
-    /// Stores each response's log-probabilities under a model, at the sampling temperature.
+    /// Stores each response's log-probabilities under a model, at the sampling temperature; ranks share the groups.
     private func score(
         _ groups: inout [RolloutGroup], with model: Model, into path: WritableKeyPath<Rollout, [Double]?>
-    ) {
-        var rows = model.logProbabilities(
-            of: groups.flatMap { $0.rollouts.map(\.sequence) }, temperature: options.rollout.temperature,
-            tokenBudget: options.optimizer.microBatchTokens)[...]
+    ) throws {
+        let sequences = groups.map { $0.rollouts.map(\.sequence) }
+        let scores = try training.ranks.share(groups.count) { own -> [[[Double]]] in
+            var rows = model.logProbabilities(
+                of: own.flatMap { sequences[$0] }, temperature: options.rollout.temperature,
+                tokenBudget: options.optimizer.microBatchTokens)[...]
+            return own.map { group in sequences[group].compactMap { _ in rows.popFirst() } }
+        }
         for group in groups.indices {
             for rollout in groups[group].rollouts.indices {
-                groups[group].rollouts[rollout][keyPath: path] = rows.popFirst()
+                groups[group].rollouts[rollout][keyPath: path] = scores[group][rollout]
             }
         }
     }

@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import Ranks
 import Transformer
 
 /// Reinforcement learning of the choice of mode: the loop of steps, evaluations, measurements and saves.
@@ -19,12 +20,14 @@ package struct RLTrainer: StageTrainer {
     let encoder: PromptEncoder
     let model: Model
     let gradients: GradientBuffers
+    private(set) var slices: UpdateSlices
     /// Tokens of the longest prompt to train and to evaluate on.
     let longestPrompt: Int
 
     /// The α that `--alpha auto` computed; nil before the first step, and for other settings.
     private var automaticAlpha: Double?
-    private let reward: any Reward
+    /// nil on other ranks than 0, which judges.
+    private let reward: (any Reward)?
     private let trained: TrainedParameters
     private let schedule: LearningRateSchedule
     private let evaluationProblems: [Problem]?
@@ -34,18 +37,22 @@ package struct RLTrainer: StageTrainer {
     ///
     /// `checkMemory` may refuse the memory of parameters and optimizer before it is allocated.
     ///
-    /// - Throws: `OptionError`, `TrainingFailure`, `RewardError`, and errors of `PromptEncoder` and `TrainingState`.
+    /// - Throws: `OptionError`, `TrainingFailure`, `RewardError`, `RankError`, and errors of `PromptEncoder` and
+    ///   `TrainingState`.
     package init(
-        _ file: CheckpointFile, _ inputs: RLInputs, options: RLOptions, resuming: Bool,
+        _ file: CheckpointFile, _ inputs: RLInputs, options: RLOptions, resuming: Bool, ranks: RankGroup = .alone,
         checkMemory: ([MemoryUse]) throws -> Void = { _ in }
     ) throws {
         try options.check()
+        var options = options
+        options.optimizer.chooseSlices(resuming: resuming, ranks)
         self.options = options
+        slices = try UpdateSlices(options.optimizer.slices ?? 1, ranks)
         encoder = try PromptEncoder(file)
         if options.reward.source.needsGroundTruth, let problem = inputs.problems.first(where: { $0.answer == nil }) {
             throw RewardError.missingAnswer(problem: problem.id)
         }
-        reward = try options.reward.makeReward()
+        reward = ranks.isRoot ? try options.reward.makeReward() : nil
         let probe = try ModeProbe.problems(
             given: inputs.probe, carriedBy: file, orFrom: inputs.problems, count: 64, seed: options.run.seed,
             encoder: encoder)
@@ -65,8 +72,16 @@ package struct RLTrainer: StageTrainer {
         let configuration = try ModelConfiguration(json: file.metadata.config)
         trained = try TrainedParameters(
             options.optimizer, of: file, configuration, control: encoder.control, resuming: resuming)
-        try checkMemory(MemoryUse.parameters(of: file, configuration, trained, options.optimizer.moments))
-        let optimizer = options.optimizer.makeOptimizer(for: configuration, trained.layout, seed: options.run.seed)
+        try checkMemory(
+            MemoryUse.parameters(
+                of: file, configuration, trained, options.optimizer.moments,
+                sharers: options.optimizer.shardsMoments ? ranks.count : 1))
+        gradients = GradientBuffers(configuration, trained.layout, options.optimizer.weights)
+        if options.optimizer.shardsMoments, ranks.count > 1 {
+            slices.shard = OptimizerShard(gradients.all, count: ranks.count, index: ranks.segment)
+        }
+        let optimizer = options.optimizer.makeOptimizer(
+            for: configuration, trained.layout, seed: options.run.seed, shard: slices.shard)
         var stored = JSON.null
         if resuming {
             state = try TrainingState(
@@ -107,9 +122,10 @@ package struct RLTrainer: StageTrainer {
             reference = try ReferencePolicy(inputs.reference, start: file, options, for: configuration)
         }
         model = state.model(products: options.optimizer.products)
-        gradients = GradientBuffers(configuration, trained.layout, options.optimizer.weights)
         model.activationPrecision = options.optimizer.activations
         model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
+        if slices.count > 1 { model.fixedParts = UpdateSlices.partsOfSmallModels }
+        try ranks.checkSameRun(file, record)
         try state.checkCanBeSaved(.reinforcement, record: record)
     }
 
@@ -117,14 +133,17 @@ package struct RLTrainer: StageTrainer {
         in folder: RunFolder, report: @escaping TrainingReport, shouldStop: @escaping () -> Bool
     ) throws -> String {
         var run = try TrainingRun(
-            .reinforcement, in: folder, from: state, encoder: encoder, report: report, shouldStop: shouldStop)
-        try FileManager.default.createDirectory(atPath: folder.rolloutsPath, withIntermediateDirectories: true)
+            .reinforcement, in: folder, from: state, encoder: encoder, ranks: slices.ranks, report: report,
+            shouldStop: shouldStop)
+        if slices.ranks.isRoot {
+            try FileManager.default.createDirectory(atPath: folder.rolloutsPath, withIntermediateDirectories: true)
+        }
         if state.step == 0 {
             try run.probe(&state)
             // A resumed run has this evaluation already.
             if evaluationProblems != nil, state.history(of: .reinforcement).rowCount == 0 {
                 var row: MetricRow = ["step": 0]
-                row.append(try evaluate(report))
+                row.append(try evaluate(run.report))
                 try run.record(row, in: &state)
             }
             try save(&run)
@@ -133,16 +152,16 @@ package struct RLTrainer: StageTrainer {
             let step = RLStep(
                 number: state.step + 1, options: options, encoder: encoder, reward: reward, model: model,
                 reference: reference, trained: trained, learningRate: schedule.rateOfNextUpdate(after: state.step),
-                gradients: gradients, levelNames: problems.levelNames, training: run)
+                gradients: gradients, slices: slices, levelNames: problems.levelNames, training: run)
             var row = try step.run(&state, &problems, &automaticAlpha)
 
             let isLast = state.step == options.run.steps
-            if isLast || state.step.isDue(every: options.run.evaluateEvery) { row.append(try evaluate(report)) }
+            if isLast || state.step.isDue(every: options.run.evaluateEvery) { row.append(try evaluate(run.report)) }
             try run.record(row, in: &state)
-            report(.step(state.step, of: options.run.steps, metrics: row))
+            run.report(.step(state.step, of: options.run.steps, metrics: row))
 
             let isFull = !isLast && !state.hasRoomForStep(of: .reinforcement)
-            let stops = run.shouldStop() || isFull
+            let stops = try run.stops() || isFull
             if stops || isLast || state.step.isDue(every: options.run.probeEvery) { try run.probe(&state) }
             if stops || isLast || state.step.isDue(every: options.run.saveEvery) { try save(&run) }
             if isFull { throw TrainingFailure.fullHistory }
@@ -164,7 +183,7 @@ package struct RLTrainer: StageTrainer {
     }
 
     private mutating func save(_ run: inout TrainingRun) throws {
-        try run.save(state, record: record, options.run)
+        try run.save(state, record: record, options.run, slices)
         try reference?.startWasSaved(to: run.folder.checkpointPath(step: state.step))
     }
 
@@ -186,7 +205,8 @@ package struct RLTrainer: StageTrainer {
             var hooks = EvaluationHooks()
             hooks.progress = { report(.progress(phase: "evaluation", done: $0, total: $1)) }
             return try Evaluation(
-                evaluationProblems, encoder: encoder, model: model, options: chosen, reward: reward, hooks: hooks)
+                evaluationProblems, encoder: encoder, model: model, options: chosen, reward: reward, hooks: hooks,
+                ranks: slices.ranks)
         }
         report(.evaluation(step: state.step, result))
         let (free, think, short) = (result.summary(.auto), result.summary(.think), result.summary(.short))

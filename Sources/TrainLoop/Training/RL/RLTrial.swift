@@ -17,6 +17,8 @@ package struct RLTrial: Sendable {
     package var secondsPerOptimizerUpdate: Double
     /// The time of a step with responses of the trial's mean length, and with responses of the largest length.
     package var secondsPerStep: (expected: Double, longest: Double)
+    /// A step with answers of the trial's mean length, on this machine alone.
+    package var step: RankForecast.Step
 }
 
 extension RLTrainer {
@@ -50,18 +52,22 @@ extension RLTrainer {
         let promptTokens = Double(chosen.reduce(0) { $0 + $1.prompt.count }) / Double(chosen.count)
         let length = Double(sampled) / Double(max(1, completions.count))
         let sampleRate = Double(sampled) / max(sampleSeconds, 1e-9)
+        let streamRate = streamTokensPerSecond(requests[0])
         let updates = options.loss.updatesPerBatch
         let secondsPerUpdate = speed.secondsPerOptimizerUpdate
-        func stepSeconds(_ length: Double) -> Double {
+        func passSeconds(_ length: Double) -> Double {
             let tokens = Double(samples) * length + Double(rollout.promptsPerStep) * promptTokens
             let passes = Double(updates) / Double(options.loss.resolvedMiniBatches)
             // A forward pass takes about a third of the time of a forward and a backward pass.
             let recomputes = updates > 1 && options.loss.oldLogProbabilities == .recomputed
             let scorings = (reference == nil ? 0.0 : 1) + (recomputes ? 1 : 0)
             let speed = speed.tokensPerSecond(length: promptTokens + length)
-            return Double(samples) * length / sampleRate + tokens / speed * (passes + scorings / 3)
-                + Double(updates) * secondsPerUpdate
+            return tokens / speed * (passes + scorings / 3)
         }
+        func stepSeconds(_ length: Double) -> Double {
+            Double(samples) * length / sampleRate + passSeconds(length) + Double(updates) * secondsPerUpdate
+        }
+        let longest = completions.reduce(0) { max($0, $1.tokens.count) }
         let states = 2 + (options.run.steps - 1) / options.run.saveEvery
         return RLTrial(
             memory: memory,
@@ -73,7 +79,32 @@ extension RLTrainer {
             unfinished: completions.count { $0.finish == .cancelled }, sampledTokensPerSecond: sampleRate,
             trainedTokensPerSecond: speed.tokensPerSecond(length: promptTokens + length),
             secondsPerOptimizerUpdate: secondsPerUpdate,
-            secondsPerStep: (stepSeconds(length), stepSeconds(Double(rollout.maximumNewTokens))))
+            secondsPerStep: (stepSeconds(length), stepSeconds(Double(rollout.maximumNewTokens))),
+            step: RankForecast.Step(
+                sampling: Double(samples) * length / sampleRate, longestAnswer: Double(longest) / streamRate,
+                passes: passSeconds(length), optimizer: Double(updates) * secondsPerUpdate,
+                sums: Double(updates) * (options.run.logsControlGradientNorm ? 2 : 1),
+                gradientBytes: options.optimizer.weights.byteCount(gradients.all.layout),
+                adding: speed.secondsPerSum))
+    }
+
+    /// The speed of one answer alone.
+    private func streamTokensPerSecond(_ request: GenerationRequest) -> Double {
+        var single = request
+        single.sampleCount = 1
+        let sampling = SamplingOptions(
+            temperature: Float(options.rollout.temperature), maximumNewTokens: 16, seed: options.run.seed)
+        var start = ContinuousClock.now
+        var count = 0
+        _ = options.rollout.makeGenerator(model).generate(
+            [single], sampling,
+            onToken: { _, _, _ in
+                // The first token comes from the prompt's pass.
+                if count == 0 { start = .now }
+                count += 1
+                return true
+            })
+        return Double(max(1, count - 1)) / max(1e-9, Double((ContinuousClock.now - start) / .seconds(1)))
     }
 
     /// The memory that the run will take.
@@ -94,7 +125,8 @@ extension RLTrainer {
             promptTokens: longestPrompt, newTokens: rollout.maximumNewTokens,
             cachePrecision: generator.cachePrecision, cacheByteLimit: generator.cacheByteLimit)
         var parts = MemoryUse.training(
-            state, gradients.all, options.optimizer, tokens: tokens, longest: longest, recomputing: recomputing)
+            state, gradients.all, options.optimizer, tokens: tokens, longest: longest, recomputing: recomputing,
+            slices: slices)
         parts.append(MemoryUse(purpose: "cache while sampling", bytes: cache - 4 * parameters))
         // Ids of eight bytes, three kinds of log-probabilities, and the records of a sample.
         let sampleBytes = 400 + 8 * longestPrompt + 28 * rollout.maximumNewTokens

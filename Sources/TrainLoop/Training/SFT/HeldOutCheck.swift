@@ -1,4 +1,5 @@
 import Foundation
+import Ranks
 import Transformer
 
 /// Measures a warm-up on data it was not trained on: the loss by mode, and the answers when a mode is forced.
@@ -8,41 +9,60 @@ struct HeldOutCheck {
     let problems: [Problem]
     let options: SFTOptions
 
+    /// Sums over the tokens of some held-out pairs.
+    private struct Sums: Codable {
+        var (think, short, control) = (0.0, 0.0, 0.0)
+        var (thinkTokens, shortTokens) = (0, 0)
+    }
+
     /// Mean losses over the tokens of the held-out pairs; empty without pairs.
-    func losses(_ model: Model) -> MetricRow {
+    ///
+    /// - Throws: `RankError`.
+    func losses(_ model: Model, _ ranks: RankGroup) throws -> MetricRow {
         guard !sequences.isEmpty else { return [:] }
-        var sums = (think: 0.0, short: 0.0, control: 0.0)
-        var counts = (think: 0, short: 0)
-        for indices in PackedSequences.microBatches(
+        let batches = PackedSequences.microBatches(
             sequences, indices: Array(sequences.indices), tokenBudget: options.optimizer.microBatchTokens)
-        {
-            let packed = PackedSequences(sequences, indices: indices)
-            let scores = model.score(packed.batch, packed.positions)
-            for (owner, logProbability) in zip(packed.owners, scores.logProbabilities) {
-                let loss = -Double(logProbability)
-                if owner.token == 0 { sums.control += loss }
-                if owner.sequence % 2 == 0 {
-                    sums.think += loss
-                    counts.think += 1
-                } else {
-                    sums.short += loss
-                    counts.short += 1
-                }
-            }
+        var all = Sums()
+        for sums in try ranks.share(batches.count, { $0.map { self.sums(batches[$0], model) } }) {
+            all.think += sums.think
+            all.short += sums.short
+            all.control += sums.control
+            all.thinkTokens += sums.thinkTokens
+            all.shortTokens += sums.shortTokens
         }
         return [
-            "eval_loss": (sums.think + sums.short) / Double(counts.think + counts.short),
-            "eval_think_loss": sums.think / Double(counts.think),
-            "eval_short_loss": sums.short / Double(counts.short),
-            "eval_control_loss": sums.control / Double(sequences.count),
+            "eval_loss": (all.think + all.short) / Double(all.thinkTokens + all.shortTokens),
+            "eval_think_loss": all.think / Double(all.thinkTokens),
+            "eval_short_loss": all.short / Double(all.shortTokens),
+            "eval_control_loss": all.control / Double(sequences.count),
         ]
+    }
+
+    private func sums(_ indices: [Int], _ model: Model) -> Sums {
+        var sums = Sums()
+        let packed = PackedSequences(sequences, indices: indices)
+        let scores = model.score(packed.batch, packed.positions)
+        for (owner, logProbability) in zip(packed.owners, scores.logProbabilities) {
+            let loss = -Double(logProbability)
+            if owner.token == 0 { sums.control += loss }
+            if owner.sequence % 2 == 0 {
+                sums.think += loss
+                sums.thinkTokens += 1
+            } else {
+                sums.short += loss
+                sums.shortTokens += 1
+            }
+        }
+        return sums
     }
 
     /// Samples some of the problems with a mode forced, at temperature 1, the policy that reinforcement learning starts
     /// from; nil if there are none.
     ///
-    /// - Throws: errors of the encoder.
-    func forced(_ mode: Mode, _ model: Model, _ encoder: PromptEncoder) throws -> ForcedModeResult? {
+    /// - Throws: errors of the encoder, `RankError`.
+    func forced(
+        _ mode: Mode, _ model: Model, _ encoder: PromptEncoder, _ ranks: RankGroup
+    ) throws -> ForcedModeResult? {
         let chosen = Array(problems.prefix(options.evaluation.problems))
         guard !chosen.isEmpty else { return nil }
         let requests = try chosen.enumerated().map { index, problem in
@@ -52,12 +72,12 @@ struct HeldOutCheck {
         }
         let longest = requests.reduce(0) { max($0, $1.prompt.count) }
         let fitting = max(1, encoder.reader.positions - longest)
-        let completions = Generator(model).generate(
-            requests,
-            SamplingOptions(
-                maximumNewTokens: min(options.evaluation.maximumNewTokens, fitting), stopTokens: encoder.stopTokens,
-                seed: options.run.seed)
-        ).compactMap(\.first)
+        let sampling = SamplingOptions(
+            maximumNewTokens: min(options.evaluation.maximumNewTokens, fitting), stopTokens: encoder.stopTokens,
+            seed: options.run.seed)
+        let completions = try ranks.share(requests.count) { own in
+            Generator(model).generate(own.map { requests[$0] }, sampling).map { $0[0] }
+        }
         var (graded, right, formed, tokens) = (0, 0, 0, 0)
         for (problem, completion) in zip(chosen, completions) {
             let query = encoder.query(problem, response: completion.tokens)

@@ -3,7 +3,7 @@ import Transformer
 /// The responses of one SFT update and their loss.
 package struct SFTBatch {
     /// The loss of a batch and its parts.
-    package struct Totals {
+    package struct Totals: Codable {
         package var loss = 0.0
         /// Mean negative log-probability of the control tokens.
         package var controlLoss = 0.0
@@ -14,6 +14,18 @@ package struct SFTBatch {
         package var tokenCount = 0
         /// The first sequence with a log-probability that is not finite.
         package var firstNotFinite: Int?
+        /// The tokens of think responses.
+        fileprivate var thinkTokens = 0
+
+        /// Adds the totals of another slice of the batch, whose means are still sums.
+        fileprivate mutating func add(_ other: Totals) {
+            loss += other.loss
+            controlLoss += other.controlLoss
+            thinkLoss += other.thinkLoss
+            shortLoss += other.shortLoss
+            thinkTokens += other.thinkTokens
+            firstNotFinite = [firstNotFinite, other.firstNotFinite].compactMap(\.self).min()
+        }
     }
 
     private let sequences: [TrainingSequence]
@@ -34,17 +46,55 @@ package struct SFTBatch {
     ///
     /// All divisors are those of the whole batch, so the result depends on `microBatchTokens` only by rounding.
     package func accumulate(_ model: Model, microBatchTokens: Int, into gradients: ModelParameters) -> Totals {
-        let responseTokens = sequences.reduce(0) { $0 + $1.response.count }
+        totals(of: [sums(sequences.indices, model, microBatchTokens, into: gradients)])
+    }
+
+    /// Computes the gradient of the batch's loss, with the pairs dealt out to slices; `seed` is that of the update.
+    ///
+    /// - Throws: `RankError`.
+    func accumulate(
+        _ model: Model, microBatchTokens: Int, into gradients: ModelParameters, slices: UpdateSlices,
+        seed: (seed: UInt64, step: Int, updates: Int)
+    ) throws -> Totals {
+        let ranges = slices.cut(
+            stride(from: 0, to: sequences.count, by: 2).map { pair in
+                sequences[pair..<min(pair + 2, sequences.count)].reduce(0) { $0 + $1.count }
+            })
+        let parts = try slices.accumulate(into: gradients, seed: (seed.seed, seed.updates)) { slice, gradients in
+            let pairs = ranges[slice]
+            model.adapterDropoutKey = (seed.seed, seed.step, slice)
+            return sums(
+                2 * pairs.lowerBound..<min(2 * pairs.upperBound, sequences.count), model, microBatchTokens,
+                into: gradients)
+        }
+        return totals(of: parts)
+    }
+
+    /// The means over the batch from the sums over its slices.
+    private func totals(of parts: [Totals]) -> Totals {
+        var totals = Totals(tokenCount: responseTokens)
+        for part in parts { totals.add(part) }
+        totals.thinkLoss /= Double(max(totals.thinkTokens, 1))
+        totals.shortLoss /= Double(max(responseTokens - totals.thinkTokens, 1))
+        return totals
+    }
+
+    private var responseTokens: Int { sequences.reduce(0) { $0 + $1.response.count } }
+
+    /// Adds the gradient of some sequences' part of the loss to `gradients`, and returns the sums over their tokens.
+    private func sums(
+        _ range: Range<Int>, _ model: Model, _ microBatchTokens: Int, into gradients: ModelParameters
+    ) -> Totals {
+        let responseTokens = responseTokens
         func weight(_ sequence: Int) -> Double {
             switch reduction {
             case .token: 1 / Double(responseTokens)
             case .sequence: 1 / Double(sequences[sequence].response.count * sequences.count)
             }
         }
-        var totals = Totals(tokenCount: responseTokens)
-        var thinkTokens = 0
+        var totals = Totals()
         for indices in PackedSequences.microBatches(
-            sequences, indices: Array(sequences.indices), tokenBudget: microBatchTokens)
+            sequences, indices: Array(range), tokenBudget: microBatchTokens)
         {
             let packed = PackedSequences(sequences, indices: indices)
             let scores = model.accumulateGradients(packed.batch, packed.positions, into: gradients) { range, _ in
@@ -59,14 +109,12 @@ package struct SFTBatch {
                 if owner.token == 0 { totals.controlLoss += loss / Double(sequences.count) }
                 if owner.sequence % 2 == 0 {
                     totals.thinkLoss += loss
-                    thinkTokens += 1
+                    totals.thinkTokens += 1
                 } else {
                     totals.shortLoss += loss
                 }
             }
         }
-        totals.thinkLoss /= Double(max(thinkTokens, 1))
-        totals.shortLoss /= Double(max(responseTokens - thinkTokens, 1))
         return totals
     }
 }

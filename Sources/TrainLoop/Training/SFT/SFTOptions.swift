@@ -137,7 +137,7 @@ extension SFTOptions {
         .int("eval_max_new_tokens", "--eval-max-new-tokens", \.evaluation.maximumNewTokens, 1...1 << 40)
             .optionalInOldCheckpoints,
         .choice("answer_rule", "--answer", \.evaluation.answerRule).optionalInOldCheckpoints,
-        .products, .moments, .weights,
+        .products, .moments, .weights, .slices, .shardsMoments,
     ]
 
     package func checkCombinations() throws {

@@ -1,6 +1,7 @@
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import Ranks
 import Transformer
 
 // The warm-up (Thinkless, arXiv 2505.13379, section 3.1): supervised fine-tuning on pairs of a long and a short answer,
@@ -36,6 +37,7 @@ package struct SFTTrainer: StageTrainer {
     let model: Model
     /// Gradient buffer, reused across updates to avoid reallocation.
     let gradients: ModelParameters
+    private(set) var slices: UpdateSlices
 
     private let encoder: PromptEncoder
     private let schedule: LearningRateSchedule
@@ -48,14 +50,16 @@ package struct SFTTrainer: StageTrainer {
     ///
     /// `checkMemory` may refuse the memory of parameters and optimizer before it is allocated.
     ///
-    /// - Throws: `OptionError`, `TrainingFailure`, and errors of `PromptEncoder` and `TrainingState`.
+    /// - Throws: `OptionError`, `TrainingFailure`, `RankError`, and errors of `PromptEncoder` and `TrainingState`.
     package init(
-        _ file: CheckpointFile, _ inputs: SFTInputs, options: SFTOptions, resuming: Bool,
+        _ file: CheckpointFile, _ inputs: SFTInputs, options: SFTOptions, resuming: Bool, ranks: RankGroup = .alone,
         checkMemory: ([MemoryUse]) throws -> Void = { _ in }
     ) throws {
         try options.check()
         encoder = try PromptEncoder(file)
         var options = options
+        options.optimizer.chooseSlices(resuming: resuming, ranks)
+        slices = try UpdateSlices(options.optimizer.slices ?? 1, ranks)
         if !resuming, !inputs.allowsLong, encoder.reader.positions < options.data.maximumLength {
             options.data.positions = encoder.reader.positions
         }
@@ -83,8 +87,16 @@ package struct SFTTrainer: StageTrainer {
         let configuration = try ModelConfiguration(json: file.metadata.config)
         trained = try TrainedParameters(
             options, of: file, configuration, control: encoder.control, resuming: resuming)
-        try checkMemory(MemoryUse.parameters(of: file, configuration, trained, options.optimizer.moments))
-        let optimizer = options.optimizer.makeOptimizer(for: configuration, trained.layout, seed: options.run.seed)
+        try checkMemory(
+            MemoryUse.parameters(
+                of: file, configuration, trained, options.optimizer.moments,
+                sharers: options.optimizer.shardsMoments ? ranks.count : 1))
+        gradients = ModelParameters(configuration, trained.layout, options.optimizer.weights)
+        if options.optimizer.shardsMoments, ranks.count > 1 {
+            slices.shard = OptimizerShard(gradients, count: ranks.count, index: ranks.segment)
+        }
+        let optimizer = options.optimizer.makeOptimizer(
+            for: configuration, trained.layout, seed: options.run.seed, shard: slices.shard)
         let resolved = options.json(totalSteps: totalSteps)
         record = [("options", resolved)] + digests.json
         if resuming {
@@ -102,9 +114,10 @@ package struct SFTTrainer: StageTrainer {
                 probe: ModeProbe.emptyTable(probe))
         }
         model = state.model(products: options.optimizer.products)
-        gradients = ModelParameters(configuration, trained.layout, options.optimizer.weights)
         model.activationPrecision = options.optimizer.activations
         model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
+        if slices.count > 1 { model.fixedParts = UpdateSlices.partsOfSmallModels }
+        try ranks.checkSameRun(file, record)
         try state.checkCanBeSaved(.warmUp, record: record)
     }
 
@@ -112,8 +125,10 @@ package struct SFTTrainer: StageTrainer {
         in folder: RunFolder, report: @escaping TrainingReport, shouldStop: @escaping () -> Bool
     ) throws -> String {
         var run = try TrainingRun(
-            .warmUp, in: folder, from: state, encoder: encoder, report: report, shouldStop: shouldStop)
+            .warmUp, in: folder, from: state, encoder: encoder, ranks: slices.ranks, report: report,
+            shouldStop: shouldStop)
         if state.step == 0 { try run.probe(&state) }
+        let report = run.report
         while state.step < totalSteps {
             var row = try update(&run)
             let isLast = state.step == totalSteps
@@ -135,7 +150,7 @@ package struct SFTTrainer: StageTrainer {
             report(.step(state.step, of: totalSteps, metrics: row))
 
             let isFull = !isLast && !state.hasRoomForStep(of: .warmUp)
-            let stops = run.shouldStop() || isFull
+            let stops = try run.stops() || isFull
             if stops || isLast || state.step.isDue(every: options.run.saveEvery) {
                 try run.probe(&state)
                 try save(&run)
@@ -153,15 +168,16 @@ package struct SFTTrainer: StageTrainer {
         let chosen = plan.pairs(of: state.step).map { pairs[$0] }
         let batch = SFTBatch(chosen.flatMap(\.sequences), reduction: options.loss.reduction)
 
-        model.adapterDropoutKey = (options.run.seed, state.step)
-        gradients.clear(seed: options.run.seed, step: state.optimizer.step)
-        let totals = batch.accumulate(model, microBatchTokens: options.optimizer.microBatchTokens, into: gradients)
-        let norm = totals.loss.isFinite ? gradientNorm(gradients) : .nan
+        let totals = try batch.accumulate(
+            model, microBatchTokens: options.optimizer.microBatchTokens, into: gradients, slices: slices,
+            seed: (options.run.seed, state.step, state.optimizer.step))
+        let norm = totals.loss.isFinite ? try slices.norm(gradients) : .nan
         guard totals.loss.isFinite, norm.isFinite else { throw try nonFiniteFailure(chosen, totals, &run) }
 
         let rate = schedule.rateOfNextUpdate(after: state.step)
         trained.update(
             &state, gradients: gradients, norm: norm, learningRate: rate, clipNorm: options.optimizer.clipNorm)
+        try slices.shareWeights(state.parameters, through: gradients)
         state.step += 1
         let seconds = Double((ContinuousClock.now - start) / .seconds(1))
         return [
@@ -174,10 +190,10 @@ package struct SFTTrainer: StageTrainer {
 
     /// Measures on held-out data; no readiness if there is nothing to judge by.
     private func evaluate() throws -> (metrics: MetricRow, readiness: Readiness?) {
-        var metrics = heldOut.losses(model)
+        var metrics = try heldOut.losses(model, slices.ranks)
         var forced: [Mode: ForcedModeResult] = [:]
         for mode in Mode.allCases {
-            forced[mode] = try heldOut.forced(mode, model, encoder)
+            forced[mode] = try heldOut.forced(mode, model, encoder, slices.ranks)
             if let result = forced[mode] { metrics.append(result.metrics(mode)) }
         }
         let preference = state.probedPreference
@@ -205,7 +221,7 @@ package struct SFTTrainer: StageTrainer {
                 state.metadata.tokenizer?.addedTokens[index].trained = true
             }
         }
-        try run.save(state, record: record, options.run)
+        try run.save(state, record: record, options.run, slices)
     }
 
     /// The error for a loss or gradient that is not finite; saves the state before it, if that is finite.

@@ -14,6 +14,8 @@ package struct SFTTrial: Sendable {
     package var tokensPerSecond: Double
     package var secondsPerOptimizerUpdate: Double
     package var seconds: Double
+    /// A step on this machine alone.
+    package var step: RankForecast.Step
 }
 
 extension SFTTrainer {
@@ -43,7 +45,11 @@ extension SFTTrainer {
                 momentBytes: 2 * options.optimizer.moments.byteCount(gradients.trained)),
             savedStates: states, tokens: tokens, longestSample: longestSample,
             tokensPerSecond: tokensPerSecond, secondsPerOptimizerUpdate: speed.secondsPerOptimizerUpdate,
-            seconds: Double(tokens) / tokensPerSecond + Double(totalSteps) * speed.secondsPerOptimizerUpdate)
+            seconds: Double(tokens) / tokensPerSecond + Double(totalSteps) * speed.secondsPerOptimizerUpdate,
+            step: RankForecast.Step(
+                passes: Double(tokens) / tokensPerSecond / Double(totalSteps),
+                optimizer: speed.secondsPerOptimizerUpdate,
+                gradientBytes: options.optimizer.weights.byteCount(gradients.layout), adding: speed.secondsPerSum))
     }
 
     /// The memory that the run will take.
@@ -56,7 +62,7 @@ extension SFTTrainer {
         let tokens = max(longestSample, min(options.optimizer.microBatchTokens, update))
         return MemoryUse.training(
             state, gradients, options.optimizer, tokens: tokens, longest: longestSample,
-            recomputing: recomputing)
+            recomputing: recomputing, slices: slices)
     }
 
     private var longestSample: Int { pairs.flatMap(\.sequences).reduce(0) { max($0, $1.count) } }

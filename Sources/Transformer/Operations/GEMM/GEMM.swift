@@ -2,12 +2,13 @@ import Parallel
 
 /// c[m, n] = a[m, k] b[n, k]ᵀ (+ c if `accumulating`): a layer applied to m rows, with weights `[outputs, inputs]`.
 ///
-/// `b` may be in bfloat16.
+/// `b` may be in bfloat16. A row of the result has the same bits for every m on processors with AVX2, unless
+/// `favorsFewRows`, which is faster for 8 rows and fewer.
 package func gemmNT(
     _ a: Matrix, _ b: Matrix, into c: Matrix, accumulating: Bool = false, team: ThreadTeam,
-    precision: ProductPrecision = .fp32
+    precision: ProductPrecision = .fp32, favorsFewRows: Bool = false
 ) {
-    GEMM(.nt, a, b, c, accumulating: accumulating, precision).run(team)
+    GEMM(.nt, a, b, c, accumulating: accumulating, precision).runForward(team, favorsFewRows: favorsFewRows)
 }
 
 /// c[m, n] = a[m, k] b[k, n] (+ c if `accumulating`): the gradient of a layer's input.
@@ -38,6 +39,7 @@ struct GEMM {
     let b: Matrix
     let c: Matrix
     let accumulating: Bool
+    /// That of the operands; small layers are always computed in float32.
     let precision: ProductPrecision
     let m: Int
     let n: Int
@@ -70,18 +72,31 @@ struct GEMM {
         }
     }
 
-    /// Computes the product with the first kernel that supports it.
+    /// Computes a layer's outputs (`nt`) with the first kernel that supports it.
+    ///
+    /// The packed kernels sum in the same order, so that the number of rows, by which one is chosen, changes no bit.
+    func runForward(_ team: ThreadTeam, favorsFewRows: Bool) {
+        guard m > 0, n > 0 else { return }
+        if favorsFewRows, SkinnyGEMM.supports(m, n, k, precision) { return SkinnyGEMM.multiply(team, self) }
+        // Small layers are computed in float32 whatever the precision, as in the backward pass.
+        let own = PackedGEMM.isLarge(inputs: k, outputs: n) ? self : inFloat32
+        if PackedLeftGEMM.supports(rows: m, own.precision) {
+            PackedLeftGEMM.multiply(team, own)
+        } else if PackedGEMM.isAvailable(own.precision) {
+            PackedGEMM.multiply(team, own)
+        } else {
+            OpenBLASGEMM.multiply(team, self)
+        }
+    }
+
+    private var inFloat32: GEMM { GEMM(transposition, a, b, c, accumulating: accumulating, .fp32) }
+
+    /// Computes a product of the backward pass with the first kernel that supports it.
     ///
     /// OpenBLAS takes what the other kernels do not support, in float32 whatever the precision.
     func run(_ team: ThreadTeam) {
         guard m > 0, n > 0 else { return }
-        if transposition == .nt, SkinnyGEMM.supports(m, n, k, precision) {
-            SkinnyGEMM.multiply(team, self)
-        } else if transposition == .nt, PackedLeftGEMM.supports(m, n, k, precision) {
-            PackedLeftGEMM.multiply(team, self)
-        } else if PackedGEMM.supports(
-            inputs: layer.inputs, outputs: layer.outputs, rows: layer.rows, precision)
-        {
+        if PackedGEMM.supports(inputs: layer.inputs, outputs: layer.outputs, rows: layer.rows, precision) {
             PackedGEMM.multiply(team, self)
         } else {
             OpenBLASGEMM.multiply(team, self)

@@ -5,7 +5,8 @@ import Parallel
 ///
 /// OpenBLAS, called by each thread for its share, packs one factor once per thread; here the team packs both once, then
 /// takes tiles of the result from a list, so that no thread waits long for another. The order of a sum depends on k
-/// alone. Blocking follows Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
+/// alone (`passes`), and is that of `PackedLeftGEMM`. Blocking follows Goto and van de Geijn, "Anatomy of
+/// High-Performance Matrix Multiplication" (2008).
 package enum PackedGEMM {
     /// The kernels of one precision, with the sizes of their tiles.
     private struct Kernels: Sendable {
@@ -59,7 +60,8 @@ package enum PackedGEMM {
     private struct Chunk {
         var rows: Range<Int>
         var columns: Range<Int>
-        var terms: Range<Int>
+        var passes: ArraySlice<Range<Int>>
+        var terms: Range<Int> { passes[passes.startIndex].lowerBound..<passes[passes.endIndex - 1].upperBound }
     }
 
     /// Words of a sum per pass over the result.
@@ -72,9 +74,9 @@ package enum PackedGEMM {
     /// Rows, columns and words of a sum packed at once.
     private static let mostRows = 3072
     private static let mostColumns = 4032
-    private static let mostWords = 3 * depth
+    private static let mostPasses = 3
     /// Bytes of packed factors at most.
-    static let largestScratch = 4 * (mostRows + mostColumns) * mostWords
+    static let largestScratch = 4 * (mostRows + mostColumns) * mostPasses * depth
     /// The fewest rows packing pays for.
     static let leastRows = 9
     /// At most this many rows: each thread packs its own columns.
@@ -99,20 +101,30 @@ package enum PackedGEMM {
 
     static func isLarge(inputs: Int, outputs: Int) -> Bool { inputs >= 192 && outputs >= 192 }
 
+    /// Whether the processor has the instructions.
+    static func isAvailable(_ precision: ProductPrecision) -> Bool { kernels(precision) != nil }
+
+    /// The ranges of k terms, each of which is summed term by term; the sums of ranges are added in order.
+    ///
+    /// A word has `termsPerWord` terms.
+    static func passes(_ k: Int, termsPerWord: Int) -> [Range<Int>] { ranges(k, depth * termsPerWord, 16) }
+
     static func multiply(_ team: ThreadTeam, _ product: GEMM) {
         guard let kernels = kernels(product.precision) else { preconditionFailure("check `supports` first") }
         if product.m <= fewRows { return multiplyStripes(team, kernels, product) }
         let rows = ranges(product.m, mostRows, kernels.rows)
         let columns = ranges(product.n, mostColumns, kernels.columns)
-        let terms = ranges(product.k, mostWords * kernels.terms, 16)
+        let passes = passes(product.k, termsPerWord: kernels.terms)
+        let chunks = ranges(passes.count, mostPasses, 1).map { passes[$0] }
+        let mostTerms = chunks.reduce(0) { max($0, $1.reduce(0) { $0 + $1.count }) }
         let largest =
             (rows[0].count + columns[0].count + kernels.rows + kernels.columns)
-            * (kernels.words(terms[0].count) + 1) + 16
+            * (kernels.words(mostTerms) + 1) + 16
         scratch.withFloats(largest) { packed in
-            for terms in terms {
+            for passes in chunks {
                 for columns in columns {
                     for rows in rows {
-                        multiply(team, kernels, product, Chunk(rows: rows, columns: columns, terms: terms), packed)
+                        multiply(team, kernels, product, Chunk(rows: rows, columns: columns, passes: passes), packed)
                     }
                 }
             }
@@ -123,7 +135,7 @@ package enum PackedGEMM {
     /// with all rows at once, so that the right factor is read from memory once and not written back.
     private static func multiplyStripes(_ team: ThreadTeam, _ kernels: Kernels, _ product: GEMM) {
         let (m, k, c) = (product.m, product.k, product.c)
-        let passes = ranges(k, depth * kernels.terms, 16)
+        let passes = passes(k, termsPerWord: kernels.terms)
         let stripes = ranges(product.n, stripeColumns, kernels.columns)
         let leftRows = (m + kernels.rows - 1) / kernels.rows * kernels.rows
         let leftCount = (leftRows * kernels.words(k) + 31) / 16 * 16
@@ -159,7 +171,7 @@ package enum PackedGEMM {
         let (rows, columns, terms) = (chunk.rows, chunk.columns, chunk.terms)
         let c = product.c.floats + rows.lowerBound * product.c.stride + columns.lowerBound
         let adding = product.accumulating || terms.lowerBound > 0
-        let passes = ranges(terms.count, depth * kernels.terms, 16)
+        let passes = chunk.passes.map { $0.lowerBound - terms.lowerBound..<$0.upperBound - terms.lowerBound }
         let leftRows = (rows.count + kernels.rows - 1) / kernels.rows * kernels.rows
         let rightColumns = (columns.count + kernels.columns - 1) / kernels.columns * kernels.columns
         let left = packed
