@@ -30,6 +30,8 @@ import Transformer
 // - The mode is the id of the first token, not a tag found in the text.
 // - The first update of a step trains the policy that sampled, so its ratio is 1 and is not computed. Only later
 //   updates need old log-probabilities.
+// - With --rollout-server the samples come from servers, and what follows uses our own log-probabilities of them. The
+//   loss of a token is multiplied by its probability here over that on the server, with a bound (RLStep+Servers.swift).
 // - --balance k forces k responses of a group into each mode. A control token c is then drawn from the mixture
 //   q(c) = (k + (G−2k) π_old(c)) / G, and its ratio π/q is capped instead of clipped.
 
@@ -46,6 +48,8 @@ struct RLStep {
     let learningRate: Double
     let gradients: GradientBuffers
     let levelNames: LevelNames
+    /// The servers that sample; nil: the responses are sampled here.
+    let sampler: ServerSampler?
     /// The run that the step belongs to: its folder, its newest state, and the receiver of events.
     let training: TrainingRun
 
@@ -62,6 +66,7 @@ struct RLStep {
     ) throws -> MetricRow {
         var clock = PhaseClock()
         let (all, kept) = try collectGroups(from: &problems, &clock)
+        let served = try compareServers(all, after: state)
         try writeRolloutLog(all)
         let alpha = controlWeight(for: kept, &automaticAlpha)
         clock.mark("reward")
@@ -72,7 +77,7 @@ struct RLStep {
                 .check(summary, training.report)
         }
         state.step = number
-        return record(all, kept, alpha, summary, state, clock)
+        return record(all, kept, alpha, summary, state, clock, served)
     }
 
     /// Samples the step's groups, and fresh ones in place of groups without spread, up to `--refill`.
@@ -89,7 +94,7 @@ struct RLStep {
         var refillsLeft = options.guards.refill
         while true {
             let (taken, firstKey) = problems.take(wanted)
-            let sampled = sample(taken, firstKey, generator, phase: all.isEmpty ? "rollout" : "refill")
+            let sampled = try sample(taken, firstKey, generator, phase: all.isEmpty ? "rollout" : "refill")
             clock.mark("rollout")
             all += withAdvantages(try score(sampled))
             clock.mark("reward")
@@ -109,16 +114,18 @@ struct RLStep {
     // MARK: - Sample
 
     /// The responses sampled for one prompt.
-    private struct SampledGroup {
+    struct SampledGroup {
         let problem: EncodedProblem
         let responses: [Completion]
+        /// What the server that sampled says of each response; empty if they were sampled here.
+        var scores: [ServerScores] = []
         /// P(`<think>`) and P(`<short>`) as first token.
         let firstToken: (think: Double, short: Double)
     }
 
     private func sample(
         _ problems: [EncodedProblem], _ firstKey: Int, _ generator: Generator, phase: String
-    ) -> [SampledGroup] {
+    ) throws -> [SampledGroup] {
         let groupSize = options.rollout.samplesPerPrompt
         let requests = problems.enumerated().map { index, problem in
             GenerationRequest(
@@ -128,6 +135,9 @@ struct RLStep {
         let sampling = SamplingOptions(
             temperature: Float(options.rollout.temperature), maximumNewTokens: options.rollout.maximumNewTokens,
             stopTokens: encoder.stopTokens, seed: options.run.seed, step: number)
+        if let sampler {
+            return try sample(problems, requests, sampling, on: sampler, generator, phase: phase)
+        }
         let total = problems.count * groupSize
         var finished = 0
         var shortAnswers = ShortAnswerLimit(
@@ -190,7 +200,8 @@ struct RLStep {
                     sample: sample,
                     sequence: TrainingSequence(prompt: group.problem.prompt, response: response.tokens),
                     logProbabilities: response.logProbabilities, form: queries[sample].form, verdict: verdicts[sample],
-                    advantage: advantages[sample], isForced: sample < 2 * options.guards.balance)
+                    advantage: advantages[sample], isForced: sample < 2 * options.guards.balance,
+                    server: group.scores.isEmpty ? nil : group.scores[sample])
             }
             return RolloutGroup(problem: group.problem.problem, firstToken: group.firstToken, rollouts: rollouts)
         }
@@ -320,7 +331,7 @@ struct RLStep {
                 oldLogProbabilities: isOnPolicy
                     ? nil : rollout.oldLogProbabilities ?? rollout.logProbabilities.map(Double.init),
                 referenceLogProbabilities: rollout.referenceLogProbabilities,
-                controlSampling: controlSampling(of: rollout))
+                controlSampling: controlSampling(of: rollout), samplerWeights: samplerWeights(of: rollout))
         }
         return MiniBatch(
             sequences: rollouts.map(\.sequence), policyBatch: try PolicyBatch(loss: loss, samples: samples),
@@ -361,12 +372,13 @@ struct RLStep {
 
     private func record(
         _ all: [RolloutGroup], _ kept: [RolloutGroup], _ alpha: PolicyLoss.ControlWeight, _ summary: UpdateSummary,
-        _ state: TrainingState, _ clock: PhaseClock
+        _ state: TrainingState, _ clock: PhaseClock, _ served: SamplerMetrics?
     ) -> MetricRow {
         let rollouts = RolloutMetrics(groups: all, levelNames: levelNames)
         var row: MetricRow = ["step": Double(number)]
         row.append(rollouts.row)
         row.append(summary.metrics)
+        if let served { row.append(served.row) }
         row.append(["lr": learningRate, "alpha": mean(alpha, over: kept.flatMap(\.rollouts))])
 
         let guards = options.guards

@@ -28,6 +28,7 @@ package struct RLTrainer: StageTrainer {
     private let trained: TrainedParameters
     private let schedule: LearningRateSchedule
     private let evaluationProblems: [Problem]?
+    private let servers: RolloutServers?
     private let digests: TrainingDataDigests
 
     /// Starts a run from `file`, or resumes the run that saved it, with the options that it records.
@@ -52,6 +53,7 @@ package struct RLTrainer: StageTrainer {
         for problem in inputs.problems + probe { try TrainingFailure.check(level: problem.level, of: problem.id) }
         problems = try ProblemStream(inputs, probe: probe, encoder: encoder, options: options)
         evaluationProblems = inputs.evaluation?.problems
+        servers = inputs.servers
         // Fails now instead of at the first evaluation.
         let evaluationPrompts = try encoder.reader.prompts(for: evaluationProblems ?? [])
         longestPrompt = evaluationPrompts.reduce(problems.longestPrompt) { max($0, $1.count) }
@@ -116,6 +118,7 @@ package struct RLTrainer: StageTrainer {
     package mutating func run(
         in folder: RunFolder, report: @escaping TrainingReport, shouldStop: @escaping () -> Bool
     ) throws -> String {
+        let sync = try connect(in: folder, report)
         var run = try TrainingRun(
             .reinforcement, in: folder, from: state, encoder: encoder, report: report, shouldStop: shouldStop)
         try FileManager.default.createDirectory(atPath: folder.rolloutsPath, withIntermediateDirectories: true)
@@ -130,11 +133,21 @@ package struct RLTrainer: StageTrainer {
             try save(&run)
         }
         while state.step < options.run.steps {
+            let sampler = try sendWeights(sync, &run)
             let step = RLStep(
                 number: state.step + 1, options: options, encoder: encoder, reward: reward, model: model,
                 reference: reference, trained: trained, learningRate: schedule.rateOfNextUpdate(after: state.step),
-                gradients: gradients, levelNames: problems.levelNames, training: run)
-            var row = try step.run(&state, &problems, &automaticAlpha)
+                gradients: gradients, levelNames: problems.levelNames, sampler: sampler,
+                training: run)
+            let position = problems.position
+            var row: MetricRow
+            do {
+                row = try step.run(&state, &problems, &automaticAlpha)
+            } catch let failure as SamplingFailure {
+                problems.position = position
+                throw try saved(failure, &run)
+            }
+            if let sync { row.append("seconds_sync", sync.seconds) }
 
             let isLast = state.step == options.run.steps
             if isLast || state.step.isDue(every: options.run.evaluateEvery) { row.append(try evaluate(report)) }
@@ -166,6 +179,47 @@ package struct RLTrainer: StageTrainer {
     private mutating func save(_ run: inout TrainingRun) throws {
         try run.save(state, record: record, options.run)
         try reference?.startWasSaved(to: run.folder.checkpointPath(step: state.step))
+    }
+
+    // MARK: - Servers
+
+    /// Connects to the servers that sample, and brings them the weights; nil if the responses are sampled here.
+    ///
+    /// - Throws: `TrainingFailure.sampling`, and errors of writing.
+    private func connect(in folder: RunFolder, _ report: TrainingReport) throws -> WeightSync? {
+        guard let servers, state.step < options.run.steps else { return nil }
+        do {
+            let sync = try WeightSync(servers, state, in: folder, options)
+            for server in sync.servers {
+                report(.note("sampling on \(server.address.base) (\(server.kind.rawValue)), \(sync.description)"))
+            }
+            return sync
+        } catch let failure as SamplingFailure {
+            let lastSaved = state.step > 0 ? folder.checkpointPath(step: state.step) : nil
+            throw TrainingFailure.sampling(failure.reason, step: state.step + 1, lastGood: lastSaved)
+        }
+    }
+
+    /// Brings the present weights to the servers, unless they have them.
+    ///
+    /// - Throws: `TrainingFailure.sampling`, and errors of writing.
+    private mutating func sendWeights(_ sync: WeightSync?, _ run: inout TrainingRun) throws -> ServerSampler? {
+        guard let sync, let servers else { return nil }
+        do { try sync.send(state) } catch let failure as SamplingFailure { throw try saved(failure, &run) }
+        return ServerSampler(
+            servers: sync.servers, concurrency: servers.concurrency,
+            vocabularySize: state.parameters.configuration.vocabularySize)
+    }
+
+    /// Saves the state, which a failure of the servers leaves as it was, and returns the error that names it.
+    ///
+    /// - Throws: errors of saving.
+    private mutating func saved(_ failure: SamplingFailure, _ run: inout TrainingRun) throws -> TrainingFailure {
+        if run.lastSaved != run.folder.checkpointPath(step: state.step) {
+            try run.probe(&state)
+            try save(&run)
+        }
+        return .sampling(failure.reason, step: state.step + 1, lastGood: run.lastSaved)
     }
 
     /// Measures accuracy on the dev problems, free and with each mode forced; an empty row if there are none.
