@@ -177,6 +177,68 @@ import Testing
         #expect(result.output.contains("sft.h5  4 problems") && result.output.contains("the-model at http://127.0.0.1"))
     }
 
+    private func diff(_ arguments: [String]) throws -> CommandResult {
+        try Command.run(
+            Command.ckptPath, ["diff", "--probe", "problems.jsonl", "--retry-delay", "0.05"] + arguments, in: folder)
+    }
+
+    @Test func preferencesOfTwoModelsAreCompared() throws {
+        // The second model always thinks.
+        let server = try server { request, reply in
+            guard request["model"]?.string == "eager" else { return .text(reply.serialized()) }
+            return .text(reply.serialized().replacing("-1.3862943611198906", with: "-0.05"))
+        }
+        let arguments = ["--server", server.address("x"), "--model", "tags", "--model", "eager"]
+        let result = try diff(arguments + ["--json"])
+        try #require(result.status == 0, "\(result.errors)")
+        let report = try JSON.parse(Array(result.output.utf8))
+        let preference = try #require(report["mode_preference"])
+        #expect(report["kind"]?.string == "preference" && report["b"]?.string?.hasPrefix("eager at http://") == true)
+        #expect(abs((preference["p_think_a"]?.double ?? 0) - 0.5) < 1e-12)
+        #expect(abs((preference["p_think_b"]?.double ?? 0) - (0.75 + exp(-0.05)) / 2) < 1e-12)
+        #expect(preference["changed_sides"]?.int == 3 && preference["prompts"]?.array?.count == 6)
+        #expect(preference["levels"]?.array?.count == 2)
+        let text = try diff(arguments)
+        #expect(text.output.contains("3 of 6 prompts changed sides") && text.output.contains("both models asked now"))
+    }
+
+    @Test func preferenceOfACheckpointIsComparedWithAServedModel() throws {
+        let run = try TinyRun.made.get().folder
+        try FileManager.default.copyItem(atPath: run.path("sft/step-000006.h5"), toPath: folder.path("sft.h5"))
+        let rows = (1...4).map { "{\"problem\":\"\($0)+\($0)\",\"answer\":\"\(2 * $0)\"}\n" }
+        try folder.write(rows.joined(), to: "problems.jsonl")
+        let server = try server()
+        let arguments = ["sft.h5", "--server", server.address("x"), "--json"]
+        let result = try diff(arguments)
+        try #require(result.status == 0, "\(result.errors)")
+        let report = try JSON.parse(Array(result.output.utf8))
+        #expect(report["a"]?.string == "sft.h5" && report["b"]?.string?.hasPrefix("the-model at ") == true)
+        // The checkpoint's side is that of a comparison of checkpoints.
+        let own = try diff(["sft.h5", "sft.h5", "--json"])
+        let both = try JSON.parse(Array(own.output.utf8))
+        let expected = both["mode_preference"]?["p_think_a"]?.double ?? .nan
+        #expect(abs((report["mode_preference"]?["p_think_a"]?.double ?? 0) - expected) < 1e-9)
+        let silent = try self.server { _, reply in
+            .text(reply.serialized().replacing("\"logprobs\"", with: "\"none\""))
+        }
+        let unknown = try diff(["sft.h5", "--server", silent.address("x")])
+        #expect(unknown.status == 2 && unknown.errors.contains("does not tell the probabilities of first tokens"))
+    }
+
+    @Test(arguments: [
+        ([], "give two checkpoints, or a run"),
+        (["--server", "http://h/v1"], "--server compares two models"),
+        (["a.h5", "--model", "m"], "name the server with --server"),
+        (["a.h5", "b.h5", "--server", "http://h/v1"], "--server compares two models"),
+        (["a.h5", "--server", "http://h/v1", "--html", "x.html"], "are for checkpoints"),
+    ])
+    func mistakesOfDiffAreNamed(options: [String], message: String) throws {
+        let result = try diff(options)
+        #expect(result.status == 2 && result.errors.contains(message), "\(result.errors)")
+        let unprobed = try Command.ckpt("diff", "a.h5", "--server", "http://h/v1", in: folder)
+        #expect(unprobed.status == 2 && unprobed.errors.contains("--server needs --probe"), "\(unprobed.errors)")
+    }
+
     @Test func withoutLogProbabilities() throws {
         let server = try server { request, reply in
             for name in ["skip_special_tokens", "top_k", "logprobs"] where request[name] != nil {

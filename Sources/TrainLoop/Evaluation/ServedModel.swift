@@ -137,7 +137,7 @@ package enum ServedModelError: Error, Equatable, CustomStringConvertible {
         case .refused(let problem, let reason):
             "no answer to problem \(problem.onOneLine(limit: 80)): \(reason.onOneLine(limit: 300))"
         case .noProbabilities:
-            "the server does not tell the probabilities of first tokens (top_logprobs), which --threshold needs"
+            "the server does not tell the probabilities of first tokens (top_logprobs), which this needs"
         }
     }
 }

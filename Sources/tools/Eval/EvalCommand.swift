@@ -43,13 +43,21 @@ struct EvalCommand: ParsableCommand {
     var reporting: EvaluationReportArguments
 
     @OptionGroup(title: "Server")
-    var serving: EvaluationServerArguments
+    var serving: ServedModelArguments
 
     func validate() throws {
         guard !inputs.isEmpty || serving.server != nil else {
             throw ValidationError("give a checkpoint, or a server with --server")
         }
-        try serving.check(asking)
+        try serving.check()
+        guard serving.server != nil else { return }
+        guard asking.budget == nil else {
+            throw ValidationError("--budget is for checkpoints only; a server has no place to end the thinking at")
+        }
+        guard asking.weights == .fp32, asking.products == .fp32, asking.cache.cache == .fp32 else {
+            throw ValidationError(
+                "--weights, --products and --cache are for checkpoints only; a server chooses its own precision")
+        }
     }
 
     func run() throws {

@@ -3,11 +3,11 @@ import Foundation
 import OrderedJSON
 import TrainLoop
 
-/// The models behind a server that `ckpt eval` judges.
-struct EvaluationServerArguments: ParsableArguments {
+/// Models behind a server that are judged like checkpoints.
+struct ServedModelArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Judge a model behind this server, http://HOST:PORT/v1, besides the checkpoints.", valueName: "url"))
+            "Judge a model behind this server, http://HOST:PORT/v1, alone or beside checkpoints.", valueName: "url"))
     var server: String?
 
     @Option(help: "Name of a model on the server. Default: its only model. Repeatable.")
@@ -33,10 +33,10 @@ struct EvaluationServerArguments: ParsableArguments {
         guard Set(model).count == model.count else { throw ValidationError("--model names a model twice") }
     }
 
-    /// Refuses flags that do not apply.
+    /// Checks the address, the key and the members, and refuses flags that need a server.
     ///
     /// - Throws: `ValidationError` or `OptionError`.
-    func check(_ asking: EvaluationArguments) throws {
+    func check() throws {
         guard let server else {
             for (name, isGiven) in [("model", !model.isEmpty), ("key-env", keyEnv != nil), ("extra", extra != nil)]
             where isGiven {
@@ -44,23 +44,16 @@ struct EvaluationServerArguments: ParsableArguments {
             }
             return
         }
-        guard asking.budget == nil else {
-            throw ValidationError("--budget is for checkpoints only; a server has no place to end the thinking at")
-        }
-        guard asking.weights == .fp32, asking.products == .fp32, asking.cache.cache == .fp32 else {
-            throw ValidationError(
-                "--weights, --products and --cache are for checkpoints only; a server chooses its own precision")
-        }
         _ = try ServerAddress(server, flags: Self.flags)
         _ = try members()
     }
 
     func members() throws -> JSONObject { try ServerFlagValue.members(extra, flag: "--extra") }
 
-    /// The models to judge, none without a server; asks the server for its only model if none is named.
+    /// The models, none without a server; asks the server for its only model if none is named.
     ///
     /// - Throws: `ServerError`, `OptionError`, `ValidationError`, `HTTPError`, or `StoppedBySignal`.
-    func models(_ interruption: Interruption) throws -> [ServedModel] {
+    func models(_ interruption: Interruption? = nil) throws -> [ServedModel] {
         guard let server else { return [] }
         let address = try ServerAddress(
             server, key: try ServerFlagValue.key(in: keyEnv, flag: "--key-env"), flags: Self.flags)
@@ -69,11 +62,11 @@ struct EvaluationServerArguments: ParsableArguments {
         return try names.map { name in
             let server: ChatServer
             do {
-                server = try ConcurrentRequests.wait(isStopping: { interruption.isRequested }) {
+                server = try ConcurrentRequests.wait(isStopping: { interruption?.isRequested ?? false }) {
                     try await ChatServer(
                         address, model: name, flags: Self.flags, retry: retry, limits: limits, settings: settings)
                 }
-            } catch is CancellationError { throw StoppedBySignal(signal: interruption.signal ?? SIGINT) }
+            } catch is CancellationError { throw StoppedBySignal(signal: interruption?.signal ?? SIGINT) }
             return ServedModel(server, extra: try members(), concurrency: concurrency)
         }
     }
