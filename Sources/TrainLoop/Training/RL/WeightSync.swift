@@ -128,7 +128,8 @@ private struct SyncCommand {
 
     /// Runs the command with `CKPT_WEIGHTS` and `CKPT_STEP` in its environment, and waits for its end.
     ///
-    /// Its output goes to a file, because a server that it starts may keep the stream open.
+    /// Its output goes to a file, because a server that it starts may keep the stream open. It runs in a process group
+    /// of its own, so that an interrupt at the terminal does not reach such a server.
     ///
     /// - Throws: `SamplingFailure` if it fails or takes too long.
     func run(weights: String, step: Int, seconds: Double) throws {
@@ -137,29 +138,30 @@ private struct SyncCommand {
         guard descriptor >= 0 else {
             throw CheckpointError.system(path: log, operation: "create the file", code: errno)
         }
-        let output = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", command]
-        process.environment = ProcessInfo.processInfo.environment.merging(
-            ["CKPT_WEIGHTS": weights, "CKPT_STEP": String(step)]) { $1 }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = output
-        do { try process.run() } catch { throw SamplingFailure(reason: "\(named) cannot be started: \(error)") }
+        defer { close(descriptor) }
+        let nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        defer { close(nowhere) }
+        let process: pid_t
+        do {
+            process = try ProcessGroup.spawn(
+                "/bin/sh", ["/bin/sh", "-c", command], in: 0, streams: [nowhere, descriptor, descriptor],
+                environment: ["CKPT_WEIGHTS": weights, "CKPT_STEP": String(step)])
+        } catch { throw SamplingFailure(reason: "\(named) cannot be started: \(error)") }
         let deadline = ContinuousClock.now + .seconds(seconds)
-        while process.isRunning {
+        var status: Int32 = 0
+        while waitpid(process, &status, WNOHANG) == 0 {
             guard ContinuousClock.now < deadline else {
-                process.terminate()
+                kill(-process, SIGKILL)
+                waitpid(process, &status, 0)
                 throw SamplingFailure(
                     reason: "\(named) has not ended within \(Int(seconds)) s; start servers in the background (&)")
             }
             usleep(20_000)
         }
-        guard process.terminationReason == .exit, process.terminationStatus == 0 else {
-            let ending = process.terminationReason == .exit ? "exited with status" : "was ended by signal"
-            throw SamplingFailure(
-                reason: "\(named) \(ending) \(process.terminationStatus)\(lastLine); its output is in \(log)")
+        let signal = status & 0x7F
+        guard status == 0 else {
+            let ending = signal == 0 ? "exited with status \(status >> 8)" : "was ended by signal \(signal)"
+            throw SamplingFailure(reason: "\(named) \(ending)\(lastLine); its output is in \(log)")
         }
     }
 
