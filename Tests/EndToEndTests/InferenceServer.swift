@@ -30,6 +30,8 @@ final class InferenceServer: @unchecked Sendable {
         var model: Model
         var path: String
         var loads: [String] = []
+        /// For each request for a response, how many weights had been loaded before.
+        var loadsBefore: [Int] = []
         var requests: [JSON] = []
         var responses = 0
     }
@@ -64,6 +66,10 @@ final class InferenceServer: @unchecked Sendable {
     var address: String { "http://127.0.0.1:\(server?.port ?? 0)" }
     /// The paths of the weights that were loaded.
     var loads: [String] { lock.withLock { state.loads } }
+    /// The number of requests for responses by how many weights had been loaded before.
+    var requestsByLoads: [Int: Int] {
+        lock.withLock { state.loadsBefore.reduce(into: [:]) { $0[$1, default: 0] += 1 } }
+    }
     /// The requests for responses.
     var requests: [JSON] { lock.withLock { state.requests } }
 
@@ -115,6 +121,7 @@ final class InferenceServer: @unchecked Sendable {
         lock.lock()
         defer { lock.unlock() }
         state.requests.append(request)
+        state.loadsBefore.append(state.loads.count)
         if kind == .llama, let path = try? String(contentsOfFile: folder.path("weights"), encoding: .utf8),
             path != state.path, !changes.ignoresWeights, let model = try? Self.model(path)
         {

@@ -41,8 +41,10 @@ import Testing
     private func values(_ name: String) throws -> [Double] { try metrics().compactMap { $0[name]?.double } }
 
     /// How a server of this kind gets new weights; llama-server's is told a file.
+    ///
+    /// The command leaves a process behind, as one that starts a server does.
     private func sync(_ kind: InferenceServer.Kind) -> [String] {
-        kind == .llama ? ["--sync-command", "printf %s \"$CKPT_WEIGHTS\" > weights"] : []
+        kind == .llama ? ["--sync-command", "printf %s \"$CKPT_WEIGHTS\" > weights; sleep 60 &"] : []
     }
 
     @Test(arguments: InferenceServer.Kind.allCases, [[], ["--temperature", "0.7"]])
@@ -93,6 +95,44 @@ import Testing
         let rows = try train([other], ["--lora", "r=4", "--force"])
         #expect(rows.status == 0, "\(rows.errors)")
         #expect(other.loads.count == 3 && other.requests.allSatisfy { $0["model"]?.string == "base" })
+    }
+
+    /// With --async-steps 1 the responses of a step are sampled before the weights of that step are there, and short
+    /// samples compare the servers.
+    @Test func samplingOverlapsTheUpdate() throws {
+        let server = try InferenceServer(.sglang, "start.h5", in: folder)
+        let options = ["--async-steps", "1", "--steps", "4"]
+        let result = try train([server], options)
+        try #require(result.status == 0, "\(result.errors)")
+        // Two steps of 16 responses from the first weights; later the next step, and four samples for the comparison.
+        #expect(server.loads.count == 4 && server.requestsByLoads == [1: 32, 2: 20, 3: 20, 4: 4])
+        #expect(try values("sampler_difference_mean").allSatisfy { $0 < 1e-4 })
+        let weights = try values("sampler_weight_mean")
+        #expect(abs(weights[0] - 1) < 1e-3 && weights[1...].allSatisfy { abs($0 - 1) > 1e-6 }, "\(weights)")
+        #expect(try values("seconds_wait").count == 3)
+        let state = try CheckpointFile(path: folder.path("run/step-000004.h5")).metadata.trainingState ?? ""
+        #expect(try JSON.parse(state)["data_position"]?.int == 16)
+        #expect(try JSON.parse(state)["options"]?["async_steps"]?.int == 1)
+
+        // Every step has its own problems, the same as without the overlap.
+        func problems(_ step: Int) throws -> [String] {
+            try String(contentsOfFile: folder.path("run/rollouts/step-00000\(step).jsonl"), encoding: .utf8)
+                .split(separator: "\n").compactMap { try JSON.parse(Array($0.utf8))["id"]?.string }
+        }
+        let overlapping = try (1...4).map(problems)
+        let plain = try train([try InferenceServer(.sglang, "start.h5", in: folder)], ["--steps", "4", "--force"])
+        #expect(plain.status == 0, "\(plain.errors)")
+        #expect(try (1...4).map(problems) == overlapping)
+
+        let stale = try InferenceServer(.sglang, "start.h5", in: folder, .init(ignoresWeights: true))
+        let stopped = try train([stale], options + ["--force"])
+        #expect(stopped.status == 2 && stopped.errors.contains("it probably samples from old weights"))
+        #expect(stopped.errors.contains("step 2: ") && stopped.errors.contains("run/step-000001.h5"))
+        let resumed = try Command.run(
+            Command.ckptPath,
+            ["train-rl", "--resume", "run", "--data", "rl.jsonl", "--rollout-server", server.address], in: folder)
+        #expect(resumed.status == 0, "\(resumed.errors)")
+        #expect(try (1...4).map(problems) == overlapping)
     }
 
     /// A server that keeps old weights is caught at the first step that needs new ones, and the run goes on from there.
@@ -268,6 +308,9 @@ import Testing
     @Test(arguments: [
         (["--sync-command", "true"], "name them with --rollout-server"),
         (["--sampler-cap", "3"], "are about --rollout-server"),
+        (["--async-steps", "1"], "are about --rollout-server"),
+        (["--rollout-server", "http://h", "--async-steps", "2"], "--async-steps must be 0 or 1"),
+        (["--rollout-server", "http://h", "--async-steps", "1", "--refill", "1"], "give one of them"),
         (["--rollout-server", "ftp://h"], "ftp://h is not a server address"),
         (["--rollout-server", "http://h", "--dry-run"], "--dry-run measures what sampling here takes"),
         (["--rollout-server", "http://h", "--rollout-server", "http://h/v1/"], "names a server twice"),

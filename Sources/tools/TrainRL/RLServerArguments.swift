@@ -20,7 +20,13 @@ struct RLSamplerArguments: OptionArguments {
             """)
     var samplerTolerance: Double?
 
-    var isGiven: Bool { [samplerCap, samplerControlCap, samplerTolerance].contains { $0 != nil } }
+    @Option(
+        help: """
+            1: the servers sample the next step's answers during an update, from the weights before it. Default: 0.
+            """)
+    var asyncSteps: Int?
+
+    var isGiven: Bool { [samplerCap, samplerControlCap, samplerTolerance].contains { $0 != nil } || asyncSteps != nil }
 }
 
 private let standard = RLOptions().sampler

@@ -29,9 +29,9 @@ struct TrainRLCommand: ParsableCommand {
             {"responses": [{"id", "problem", "answer", "level", "mode", "response", "found"}, …]}, and answers with \
             one, {"results": [true, false, {"right": true, "reward": 0.3}, …]}. docs/training.md has every formula.
 
-            With --rollout-server http://127.0.0.1:8000 a vLLM, SGLang or llama-server samples the answers. It gets new \
-            weights before every step through files in RUN/served, and every step compares its log-probabilities with \
-            ours.
+            With --rollout-server http://127.0.0.1:8000 a vLLM, SGLang or llama-server samples the answers. It gets \
+            new weights before every step through files in RUN/served, and every step compares its log-probabilities \
+            with ours.
             """)
 
     @OptionGroup var arguments: RunArguments
@@ -79,7 +79,8 @@ struct TrainRLCommand: ParsableCommand {
         }
         guard !sampler.isGiven else {
             throw ValidationError(
-                "--sampler-cap, --sampler-control-cap and --sampler-tolerance are about --rollout-server; give that too"
+                "--sampler-cap, --sampler-control-cap, --sampler-tolerance and --async-steps are about "
+                    + "--rollout-server; give that too"
             )
         }
     }

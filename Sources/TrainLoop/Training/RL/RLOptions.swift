@@ -65,6 +65,8 @@ package struct SamplerOptions: Sendable, Equatable {
     package var controlCap = 2.0
     /// The largest mean |Δ log p| between server and model.
     package var tolerance = 0.1
+    /// The steps that sampling is ahead of updates: with 1, servers sample a step's responses during the update before.
+    package var asyncSteps = 0
 }
 
 /// How responses are rewarded.
@@ -203,6 +205,11 @@ extension RLOptions {
         .sampler("sampler_cap", "--sampler-cap", \.sampler.cap),
         .sampler("sampler_control_cap", "--sampler-control-cap", \.sampler.controlCap),
         .sampler("sampler_tolerance", "--sampler-tolerance", \.sampler.tolerance),
+        .of(
+            "async_steps", "--async-steps", \.sampler.asyncSteps, to: { $0 == 0 ? .null : .integer($0) },
+            from: { $0.isNull ? 0 : $0.int },
+            check: { try OptionError.require((0...1).contains($1), "\($0) must be 0 or 1") }
+        ).recordedIfSet,
         .learningRate, .schedule, .scheduleSteps, .finalLearningRateShare, .warmup, .beta1, .beta2,
         .epsilon(key: "adam_epsilon"),
         .weightDecay, .clipNorm, .freeze, .adapters, .recomputation, .activations, .microBatch, .seed,
@@ -222,6 +229,9 @@ extension RLOptions {
         try require(
             2 * balance <= samples,
             "--balance \(balance) forces \(2 * balance) samples of a group, which has --samples \(samples)")
+        try require(
+            sampler.asyncSteps == 0 || guards.refill == 0,
+            "--refill samples in the middle of a step, for which --async-steps leaves no time; give one of them")
         let (updates, miniBatches) = (loss.updatesPerBatch, loss.resolvedMiniBatches)
         try require(
             miniBatches <= rollout.promptsPerStep,

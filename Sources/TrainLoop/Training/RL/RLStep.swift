@@ -50,6 +50,8 @@ struct RLStep {
     let levelNames: LevelNames
     /// The servers that sample; nil: the responses are sampled here.
     let sampler: ServerSampler?
+    /// The step's responses, if servers sampled them during the step before.
+    var ahead: SamplesAhead?
     /// The run that the step belongs to: its folder, its newest state, and the receiver of events.
     let training: TrainingRun
 
@@ -127,14 +129,7 @@ struct RLStep {
         _ problems: [EncodedProblem], _ firstKey: Int, _ generator: Generator, phase: String
     ) throws -> [SampledGroup] {
         let groupSize = options.rollout.samplesPerPrompt
-        let requests = problems.enumerated().map { index, problem in
-            GenerationRequest(
-                prompt: problem.prompt, promptKey: firstKey + index, sampleCount: groupSize,
-                forcedFirstTokens: forcedFirstTokens)
-        }
-        let sampling = SamplingOptions(
-            temperature: Float(options.rollout.temperature), maximumNewTokens: options.rollout.maximumNewTokens,
-            stopTokens: encoder.stopTokens, seed: options.run.seed, step: number)
+        let (requests, sampling) = (requests(for: problems, from: firstKey), sampling)
         if let sampler {
             return try sample(problems, requests, sampling, on: sampler, generator, phase: phase)
         }
@@ -160,6 +155,20 @@ struct RLStep {
         return problems.indices.map {
             SampledGroup(problem: problems[$0], responses: responses[$0], firstToken: firstTokens[$0])
         }
+    }
+
+    func requests(for problems: [EncodedProblem], from firstKey: Int) -> [GenerationRequest] {
+        problems.enumerated().map { index, problem in
+            GenerationRequest(
+                prompt: problem.prompt, promptKey: firstKey + index, sampleCount: options.rollout.samplesPerPrompt,
+                forcedFirstTokens: forcedFirstTokens)
+        }
+    }
+
+    var sampling: SamplingOptions {
+        SamplingOptions(
+            temperature: Float(options.rollout.temperature), maximumNewTokens: options.rollout.maximumNewTokens,
+            stopTokens: encoder.stopTokens, seed: options.run.seed, step: number)
     }
 
     /// The forced first token of each response of a group under `--balance`; nil for a free one.

@@ -54,6 +54,9 @@ package struct RLTrainer: StageTrainer {
         problems = try ProblemStream(inputs, probe: probe, encoder: encoder, options: options)
         evaluationProblems = inputs.evaluation?.problems
         servers = inputs.servers
+        try OptionError.require(
+            options.sampler.asyncSteps == 0 || servers != nil,
+            "--async-steps is about servers that sample; name them with --rollout-server")
         // Fails now instead of at the first evaluation.
         let evaluationPrompts = try encoder.reader.prompts(for: evaluationProblems ?? [])
         longestPrompt = evaluationPrompts.reduce(problems.longestPrompt) { max($0, $1.count) }
@@ -132,17 +135,25 @@ package struct RLTrainer: StageTrainer {
             }
             try save(&run)
         }
+        var pending: PendingSamples?
         while state.step < options.run.steps {
-            let sampler = try sendWeights(sync, &run)
-            let step = RLStep(
-                number: state.step + 1, options: options, encoder: encoder, reward: reward, model: model,
-                reference: reference, trained: trained, learningRate: schedule.rateOfNextUpdate(after: state.step),
-                gradients: gradients, levelNames: problems.levelNames, sampler: sampler,
-                training: run)
             let position = problems.position
             var row: MetricRow
             do {
-                row = try step.run(&state, &problems, &automaticAlpha)
+                let start = ContinuousClock.now
+                let responses = try pending?.wait()
+                var step = makeStep(state.step + 1, try sampler(sync), run)
+                if let sampler = step.sampler {
+                    step.ahead = try responses.map {
+                        SamplesAhead(responses: $0, check: try step.check(sampler, problems, after: state))
+                    }
+                    let waiting = Double((ContinuousClock.now - start) / .seconds(1))
+                    pending = try startNextSamples(sampler, run)
+                    row = try step.run(&state, &problems, &automaticAlpha)
+                    if responses != nil { row.append("seconds_wait", waiting) }
+                } else {
+                    row = try step.run(&state, &problems, &automaticAlpha)
+                }
             } catch let failure as SamplingFailure {
                 problems.position = position
                 throw try saved(failure, &run)
@@ -200,15 +211,38 @@ package struct RLTrainer: StageTrainer {
         }
     }
 
-    /// Brings the present weights to the servers, unless they have them.
+    /// The servers with the present weights; nil if the responses are sampled here.
     ///
-    /// - Throws: `TrainingFailure.sampling`, and errors of writing.
-    private mutating func sendWeights(_ sync: WeightSync?, _ run: inout TrainingRun) throws -> ServerSampler? {
+    /// - Throws: `SamplingFailure`, and errors of writing.
+    private func sampler(_ sync: WeightSync?) throws -> ServerSampler? {
         guard let sync, let servers else { return nil }
-        do { try sync.send(state) } catch let failure as SamplingFailure { throw try saved(failure, &run) }
+        try sync.send(state)
         return ServerSampler(
             servers: sync.servers, concurrency: servers.concurrency,
             vocabularySize: state.parameters.configuration.vocabularySize)
+    }
+
+    private func makeStep(_ number: Int, _ sampler: ServerSampler?, _ run: TrainingRun) -> RLStep {
+        RLStep(
+            number: number, options: options, encoder: encoder, reward: reward, model: model, reference: reference,
+            trained: trained, learningRate: schedule.rateOfNextUpdate(after: state.step), gradients: gradients,
+            levelNames: problems.levelNames, sampler: sampler, training: run)
+    }
+
+    /// Starts to sample the responses of the step after the next one; nil if they are to be sampled in their own step.
+    ///
+    /// The order of the problems is not touched: that step takes the same ones.
+    ///
+    /// - Throws: `ThreadError`.
+    private func startNextSamples(_ sampler: ServerSampler, _ run: TrainingRun) throws -> PendingSamples? {
+        guard options.sampler.asyncSteps > 0, state.step + 2 <= options.run.steps else { return nil }
+        var ahead = problems
+        _ = ahead.take(options.rollout.promptsPerStep)
+        let (next, firstKey) = ahead.take(options.rollout.promptsPerStep)
+        let step = makeStep(state.step + 2, sampler, run)
+        return try PendingSamples(
+            sampler, step.requests(for: next, from: firstKey), step.sampling,
+            shortLimit: options.rollout.maximumShortTokens, control: encoder.control)
     }
 
     /// Saves the state, which a failure of the servers leaves as it was, and returns the error that names it.

@@ -24,10 +24,10 @@ struct SamplerComparison: Sendable {
     private var surpriseSum = 0.0
     private var surpriseSquares = 0.0
 
-    /// Adds a response with the model's log-probabilities.
-    mutating func add(_ rollout: Rollout, _ scores: ServerScores) {
+    /// Adds a response with the model's log-probabilities, `[tokens]`.
+    mutating func add(_ model: [Float], _ scores: ServerScores) {
         for (token, found) in scores.logProbabilities.enumerated() where found.isFinite {
-            let own = Double(rollout.logProbabilities[token])
+            let own = Double(model[token])
             let difference = abs(own - Double(found))
             tokenCount += 1
             differenceSum += difference

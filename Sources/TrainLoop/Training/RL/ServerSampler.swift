@@ -71,7 +71,7 @@ struct SamplingFailure: Error {
 }
 
 /// Samples a step's responses on servers.
-struct ServerSampler {
+struct ServerSampler: Sendable {
     let servers: [RolloutServer]
     /// The responses that a server samples at once.
     let concurrency: Int
