@@ -128,8 +128,8 @@ let package = Package(
             fixtures: true),
         tests(of: "ckpt", ["TrainLoop"]),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO", "TestSupport"], exclude: ["Fixtures"],
-            swiftSettings: warningsAreErrors),
+            name: "EndToEndTests", dependencies: ["OrderedJSON", "CheckpointIO", "Transformer", "TestSupport"],
+            exclude: ["Fixtures"], swiftSettings: warningsAreErrors),
     ],
     swiftLanguageModes: [.v6]
 )

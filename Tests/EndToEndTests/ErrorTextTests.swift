@@ -132,7 +132,7 @@ import Testing
         ("inspect base.h5 nothing", "base.h5: has no tensor nothing; `ckpt inspect --tensors` lists them"),
         ("diff missing.h5 base.h5", "missing.h5: " + noFile),
         ("diff base.h5", "diff: give two checkpoints, one or two run folders, or more than two checkpoints"),
-        ("diff", "missing expected argument '<path> ...'; see ckpt help diff"),
+        ("diff", "give two checkpoints, or a run; see ckpt help diff"),
         ("diff nowhere/", "nowhere/: " + noFile),
         ("diff task", "task: has no .h5 file; give the folder of a run"),
         (

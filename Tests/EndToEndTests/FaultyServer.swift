@@ -80,6 +80,9 @@ final class FaultyServer: Sendable {
     /// Chooses the response to a problem that was asked `before` times already.
     typealias Script = @Sendable (_ teacher: String, _ problem: String, _ before: Int) -> Response
 
+    /// Answers every request to a path; takes the place of a script.
+    typealias Routes = @Sendable (_ path: String, _ request: JSON) -> Response
+
     let port: Int
     /// Whether the server listens on `::1`.
     private let isIPv6: Bool
@@ -87,6 +90,7 @@ final class FaultyServer: Sendable {
     private let script: Script
     private let delay: Double
     private let checks: Checks?
+    private let routes: Routes?
     private let drops: @Sendable (Int) -> Bool
     private let start = ContinuousClock.now
     private let log = Mutex<[Request]>([])
@@ -99,16 +103,19 @@ final class FaultyServer: Sendable {
     ///   - isIPv6: listens on `::1` and not on 127.0.0.1.
     ///   - checks: refuses requests before they reach the script.
     ///   - drops: the connections that are closed at once, by their number.
+    ///   - routes: answers requests by their path, and not the script.
     ///   - script: chooses the replies.
     /// - Throws: `POSIXError` if no port is free.
     init(
         delay: Double = 0, isIPv6: Bool = false, checks: Checks? = nil,
-        drops: @escaping @Sendable (Int) -> Bool = { _ in false }, script: @escaping Script
+        drops: @escaping @Sendable (Int) -> Bool = { _ in false }, routes: Routes? = nil,
+        script: @escaping Script
     ) throws {
         self.script = script
         self.delay = delay
         self.drops = drops
         self.checks = checks
+        self.routes = routes
         self.isIPv6 = isIPv6
         let listener = socket(
             isIPv6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -138,6 +145,9 @@ final class FaultyServer: Sendable {
         let server = Weak(self)
         Thread.detachNewThread { [listener] in Self.accept(listener) { server.value } }
     }
+
+    /// Starts a server that answers requests by their path.
+    convenience init(routes: @escaping Routes) throws { try self.init(routes: routes, script: { _, _, _ in .hangUp }) }
 
     deinit { stop() }
 
@@ -180,6 +190,7 @@ final class FaultyServer: Sendable {
     /// Answers one request; false if the connection must be closed.
     private func serve(_ connection: Int32, _ number: Int) -> Bool {
         guard let (path, headers, body) = Self.receive(connection) else { return false }
+        if let routes { return send(routes(path, (try? JSON.parse(body)) ?? .null), connection) }
         let teacher = path.split(separator: "/").first.map(String.init) ?? ""
         if path.hasSuffix("/models") { return send(.text("{\"data\":[{\"id\":\"the-model\"}]}"), connection) }
         let json = (try? JSON.parse(body)) ?? .null

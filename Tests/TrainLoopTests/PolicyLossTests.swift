@@ -312,6 +312,33 @@ private func expectClose(
         #expect(excluded.loss == 0 && excluded.gradient == 0 && !excluded.isCounted)
     }
 
+    /// They multiply the policy gradient of their token, clipped or not, and nothing else.
+    @Test func samplerWeights() throws {
+        let caps = SamplerWeights(cap: 2, controlCap: 1.5)
+        let logarithms: (model: [Float], server: [Float]) = ([-1, -1, -1, -1], [-2, -3, -0.5, .nan])
+        let weights = caps.weights(model: logarithms.model, server: logarithms.server, weighsControl: true)
+        expectClose([weights], [[1.5, 2, exp(-0.5), 1]])
+        let uncontrolled = caps.weights(model: logarithms.model, server: logarithms.server, weighsControl: false)
+        #expect(uncontrolled[0] == 1 && uncontrolled.dropFirst() == weights.dropFirst())
+
+        let loss = PolicyLoss(klCoefficient: 0.1, entropyCoefficient: 0.01)
+        func terms(_ weights: [Double]?) throws -> [PolicyTerm] {
+            let sample = PolicyBatch.Sample(
+                tokenCount: 4, advantage: 1, oldLogProbabilities: [-1, -2, -1, -0.5],
+                referenceLogProbabilities: [-1, -1, -2, -1], samplerWeights: weights)
+            let batch = try PolicyBatch(loss: loss, samples: [sample])
+            return (0..<4).map { batch.term(sample: 0, token: $0, logProbability: -0.9, entropy: 2) }
+        }
+        for (plain, (weighted, weight)) in zip(try terms(nil), zip(try terms(weights), weights)) {
+            #expect(abs(weighted.policyLoss - weight * plain.policyLoss) < 1e-15)
+            #expect(abs((weighted.loss - weighted.policyLoss) - (plain.loss - plain.policyLoss)) < 1e-15)
+            #expect(weighted.isClipped == plain.isClipped && weighted.entropyGradient == plain.entropyGradient)
+        }
+        #expect(try terms([1, 1, 1, 1]) == terms(nil))
+        #expect(throws: PolicyBatchError.self) { try terms([1, 1]) }
+        #expect(throws: PolicyBatchError.notFinite(sample: 0, what: "sampler weight")) { try terms([1, .nan, 1, 1]) }
+    }
+
     @Test func mistakesAreNamed() {
         let loss = PolicyLoss(klCoefficient: 0.1)
         func failure(_ sample: PolicyBatch.Sample) -> String {

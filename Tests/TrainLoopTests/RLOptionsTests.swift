@@ -22,6 +22,7 @@ import Transformer
         #expect(failure { $0.rollout.samplesPerPrompt = .max } == "--samples must be at most 65536")
         #expect(failure { $0.rollout.temperature = 0 } == "--temperature must be above 0")
         #expect(failure { $0.optimizer.learningRate = .nan } == "--lr must be above 0")
+        #expect(failure { $0.sampler.controlCap = 0 } == "--sampler-control-cap must be above 0")
         #expect(failure { $0.loss.klCoefficient = -1 } == "--kl-coefficient must not be negative")
         #expect(failure { $0.loss.epsilonLow = 1.5 } == "--epsilon-low must lie in 0...1")
         #expect(
@@ -34,6 +35,14 @@ import Transformer
                 $0.loss.updatesPerBatch = 3
                 $0.loss.miniBatches = 2
             } == "--updates-per-batch 3 must be a multiple of --mini-batches 2")
+    }
+
+    /// States of runs without servers do not name what concerns servers.
+    @Test func samplerOptionsAreRecordedIfTheyDiffer() {
+        var options = RLOptions()
+        #expect(options.recorded["sampler_cap"] == nil && options.recorded["sampler_tolerance"] == nil)
+        options.sampler.cap = 3
+        #expect(options.recorded["sampler_cap"]?.double == 3 && options.recorded["sampler_control_cap"] == nil)
     }
 
     @Test func alphaTextsRoundTrip() {

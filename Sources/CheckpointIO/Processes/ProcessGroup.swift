@@ -143,8 +143,18 @@ package final class ProcessGroup {
     private static func posixError(_ code: Int32) -> POSIXError { POSIXError(POSIXErrorCode(rawValue: code) ?? .EIO) }
 
     /// Starts a program in a group; 0 makes a new one.
-    private static func spawn(
-        _ path: String, _ words: [String], in group: pid_t, streams: [Int32]
+    ///
+    /// - Parameters:
+    ///   - path: the program's file.
+    ///   - words: its name and arguments.
+    ///   - group: the group of the process.
+    ///   - streams: its descriptors from 0 on; it gets no others.
+    ///   - additions: variables besides those of this process's environment.
+    /// - Returns: the process, for which the caller must wait.
+    /// - Throws: `POSIXError`.
+    package static func spawn(
+        _ path: String, _ words: [String], in group: pid_t, streams: [Int32],
+        environment additions: [String: String] = [:]
     ) throws -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -170,7 +180,9 @@ package final class ProcessGroup {
             &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         let arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         let environment: [UnsafeMutablePointer<CChar>?] =
-            ProcessInfo.processInfo.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+            ProcessInfo.processInfo.environment.merging(additions) { $1 }.map { strdup("\($0.key)=\($0.value)") } + [
+                nil
+            ]
         defer { for text in arguments + environment { free(text) } }
         var process: pid_t = 0
         let failure = posix_spawn(&process, path, &actions, &attributes, arguments, environment)

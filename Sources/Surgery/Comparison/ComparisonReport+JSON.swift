@@ -148,15 +148,28 @@ extension ComparisonReport {
         ]
     }
 
-    private static func json(_ change: ModePreferenceChange) -> JSON {
-        let histogram = change.histogram()
+    private static func json(_ change: ModePreferenceChange) -> JSON { change.json }
+
+    private static func json(_ metric: MetricChange) -> JSON {
+        [
+            "run": .string(metric.run), "name": .string(metric.name),
+            "steps": .array(metric.steps.map { .integer($0) }),
+            "values": .array(metric.values.map { .double($0) }),
+        ]
+    }
+}
+
+extension ModePreferenceChange {
+    /// The member `mode_preference` of reports.
+    package var json: JSON {
+        let histogram = self.histogram()
         return [
-            "step_a": .integer(change.stepA), "step_b": .integer(change.stepB),
-            "p_think_a": .double(change.meanThinkA), "p_think_b": .double(change.meanThinkB),
-            "p_short_a": .double(change.meanShortA), "p_short_b": .double(change.meanShortB),
-            "entropy_a": .double(change.meanEntropyA), "entropy_b": .double(change.meanEntropyB),
+            "step_a": .integer(stepA), "step_b": .integer(stepB),
+            "p_think_a": .double(meanThinkA), "p_think_b": .double(meanThinkB),
+            "p_short_a": .double(meanShortA), "p_short_b": .double(meanShortB),
+            "entropy_a": .double(meanEntropyA), "entropy_b": .double(meanEntropyB),
             "levels": .array(
-                change.levels.map {
+                levels.map {
                     [
                         "level": .string($0.name), "prompts": .integer($0.promptCount),
                         "p_think_a": .double($0.thinkA), "p_think_b": .double($0.thinkB),
@@ -164,23 +177,15 @@ extension ComparisonReport {
                 }),
             "histogram_a": .array(histogram.a.map { .integer($0) }),
             "histogram_b": .array(histogram.b.map { .integer($0) }),
-            "changed_sides": .integer(change.changedSides.count),
+            "changed_sides": .integer(changedSides.count),
             "prompts": .array(
-                change.prompts.map {
+                prompts.map {
                     [
                         "prompt": .string($0.text), "level": .string($0.level), "p_think_a": .double($0.thinkA),
                         "p_think_b": .double($0.thinkB), "p_short_a": .double($0.shortA),
                         "p_short_b": .double($0.shortB), "changed_sides": .bool($0.changedSides),
                     ]
                 }),
-        ]
-    }
-
-    private static func json(_ metric: MetricChange) -> JSON {
-        [
-            "run": .string(metric.run), "name": .string(metric.name),
-            "steps": .array(metric.steps.map { .integer($0) }),
-            "values": .array(metric.values.map { .double($0) }),
         ]
     }
 }

@@ -58,7 +58,7 @@ package struct BehaviorComparison: Sendable {
     package init(
         _ a: CheckpointFile, _ b: CheckpointFile, probe path: String, limit: Int = 64, progress: ((Int) -> Void)? = nil
     ) throws {
-        let problems = try ModeProbe.choose(ProblemFile.read(path: path), count: limit, seed: 0)
+        let problems = try ModeProbe.problems(in: path, limit: limit)
         let responses = try Self.responses(path, to: Set(problems.map(\.promptText)))
         var notes: [String] = []
         let left = try ModelSide(a, problems, responses)

@@ -1,3 +1,4 @@
+import OrderedJSON
 import Transformer
 
 /// The answers of one model to problems, with free and forced modes, graded by several answer rules.
@@ -47,6 +48,8 @@ package struct Evaluation: Sendable {
         /// The answer rule that decides; others are reported too.
         package var rule = AnswerRule.any
         package var seed: UInt64 = 0
+        /// Further members of requests to a server.
+        package var serverMembers = JSONObject()
 
         package init() {}
 

@@ -20,6 +20,7 @@ package struct EvaluationProtocol: Sendable {
         if options.weightPrecision != .fp32 { members["weights"] = .string(options.weightPrecision.rawValue) }
         if options.products != .fp32 { members["products"] = .string(options.products.rawValue) }
         if options.cachePrecision != .fp32 { members["cache"] = .string(options.cachePrecision.rawValue) }
+        if !options.serverMembers.isEmpty { members["extra"] = .object(options.serverMembers) }
         return .object(members)
     }
 
@@ -43,6 +44,9 @@ package struct EvaluationProtocol: Sendable {
         if options.weightPrecision == .bf16 { phrases.append("weights in bfloat16") }
         if options.products == .bf16 { phrases.append("matrix products of factors rounded to bfloat16") }
         if options.cachePrecision == .bf16 { phrases.append("keys and values cached in bfloat16") }
+        if !options.serverMembers.isEmpty {
+            phrases.append("requests with \(JSON.object(options.serverMembers).serialized())")
+        }
         if options.rule != .any { phrases.append("answer rule \(options.rule.rawValue)") }
         return phrases + [
             "answers inside the thinking and truncated answers do not count (method: they do)",

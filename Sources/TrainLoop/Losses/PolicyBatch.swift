@@ -50,10 +50,15 @@ public struct PolicyBatch: Sendable {
         /// Log-probabilities of the reference policy, `[tokenCount]`; required if the KL coefficient is not 0.
         public var referenceLogProbabilities: [Double]?
         public var controlSampling: ControlSampling
+        /// Importance weights that correct for another sampler than the old policy, `[tokenCount]`; nil for 1.
+        ///
+        /// They multiply the policy-gradient part of the loss, not KL and entropy.
+        public var samplerWeights: [Double]?
 
         public init(
             tokenCount: Int, advantage: Double, isMasked: Bool = false, oldLogProbabilities: [Double]? = nil,
-            referenceLogProbabilities: [Double]? = nil, controlSampling: ControlSampling = .free
+            referenceLogProbabilities: [Double]? = nil, controlSampling: ControlSampling = .free,
+            samplerWeights: [Double]? = nil
         ) {
             self.tokenCount = tokenCount
             self.advantage = advantage
@@ -61,6 +66,7 @@ public struct PolicyBatch: Sendable {
             self.oldLogProbabilities = oldLogProbabilities
             self.referenceLogProbabilities = referenceLogProbabilities
             self.controlSampling = controlSampling
+            self.samplerWeights = samplerWeights
         }
     }
 
@@ -86,12 +92,16 @@ public struct PolicyBatch: Sendable {
             for (values, what) in [
                 (sample.oldLogProbabilities, "old log-probabilities"),
                 (sample.referenceLogProbabilities, "reference log-probabilities"),
+                (sample.samplerWeights, "sampler weights"),
             ] {
                 guard let values else { continue }
                 guard values.count == sample.tokenCount else {
                     throw PolicyBatchError.lengthMismatch(
                         sample: index, what: what, expected: sample.tokenCount, found: values.count)
                 }
+            }
+            guard sample.samplerWeights?.allSatisfy(\.isFinite) ?? true else {
+                throw PolicyBatchError.notFinite(sample: index, what: "sampler weight")
             }
             if loss.klCoefficient != 0, sample.referenceLogProbabilities == nil {
                 throw PolicyBatchError.missingReference(sample: index)
@@ -170,7 +180,7 @@ public struct PolicyBatch: Sendable {
         if sample.isMasked || (token == 0 && sample.controlSampling == .excluded) { return term }
 
         term.isCounted = true
-        let weight = weight(sample: index, token: token)
+        let weight = weight(sample: index, token: token) * (sample.samplerWeights?[token] ?? 1)
         let advantage = sample.advantage
         if token == 0, case .balanced(let old, let cap) = sample.controlSampling {
             let ratio = min(exp(logProbability - old), cap)

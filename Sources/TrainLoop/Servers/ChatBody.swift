@@ -63,6 +63,9 @@ private struct ChatParts {
         if let count = (json["usage"]?["completion_tokens"] ?? json["usage"]?["output_tokens"])?.int {
             answer.tokenCount = count
         }
+        if let count = (json["usage"]?["prompt_tokens"] ?? json["usage"]?["input_tokens"])?.int {
+            answer.promptTokenCount = count
+        }
         if let choice = json["choices"]?.array?.first(where: { $0["index"]?.int ?? 0 == 0 }) {
             // A choice without a message is not one; the end of a stream may have an empty delta or none.
             if let message = [choice["message"], choice["delta"]].compactMap({ $0 }).first(where: { $0.object != nil })
@@ -70,6 +73,7 @@ private struct ChatParts {
                 hasMessage = true
                 add(message: message)
             }
+            if answer.firstToken == nil { answer.firstToken = FirstToken(choice["logprobs"]) }
             note(finish: choice)
         } else if isError || ServerMessage.isError(json) {
             failure = failure ?? (ServerMessage.text(of: json) ?? json.serialized(), ServerMessage.status(in: json))

@@ -7,13 +7,24 @@ package struct ChatDialect: Sendable, Equatable {
     private var hasStreamOptions = true
     private var tokenLimit = "max_tokens"
     private var hasChangedStreaming = false
+    /// Members that the server refused, which are left out.
+    private var refused: Set<String> = []
+    /// Members that requests can do without: those that OpenAI's API lacks, and log-probabilities.
+    ///
+    /// A refusal that names one of them leaves it out from then on.
+    private static let dispensable = [
+        "top_logprobs", "logprobs", "skip_special_tokens", "continue_final_message", "add_generation_prompt", "top_k",
+        "min_p", "repetition_penalty",
+    ]
 
     package init() {}
 
     /// The body of a request; members of `extra` override the others, and those that are null are left out.
     package func body(_ members: JSONObject, model: String, extra: JSONObject) -> JSON {
         var body = JSONObject([("model", .string(model))])
-        for (key, value) in members { body[key == "max_tokens" ? tokenLimit : key] = value }
+        for (key, value) in members where !refused.contains(key) {
+            body[key == "max_tokens" ? tokenLimit : key] = value
+        }
         if streams {
             body["stream"] = true
             if hasStreamOptions { body["stream_options"] = ["include_usage": true] }
@@ -32,6 +43,10 @@ package struct ChatDialect: Sendable, Equatable {
         } else if message.contains("stream"), !hasChangedStreaming {
             streams.toggle()
             hasChangedStreaming = true
+        } else if let name = Self.dispensable.first(where: { message.contains($0) && !refused.contains($0) }) {
+            refused.insert(name)
+            // One of these is not valid without the other.
+            if name.hasSuffix("logprobs") { refused.formUnion(["logprobs", "top_logprobs"]) }
         } else {
             return false
         }

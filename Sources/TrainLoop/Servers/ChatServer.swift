@@ -230,12 +230,3 @@ package final class ChatServer: Sendable {
         }
     }
 }
-
-extension ServerAddress {
-    /// A message of the server on one line, without the key, in quotation marks.
-    fileprivate func quoted(_ text: String) -> String {
-        // The key goes before the text is cut.
-        let line = withoutKey(text).trimmed.onOneLine(limit: 200)
-        return line.isEmpty ? "empty reply" : "\"\(line)\""
-    }
-}

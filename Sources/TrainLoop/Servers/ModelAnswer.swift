@@ -8,6 +8,10 @@ package struct ModelAnswer: Sendable, Equatable {
     package var isTruncated: Bool
     /// The number of tokens, if it is known.
     package var tokenCount: Int?
+    /// The number of tokens of the prompt, if it is known.
+    package var promptTokenCount: Int?
+    /// The first token with its distribution, if the request asked for log-probabilities and the server gave them.
+    package var firstToken: FirstToken?
 
     package init(text: String, reasoning: String? = nil, isTruncated: Bool = false, tokenCount: Int? = nil) {
         self.text = text

@@ -66,4 +66,11 @@ package struct ServerAddress: Sendable, Equatable {
         }
         return (parts + [text.bytes(rest..<text.utf8.count)]).joined(separator: "[key]")
     }
+
+    /// A message of the server on one line, without the key, in quotation marks.
+    func quoted(_ text: String) -> String {
+        // The key goes before the text is cut.
+        let line = withoutKey(text).trimmed.onOneLine(limit: 200)
+        return line.isEmpty ? "empty reply" : "\"\(line)\""
+    }
 }

@@ -86,7 +86,7 @@ package struct RunFolder: Sendable {
     package func checkpointPath(step: Int) -> String { "\(path)/\(Self.name(ofStep: step)).h5" }
     func rolloutLogPath(step: Int) -> String { "\(rolloutsPath)/\(Self.name(ofStep: step)).jsonl" }
 
-    private static func name(ofStep step: Int) -> String {
+    static func name(ofStep step: Int) -> String {
         let digits = String(step)
         return "step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
     }

@@ -35,6 +35,8 @@ package enum TrainingFailure: Error, CustomStringConvertible {
     case fullHistory
     case level(problem: String, String)
     case reward(RewardError, step: Int, lastGood: String)
+    /// The servers that sample failed, or do not sample from the model.
+    case sampling(String, step: Int, lastGood: String?)
 
     package var description: String {
         switch self {
@@ -52,6 +54,8 @@ package enum TrainingFailure: Error, CustomStringConvertible {
             "the level of the problem \(problem.onOneLine(limit: 80)) \(reason); shorten it or leave it out"
         case .reward(let error, let step, let lastGood):
             "\(error), at step \(step); the last good state is \(lastGood)"
+        case .sampling(let reason, let step, let lastGood):
+            "step \(step): \(reason); the last good state is \(lastGood ?? "the input")"
         }
     }
 

@@ -21,13 +21,16 @@ struct DiffCommand: ParsableCommand {
             where their predictions of the next token differ most. A run's folder, or more than two files, shows the \
             curve of the run and when each layer moved; two folders show two curves side by side.
 
-            Exit status: 0 the same model, 1 different models, 2 an error. Curves exit with 0.
+            With --server http://127.0.0.1:8000/v1, --probe compares the mode preference of models behind a server: a \
+            checkpoint with --model NAME, or --model twice.
+
+            Exit status: 0 the same model, 1 different models, 2 an error. Curves and --server exit with 0.
             """)
 
     @Argument(
         help: ArgumentHelp("Two checkpoints, a run's folder, or several checkpoints.", valueName: "path"),
         completion: .file())
-    var paths: [String]
+    var paths: [String] = []
 
     @Option(
         name: .customLong("tensor"),
@@ -54,8 +57,25 @@ struct DiffCommand: ParsableCommand {
     @Flag(help: "Replace the page if it exists.")
     var force = false
 
+    @OptionGroup(title: "Server")
+    var serving: ServedModelArguments
+
+    func validate() throws {
+        try serving.check()
+        guard !paths.isEmpty || serving.server != nil else { throw ValidationError("give two checkpoints, or a run") }
+        guard serving.server != nil else { return }
+        guard probe != nil else { throw ValidationError("--server needs --probe with the problems to ask") }
+        guard pattern == nil, html == nil else {
+            throw ValidationError("--tensor and --html are for checkpoints; leave them out with --server")
+        }
+        guard paths.count + max(1, serving.model.count) == 2 else {
+            throw ValidationError("--server compares two models; give a checkpoint and --model, or --model twice")
+        }
+    }
+
     mutating func run() throws {
         if let html { try OutputError.refuse(existing: html, replacing: force) }
+        if serving.server != nil, let probe { return try compareServed(probe) }
         for path in paths where access(path, F_OK) != 0 {
             throw CheckpointError.system(path: path, operation: "open it", code: errno)
         }
@@ -106,6 +126,17 @@ struct DiffCommand: ParsableCommand {
             for line in ComparisonText(report: report, behavior: behavior).lines { print(line) }
         }
         if !report.isSame { throw ExitCode(1) }
+    }
+
+    /// Compares the mode preference of models of which at least one is behind a server.
+    private func compareServed(_ path: String) throws {
+        let checkpoints = try paths.map { PreferenceSubject.checkpoint(try CheckpointFile(path: $0)) }
+        let subjects = checkpoints + (try serving.models().map { .served($0) })
+        let bar = ProgressBar("asking", total: 2, unit: .count("models"))
+        bar.begin()
+        defer { bar.finish() }
+        let report = try PreferenceReport(subjects[0], subjects[1], probe: path) { bar.update($0) }
+        if json { print(json: report.json) } else { for line in report.lines { print(line) } }
     }
 
     private func ask(

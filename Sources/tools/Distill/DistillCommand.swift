@@ -139,30 +139,7 @@ struct AskingArguments: ParsableArguments {
     @Option(help: "Number of problems in progress at once.")
     var concurrency = 16
 
-    @Option(help: "Number of retries of a failed request.")
-    var retries = 6
-
-    @Option(help: "Seconds before the first retry; doubles with each further one, up to 60.")
-    var retryDelay = 1.0
-
-    @Option(help: "Seconds after which a request counts as failed.")
-    var timeout = 3600.0
-
-    @Option(help: "Seconds without a byte from the server after which a request counts as failed.")
-    var idleTimeout = 300.0
-
-    @Option(help: "Seconds without a connection after which a request counts as failed.")
-    var connectTimeout = 30.0
-
-    @Option(
-        help: ArgumentHelp(
-            "PEM file with the certificate of the servers' authority. Default: what SSL_CERT_FILE names, and the system's.",
-            valueName: "file"),
-        completion: .file())
-    var ca: String?
-
-    @Option(help: ArgumentHelp("Proxy for all servers, instead of what the environment says.", valueName: "url"))
-    var proxy: String?
+    @OptionGroup var requests: RequestArguments
 
     @Option(help: "Use only this many problems, the first ones.")
     var limit: Int?
@@ -171,31 +148,12 @@ struct AskingArguments: ParsableArguments {
     var seed: UInt64 = 0
 
     var opening: TeacherOpening {
-        var retry = RetryPolicy()
-        (retry.retries, retry.firstDelay) = (retries, retryDelay)
-        var limits = HTTPLimits()
-        (limits.connect, limits.idle, limits.total) = (connectTimeout, idleTimeout, timeout)
-        var settings = HTTPClient.Settings(userAgent: "ckpt/\(Tool.version)")
-        if let ca { settings.certificateFile = ca }
-        settings.proxy = proxy
-        return TeacherOpening(retry: retry, limits: limits, settings: settings)
+        TeacherOpening(retry: requests.retry, limits: requests.limits, settings: requests.settings)
     }
 
     func validate() throws {
         guard (1...4096).contains(concurrency) else {
             throw ValidationError("--concurrency must be between 1 and 4096")
-        }
-        guard (0...1000).contains(retries) else { throw ValidationError("--retries must be between 0 and 1000") }
-        guard retryDelay > 0, retryDelay <= 3600 else {
-            throw ValidationError("--retry-delay must be above 0 and at most 3600")
-        }
-        for (name, seconds) in [("", timeout), ("idle-", idleTimeout), ("connect-", connectTimeout)] {
-            guard seconds > 0, seconds <= 86400 else {
-                throw ValidationError("--\(name)timeout must be above 0 and at most 86400")
-            }
-        }
-        if let ca, access(ca, R_OK) != 0 {
-            throw ValidationError("--ca \(ca.onOneLine(limit: 200)): \(String(cString: strerror(errno)))")
         }
         guard limit ?? 1 >= 1 else { throw ValidationError("--limit must be at least 1") }
     }

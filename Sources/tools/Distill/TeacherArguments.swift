@@ -44,20 +44,11 @@ struct TeacherRequest {
     func address() throws -> ServerAddress { try ServerAddress(teacher, key: try key(), flags: Self.flags) }
 
     private func key() throws -> String? {
-        guard let keyVariable else { return nil }
-        guard let key = ProcessInfo.processInfo.environment[keyVariable], !key.isEmpty else {
-            throw ValidationError(
-                "--\(mode.rawValue)-key-env: the environment variable \(keyVariable) is not set; set it to the key")
-        }
-        return key
+        try ServerFlagValue.key(in: keyVariable, flag: "--\(mode.rawValue)-key-env")
     }
 
     func extraMembers() throws -> JSONObject {
-        guard let extra else { return JSONObject() }
-        guard let members = (try? JSON.parse(extra))?.object else {
-            throw ValidationError("--\(mode.rawValue)-extra must be a JSON object, like {\"top_k\": 20}")
-        }
-        return members
+        try ServerFlagValue.members(extra, flag: "--\(mode.rawValue)-extra")
     }
 }
 

@@ -26,12 +26,16 @@ struct EvalCommand: ParsableCommand {
             --answers stores every answer as JSON lines; after an interruption, the same command resumes from them. \
             --require-think-accuracy and --require-mode-share turn the evaluation into a gate: if the last checkpoint \
             falls short, the exit status is 1 and the reason is printed.
+
+            --server http://127.0.0.1:8000/v1 judges a model behind a server with OpenAI's chat completions API (vLLM, \
+            SGLang, llama-server) in the same way, alone or beside checkpoints. The server's chat template makes the \
+            prompt, and a mode is forced by starting the answer with its token.
             """)
 
     @Argument(
         help: ArgumentHelp("Checkpoints; several are compared in one table.", valueName: "checkpoint"),
         completion: .file(extensions: ["h5"]))
-    var inputs: [String]
+    var inputs: [String] = []
 
     @OptionGroup(title: "Problems and sampling")
     var asking: EvaluationArguments
@@ -39,11 +43,31 @@ struct EvalCommand: ParsableCommand {
     @OptionGroup(title: "Report")
     var reporting: EvaluationReportArguments
 
+    @OptionGroup(title: "Server")
+    var serving: ServedModelArguments
+
+    func validate() throws {
+        guard !inputs.isEmpty || serving.server != nil else {
+            throw ValidationError("give a checkpoint, or a server with --server")
+        }
+        try serving.check()
+        guard serving.server != nil else { return }
+        guard asking.budget == nil else {
+            throw ValidationError("--budget is for checkpoints only; a server has no place to end the thinking at")
+        }
+        guard asking.weights == .fp32, asking.products == .fp32, asking.cache.cache == .fp32 else {
+            throw ValidationError(
+                "--weights, --products and --cache are for checkpoints only; a server chooses its own precision")
+        }
+    }
+
     func run() throws {
         let ranks = try RankProcess.start()
+        try RankProcess.refuseSeveral(ranks, for: serving.server.map { _ in "--server" })
         let sets = try asking.problemSets()
         var options = try asking.options(reporting)
         options.maximumNewTokens = try newTokens(sets, options)
+        options.serverMembers = try serving.members()
         let log = ranks.isRoot ? try reporting.answerLog(options) : nil
         if let log, let text = log.damage.text(of: log.path, remedy: "their answers are made again") {
             Terminal.warn(text)
@@ -58,10 +82,25 @@ struct EvalCommand: ParsableCommand {
                     encoder: try PromptEncoder(file),
                     weights: try options.weightPrecision.model(file, products: options.products))
                 options.cacheByteLimit = asking.cache.byteLimit
+                let subject = Subject(name: path, digest: model.digest)
                 for set in sets {
-                    let evaluation = try evaluate(model, set, options, log, interruption, ranks)
+                    let evaluation = try evaluate(subject, set, options, log, interruption, ranks) { kept, hooks in
+                        try Evaluation(
+                            set.problems, encoder: model.encoder, model: model.weights, options: options, kept: kept,
+                            hooks: hooks, ranks: ranks)
+                    }
                     results.append(
                         EvaluatedModel(checkpoint: path, data: set.name, evaluation: evaluation, reporting))
+                }
+            }
+            for model in try serving.models(interruption) {
+                let subject = Subject(name: model.name, digest: "served: \(model.name)")
+                for set in sets {
+                    let evaluation = try evaluate(subject, set, options, log, interruption, ranks) { kept, hooks in
+                        try Evaluation(set.problems, served: model, options: options, kept: kept, hooks: hooks)
+                    }
+                    results.append(
+                        EvaluatedModel(checkpoint: model.name, data: set.name, evaluation: evaluation, reporting))
                 }
             }
         }
@@ -98,17 +137,24 @@ struct EvalCommand: ParsableCommand {
         let weights: Model
     }
 
+    /// The name of a model in reports, and what tells its answers from those of others.
+    private struct Subject {
+        let name: String
+        let digest: String
+    }
+
     private func evaluate(
-        _ model: LoadedModel, _ set: ProblemSet, _ options: Evaluation.Options, _ log: AnswerLog?,
-        _ interruption: Interruption, _ ranks: RankGroup
+        _ model: Subject, _ set: ProblemSet, _ options: Evaluation.Options, _ log: AnswerLog?,
+        _ interruption: Interruption, _ ranks: RankGroup,
+        _ body: ([Evaluation.Answer], EvaluationHooks) throws -> Evaluation
     ) throws -> Evaluation {
-        let subject = AnswerLog.Subject(checkpoint: model.path, weightsDigest: model.digest, data: set.name)
+        let subject = AnswerLog.Subject(checkpoint: model.name, weightsDigest: model.digest, data: set.name)
         let kept = try ranks.fromRoot { try log?.answers(of: subject, to: set.problems) ?? [] }
         if !kept.isEmpty {
             Terminal.writeError(
-                "\(model.path), \(set.name): resuming after \(Format.counted(kept.count, "stored answer"))")
+                "\(model.name), \(set.name): resuming after \(Format.counted(kept.count, "stored answer"))")
         }
-        let title = asking.data.count > 1 ? "\(model.path), \(set.name)" : model.path
+        let title = asking.data.count > 1 ? "\(model.name), \(set.name)" : model.name
         let bar = ProgressBar(
             title, total: set.problems.count * options.conditions.count * options.samplesPerProblem,
             unit: .count("answers"), before: kept.count)
@@ -118,16 +164,14 @@ struct EvalCommand: ParsableCommand {
         hooks.shouldStop = { interruption.isRequested }
         hooks.keep = { answers, facts in try log?.append(answers, of: subject, to: set.problems, facts) }
         do {
-            return try FileError.naming(model.path) {
-                try Evaluation(
-                    set.problems, encoder: model.encoder, model: model.weights, options: options, kept: kept,
-                    hooks: hooks, ranks: ranks)
-            }
-        } catch let error as FileError {
-            guard let signal = interruption.signal else { throw error }
+            return try body(kept, hooks)
+        } catch {
+            // An error of a server names it.
+            let named = error is ServerError ? error : FileError(description: "\(model.name): \(error)")
+            guard let signal = interruption.signal else { throw named }
             bar.finish()
             Terminal.writeError(
-                error.description
+                "\(named)"
                     + (log.map { "; they are stored in \($0.path), and the same command resumes from them" }
                         ?? "; they are lost, because --answers FILE was not given"))
             throw StoppedBySignal(signal: signal)

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Foundation
 import Parallel
 import Ranks
@@ -30,6 +31,12 @@ enum RankProcess {
         // Equal on all ranks, because bits may depend on the number.
         EngineThreads.configure(count: try ranks.gather(own).min() ?? own)
         return ranks
+    }
+
+    /// - Throws: `ValidationError` if a flag that is for one process is given to several.
+    static func refuseSeveral(_ ranks: RankGroup, for flag: String?) throws {
+        guard let flag, ranks.count > 1 else { return }
+        throw ValidationError("\(flag) is for one process; start the command without mpirun or srun")
     }
 
     /// Ends MPI after a command that went well.

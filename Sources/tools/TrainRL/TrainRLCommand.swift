@@ -28,6 +28,10 @@ struct TrainRLCommand: ParsableCommand {
             With --reward command:PROGRAM a program judges. It receives one line of JSON per step, \
             {"responses": [{"id", "problem", "answer", "level", "mode", "response", "found"}, …]}, and answers with \
             one, {"results": [true, false, {"right": true, "reward": 0.3}, …]}. docs/training.md has every formula.
+
+            With --rollout-server http://127.0.0.1:8000 a vLLM, SGLang or llama-server samples the answers. It gets \
+            new weights before every step through files in RUN/served, and every step compares its log-probabilities \
+            with ours.
             """)
 
     @OptionGroup var arguments: RunArguments
@@ -57,6 +61,8 @@ struct TrainRLCommand: ParsableCommand {
 
     @OptionGroup(title: "Run") var schedule: RLRunArguments
     @OptionGroup(title: "Sampling") var sampling: RLSamplingArguments
+    @OptionGroup(title: "Servers that sample") var serving: RLServerArguments
+    @OptionGroup(title: "Servers that sample") var sampler: RLSamplerArguments
     @OptionGroup(title: "Reward") var rewards: RLRewardArguments
     @OptionGroup(title: "Reward") var rewardValues: RewardValueArguments
     @OptionGroup(title: "Loss") var loss: RLLossArguments
@@ -68,10 +74,23 @@ struct TrainRLCommand: ParsableCommand {
             throw ValidationError("give -o RUN, the folder for the run")
         }
         try forecast.check(dryRun: dryRun)
+        guard serving.rolloutServer.isEmpty else {
+            guard !dryRun else {
+                throw ValidationError("--dry-run measures what sampling here takes; leave out --rollout-server")
+            }
+            return
+        }
+        guard !sampler.isGiven else {
+            throw ValidationError(
+                "--sampler-cap, --sampler-control-cap, --sampler-tolerance and --async-steps are about "
+                    + "--rollout-server; give that too"
+            )
+        }
     }
 
     func run() throws {
         let ranks = try RankProcess.start()
+        try RankProcess.refuseSeveral(ranks, for: serving.rolloutServer.isEmpty ? nil : "--rollout-server")
         let resumed = try arguments.resumedFolder(ranks)
         var read: RLInputs?
         var trainer = try arguments.trainer(resumed) { source in
@@ -96,7 +115,7 @@ struct TrainRLCommand: ParsableCommand {
             &trainer, in: resumed,
             inputs: [
                 ("--data", data), ("--eval-data", evalData), ("--reference", reference), ("--map", reading.map?.text),
-            ],
+            ] + serving.repeated,
             columns: .reinforcement(totalSteps: trainer.totalSteps, showsKL: options.loss.klCoefficient > 0),
             ranks: ranks)
     }
@@ -118,6 +137,7 @@ struct TrainRLCommand: ParsableCommand {
             if let path = evalData { try inputs.evaluation?.problems.checkAnswers(of: path) }
         }
         inputs.allowsLong = lengths.allowLong
+        inputs.servers = try serving.servers()
         inputs.reference = try reference.map { try CheckpointFile(path: $0) }
         return inputs
     }
@@ -128,6 +148,7 @@ struct TrainRLCommand: ParsableCommand {
         shared.apply(to: &options)
         schedule.apply(to: &options)
         sampling.apply(to: &options)
+        sampler.apply(to: &options)
         rewards.apply(to: &options)
         rewardValues.apply(to: &options.reward.values)
         loss.apply(to: &options)

@@ -112,16 +112,25 @@ extension Model {
     func logProbabilities(
         of sequences: [TrainingSequence], temperature: Double, tokenBudget: Int
     ) -> [[Double]] {
+        scores(of: sequences, temperature: temperature, tokenBudget: tokenBudget).logProbabilities
+    }
+
+    /// Log-probabilities of the response tokens and entropies of their distributions, each `[sequence][token]`.
+    func scores(
+        of sequences: [TrainingSequence], temperature: Double, tokenBudget: Int
+    ) -> (logProbabilities: [[Double]], entropies: [[Double]]) {
         var result = sequences.map { [Double](repeating: 0, count: $0.response.count) }
+        var entropies = result
         for indices in PackedSequences.microBatches(
             sequences, indices: Array(sequences.indices), tokenBudget: tokenBudget)
         {
             let packed = PackedSequences(sequences, indices: indices)
             let scores = score(packed.batch, packed.positions, temperature: Float(temperature))
-            for (owner, value) in zip(packed.owners, scores.logProbabilities) {
-                result[owner.sequence][owner.token] = Double(value)
+            for (position, owner) in packed.owners.enumerated() {
+                result[owner.sequence][owner.token] = Double(scores.logProbabilities[position])
+                entropies[owner.sequence][owner.token] = Double(scores.entropies[position])
             }
         }
-        return result
+        return (result, entropies)
     }
 }

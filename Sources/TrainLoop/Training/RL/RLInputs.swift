@@ -14,6 +14,8 @@ package struct RLInputs: Sendable {
     package var reference: CheckpointFile?
     /// Whether a new run may start with lengths beyond the model's positions.
     package var allowsLong = false
+    /// The servers that sample; nil: the responses are sampled here.
+    package var servers: RolloutServers?
 
     package init(problems: [Problem], dataDigest: String) {
         self.problems = problems

@@ -7,6 +7,7 @@ package struct RLOptions: TrainingOptions {
     package var reward = RewardOptions()
     package var loss = PolicyLossOptions()
     package var guards = GuardOptions()
+    package var sampler = SamplerOptions()
     package var optimizer = OptimizerOptions(
         learningRate: 1e-6, schedule: .constant, finalLearningRateShare: 0, warmupSteps: 0, beta2: 0.999,
         weightDecay: 0)
@@ -54,6 +55,18 @@ package struct RolloutOptions: Sendable, Equatable {
         if let cacheSize { generator.cacheByteLimit = cacheSize.bytes }
         return generator
     }
+}
+
+/// How far servers that sample may differ from the model, and how the difference is corrected.
+package struct SamplerOptions: Sendable, Equatable {
+    /// The largest importance weight of a token.
+    package var cap = 2.0
+    /// The largest importance weight of a control token.
+    package var controlCap = 2.0
+    /// The largest mean |Δ log p| between server and model.
+    package var tolerance = 0.1
+    /// The steps that sampling is ahead of updates: with 1, servers sample a step's responses during the update before.
+    package var asyncSteps = 0
 }
 
 /// How responses are rewarded.
@@ -189,6 +202,14 @@ extension RLOptions {
         .bool("mask_truncated", "--mask-truncated", \.guards.masksTruncated).optionalInOldCheckpoints,
         .double("alarm_share", "--alarm-share", \.guards.alarmShare, .belowHalf).optionalInOldCheckpoints,
         .int("alarm_steps", "--alarm-steps", \.guards.alarmSteps, 0...1 << 40).optionalInOldCheckpoints,
+        .sampler("sampler_cap", "--sampler-cap", \.sampler.cap),
+        .sampler("sampler_control_cap", "--sampler-control-cap", \.sampler.controlCap),
+        .sampler("sampler_tolerance", "--sampler-tolerance", \.sampler.tolerance),
+        .of(
+            "async_steps", "--async-steps", \.sampler.asyncSteps, to: { $0 == 0 ? .null : .integer($0) },
+            from: { $0.isNull ? 0 : $0.int },
+            check: { try OptionError.require((0...1).contains($1), "\($0) must be 0 or 1") }
+        ).recordedIfSet,
         .learningRate, .schedule, .scheduleSteps, .finalLearningRateShare, .warmup, .beta1, .beta2,
         .epsilon(key: "adam_epsilon"),
         .weightDecay, .clipNorm, .freeze, .adapters, .recomputation, .activations, .microBatch, .seed,
@@ -208,6 +229,9 @@ extension RLOptions {
         try require(
             2 * balance <= samples,
             "--balance \(balance) forces \(2 * balance) samples of a group, which has --samples \(samples)")
+        try require(
+            sampler.asyncSteps == 0 || guards.refill == 0,
+            "--refill samples in the middle of a step, for which --async-steps leaves no time; give one of them")
         let (updates, miniBatches) = (loss.updatesPerBatch, loss.resolvedMiniBatches)
         try require(
             miniBatches <= rollout.promptsPerStep,
@@ -216,5 +240,18 @@ extension RLOptions {
         try require(
             updates % miniBatches == 0,
             "--updates-per-batch \(updates) must be a multiple of --mini-batches \(miniBatches)")
+    }
+}
+
+extension OptionField<RLOptions> {
+    /// A positive number about servers, which only states of runs with another value than the default record.
+    fileprivate static func sampler(
+        _ key: String, _ flag: String, _ path: WritableKeyPath<RLOptions, Double> & Sendable
+    ) -> Self {
+        let standard = RLOptions()[keyPath: path]
+        return .of(
+            key, flag, path, to: { $0 == standard ? .null : .double($0) },
+            from: { $0.isNull ? standard : $0.double }, check: ValidNumbers.positive.check
+        ).recordedIfSet
     }
 }

@@ -31,6 +31,8 @@ import Transformer
 // - The mode is the id of the first token, not a tag found in the text.
 // - The first update of a step trains the policy that sampled, so its ratio is 1 and is not computed. Only later
 //   updates need old log-probabilities.
+// - With --rollout-server the samples come from servers, and what follows uses our own log-probabilities of them. The
+//   loss of a token is multiplied by its probability here over that on the server, with a bound (RLStep+Servers.swift).
 // - --balance k forces k responses of a group into each mode. A control token c is then drawn from the mixture
 //   q(c) = (k + (G−2k) π_old(c)) / G, and its ratio π/q is capped instead of clipped.
 
@@ -49,6 +51,10 @@ struct RLStep {
     let gradients: GradientBuffers
     let slices: UpdateSlices
     let levelNames: LevelNames
+    /// The servers that sample; nil: the responses are sampled here.
+    let sampler: ServerSampler?
+    /// The step's responses, if servers sampled them during the step before.
+    var ahead: SamplesAhead?
     /// The run that the step belongs to: its folder, its newest state, its ranks, and the receiver of events.
     let training: TrainingRun
 
@@ -65,6 +71,7 @@ struct RLStep {
     ) throws -> MetricRow {
         var clock = PhaseClock()
         let (all, kept) = try collectGroups(from: &problems, &clock)
+        let served = try compareServers(all, after: state)
         try writeRolloutLog(all)
         let alpha = controlWeight(for: kept, &automaticAlpha)
         clock.mark("reward")
@@ -75,7 +82,7 @@ struct RLStep {
                 .check(summary, training.report)
         }
         state.step = number
-        return record(all, kept, alpha, summary, state, clock)
+        return record(all, kept, alpha, summary, state, clock, served)
     }
 
     /// Samples the step's groups, and fresh ones in place of groups without spread, up to `--refill`.
@@ -112,40 +119,42 @@ struct RLStep {
     // MARK: - Sample
 
     /// The responses sampled for one prompt.
-    private struct SampledGroup {
+    struct SampledGroup {
         let problem: EncodedProblem
-        let responses: Responses
-
-        struct Responses: Codable {
-            var completions: [Completion]
-            /// P(`<think>`) and P(`<short>`) as first token.
-            var pThink: Double
-            var pShort: Double
-        }
+        let responses: [Completion]
+        /// What the server that sampled says of each response; empty if they were sampled here.
+        var scores: [ServerScores] = []
+        /// P(`<think>`) and P(`<short>`) as first token.
+        let firstToken: (think: Double, short: Double)
     }
 
     /// Samples responses to the problems, which the ranks share out.
     private func sample(
         _ problems: [EncodedProblem], _ firstKey: Int, _ generator: Generator, phase: String
     ) throws -> [SampledGroup] {
-        let responses = try training.ranks.share(problems.count) { own -> [SampledGroup.Responses] in
-            let requests = own.map { index in
-                GenerationRequest(
-                    prompt: problems[index].prompt, promptKey: firstKey + index,
-                    sampleCount: options.rollout.samplesPerPrompt, forcedFirstTokens: forcedFirstTokens)
-            }
-            return self.responses(to: requests, generator, phase: phase)
+        let (requests, sampling) = (requests(for: problems, from: firstKey), sampling)
+        if let sampler {
+            return try sample(problems, requests, sampling, on: sampler, generator, phase: phase)
         }
-        return zip(problems, responses).map { SampledGroup(problem: $0, responses: $1) }
+        let sampled = try training.ranks.share(problems.count) { own -> [Sampled] in
+            self.responses(to: own.map { requests[$0] }, sampling, generator, phase: phase)
+        }
+        return zip(problems, sampled).map {
+            SampledGroup(problem: $0, responses: $1.completions, firstToken: ($1.pThink, $1.pShort))
+        }
+    }
+
+    /// The responses to a prompt as ranks exchange them.
+    private struct Sampled: Codable {
+        var completions: [Completion]
+        var pThink: Double
+        var pShort: Double
     }
 
     private func responses(
-        to requests: [GenerationRequest], _ generator: Generator, phase: String
-    ) -> [SampledGroup.Responses] {
+        to requests: [GenerationRequest], _ sampling: SamplingOptions, _ generator: Generator, phase: String
+    ) -> [Sampled] {
         let groupSize = options.rollout.samplesPerPrompt
-        let sampling = SamplingOptions(
-            temperature: Float(options.rollout.temperature), maximumNewTokens: options.rollout.maximumNewTokens,
-            stopTokens: encoder.stopTokens, seed: options.run.seed, step: number)
         let total = requests.count * groupSize
         var finished = 0
         var shortAnswers = ShortAnswerLimit(
@@ -166,8 +175,22 @@ struct RLStep {
                     of: [encoder.control.think, encoder.control.short], logits)
             })
         return zip(completions, firstTokens).map {
-            SampledGroup.Responses(completions: $0, pThink: $1[0], pShort: $1[1])
+            Sampled(completions: $0, pThink: $1[0], pShort: $1[1])
         }
+    }
+
+    func requests(for problems: [EncodedProblem], from firstKey: Int) -> [GenerationRequest] {
+        problems.enumerated().map { index, problem in
+            GenerationRequest(
+                prompt: problem.prompt, promptKey: firstKey + index, sampleCount: options.rollout.samplesPerPrompt,
+                forcedFirstTokens: forcedFirstTokens)
+        }
+    }
+
+    var sampling: SamplingOptions {
+        SamplingOptions(
+            temperature: Float(options.rollout.temperature), maximumNewTokens: options.rollout.maximumNewTokens,
+            stopTokens: encoder.stopTokens, seed: options.run.seed, step: number)
     }
 
     /// The forced first token of each response of a group under `--balance`; nil for a free one.
@@ -184,7 +207,7 @@ struct RLStep {
     /// Rewards the responses of all groups as one batch, so that a reward program is asked once.
     private func score(_ groups: [SampledGroup]) throws -> [(SampledGroup, [RewardQuery], [Verdict])] {
         let queries = groups.map { group in
-            group.responses.completions.map { encoder.query(group.problem.problem, response: $0.tokens) }
+            group.responses.map { encoder.query(group.problem.problem, response: $0.tokens) }
         }
         do {
             // A program that judges runs on rank 0 alone.
@@ -204,16 +227,16 @@ struct RLStep {
     private func withAdvantages(_ groups: [(SampledGroup, [RewardQuery], [Verdict])]) -> [RolloutGroup] {
         groups.map { group, queries, verdicts in
             let advantages = Advantages.ofGroup(verdicts.map(\.reward), scale: options.loss.advantageScale)
-            let rollouts = group.responses.completions.enumerated().map { sample, response in
+            let rollouts = group.responses.enumerated().map { sample, response in
                 Rollout(
                     sample: sample,
                     sequence: TrainingSequence(prompt: group.problem.prompt, response: response.tokens),
                     logProbabilities: response.logProbabilities, form: queries[sample].form, verdict: verdicts[sample],
-                    advantage: advantages[sample], isForced: sample < 2 * options.guards.balance)
+                    advantage: advantages[sample], isForced: sample < 2 * options.guards.balance,
+                    server: group.scores.isEmpty ? nil : group.scores[sample])
             }
             return RolloutGroup(
-                problem: group.problem.problem, firstToken: (group.responses.pThink, group.responses.pShort),
-                rollouts: rollouts)
+                problem: group.problem.problem, firstToken: group.firstToken, rollouts: rollouts)
         }
     }
 
@@ -361,7 +384,7 @@ struct RLStep {
                 oldLogProbabilities: isOnPolicy
                     ? nil : rollout.oldLogProbabilities ?? rollout.logProbabilities.map(Double.init),
                 referenceLogProbabilities: rollout.referenceLogProbabilities,
-                controlSampling: controlSampling(of: rollout))
+                controlSampling: controlSampling(of: rollout), samplerWeights: samplerWeights(of: rollout))
         }
         return MiniBatch(
             sequences: rollouts.map(\.sequence), policyBatch: try PolicyBatch(loss: loss, samples: samples),
@@ -406,12 +429,13 @@ struct RLStep {
 
     private func record(
         _ all: [RolloutGroup], _ kept: [RolloutGroup], _ alpha: PolicyLoss.ControlWeight, _ summary: UpdateSummary,
-        _ state: TrainingState, _ clock: PhaseClock
+        _ state: TrainingState, _ clock: PhaseClock, _ served: SamplerMetrics?
     ) -> MetricRow {
         let rollouts = RolloutMetrics(groups: all, levelNames: levelNames)
         var row: MetricRow = ["step": Double(number)]
         row.append(rollouts.row)
         row.append(summary.metrics)
+        if let served { row.append(served.row) }
         row.append(["lr": learningRate, "alpha": mean(alpha, over: kept.flatMap(\.rollouts))])
 
         let guards = options.guards

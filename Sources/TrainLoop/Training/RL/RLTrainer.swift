@@ -31,6 +31,7 @@ package struct RLTrainer: StageTrainer {
     private let trained: TrainedParameters
     private let schedule: LearningRateSchedule
     private let evaluationProblems: [Problem]?
+    private let servers: RolloutServers?
     private let digests: TrainingDataDigests
 
     /// Starts a run from `file`, or resumes the run that saved it, with the options that it records.
@@ -59,6 +60,10 @@ package struct RLTrainer: StageTrainer {
         for problem in inputs.problems + probe { try TrainingFailure.check(level: problem.level, of: problem.id) }
         problems = try ProblemStream(inputs, probe: probe, encoder: encoder, options: options)
         evaluationProblems = inputs.evaluation?.problems
+        servers = inputs.servers
+        try OptionError.require(
+            options.sampler.asyncSteps == 0 || servers != nil,
+            "--async-steps is about servers that sample; name them with --rollout-server")
         // Fails now instead of at the first evaluation.
         let evaluationPrompts = try encoder.reader.prompts(for: evaluationProblems ?? [])
         longestPrompt = evaluationPrompts.reduce(problems.longestPrompt) { max($0, $1.count) }
@@ -132,6 +137,7 @@ package struct RLTrainer: StageTrainer {
     package mutating func run(
         in folder: RunFolder, report: @escaping TrainingReport, shouldStop: @escaping () -> Bool
     ) throws -> String {
+        let sync = try connect(in: folder, report)
         var run = try TrainingRun(
             .reinforcement, in: folder, from: state, encoder: encoder, ranks: slices.ranks, report: report,
             shouldStop: shouldStop)
@@ -148,12 +154,30 @@ package struct RLTrainer: StageTrainer {
             }
             try save(&run)
         }
+        var pending: PendingSamples?
         while state.step < options.run.steps {
-            let step = RLStep(
-                number: state.step + 1, options: options, encoder: encoder, reward: reward, model: model,
-                reference: reference, trained: trained, learningRate: schedule.rateOfNextUpdate(after: state.step),
-                gradients: gradients, slices: slices, levelNames: problems.levelNames, training: run)
-            var row = try step.run(&state, &problems, &automaticAlpha)
+            let position = problems.position
+            var row: MetricRow
+            do {
+                let start = ContinuousClock.now
+                let responses = try pending?.wait()
+                var step = makeStep(state.step + 1, try sampler(sync), run)
+                if let sampler = step.sampler {
+                    step.ahead = try responses.map {
+                        SamplesAhead(responses: $0, check: try step.check(sampler, problems, after: state))
+                    }
+                    let waiting = Double((ContinuousClock.now - start) / .seconds(1))
+                    pending = try startNextSamples(sampler, run)
+                    row = try step.run(&state, &problems, &automaticAlpha)
+                    if responses != nil { row.append("seconds_wait", waiting) }
+                } else {
+                    row = try step.run(&state, &problems, &automaticAlpha)
+                }
+            } catch let failure as SamplingFailure {
+                problems.position = position
+                throw try saved(failure, &run)
+            }
+            if let sync { row.append("seconds_sync", sync.seconds) }
 
             let isLast = state.step == options.run.steps
             if isLast || state.step.isDue(every: options.run.evaluateEvery) { row.append(try evaluate(run.report)) }
@@ -185,6 +209,70 @@ package struct RLTrainer: StageTrainer {
     private mutating func save(_ run: inout TrainingRun) throws {
         try run.save(state, record: record, options.run, slices)
         try reference?.startWasSaved(to: run.folder.checkpointPath(step: state.step))
+    }
+
+    // MARK: - Servers
+
+    /// Connects to the servers that sample, and brings them the weights; nil if the responses are sampled here.
+    ///
+    /// - Throws: `TrainingFailure.sampling`, and errors of writing.
+    private func connect(in folder: RunFolder, _ report: TrainingReport) throws -> WeightSync? {
+        guard let servers, state.step < options.run.steps else { return nil }
+        do {
+            let sync = try WeightSync(servers, state, in: folder, options)
+            for server in sync.servers {
+                report(.note("sampling on \(server.address.base) (\(server.kind.rawValue)), \(sync.description)"))
+            }
+            return sync
+        } catch let failure as SamplingFailure {
+            let lastSaved = state.step > 0 ? folder.checkpointPath(step: state.step) : nil
+            throw TrainingFailure.sampling(failure.reason, step: state.step + 1, lastGood: lastSaved)
+        }
+    }
+
+    /// The servers with the present weights; nil if the responses are sampled here.
+    ///
+    /// - Throws: `SamplingFailure`, and errors of writing.
+    private func sampler(_ sync: WeightSync?) throws -> ServerSampler? {
+        guard let sync, let servers else { return nil }
+        try sync.send(state)
+        return ServerSampler(
+            servers: sync.servers, concurrency: servers.concurrency,
+            vocabularySize: state.parameters.configuration.vocabularySize)
+    }
+
+    private func makeStep(_ number: Int, _ sampler: ServerSampler?, _ run: TrainingRun) -> RLStep {
+        RLStep(
+            number: number, options: options, encoder: encoder, reward: reward, model: model, reference: reference,
+            trained: trained, learningRate: schedule.rateOfNextUpdate(after: state.step), gradients: gradients,
+            slices: slices, levelNames: problems.levelNames, sampler: sampler, training: run)
+    }
+
+    /// Starts to sample the responses of the step after the next one; nil if they are to be sampled in their own step.
+    ///
+    /// The order of the problems is not touched: that step takes the same ones.
+    ///
+    /// - Throws: `ThreadError`.
+    private func startNextSamples(_ sampler: ServerSampler, _ run: TrainingRun) throws -> PendingSamples? {
+        guard options.sampler.asyncSteps > 0, state.step + 2 <= options.run.steps else { return nil }
+        var ahead = problems
+        _ = ahead.take(options.rollout.promptsPerStep)
+        let (next, firstKey) = ahead.take(options.rollout.promptsPerStep)
+        let step = makeStep(state.step + 2, sampler, run)
+        return try PendingSamples(
+            sampler, step.requests(for: next, from: firstKey), step.sampling,
+            shortLimit: options.rollout.maximumShortTokens, control: encoder.control)
+    }
+
+    /// Saves the state, which a failure of the servers leaves as it was, and returns the error that names it.
+    ///
+    /// - Throws: errors of saving.
+    private mutating func saved(_ failure: SamplingFailure, _ run: inout TrainingRun) throws -> TrainingFailure {
+        if run.lastSaved != run.folder.checkpointPath(step: state.step) {
+            try run.probe(&state)
+            try save(&run)
+        }
+        return .sampling(failure.reason, step: state.step + 1, lastGood: run.lastSaved)
     }
 
     /// Measures accuracy on the dev problems, free and with each mode forced; an empty row if there are none.

@@ -6,13 +6,16 @@ struct Rollout: Sendable {
     /// The index of the response in its group.
     let sample: Int
     let sequence: TrainingSequence
-    /// The sampler's log-probabilities of the response's tokens, at the sampling temperature.
+    /// The log-probabilities of the response's tokens at the sampling temperature, under the model that sampled them
+    /// or, if a server did, under our own at that time.
     let logProbabilities: [Float]
     let form: ResponseForm
     let verdict: Verdict
     let advantage: Double
     /// Whether the control token was forced instead of sampled.
     let isForced: Bool
+    /// What the server that sampled the response says of its tokens; nil if it was sampled here.
+    var server: ServerScores?
     /// The denominators of the ratio, if a step makes several updates.
     var oldLogProbabilities: [Double]?
     /// The log-probabilities under the reference policy, if there is one.
@@ -61,6 +64,9 @@ struct RolloutGroup: Sendable {
             if isDetailed {
                 row["token_ids"] = .array(rollout.sequence.response.map { .integer($0) })
                 row["log_probabilities"] = .array(rollout.logProbabilities.map { .double(Double($0)) })
+                if let server = rollout.server {
+                    row["server_log_probabilities"] = .array(server.logProbabilities.map { .double(Double($0)) })
+                }
             }
             return .object(row)
         }
