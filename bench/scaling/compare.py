@@ -46,13 +46,13 @@ def main():
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("--ckpt", default=str(ROOT / ".build" / "release" / "ckpt"))
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--mpirun", default="mpirun.openmpi")
     options = parser.parse_args()
     os.environ |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(400)))
+        (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(64)))
         base = [
             options.ckpt, "train-sft", options.model.resolve(), "--data", "pairs.jsonl", "-o", "run", "--force",
             "--steps", options.steps, "--eval-problems", "0", "--save-every", "1000000", "--overlong", "clip",
