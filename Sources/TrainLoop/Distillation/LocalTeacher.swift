@@ -12,7 +12,10 @@ package actor LocalTeacher: Teacher {
     private nonisolated let reader: PromptReader
     /// The control token of the mode; nil if the checkpoint has no control tokens.
     private nonisolated let forcedToken: Int?
-    private let generator: Generator
+    private nonisolated let generator: Generator
+    private nonisolated let shared: SharedSampling
+    /// The number of this teacher in `shared`.
+    private nonisolated let number = Mutex(0)
     /// The most tokens of a prompt with its answer.
     private nonisolated let positions: Int
     private nonisolated let written: Mutex<TeacherProgress>
@@ -43,15 +46,18 @@ package actor LocalTeacher: Teacher {
     ///   - mode: the mode of the answers.
     ///   - sampling: how answers are sampled.
     ///   - allowsLong: whether answers may exceed the model's positions.
+    ///   - shared: the ranks that sample.
     /// - Throws: `ControlTokenError` and `PromptError` if the checkpoint cannot answer.
     package init(
-        _ file: CheckpointFile, generator: Generator, mode: Mode, sampling: TeacherSampling, allowsLong: Bool = false
+        _ file: CheckpointFile, generator: Generator, mode: Mode, sampling: TeacherSampling, allowsLong: Bool = false,
+        shared: SharedSampling = SharedSampling(.alone)
     ) throws {
         self.sampling = sampling
         reader = try PromptReader(file.metadata)
         // A PromptEncoder also checks that the chat template leaves the choice of the mode open.
         forcedToken = reader.control == nil ? nil : try PromptEncoder(file.metadata).control[mode]
         self.generator = generator
+        self.shared = shared
         positions = allowsLong ? .max : reader.positions
         written = Mutex(TeacherProgress(limit: sampling.maximumTokens))
         settings = .object(
@@ -59,6 +65,8 @@ package actor LocalTeacher: Teacher {
                 [("kind", "checkpoint"), ("digest", .string(file.digest))] + sampling.json
                     + (generator.cachePrecision == .fp32
                         ? [] : [("cache", .string(generator.cachePrecision.rawValue))])))
+        let own = shared.add { [self] in complete($0) }
+        number.withLock { $0 = own }
     }
 
     package nonisolated var progress: TeacherProgress? { written.withLock { $0 } }
@@ -92,23 +100,34 @@ package actor LocalTeacher: Teacher {
                 GenerationRequest(
                     prompt: $0.prompt, promptKey: $0.index, sampleCount: 1, forcedFirstToken: forcedToken)
             }
-            let generator = generator
-            let replies = await Task.detached { self.sample(requests, generator) }.value
-            for (one, reply) in zip(batch, replies) {
-                if let reply {
+            let result = await Task.detached { Result { try self.sample(requests) } }.value
+            for (index, one) in batch.enumerated() {
+                do {
+                    guard let reply = try result.get()[index] else { throw CancellationError() }
                     one.continuation.resume(returning: reply)
-                } else {
-                    one.continuation.resume(throwing: CancellationError())
+                } catch {
+                    one.continuation.resume(throwing: error)
                 }
             }
         }
         isBusy = false
     }
 
-    /// Samples an answer to each request; nil if it was cut because the run ends.
-    private nonisolated func sample(_ requests: [GenerationRequest], _ generator: Generator) -> [ModelReply?] {
+    /// Samples an answer to each request on all ranks; nil if it was cut because the run ends.
+    private nonisolated func sample(_ requests: [GenerationRequest]) throws -> [ModelReply?] {
+        try zip(requests, shared.sample(teacher: number.withLock { $0 }, requests)).map { request, completion in
+            let tokens = completion.tokens
+            let isWhole = tokens.last.map { reader.stopTokens.contains($0) } ?? false
+            guard isWhole || isFull(request, tokens.count) || !isStopping.load(ordering: .relaxed) else { return nil }
+            return .answer(
+                ModelAnswer(text: reader.text(of: tokens), isTruncated: !isWhole, tokenCount: tokens.count))
+        }
+    }
+
+    /// Samples an answer to each request on this rank.
+    private nonisolated func complete(_ requests: [GenerationRequest]) -> [Completion] {
         var counts = [Int](repeating: 0, count: requests.count)
-        let completions = generator.generate(
+        return generator.generate(
             requests,
             SamplingOptions(
                 temperature: Float(sampling.temperature), topP: Float(sampling.topP),
@@ -124,14 +143,8 @@ package actor LocalTeacher: Teacher {
                     written.answerTokens += counts[request]
                 }
                 return !isFull && !self.isStopping.load(ordering: .relaxed)
-            })
-        return zip(requests, completions).map { request, group in
-            let tokens = group.first?.tokens ?? []
-            let isWhole = tokens.last.map { reader.stopTokens.contains($0) } ?? false
-            guard isWhole || isFull(request, tokens.count) || !isStopping.load(ordering: .relaxed) else { return nil }
-            return .answer(
-                ModelAnswer(text: reader.text(of: tokens), isTruncated: !isWhole, tokenCount: tokens.count))
-        }
+            }
+        ).map { $0[0] }
     }
 
     /// Whether an answer of so many tokens must end.

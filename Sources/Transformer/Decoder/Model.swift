@@ -27,7 +27,7 @@ public struct PositionScores: Sendable {
 ///
 /// Concurrent calls run one after the other.
 public final class Model: @unchecked Sendable {
-    // Sendable because everything that changes is used under `turn` only.
+    // Sendable because everything that changes is used while `memory` is held only.
 
     /// Whether the backward pass recomputes each layer's activations instead of keeping them, which takes about a third
     /// more arithmetic and a fraction of the memory.
@@ -48,15 +48,14 @@ public final class Model: @unchecked Sendable {
     let configuration: ModelConfiguration
     let weights: DecoderWeights
     let rotary: RotaryTables
-    let headWorkspace = Workspace()
     /// Whether the model is so small that handing out work costs more than the work: threads then take whole sequences.
     let isSmall: Bool
 
-    private let turn = NSLock()
+    /// The memory of passes, which other models may share.
+    private var memory = PassMemory()
     /// The number of gradient passes since the key of dropout was set.
     private var gradientPasses = 0
     private let adapters: Adapters?
-    private var workspaces: [Workspace] = []
     /// Gradients of all parts of a batch but the first.
     private var partGradients: [ModelParameters] = []
     /// Owns the memory that `weights` points into.
@@ -90,9 +89,15 @@ public final class Model: @unchecked Sendable {
         isSmall = configuration.hiddenSize <= 320 && configuration.parameterCount < 16_000_000
     }
 
+    /// The memory of the head.
+    var headWorkspace: Workspace { memory.head }
+
+    /// Uses the memory of another model's passes instead of its own; the two then compute in turns.
+    package func shareMemory(of other: Model) { memory = other.memory }
+
     /// Logits `[positions][vocabulary]` at the given positions of the packed batch.
     public func logits(_ batch: PackedBatch, positions: [Int]) -> [[Float]] {
-        turn.withLock { logits(runForward(batch, .discard, positions: positions), positions) }
+        memory.turn.withLock { logits(runForward(batch, .discard, positions: positions), positions) }
     }
 
     private func logits(_ parts: [BatchPart], _ positions: [Int]) -> [[Float]] {
@@ -110,12 +115,12 @@ public final class Model: @unchecked Sendable {
 
     /// Calls `body` with the hidden states of all tokens before the final norm.
     func withHiddenStates<Result>(_ batch: PackedBatch, _ body: ([BatchPart]) -> Result) -> Result {
-        turn.withLock { body(runForward(batch, .discard)) }
+        memory.turn.withLock { body(runForward(batch, .discard)) }
     }
 
     /// Log-probabilities and entropies of softmax(logits / `temperature`).
     public func score(_ batch: PackedBatch, _ positions: [ScoredPosition], temperature: Float = 1) -> PositionScores {
-        turn.withLock {
+        memory.turn.withLock {
             let parts = runForward(batch, .discard, positions: positions.map(\.position))
             var scores = PositionScores(logProbabilities: [], entropies: [])
             forEachChunk(positions.count) { range in
@@ -143,7 +148,7 @@ public final class Model: @unchecked Sendable {
         _ batch: PackedBatch, _ positions: [ScoredPosition], temperature: Float = 1, into gradients: ModelParameters,
         gradient: (Range<Int>, PositionScores) -> (logProbability: [Float], entropy: [Float])
     ) -> PositionScores {
-        turn.withLock {
+        memory.turn.withLock {
             let parts = runForward(
                 batch, recomputesActivations ? .keepInputs(activationPrecision) : .keepAll,
                 firstKept: gradients.trained.firstLayer(of: configuration) ?? 0, dropout: nextDropout())
@@ -175,7 +180,7 @@ public final class Model: @unchecked Sendable {
         _ prompts: [[Int]],
         _ onToken: (Int, Int, Int, _ keys: UnsafePointer<Float>, _ values: UnsafePointer<Float>) -> Void
     ) -> [[Float]] {
-        turn.withLock {
+        memory.turn.withLock {
             withoutActuallyEscaping(onToken) { onToken in
                 let batch = PackedBatch(prompts)
                 let projected = configuration.projectedWidth
@@ -234,7 +239,7 @@ public final class Model: @unchecked Sendable {
         let partCount = fixedParts.map { min($0, roots / 2) } ?? EngineThreads.count
         let sharesSequences = isSmall && dropout == nil && partCount > 1 && roots >= 2 * partCount
         let pieces = sharesSequences ? cut(batch, into: partCount) : [(batch, [(0, 0, batch.tokens.count)])]
-        while workspaces.count < pieces.count { workspaces.append(Workspace()) }
+        let workspaces = memory.workspaces(pieces.count)
         let team = pieces.count == 1 ? ThreadTeam.everyone : ThreadTeam.alone
         // A small model computes all rows, because its products have other bits next to other rows.
         let rows = pieces.count == 1 && !isSmall ? positions.map { Set($0).sorted() } : nil

@@ -44,12 +44,32 @@ struct DistillCommand: AsyncParsableCommand {
     @OptionGroup(title: "Checkpoints as teachers") var cache: CacheArguments
     @OptionGroup(title: "Checkpoints as teachers") var lengths: LengthArguments
 
+    /// The teachers; on other ranks than 0 only checkpoints.
+    private func teachers(_ shared: SharedSampling) async throws -> (think: (any Teacher)?, short: (any Teacher)?) {
+        var opening = asking.opening
+        opening.map = reading.map
+        opening.generator = cache.generator
+        opening.allowsLong = lengths.allowLong
+        opening.shared = shared
+        let thinkTeacher = try await opening.open(think.request(seed: asking.seed))
+        guard let request = short.request(seed: asking.seed) else { return (thinkTeacher, nil) }
+        return (thinkTeacher, try await opening.open(request))
+    }
+
+    /// Samples for rank 0.
+    private func serve(_ shared: SharedSampling) async throws {
+        let teachers = try await teachers(shared)
+        try withExtendedLifetime(teachers) { try shared.serve() }
+    }
+
     func validate() throws {
         try think.request(seed: 0).check()
         try short.request(seed: 0)?.check()
     }
 
     func run() async throws {
+        let shared = SharedSampling(try RankProcess.start())
+        if !shared.ranks.isRoot { return try await serve(shared) }
         let start: Distillation.Output.Start = output.resume ? .resuming : output.force ? .replacing : .new
         let destination = try Distillation.Output(path: output.output, start: start)
         var problems = try ProblemFile.read(path: problems, map: reading.map)
@@ -58,13 +78,9 @@ struct DistillCommand: AsyncParsableCommand {
             throw ValidationError("--keep \(selection.keep.rawValue) needs problems with answers, but none has one")
         }
         let digest = try DataFile.sha256(path: self.problems)
-        var opening = asking.opening
-        opening.map = reading.map
-        opening.generator = cache.generator
-        opening.allowsLong = lengths.allowLong
-        let thinkTeacher = try await opening.open(think.request(seed: asking.seed))
-        var shortTeacher: (any Teacher)?
-        if let request = short.request(seed: asking.seed) { shortTeacher = try await opening.open(request) }
+        let teachers = try await teachers(shared)
+        guard let thinkTeacher = teachers.think else { return }
+        let shortTeacher = teachers.short
 
         let distillation = Distillation(
             problems, think: thinkTeacher, short: shortTeacher, assembly: selection.assembly,
@@ -79,6 +95,7 @@ struct DistillCommand: AsyncParsableCommand {
                 isStopping: { interruption.isRequested })
         }
         progress.finish()
+        try shared.end()
 
         let retries = [thinkTeacher, shortTeacher].reduce(0) { $0 + (($1 as? ServerTeacher)?.retryCount ?? 0) }
         let text = DistillText(report: report, output: output.output, retries: retries)

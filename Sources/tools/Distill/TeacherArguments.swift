@@ -146,14 +146,18 @@ struct TeacherOpening {
     var generator: (Model) -> Generator = { Generator($0) }
     /// Whether the answers of a checkpoint may exceed its positions.
     var allowsLong = false
+    /// The ranks that sample the answers of checkpoints.
+    var shared = SharedSampling(.alone)
     private var parameters: [String: ModelParameters] = [:]
 
     init(retry: RetryPolicy, limits: HTTPLimits, settings: HTTPClient.Settings) {
         (self.retry, self.limits, self.settings) = (retry, limits, settings)
     }
 
-    mutating func open(_ request: TeacherRequest) async throws -> any Teacher {
+    /// Opens a teacher; on other ranks than 0, which only sample, nothing else than a checkpoint.
+    mutating func open(_ request: TeacherRequest) async throws -> (any Teacher)? {
         if request.isServer {
+            guard shared.ranks.isRoot else { return nil }
             let server = try await ChatServer(
                 try request.address(), model: request.model, flags: TeacherRequest.flags, retry: retry, limits: limits,
                 settings: settings)
@@ -161,7 +165,8 @@ struct TeacherOpening {
         }
         let start = try FileHandle(forReadingAtPath: request.teacher)?.read(upToCount: 8)
         guard start?.starts(with: Data([0x89, 0x48, 0x44, 0x46])) == true else {
-            return try RecordedTeacher(path: request.teacher, mode: request.mode, map: map)
+            return !shared.ranks.isRoot
+                ? nil : try RecordedTeacher(path: request.teacher, mode: request.mode, map: map)
         }
         let file = try CheckpointFile(path: request.teacher)
         let weights = try parameters[file.digest] ?? ModelParameters(file)
@@ -185,7 +190,7 @@ struct TeacherOpening {
             }
             return try LocalTeacher(
                 file, generator: generator(Model(weights)), mode: request.mode, sampling: sampling,
-                allowsLong: allowsLong)
+                allowsLong: allowsLong, shared: shared)
         }
     }
 }

@@ -127,6 +127,7 @@ package struct RLTrainer: StageTrainer {
             reference = try ReferencePolicy(inputs.reference, start: file, options, for: configuration)
         }
         model = state.model(products: options.optimizer.products)
+        reference?.model.shareMemory(of: model)
         model.activationPrecision = options.optimizer.activations
         model.recomputesActivations = options.optimizer.recomputation.applies(to: memory(recomputing: false))
         if slices.count > 1 { model.fixedParts = UpdateSlices.partsOfSmallModels }
