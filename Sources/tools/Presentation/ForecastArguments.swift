@@ -36,17 +36,20 @@ struct ForecastArguments: ParsableArguments {
             RankForecast(step, ranks: ranks, bandwidth: gigabits * 1e9, shardsMoments: shardsMoments && ranks > 1)
         }
         let (one, all) = (forecast(1), forecast(ranks))
+        func time(_ seconds: Double) -> String {
+            seconds < 60 ? Format.number(seconds) + " s" : Format.duration(seconds)
+        }
         func row(_ name: String, _ value: String) -> String { "  \(Format.column(name, 36)) \(value)\n" }
         var text =
             "a step on \(Format.counted(ranks, "rank")) at \(Format.number(gigabits)) Gb/s: "
-            + "\(Format.duration(all.seconds)), \(Format.number(one.seconds / all.seconds)) times as fast as on one\n"
+            + "\(time(all.seconds)), \(Format.number(one.seconds / all.seconds)) times as fast as on one\n"
         if all.sampling > 0 {
             let isBound = step.longestAnswer >= step.sampling / Double(ranks)
-            text += row("sampling", Format.duration(all.sampling) + (isBound ? ", bound by the longest answer" : ""))
+            text += row("sampling", time(all.sampling) + (isBound ? ", bound by the longest answer" : ""))
         }
-        text += row("forward and backward", Format.duration(all.passes))
-        text += row("sum of gradients", "\(Format.duration(all.exchange)), \(Format.bytes(Int(all.bytes))) each way")
-        text += row("optimizer", Format.duration(all.optimizer))
+        text += row("forward and backward", time(all.passes))
+        text += row("sum of gradients", "\(time(all.exchange)), \(Format.bytes(Int(all.bytes))) each way")
+        text += row("optimizer", time(all.optimizer))
         return text
     }
 }
