@@ -29,7 +29,7 @@ package struct MPILauncher: Equatable, Sendable {
         if let count = number("OMPI_COMM_WORLD_SIZE") {
             return MPILauncher(name: "Open MPI's mpirun", kinds: ["openmpi"], count: count)
         }
-        // Slurm's tasks; a batch script without srun is one task of its own and has no rank.
+        // srun starts the tasks of a step. The batch script itself is a single task, which is no rank.
         let tasks = number("SLURM_STEP_NUM_TASKS") ?? 1
         let isStep = environment["SLURM_STEP_ID"] != nil && tasks > 1
         if environment["PMIX_RANK"] != nil {

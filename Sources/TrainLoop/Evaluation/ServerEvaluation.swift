@@ -104,7 +104,7 @@ private struct ServerEvaluationRun {
         }
     }
 
-    /// A seed of its own for every answer.
+    /// The seed of an answer, which differs from that of every other answer.
     private static func seed(of question: Question, _ options: Evaluation.Options) -> UInt64 {
         let mode: UInt64 = question.forced == nil ? 0 : question.forced == .think ? 1 : 2
         var random = SplitMix64(

@@ -3,7 +3,7 @@ import Synchronization
 
 /// Asks a server many questions at once, for callers that are not asynchronous.
 package enum ConcurrentRequests {
-    /// Asks about every item, in order, and hands over each result as soon as it is there.
+    /// Sends a request for each item, in order, and passes each result on as soon as it arrives.
     ///
     /// The calling thread waits. It must not be one of the threads that run tasks, since requests need these.
     ///

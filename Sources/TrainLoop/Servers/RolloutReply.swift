@@ -181,7 +181,7 @@ package struct RolloutReply: Sendable {
     /// Tokens that end within a character have no entry, so the entries are a subsequence. The place of an entry is
     /// certain if the first and the last subsequence with the entries' ids agree on it.
     ///
-    /// - Throws: `RolloutReplyError.otherIDs` if there is no such subsequence.
+    /// - Throws: `RolloutReplyError.otherIDs` if the entries are not a subsequence of the tokens.
     private func places(of entries: [JSON], in tokens: [Int]) throws -> [Int?] {
         let ids = try entries.map { try token($0["id"] ?? .null) }
         var first: [Int] = []

@@ -104,7 +104,7 @@ struct SamplerComparison: Sendable {
 /// Weights that correct for the difference between sampler and model: truncated importance sampling per token.
 ///
 /// The loss of a token is multiplied by min(π/μ, C), with the model's probability π before the step's updates and the
-/// server's μ. The control token has a bound of its own, since in DeGRPO it weighs as much as thousands of tokens.
+/// server's μ. The control token has a separate bound, because DeGRPO weights it separately (by α).
 /// Source: Yao et al. 2025, "Your efficient RL framework secretly brings you off-policy RL training"; verl's
 /// `tis_imp_ratio_cap`.
 package struct SamplerWeights: Sendable {

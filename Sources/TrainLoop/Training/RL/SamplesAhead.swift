@@ -15,7 +15,7 @@ final class PendingSamples: Sendable {
     private let result = Mutex<Result<[[ServerSampler.Response]], any Error>?>(nil)
     private let end = DispatchSemaphore(value: 0)
 
-    /// Starts sampling on a thread of its own.
+    /// Starts sampling on a new thread.
     ///
     /// - Throws: `ThreadError`.
     init(
