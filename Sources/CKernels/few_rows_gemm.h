@@ -26,40 +26,79 @@ KERNEL static void pack_few_rows(long m, long k, const float *a, long lda, long 
     }
 }
 
+/// Four words from `low` in the lower lane and four from `high` in the upper one.
+INLINE __m256 two_quarters(const char *low, const char *high) {
+    return _mm256_insertf128_ps(
+        _mm256_castps128_ps256(_mm_loadu_ps((const float *)low)), _mm_loadu_ps((const float *)high), 1);
+}
+
+/// Eight columns of words from their bytes: t[i] has word i of each. Half of a transposition is done by loads, which
+/// have units of their own.
+INLINE void transposed_columns(const char *words, long columnBytes, __m256 t[8]) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        __m256 r[4], s[4];
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+            r[j] = two_quarters(words + 16 * half + j * columnBytes, words + 16 * half + (j + 4) * columnBytes);
+#pragma unroll
+        for (int j = 0; j < 4; j += 2) {
+            s[j] = _mm256_unpacklo_ps(r[j], r[j + 1]);
+            s[j + 1] = _mm256_unpackhi_ps(r[j], r[j + 1]);
+        }
+        t[4 * half] = _mm256_shuffle_ps(s[0], s[2], 0x44);
+        t[4 * half + 1] = _mm256_shuffle_ps(s[0], s[2], 0xEE);
+        t[4 * half + 2] = _mm256_shuffle_ps(s[1], s[3], 0x44);
+        t[4 * half + 3] = _mm256_shuffle_ps(s[1], s[3], 0xEE);
+    }
+}
+
+/// Words l / TERMS and the seven after it of eight columns, of which `columns` exist: t[i] has word i of each.
+INLINE void words_of_columns(
+    long columns, const float *b, const uint16_t *b16, long ldb, long l, long k, __m256 t[8]) {
+    // In these formats a word in memory is a word in a register.
+    const int plain = TERMS == 1 ? b != 0 : b == 0;
+    if (plain && columns >= 8 && l + 8 * TERMS <= k) {
+        const long bytes = b ? sizeof *b : sizeof *b16;
+        transposed_columns(b ? (const char *)(b + l) : (const char *)(b16 + l), ldb * bytes, t);
+        return;
+    }
+    __m256 r[8];
+#pragma unroll
+    for (int j = 0; j < 8; j++)
+        r[j] = j < columns ? eight_words(b ? b + j * ldb : 0, b ? 0 : b16 + j * ldb, l, k) : _mm256_setzero_ps();
+    transpose8(r, t);
+}
+
 /// Computes 8 * `groups` columns, of which `columns` exist.
 INLINE void few_rows_tile(
     const int rows, const int groups, long columns, long k, const float *a, const float *b, const uint16_t *b16,
     long ldb, float *c, long ldc, int adding) {
-    __m256 sums[fewRows][2];
+    __m256 sums[fewRows][4];
 #pragma unroll
-    for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = _mm256_setzero_ps();
+    for (int i = 0; i < rows; i++)
+#pragma unroll
+        for (int group = 0; group < groups; group++) sums[i][group] = _mm256_setzero_ps();
     for (long l = 0; l < k; l += 8 * TERMS) {
-        __m256 words[2][8];
+        // Rows of weights are too short for hardware prefetching; the first-level cache is too small for two tiles.
+        if (l % (b ? 16 : 32) == 0)
+#pragma unroll
+            for (int column = 0; column < 8 * groups; column++) {
+                const long next = (column + 8 * groups) * ldb + l;
+                _mm_prefetch(b ? (const char *)(b + next) : (const char *)(b16 + next), _MM_HINT_T1);
+            }
 #pragma unroll
         for (int group = 0; group < groups; group++) {
-            __m256 r[8];
+            __m256 words[8];
+            words_of_columns(
+                columns - 8 * group, b ? b + 8 * group * ldb : 0, b ? 0 : b16 + 8 * group * ldb, ldb, l, k, words);
 #pragma unroll
-            for (int j = 0; j < 8; j++) {
-                const long column = group * 8 + j;
-                r[j] = column < columns ? eight_words(b ? b + column * ldb : 0, b ? 0 : b16 + column * ldb, l, k)
-                                        : _mm256_setzero_ps();
-                // Rows of weights are too short for hardware prefetching; the first-level cache is too small for two
-                // tiles.
-                const long next = (column + 8 * groups) * ldb + l;
-                if (l % (b ? 16 : 32) == 0)
-                    _mm_prefetch(b ? (const char *)(b + next) : (const char *)(b16 + next), _MM_HINT_T1);
-            }
-            transpose8(r, words[group]);
-        }
+            for (int i = 0; i < 8; i++)
 #pragma unroll
-        for (int i = 0; i < 8; i++) {
-#pragma unroll
-            for (int row = 0; row < rows; row++) {
-                const __m256 x = _mm256_broadcast_ss(a + i * fewRows + row);
-#pragma unroll
-                for (int group = 0; group < groups; group++)
-                    sums[row][group] = multiply_add_eight(x, words[group][i], sums[row][group]);
-            }
+                for (int row = 0; row < rows; row++) {
+                    const __m256 x = _mm256_broadcast_ss(a + i * fewRows + row);
+                    sums[row][group] = multiply_add_eight(x, words[i], sums[row][group]);
+                }
         }
         a += 8 * fewRows;
     }
@@ -79,11 +118,11 @@ INLINE void few_rows_tile(
         }
 }
 
-/// With few rows, two groups of columns keep both units busy.
+/// Every group of columns is a chain of dependent additions for each row; units are busy from about eight chains on.
 INLINE void few_rows_columns(
     const int rows, long n, long k, const float *a, const float *b, const uint16_t *b16, long ldb, float *c, long ldc,
     int adding) {
-    const int groups = rows <= 4 ? 2 : 1;
+    const int groups = rows <= 2 ? 4 : rows <= 4 ? 2 : 1;
     for (long j = 0; j < n; j += 8 * groups) {
         const float *own = b ? b + j * ldb : 0;
         const uint16_t *own16 = b ? 0 : b16 + j * ldb;

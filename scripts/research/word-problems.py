@@ -2,10 +2,7 @@
 """Writes small word problems in the form of GSM8K rows ({"question", "answer" with working and "#### result"}).
 
 They serve to try ckpt on a real model without GSM8K; the texts are made from the templates below.
-Usage: scripts/research/word-problems.py COUNT SEED [--levels] > rows.jsonl
-
-With --levels, writes COUNT problems of each of six levels, with the name of the level: one operation on small numbers
-(W1), on larger ones (W2), a product (W3), two operations (W4, W5), three (W6). All problems are different.
+Usage: scripts/research/word-problems.py COUNT SEED > rows.jsonl
 """
 
 import json
@@ -52,56 +49,8 @@ def walking(r):
     return question, working, days * each + first
 
 
-def adding(r, low=2, high=12):
-    name, thing = r.choice(NAMES), r.choice(THINGS)
-    a, b = r.randint(low, high), r.randint(low, high)
-    question = f"{name} has {a} {thing} and gets {b} more. How many {thing} does {name} have now?"
-    return question, f"{name} now has {a} + {b} = {a + b} {thing}.", a + b
-
-
-def taking(r):
-    name, thing = r.choice(NAMES), r.choice(THINGS)
-    a, b = r.randint(100, 400), r.randint(12, 99)
-    question = f"{name} has {a} {thing} and gives {b} of them away. How many {thing} does {name} have left?"
-    return question, f"{name} has {a} - {b} = {a - b} {thing} left.", a - b
-
-
-def paying(r):
-    name, thing = r.choice(NAMES), r.choice(THINGS)
-    count, price = r.randint(3, 12), r.randint(3, 12)
-    question = f"{name} buys {count} {thing} for ${price} each. How many dollars does {name} pay?"
-    return question, f"The {thing} cost {count} * {price} = ${count * price}.", count * price
-
-
-LEVELS = {
-    "W1": adding,
-    "W2": lambda r: adding(r, 20, 80) if r.random() < 0.5 else taking(r),
-    "W3": paying,
-    "W4": buying,
-    "W5": sharing,
-    "W6": walking,
-}
-
-
-def level_rows(count, seed):
-    r = random.Random(seed)
-    seen = set()
-    for level, make in LEVELS.items():
-        end = len(seen) + count
-        while len(seen) < end:
-            question, working, result = make(r)
-            if question in seen or result < 0:
-                continue
-            seen.add(question)
-            yield {"question": question, "answer": f"{working}\n#### {result}", "level": level}
-
-
 def main():
     count, seed = int(sys.argv[1]), int(sys.argv[2])
-    if "--levels" in sys.argv[3:]:
-        for row in level_rows(count, seed):
-            print(json.dumps(row))
-        return
     r = random.Random(seed)
     seen = set()
     while len(seen) < count:

@@ -131,6 +131,9 @@ extension TrainingOptions {
             adapters != nil || run.savedContent == .complete,
             "--save adapter keeps only what --lora trains; give --lora, or leave it out")
         try OptionError.require(
+            adapters == nil || optimizer.trainRows == .all,
+            "--train-rows control trains rows alone; --lora trains them beside adapters, so leave one of the two out")
+        try OptionError.require(
             adapters == nil || freeze.isEmpty,
             "--freeze has no effect with --lora, which trains adapters only; choose them with targets=")
         try OptionError.require(

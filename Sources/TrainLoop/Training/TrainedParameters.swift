@@ -12,13 +12,25 @@ struct TrainedParameters: Sendable {
     /// Factors on the learning rate of single rows.
     private let rowScales: [RowScale]
 
-    /// Everything but what `--freeze` names, or the adapters of `--lora`.
+    /// Everything but what `--freeze` names, the rows of the control tokens alone, or the adapters of `--lora`.
     ///
+    /// - Parameters:
+    ///   - options: what is trained, and in which number format.
+    ///   - file: the checkpoint to start from or to resume.
+    ///   - configuration: its configuration.
+    ///   - control: the control tokens.
+    ///   - controlScale: a factor on the learning rate of the control tokens' rows.
+    ///   - resuming: whether the checkpoint is a state of this run.
     /// - Throws: `FreezeError`, `OptionError`, `TrainingStateError`.
     init(
         _ options: OptimizerOptions, of file: CheckpointFile, _ configuration: ModelConfiguration,
-        control: ControlTokens, resuming: Bool
+        control: ControlTokens, controlScale: Double = 1, resuming: Bool
     ) throws {
+        let rows = control.rows
+        // With tied weights the head is the embedding.
+        let matrices = ["model.embed_tokens.weight"] + (configuration.tiesWordEmbeddings ? [] : ["lm_head.weight"])
+        let others = configuration.parameters.map(\.name).filter { !matrices.contains($0) }
+        let onlyControl = options.trainRows == .control
         weights = options.weights
         adapters = try options.adapters?.record(of: file, configuration, control: control, resuming: resuming)
         layout =
@@ -26,40 +38,14 @@ struct TrainedParameters: Sendable {
                 TrainedLayout(configuration, adapters: adapters)
             } else {
                 TrainedLayout(
-                    configuration, frozen: try Self.frozen(options.freeze, beside: [], in: configuration))
-            }
-        rowScales = []
-    }
-
-    /// The parameters of a warm-up: the rows of the control tokens in embedding and head learn faster, or alone.
-    ///
-    /// - Throws: `FreezeError`, `OptionError`, `TrainingStateError`.
-    init(
-        _ options: SFTOptions, of file: CheckpointFile, _ configuration: ModelConfiguration, control: ControlTokens,
-        resuming: Bool
-    ) throws {
-        let rows = control.rows
-        // With tied weights the head is the embedding.
-        let matrices = ["model.embed_tokens.weight"] + (configuration.tiesWordEmbeddings ? [] : ["lm_head.weight"])
-        let others = configuration.parameters.map(\.name).filter { !matrices.contains($0) }
-        let onlyControl = options.loss.trainRows == .control
-        weights = options.optimizer.weights
-        adapters = try options.optimizer.adapters?.record(
-            of: file, configuration, control: control, resuming: resuming)
-        layout =
-            if let adapters {
-                TrainedLayout(configuration, adapters: adapters)
-            } else {
-                TrainedLayout(
                     configuration,
                     frozen: try Self.frozen(
-                        options.optimizer.freeze, beside: onlyControl ? others : [], in: configuration),
+                        options.freeze, beside: onlyControl ? others : [], in: configuration),
                     onlyRows: onlyControl ? Dictionary(uniqueKeysWithValues: matrices.map { ($0, rows) }) : [:])
             }
-        let scale = options.loss.controlLearningRateScale
         rowScales =
-            scale == 1
-            ? [] : matrices.flatMap { name in rows.map { RowScale(name: name, row: $0, factor: Float(scale)) } }
+            controlScale == 1
+            ? [] : matrices.flatMap { name in rows.map { RowScale(name: name, row: $0, factor: Float(controlScale)) } }
     }
 
     private static func frozen(

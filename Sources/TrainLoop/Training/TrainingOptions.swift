@@ -20,6 +20,13 @@ package protocol RunOptions: Sendable, Equatable {
     var savedContent: SavedContent { get set }
 }
 
+/// The rows of embedding and head, and with them the part of the model, that a run trains.
+package enum TrainRows: String, Sendable, CaseIterable {
+    case all
+    /// Only the rows of the control tokens in embedding and head.
+    case control
+}
+
 /// How an update is made from a gradient, and how the gradient is computed.
 package struct OptimizerOptions: Sendable, Equatable {
     /// The learning rate at the end of the warm-up.
@@ -44,6 +51,7 @@ package struct OptimizerOptions: Sendable, Equatable {
     package var clipNorm = 1.0
     /// Patterns of the names of parameters that are not trained.
     package var freeze: [String] = []
+    package var trainRows = TrainRows.all
     /// Tokens in one forward and backward pass; affects memory and speed, and results only by rounding.
     package var microBatchTokens = 4096
     /// The adapters that are trained; nil: the model itself is.
@@ -138,6 +146,9 @@ extension OptionField where Options: TrainingOptions {
     static var weightDecay: Self { .double("weight_decay", "--weight-decay", \.optimizer.weightDecay, .notNegative) }
     static var clipNorm: Self { .double("clip_norm", "--clip-norm", \.optimizer.clipNorm, .notNegative) }
     static var freeze: Self { .texts("freeze", "--freeze", \.optimizer.freeze) }
+    static var trainRows: Self {
+        .choice("train_rows", "--train-rows", \.optimizer.trainRows).optionalInOldCheckpoints
+    }
     static var microBatch: Self {
         .int("micro_batch_tokens", "--micro-batch-tokens", \.optimizer.microBatchTokens, 1...1 << 40)
     }

@@ -122,6 +122,9 @@ struct SharedArguments: OptionArguments {
     @Option(help: "Do not train parameters of these names, separated by commas; * stands for any characters.")
     var freeze: [String] = []
 
+    @Option(help: "Train all parameters (all; the default), or only the rows of the control tokens (control).")
+    var trainRows: TrainRows?
+
     @Option(
         help: """
             Train LoRA adapters and the control tokens' rows instead of the model, for example \
@@ -198,6 +201,7 @@ struct SharedArguments: OptionArguments {
     mutating func validate() throws { freeze = RepeatedFlag.split(freeze) }
 }
 
+extension TrainRows: ExpressibleByArgument {}
 extension Recomputation: ExpressibleByArgument {}
 extension MomentPrecision: ExpressibleByArgument {}
 extension ActivationPrecision: ExpressibleByArgument {}

@@ -38,9 +38,6 @@ struct SFTLossArguments: OptionArguments {
     @Option(help: "Mean over all response tokens (token; the default) or over responses (sequence).")
     var lossReduction: LossReduction?
 
-    @Option(help: "Train all parameters (all; the default), or only the rows of the control tokens (control).")
-    var trainRows: TrainRows?
-
     @Option(
         help: """
             Factor on the learning rate of the control tokens' rows. \
@@ -68,7 +65,6 @@ struct SFTEvaluationArguments: OptionArguments {
     var answer: AnswerRule?
 }
 
-extension TrainRows: ExpressibleByArgument {}
 extension PairOrder: ExpressibleByArgument {}
 extension OverlongPolicy: ExpressibleByArgument {}
 extension LossReduction: ExpressibleByArgument {}

@@ -212,7 +212,7 @@ extension RLOptions {
         ).recordedIfSet,
         .learningRate, .schedule, .scheduleSteps, .finalLearningRateShare, .warmup, .beta1, .beta2,
         .epsilon(key: "adam_epsilon"),
-        .weightDecay, .clipNorm, .freeze, .adapters, .recomputation, .activations, .microBatch, .seed,
+        .weightDecay, .clipNorm, .freeze, .trainRows, .adapters, .recomputation, .activations, .microBatch, .seed,
         .int("save_every", "--save-every", \.run.saveEvery, 1...1 << 40),
         .keepLast, .savedContent,
         .int("probe_every", "--probe-every", \.run.probeEvery, 1...1 << 40),

@@ -24,13 +24,6 @@ package enum PairOrder: String, Sendable, CaseIterable {
     case file
 }
 
-/// The part of the model that a warm-up trains.
-package enum TrainRows: String, Sendable, CaseIterable {
-    case all
-    /// Only the rows of the control tokens in embedding and head.
-    case control
-}
-
 /// The options of the SFT warm-up, with the defaults of `ckpt train-sft`.
 package struct SFTOptions: TrainingOptions {
     package var run = SFTRunOptions()
@@ -93,7 +86,6 @@ package struct SFTDataOptions: Sendable, Equatable {
 
 package struct SFTLossOptions: Sendable, Equatable {
     package var reduction = LossReduction.token
-    package var trainRows = TrainRows.all
     /// Factor on the learning rate of the control tokens' rows in embedding and head.
     package var controlLearningRateScale = 10.0
 }
@@ -129,7 +121,7 @@ extension SFTOptions {
         .keepLast, .savedContent,
         .int("probe_count", "--probe", \.evaluation.probeCount, 0...1 << 20),
         .optionalInt("tokens_per_step", "--batch-tokens", \.data.tokensPerStep, 1...1 << 40).optionalInOldCheckpoints,
-        .choice("train_rows", "--train-rows", \.loss.trainRows).optionalInOldCheckpoints,
+        .trainRows,
         .choice("order", "--order", \.data.order).optionalInOldCheckpoints,
         .optionalInt("probe_every", "--probe-every", \.run.probeEvery, 1...1 << 40).optionalInOldCheckpoints,
         .optionalInt("eval_every", "--eval-every", \.run.evaluateEvery, 1...1 << 40).optionalInOldCheckpoints,
@@ -142,8 +134,5 @@ extension SFTOptions {
 
     package func checkCombinations() throws {
         try checkSharedCombinations()
-        try OptionError.require(
-            optimizer.adapters == nil || loss.trainRows == .all,
-            "--train-rows control trains rows alone; --lora trains them beside adapters, so leave one of the two out")
     }
 }

@@ -86,7 +86,8 @@ package struct SFTTrainer: StageTrainer {
         let digests = TrainingDataDigests(training: inputs.dataDigest, evaluation: inputs.evaluation?.digest)
         let configuration = try ModelConfiguration(json: file.metadata.config)
         trained = try TrainedParameters(
-            options, of: file, configuration, control: encoder.control, resuming: resuming)
+            options.optimizer, of: file, configuration, control: encoder.control,
+            controlScale: options.loss.controlLearningRateScale, resuming: resuming)
         try checkMemory(
             MemoryUse.parameters(
                 of: file, configuration, trained, options.optimizer.moments,

@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""Tables (Markdown, to stdout) and figures (SVG) of the runs of scripts/rl-smollm2, from answers of `ckpt eval`.
+
+Usage: scripts/research/story_report.py gate ANSWERS          fails if a warm-up does not suit the task
+       scripts/research/story_report.py report ANSWERS OUT
+       scripts/research/story_report.py gsm8k ROWS OUT        writes the rows whose solution has one or two steps
+
+ANSWERS is the folder with NAME-test.jsonl and NAME-unseen.jsonl. Needs
+Python's standard library only.
+"""
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+from findings import auc, mean, read_answers
+from findings_report import COLORS, Figure, interval, percent, stratified, table
+
+LEVELS = ["easy", "two-twin", "three-twin", "two", "three"]
+NEEDLESS = LEVELS[:3]
+EQUAL = {level: 1 for level in LEVELS}
+# A mix in which most questions need no thinking.
+EASY_HEAVY = {"easy": 3, "two-twin": 2, "three-twin": 2, "two": 2, "three": 1}
+WEIGHTS = ((EQUAL, "levels equally weighted"), (EASY_HEAVY, "levels weighted 3, 2, 2, 2, 1"))
+
+
+def right(row):
+    return row["outcome"]["boxed"] == "right"
+
+
+def thinks(row):
+    return row["mode"] == "think"
+
+
+def paid(row):
+    return (1.0 if row["mode"] == "short" else 0.5) if right(row) else -1.0
+
+
+class Answers:
+    """The answers of one model to one set of problems, in the modes that were asked."""
+
+    def __init__(self, path):
+        self.modes = {mode: rows for mode, rows in read_answers(path).items() if rows}
+        self.levels = [row["level"] for row in next(iter(self.modes.values()))]
+
+    def __getitem__(self, mode):
+        return self.modes[mode]
+
+    def average(self, values, weights=EQUAL):
+        return stratified([float(value) for value in values], self.levels, weights)
+
+    def cells(self, rows, shares=True):
+        """Accuracy and, in brackets, the share of think by level; then accuracy, share and tokens over all levels."""
+        out = []
+        for level in LEVELS:
+            part = [row for row in rows if row["level"] == level]
+            share = f" ({100 * mean(map(thinks, part)):.0f})" if shares else ""
+            out.append(f"{100 * mean(map(right, part)):.1f}{share}")
+        accuracy, error = self.average(map(right, rows))
+        out.append(f"{100 * accuracy:.1f} ± {196 * error:.1f}")
+        out.append(percent(self.average(map(thinks, rows))[0]))
+        out.append(f"{self.average([row['tokens'] for row in rows])[0]:.1f}")
+        return out
+
+
+def level_table(models, warm, title):
+    print(f"### {title}\n")
+    rows = [["warm-up, forced think", *warm.cells(warm["think"], False)],
+            ["warm-up, forced short", *warm.cells(warm["short"], False)],
+            ["warm-up, choosing", *warm.cells(warm["auto"])]]
+    for name, answers in models:
+        rows.append([name, *answers.cells(answers["auto"])])
+        if "think" in answers.modes:
+            rows.append([f"{name}, forced think", *answers.cells(answers["think"], False)])
+    table(["right, % (think, %)", *LEVELS, "all ± 95 %", "think", "tokens"], rows)
+
+
+def against_always(models, warm, weights, title):
+    """Each model against the warm-up that always thinks, problem by problem."""
+    print(f"### Against always thinking, {title}\n")
+    rows, always = [], warm["think"]
+    for name, answers in models:
+        auto = answers["auto"]
+        tokens = answers.average([row["tokens"] for row in auto], weights)[0]
+        before = answers.average([row["tokens"] for row in always], weights)[0]
+        gain = answers.average([right(a) - right(b) for a, b in zip(auto, always)], weights)
+        forced = "–"
+        if "think" in answers.modes:
+            forced = interval(answers.average([right(a) - right(b) for a, b in zip(answers["think"], always)], weights))
+        rows.append([name, f"−{100 * (1 - answers.average(map(thinks, auto), weights)[0]):.0f} %",
+                     f"−{100 * (1 - tokens / before):.0f} %", interval(gain), forced])
+    table(["model", "think", "tokens", "accuracy, points [95 %]", "forced think after RL, points [95 %]"], rows)
+
+
+def within_levels(models, warm, title):
+    """How well P(<think>) predicts, within a level, that the warm-up's short answer fails."""
+    print(f"### {title}\n")
+    rows = []
+    for name, answers in [("warm-up", warm), *models]:
+        cells = []
+        for level in LEVELS:
+            both = [pair for pair in zip(answers["auto"], warm["short"]) if pair[0]["level"] == level]
+            pairs = [(auto["p_think"], not right(short)) for auto, short in both]
+            fails = mean(fail for _, fail in pairs)
+            value = auc([p for p, _ in pairs], [fail for _, fail in pairs])
+            cells.append("–" if min(fails, 1 - fails) < 0.02 else f"{value:.2f}")
+        everything = auc([a["p_think"] for a in answers["auto"]], [not right(s) for s in warm["short"]])
+        rows.append([name, *cells, f"{everything:.2f}"])
+    table(["AUC", *LEVELS, "all"], rows)
+
+
+# MARK: - Other rules of choice, applied to the warm-up's forced answers
+
+
+def ruled(warm, choice):
+    """The answers of the warm-up in the mode that `choice[i]` says: True is think."""
+    return [t if thinking else s for t, s, thinking in zip(warm["think"], warm["short"], choice)]
+
+
+def highest(scores, share):
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    chosen = set(order[: round(share * len(scores))])
+    return [index in chosen for index in range(len(scores))]
+
+
+def best_length(dev):
+    """The prompt length from which on thinking pays most, by reward on dev."""
+    lengths = [row["prompt_tokens"] for row in dev["think"]]
+
+    def reward(least):
+        return mean(map(paid, ruled(dev, [length >= least for length in lengths])))
+
+    return max(sorted(set(lengths)) + [10**6], key=reward)
+
+
+def rivals(models, extra, warm, dev):
+    print("### Who chooses (levels equally weighted)\n")
+    count = len(warm["think"])
+    share = mean(mean(map(thinks, answers["auto"])) for name, answers in models if name.startswith("DeGRPO"))
+    least = best_length(dev)
+    rules = [
+        ("always think", [True] * count), ("always short", [False] * count),
+        ("threshold on the warm-up's P(think), the share of DeGRPO",
+         highest([row["p_think"] for row in warm["auto"]], share)),
+        ("router on length (" + (f"think from {least} prompt tokens on)" if least < 10**6 else "never think)"),
+         [row["prompt_tokens"] >= least for row in warm["think"]]),
+    ]
+    rows, points = [], {}
+    for label, choice in rules:
+        picked = ruled(warm, choice)
+        rows.append((label, mean(choice), mean(row["tokens"] for row in picked), mean(map(right, picked)),
+                     mean(map(paid, picked))))
+    chance = [share * a + (1 - share) * b for a, b in zip(rows[0][1:], rows[1][1:])]
+    rows.insert(2, ("by chance, the share of DeGRPO", *chance))
+    for name, answers in [*extra, *models]:
+        auto = answers["auto"]
+        rows.append((name, mean(map(thinks, auto)), mean(row["tokens"] for row in auto), mean(map(right, auto)),
+                     mean(map(paid, auto))))
+    for label, _, tokens, accuracy, _ in rows:
+        points[label] = (tokens, accuracy)
+    table(["who chooses", "think", "tokens", "accuracy", "reward"],
+          [[label, percent(a), f"{b:.1f}", percent(c, 1), f"{d:+.3f}"] for label, a, b, c, d in rows])
+    curve = [(mean(r["tokens"] for r in part), mean(map(right, part))) for part in (
+        ruled(warm, highest([row["p_think"] for row in warm["auto"]], step / 20)) for step in range(21))]
+    return points, curve
+
+
+def draw(points, curve, path):
+    """Accuracy against tokens: the trained models, and the warm-up under other rules of choice."""
+    figure = Figure(620, 380, "Accuracy against tokens of SmolLM2-135M: trained models, and other rules of choice")
+    left, top, width, height = 60, 36, 530, 270
+    most = 10 * (int(max(tokens for tokens, _ in points.values())) // 10 + 1)
+    low = int(10 * min(accuracy for _, accuracy in points.values())) / 10
+
+    def at(tokens, accuracy):
+        return left + width * tokens / most, top + height * (accuracy - low) / (1 - low) * -1 + height
+
+    ticks = [low + 0.1 * step for step in range(int(round((1 - low) / 0.1)) + 1)]
+    figure.axes(left, top, width, height, [((v - low) / (1 - low), v) for v in ticks], lambda v: f"{100 * v:.0f} %")
+    for tokens in range(0, most + 1, 10):
+        figure.text(at(tokens, low)[0], top + height + 16, str(tokens), size=11, color="#555555")
+    figure.text(left + width / 2, top + height + 34, "tokens of an answer (mean over levels)")
+    figure.text(left, 20, "accuracy on the test", "start")
+    figure.line([at(*points["always short"]), at(*points["always think"])], COLORS["warm"], 1, "2 4")
+    figure.line([at(*point) for point in curve], "#e9a03b", 1.4)
+    names = {"always think": "always think", "always short": "never think"}
+    for label, point in points.items():
+        if label.startswith(("DeGRPO", "GRPO")):
+            loss = "grpo" if label.startswith("GRPO") else "degrpo"
+            figure.dot(*at(*point), COLORS[loss], 5.5, hollow=loss == "grpo")
+        elif label in names:
+            figure.dot(*at(*point), COLORS["warm"], 4)
+            figure.text(at(*point)[0], at(*point)[1] + 18, names[label], "middle", 11)
+        elif not label.startswith(("by chance", "threshold")):
+            figure.dot(*at(*point), "#7b2d8b", 4)
+            figure.text(at(*point)[0] + 8, at(*point)[1] + 4, label.split(" (")[0], "start", 11)
+    y = 366
+    for x, loss, name in ((66, "degrpo", "DeGRPO"), (146, "grpo", "GRPO")):
+        figure.dot(x, y - 4, COLORS[loss], 5, loss == "grpo")
+        figure.text(x + 10, y, name, "start", 11)
+    figure.line([(214, y - 4), (234, y - 4)], COLORS["warm"], 1, "2 4")
+    figure.text(240, y, "by chance", "start", 11)
+    figure.line([(314, y - 4), (336, y - 4)], "#e9a03b", 1.4)
+    figure.text(342, y, "threshold on the warm-up's P(think)", "start", 11)
+    figure.write(path)
+
+
+# MARK: - Commands
+
+
+def gate(path):
+    """Both modes must work where they can, or RL would show nothing."""
+    answers = Answers(path)
+    for mode, levels, least in (("think", LEVELS, 0.8), ("short", NEEDLESS, 0.8)):
+        for level in levels:
+            found = mean(right(row) for row in answers[mode] if row["level"] == level)
+            if found < least:
+                sys.exit(f"{path}: forced {mode} is right in {100 * found:.0f} % of {level}, below {100 * least:.0f} %")
+
+
+def trained(folder, data):
+    models = []
+    for loss, name in (("degrpo", "DeGRPO"), ("grpo", "GRPO")):
+        for path in sorted(folder.glob(f"{loss}-*-{data}.jsonl")):
+            models.append((f"{name}, seed {path.name.split('-')[1]}", Answers(path)))
+    return models
+
+
+def report(folder, out):
+    warm, dev, models = Answers(folder / "warm-test.jsonl"), Answers(folder / "warm-dev.jsonl"), trained(folder, "test")
+    level_table(models, warm, "The test, by level")
+    for weights, title in WEIGHTS:
+        against_always(models, warm, weights, title)
+    extra = [(label, Answers(folder / f"{name}-test.jsonl")) for name, label in (
+        ("probe-0", "linear router on the warm-up's hidden state"), ("merged", "merge of think-only and short-only"))
+        if (folder / f"{name}-test.jsonl").exists()]
+    points, curve = rivals(models, extra, warm, dev)
+    within_levels(models, warm, "P(think) as a prediction that the warm-up's short answer fails")
+    unseen, models = Answers(folder / "warm-unseen.jsonl"), trained(folder, "unseen")
+    level_table(models, unseen, "Kinds of story that training never had")
+    against_always(models, unseen, EQUAL, "unseen kinds of story, levels equally weighted")
+    within_levels(models, unseen, "The same prediction on unseen kinds of story")
+    outside = sorted(folder.glob("*-gsm8k.jsonl"))
+    if outside:
+        print("### GSM8K, rows of one and two steps\n")
+        rows = []
+        for path in outside:
+            auto = Answers(path)["auto"]
+            rows.append([path.name.removesuffix("-gsm8k.jsonl"), str(len(auto)), percent(mean(map(right, auto)), 1),
+                         percent(mean(map(thinks, auto)))])
+        table(["model", "problems", "right", "think"], rows)
+    os.makedirs(out, exist_ok=True)
+    draw(points, curve, os.path.join(out, "tradeoff.svg"))
+
+
+def gsm8k(source, out):
+    with open(source) as rows, open(out, "w") as chosen:
+        for line in rows:
+            row = json.loads(line)
+            steps = len(re.findall(r"<<.*?>>", row["answer"]))
+            if steps in (1, 2):
+                chosen.write(json.dumps(row | {"level": f"steps-{steps}"}) + "\n")
+
+
+if __name__ == "__main__":
+    arguments = [Path(text) for text in sys.argv[2:]]
+    if sys.argv[1:2] == ["gate"] and len(arguments) == 1:
+        gate(*arguments)
+    elif sys.argv[1:2] == ["report"] and len(arguments) == 2:
+        report(*arguments)
+    elif sys.argv[1:2] == ["gsm8k"] and len(arguments) == 2:
+        gsm8k(*arguments)
+    else:
+        sys.exit(__doc__)
