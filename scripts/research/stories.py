@@ -30,8 +30,8 @@ class Kind:
     operation: str = "product"
     chain: bool = False
     # Ranges of a and k.
-    a: tuple = (6, 15)
-    k: tuple = (3, 9)
+    a: tuple = (3, 12)
+    k: tuple = (2, 6)
 
 
 TRAINED = [
@@ -139,7 +139,7 @@ TRAINED = [
         {"k": "How many weeks was it said to last?", "b": "By how many days was it cut?",
          "c": "How many days came in addition?"},
         ["The {t} of {o} is {c} days."], ["The {t} of {o} is exactly as long."],
-        ["How many days longer is the {t} of {n} than that of {o}?"], operation="weeks", k=(2, 12)),
+        ["How many days longer is the {t} of {n} than that of {o}?"], operation="weeks", k=(2, 9)),
     Kind(
         "ages", "years",
         ["{p} is {a} years old.", "The age of {p} is {a}."],
@@ -152,7 +152,7 @@ TRAINED = [
          "{q} was born {c} years before {p}."],
         [], ["How old is {q}?", "What is the age of {q} in years?"],
         ["The passport of {q} says {z} years.", "{q} has just turned {z}."],
-        {"a": "How old is {m}?", "k": "How many times as old as {m} is {p0}?"}, chain=True, a=(4, 12), k=(3, 7)),
+        {"a": "How old is {m}?", "k": "How many times as old as {m} is {p0}?"}, chain=True),
     Kind(
         "comparison", "books cards stickers medals stones keys",
         ["{p} has {a} {t}.", "There are {a} {t} with {p}."],
@@ -197,7 +197,7 @@ TRAINED = [
         {"x0": "How many {t} were there at first?", "k": "How many {t} make one full bag, crate or set?",
          "b": "How many loose {t} went away?", "c": "How many loose {t} were added?"},
         ["{o} has {c} loose {t}."], ["{o} has exactly as many loose {t}."],
-        ["How many more loose {t} does {n} have than {o}?"], operation="remainder", k=(4, 9)),
+        ["How many more loose {t} does {n} have than {o}?"], operation="remainder", k=(3, 6)),
     Kind(
         "parts", "beads tiles flags ribbons chairs",
         ["{a} of the {t} are red.", "There are {a} red {t}."],
@@ -212,7 +212,7 @@ TRAINED = [
         {"x0": "How many {t} did {n} have in all at first?", "b": "How many red {t} went away or were changed?",
          "c": "How many red {t} were new?"},
         ["{o} has {c} red {t}."], ["{o} has exactly as many red {t}."],
-        ["How many more red {t} does {n} have than {o}?"], operation="quotient", a=(6, 20), k=(3, 6)),
+        ["How many more red {t} does {n} have than {o}?"], operation="quotient"),
     Kind(
         "reading", "pages verses lines",
         ["{n} reads {a} {t}.", "By noon {n} knows {a} {t}."],

@@ -67,7 +67,7 @@ class Story:
         if kind.operation == "quotient":
             x = a
         elif kind.operation == "remainder":
-            x0 = k * draw.randint(3, 9) + draw.randint(1, k - 1)
+            x0 = k * draw.randint(2, 9) + draw.randint(1, k - 1)
             x = x0 % k
             self.number("d", x0 // k)
         elif kind.operation == "weeks":
@@ -78,13 +78,13 @@ class Story:
         self.say(kind.start)
         self.work.append(kind.work.format(**self.words))
 
-    def step(self, sign, limit=None):
+    def step(self, sign):
         """A sentence that takes b away or adds c."""
         kind, value = self.kind, self.value
         if kind.chain:
             at = self.chain.index(self.words["q"])
             self.words["p"], self.words["q"] = self.chain[at], self.chain[at + 1]
-        change = self.draw.randint(2, min(limit or 30, value - 1)) if sign == "-" else self.draw.randint(2, limit or 20)
+        change = self.draw.randint(2, min(9, value - 1) if sign == "-" else 9)
         self.number("b" if sign == "-" else "c", change)
         self.say(kind.less if sign == "-" else kind.more)
         self.value = value - change if sign == "-" else value + change
@@ -111,7 +111,7 @@ class Story:
 def easy(kind, draw):
     story = Story(kind, draw)
     story.start(computed=False)
-    story.step(draw.choice("-+") if story.value > 3 else "+", limit=9)
+    story.step(draw.choice("-+") if story.value > 3 else "+")
     story.say(kind.ask)
     return story, ["There is only one thing to work out here."] + story.work, story.value
 
@@ -123,7 +123,7 @@ def computed(kind, draw, operations):
     for sign in story.signs(1 if comparing else operations - 1):
         story.step(sign)
     if comparing and story.value > 2:
-        value, less = story.value, draw.randint(2, min(20, story.value - 1))
+        value, less = story.value, draw.randint(2, min(9, story.value - 1))
         story.number("c", less)
         story.say(kind.other)
         story.say(kind.compare)
