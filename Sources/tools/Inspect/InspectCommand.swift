@@ -5,13 +5,14 @@ import OrderedJSON
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Show what is in a checkpoint, or in any HDF5 file.",
+        abstract: "Show what is in a model of any format, or in any HDF5 file.",
         discussion: """
             Examples:
               ckpt inspect rl/step-000005.h5
               ckpt inspect model.h5 model.layers.0
               ckpt inspect rl/step-000005.h5 history/rl > curves.tsv
               ckpt inspect model.h5 chat_template
+              ckpt inspect SmolLM2-135M-Instruct.gguf --tensors
 
             Without a path, shows the model, its sizes, tokenizer, lineage, training state, latest metrics and mode \
             preference, without reading the tensors.
@@ -20,12 +21,15 @@ struct InspectCommand: ParsableCommand {
             values; history/PHASE or probe, to print a table with tab-separated columns; or config, generation_config, \
             chat_template, training/state, lineage, tokenizer/json or tokenizer/config, to print that text unchanged.
 
+            Other models are read in place: Hugging Face folders, .safetensors and .gguf files, PEFT adapters with \
+            their base. Tensors have Hugging Face's names there.
+
             Of an HDF5 file of another program or a .keras archive, shows the groups, datasets and attributes, below \
             PATH if it is given.
             """)
 
     @Argument(
-        help: ArgumentHelp("The checkpoint to show.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
+        help: ArgumentHelp("The \(ModelArguments.formats) to show.", valueName: "model"), completion: .file())
     var file: String
 
     @Argument(
@@ -38,12 +42,15 @@ struct InspectCommand: ParsableCommand {
     @Flag(help: "Print the result as JSON (schemas/inspect-report.schema.json).")
     var json = false
 
+    @OptionGroup var models: ModelArguments
+
     mutating func run() throws {
+        try models.check([file])
         if try ForeignHDF5File.isForeign(file) {
             let text = try ForeignHDF5Text(try ForeignHDF5File(path: file), at: path)
             return json ? print(json: text.json) : print(text.lines.joined(separator: "\n"))
         }
-        let file = try CheckpointFile(path: file)
+        let file = try models.open(file)
         if let path {
             if let text = try Self.text(at: path, in: file) {
                 guard !json else { throw InspectError.textAsJSON(path) }
