@@ -38,7 +38,9 @@ struct Ckpt: AsyncParsableCommand {
                 ]),
             CommandGroup(name: "Training", subcommands: [TrainSFTCommand.self, TrainRLCommand.self]),
             CommandGroup(name: "Judging", subcommands: [EvalCommand.self, GradeCommand.self, GenerateCommand.self]),
-            CommandGroup(name: "Looking", subcommands: [InspectCommand.self, DiffCommand.self, VerifyCommand.self]),
+            CommandGroup(
+                name: "Looking",
+                subcommands: [InspectCommand.self, DiffCommand.self, VerifyCommand.self, RunsCommand.self]),
         ]
     )
 

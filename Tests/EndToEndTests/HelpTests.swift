@@ -10,7 +10,7 @@ import Testing
         "strip", "config", "make-task", "distill", "check-data", "tokenize", "train-sft", "train-rl", "eval", "grade",
         "generate",
         "inspect",
-        "diff", "verify",
+        "diff", "verify", "runs",
     ]
 
     /// A folder with every file that the examples name, made from the tiny run.

@@ -35,7 +35,7 @@ extension ComparisonReport {
             "delta_bytes": deltaByteCount.map { .integer($0) } ?? .null,
             "optimizer": optimizer.map(Self.json) ?? .null,
             "mode_preference": modePreference.map(Self.json) ?? .null,
-            "metrics": .array(metrics.map(Self.json)),
+            "metrics": .array(metrics.map(Self.json)), "story": story?.json ?? .null,
         ]
     }
 

@@ -2,8 +2,11 @@ import OrderedJSON
 
 extension RunCurve {
     /// The share of responses in think mode at each step; empty if the run did not log the counts.
-    package var thinkShare: [Double] {
-        guard let think = self["num_think"], let short = self["num_short"] else { return [] }
+    package var thinkShare: [Double] { Self.thinkShare { self[$0] } }
+
+    /// The share of thinking at each step of the run that has these metrics.
+    static func thinkShare(_ metric: (String) -> [Double]?) -> [Double] {
+        guard let think = metric("num_think"), let short = metric("num_short") else { return [] }
         return zip(think, short).map { $0 + $1 > 0 ? $0 / ($0 + $1) : .nan }
     }
 
@@ -34,7 +37,7 @@ extension RunCurve {
     }
 
     /// The centred running mean; a missing value repeats the one before it.
-    static func smoothed(_ values: [Double], window: Int = 5) -> [Double] {
+    package static func smoothed(_ values: [Double], window: Int = 5) -> [Double] {
         let firstFinite = values.first(where: \.isFinite)
         guard var last = firstFinite else { return [] }
         let filled = values.map { value in
@@ -64,7 +67,7 @@ extension RunCurve {
                 series.map { ["name": .string($0.name), "values": .array($0.values.map { .double($0) })] }),
             "turn": turn.map { ["step": .integer($0.step), "think_share": .double($0.share)] } ?? .null,
             "collapse": collapse.map { ["step": .integer($0.step), "mode": .string($0.mode)] } ?? .null,
-            "preference": .null, "weights": weights?.json ?? .null,
+            "story": story.json, "preference": .null, "weights": weights?.json ?? .null,
         ]
         if let preference {
             json["preference"] = [

@@ -37,6 +37,11 @@ package struct RunCurve: Sendable {
             }
         }
 
+        /// The mean P(`<short>`) at each snapshot, over the prompts of one level.
+        func meanShort(level: String) -> [Double] {
+            short.map { row in average(zip(row, promptLevels).filter { $0.1 == level }.map(\.0)) }
+        }
+
         /// The number of prompts by P(`<think>`) at each snapshot, in equal bins from 0 to 1.
         package func histograms(bins: Int = 10) -> [[Int]] {
             think.map { ModePreferenceChange.histogram($0, bins: bins) }

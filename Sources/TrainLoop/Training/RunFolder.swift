@@ -81,7 +81,7 @@ package struct RunFolder: Sendable {
     /// An empty file that exists until the run has a state.
     ///
     /// It tells a run that ended before its first save, whose logs are worthless, from one whose states were deleted.
-    private var unsavedPath: String { path + "/.unsaved" }
+    var unsavedPath: String { path + "/.unsaved" }
 
     package func checkpointPath(step: Int) -> String { "\(path)/\(Self.name(ofStep: step)).h5" }
     func rolloutLogPath(step: Int) -> String { "\(rolloutsPath)/\(Self.name(ofStep: step)).jsonl" }

@@ -21,6 +21,16 @@ final class RunLock: Sendable {
         throw RunFolderError.inUse(path)
     }
 
+    /// Whether a process holds the lock of a folder.
+    ///
+    /// The lock is tried for a moment, and shared, so that two who ask do not see each other.
+    static func isHeld(_ path: String) -> Bool {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
+    }
+
     deinit {
         if descriptor >= 0 { close(descriptor) }
     }

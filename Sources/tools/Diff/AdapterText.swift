@@ -4,6 +4,8 @@ import Surgery
 /// The adapters of two checkpoints: a line for each module, with its layers from left to right.
 struct AdapterText {
     let adapters: AdapterComparison
+    /// The cells of a line.
+    var width = Terminal.outputColumns
 
     var lines: [String] {
         var lines = ["", Style.bold("Adapter")]
@@ -29,15 +31,16 @@ struct AdapterText {
             var values = [Double](repeating: .nan, count: layers)
             for module in modules { if let layer = module.layer { values[layer] = module.relativeNorm } }
             let finite = values.filter(\.isFinite)
-            let strip = TextPlot.sparkline(values, width: 40, range: 0...max(highest, .leastNormalMagnitude))
+            let strip = TextPlot.sparkline(
+                values, width: min(40, width - 39), range: 0...max(highest, .leastNormalMagnitude))
             lines.append(
-                "  \(Format.column(target, 12)) \(strip)  \(Format.number(finite.min() ?? .nan)) to "
-                    + Format.number(finite.max() ?? .nan))
+                "  \(Format.column(target, 12)) \(strip)  \(Format.value(finite.min() ?? .nan)) to "
+                    + Format.value(finite.max() ?? .nan))
         }
         guard adapters.a != nil, adapters.b != nil, !adapters.isSame else { return lines }
         let moved = adapters.modules.map { ($0, $0.difference / $0.weightNorm) }.filter { $0.1.isFinite }
         if let most = moved.max(by: { $0.1 < $1.1 }) {
-            lines.append("  moved most: \(most.0.name), ‖Δ‖/‖W‖ \(Format.number(most.1))")
+            lines.append("  moved most: \(most.0.name), ‖Δ‖/‖W‖ \(Format.value(most.1))")
         }
         return lines
     }

@@ -4,15 +4,17 @@ import TrainLoop
 /// The differences between two models' predictions of the next token.
 struct BehaviorText {
     let behavior: BehaviorComparison
+    /// The cells of a line.
+    var width = Terminal.outputColumns
 
     var lines: [String] {
         var lines: [String] = []
-        if let divergence = behavior.divergence { lines += Self.lines(divergence) }
+        if let divergence = behavior.divergence { lines += Self.lines(divergence, width: width) }
         lines += behavior.notes.map { "  note: \($0)" }
         return lines
     }
 
-    private static func lines(_ divergence: BehaviorComparison.Divergence) -> [String] {
+    private static func lines(_ divergence: BehaviorComparison.Divergence, width: Int) -> [String] {
         var lines = [
             "",
             Style.bold("Next token")
@@ -20,22 +22,22 @@ struct BehaviorText {
                 + Format.counted(divergence.textCount, "text"),
         ]
         lines.append(
-            "  KL(A‖B) mean \(Format.number(divergence.mean)), 95 % below \(Format.number(divergence.percentile95)), "
-                + "at most \(Format.number(divergence.largest)) nats")
+            "  KL(A‖B) mean \(Format.value(divergence.mean)), 95 % below \(Format.value(divergence.percentile95)), "
+                + "at most \(Format.value(divergence.largest)) nats")
         lines.append(
-            "  mean where a response begins \(Format.number(divergence.meanAtFirstResponse)); same likeliest token at "
+            "  mean where a response begins \(Format.value(divergence.meanAtFirstResponse)); same likeliest token at "
                 + Format.percent(divergence.topAgreement, decimals: 1))
         lines.append(
-            "  loss \(Format.number(divergence.lossA)) → \(Format.number(divergence.lossB)), entropy "
-                + "\(Format.number(divergence.entropyA)) → \(Format.number(divergence.entropyB)) nats")
+            "  loss \(Format.value(divergence.lossA)) → \(Format.value(divergence.lossB)), entropy "
+                + "\(Format.value(divergence.entropyA)) → \(Format.value(divergence.entropyB)) nats")
         lines.append(Style.faint("  largest KL: KL, text so far ▸ next token; likeliest token in A, in B"))
         for place in divergence.worst where place.divergence > 0 {
-            lines.append("  " + Self.line(place))
+            lines.append("  " + Self.line(place, width: width))
         }
         return lines
     }
 
-    private static func line(_ place: BehaviorComparison.Place) -> String {
+    private static func line(_ place: BehaviorComparison.Place, width columns: Int) -> String {
         let tops = [place.topA, place.topB].map { top in
             "\(Format.column(top.text, 9).trimmingCharacters(in: .whitespaces).debugDescription) "
                 + String(format: "%.2f", top.probability)
@@ -44,10 +46,10 @@ struct BehaviorText {
         let following =
             place.following.map { Format.column($0, 9).trimmingCharacters(in: .whitespaces) }
             ?? (place.isFirstResponse ? "(response)" : "(end)")
-        let width = max(12, 76 - 7 - 3 - end.count - following.count - 2)
+        let width = max(12, columns - 4 - 7 - 3 - end.count - following.count - 2)
         let context = place.context.replacing("\n", with: "⏎")
         let shown = context.count > width ? "…" + context.suffix(width - 1) : context
-        return "\(Format.column(Format.number(place.divergence), 7)) \(Format.column(shown, shown.count)) ▸ "
+        return "\(Format.column(Format.value(place.divergence), 7)) \(Format.column(shown, shown.count)) ▸ "
             + "\(following)  \(end)"
     }
 }

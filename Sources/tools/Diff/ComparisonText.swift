@@ -9,6 +9,8 @@ struct ComparisonText {
     let report: ComparisonReport
     /// The measurements on both models; nil without --probe.
     var behavior: BehaviorComparison?
+    /// The cells of a line.
+    var width = Terminal.outputColumns
 
     var lines: [String] {
         var lines = verdict
@@ -35,8 +37,11 @@ struct ComparisonText {
 
     private var verdict: [String] {
         let word = report.isSame ? Style.green("SAME") : Style.yellow("DIFFERENT")
-        var lines = ["\(Style.bold(word))  \(Self.fileName(report.a.path)) → \(Self.fileName(report.b.path))"]
+        let names = [report.a.path, report.b.path].map { $0.cutStart(toCells: (width - 14) / 2) }
+        var lines = ["\(Style.bold(word))  \(names[0]) → \(names[1])"]
+        lines += story.map { ["  " + $0.title] + $0.sentences.map { "  " + $0 } } ?? []
         lines.append("  \(relation)")
+        if let unmoved { lines.append("  " + unmoved) }
         lines.append("  " + agreement.map { $0.hasPrefix("different") ? Style.yellow($0) : $0 }.joined(separator: ", "))
         return lines
     }
@@ -48,6 +53,23 @@ struct ComparisonText {
             report.tokenizer.isSame ? "same tokenizer" : "different tokenizer",
             report.sameChatTemplate ? "same chat template" : "different chat template",
         ]
+    }
+
+    /// What the training between A and B did; nil if B has no steps after A.
+    var story: StoryText? {
+        report.story.map { StoryText(story: $0) }
+    }
+
+    /// Why the models differ although no weight moved; nil if one did.
+    var unmoved: String? {
+        guard !report.isSame, report.tensors.allSatisfy({ $0.status == .identical }) else { return nil }
+        let parts = [
+            (!report.config.isEmpty, "configuration"), (!report.generationConfig.isEmpty, "generation config"),
+            (!report.tokenizer.isSame, "tokenizer"), (!report.sameChatTemplate, "chat template"),
+            (!report.sameTies, "ties"), (report.optimizer != nil, "optimizer"),
+            (!(report.adapters?.isSame ?? true), "adapter"),
+        ].filter(\.0).map(\.1)
+        return "no weight moved; different: " + parts.joined(separator: ", ")
     }
 
     var relation: String {
@@ -136,13 +158,13 @@ struct ComparisonText {
                 + "\(Format.percent(total.identicalFraction, decimals: 1)) of the elements are bit-identical")
         guard changed > 0, total.largestDifference > 0 else { return lines }
         lines.append(
-            "  ‖Δ‖/‖A‖ \(Format.number(total.relativeChange)), cosine \(Self.cosine(total.cosine)), "
+            "  ‖Δ‖/‖A‖ \(Format.value(total.relativeChange)), cosine \(Self.cosine(total.cosine)), "
                 + "sign flips \(Format.grouped(total.signFlipCount))" + Self.nonFinite(total))
         if let most = report.changed.filter({ $0.statistics != nil }).max(by: {
             ($0.statistics?.largestDifference ?? 0) < ($1.statistics?.largestDifference ?? 0)
         }), let statistics = most.statistics {
             lines.append(
-                "  largest |Δ| \(Format.number(Double(statistics.largestDifference))) at "
+                "  largest |Δ| \(Format.value(Double(statistics.largestDifference))) at "
                     + "\(most.name)\(most.largestIndex)")
         }
         let partly = report.tensors.compactMap(\.statistics).filter { $0.unreadCount > 0 }
@@ -174,22 +196,23 @@ struct ComparisonText {
             guard !row.isEmpty else { continue }
             var values = [Double](repeating: .nan, count: layerCount)
             for cell in row { values[cell.layer ?? 0] = cell.statistics.relativeChange }
-            let strip = TextPlot.sparkline(values, width: 48, range: 0...highest)
+            let strip = TextPlot.sparkline(values, width: min(48, width - 28), range: 0...highest)
             let finite = values.filter(\.isFinite)
             lines.append(
-                "  \(Format.column(role.rawValue, 6)) \(strip)  \(Format.number(finite.min() ?? .nan)) to "
-                    + Format.number(finite.max() ?? .nan))
+                "  \(Format.column(role.rawValue, 6)) \(strip)  \(Format.value(finite.min() ?? .nan)) to "
+                    + Format.value(finite.max() ?? .nan))
         }
         return lines
     }
 
     private var moved: [String] {
         let tensors = report.changed.filter { $0.statistics != nil }.prefix(10)
+        let nameWidth = min(42, width - 36)
         var lines = [
             "",
             "  "
                 + Style.faint(
-                    Format.column("moved most", 42) + Format.column("‖Δ‖/‖A‖", 10, alignRight: true)
+                    Format.column("moved most", nameWidth) + Format.column("‖Δ‖/‖A‖", 10, alignRight: true)
                         + Format.column("cosine", 12, alignRight: true) + Format.column("equal", 10, alignRight: true)),
         ]
         for tensor in tensors {
@@ -198,8 +221,8 @@ struct ComparisonText {
                 tensor.name.replacing("model.", with: "").replacing(".weight", with: "")
                 + (tensor.status == .resized ? " (common rows)" : "")
             lines.append(
-                "  " + Format.column(name, 42)
-                    + Format.column(Format.number(statistics.relativeChange), 10, alignRight: true)
+                "  " + Format.column(name, nameWidth)
+                    + Format.column(Format.value(statistics.relativeChange), 10, alignRight: true)
                     + Format.column(Self.cosine(statistics.cosine), 12, alignRight: true)
                     + Format.column(Format.percent(statistics.identicalFraction, decimals: 1), 10, alignRight: true))
         }
@@ -234,20 +257,20 @@ struct ComparisonText {
         }
         if report.movedRows.count > 0 {
             let rows = report.movedRows.prefix(8).map {
-                "\($0.text.debugDescription) \(Format.number(Double($0.change)))"
+                "\($0.text.debugDescription) \(Format.value(Double($0.change)))"
             }
-            lines += Self.wrapped("  rows that moved most: ", rows)
+            lines += wrapped("  rows that moved most: ", rows)
         }
         return lines
     }
 
     /// The title and the items, wrapped into lines that start below the first item.
-    private static func wrapped(_ title: String, _ items: [String]) -> [String] {
+    private func wrapped(_ title: String, _ items: [String]) -> [String] {
         var lines: [String] = []
         var line = title
         for (index, item) in items.enumerated() {
             let text = index + 1 < items.count ? item + ", " : item
-            if line.count + text.count > 79, line.count > title.count {
+            if line.cells + text.cells > width, line.cells > title.cells {
                 lines.append(line)
                 line = String(repeating: " ", count: title.count)
             }
@@ -259,7 +282,7 @@ struct ComparisonText {
     /// Norms and change of a row; nil if neither side was read.
     private static func row(_ row: ControlTokenComparison.Row) -> String? {
         if row.relativeChange == 0 { return "did not move" }
-        let norms = [row.normA, row.normB].compactMap { $0.map { Format.number(Double($0)) } }
+        let norms = [row.normA, row.normB].compactMap { $0.map { Format.value(Double($0)) } }
         guard !norms.isEmpty else { return nil }
         let moved = row.relativeChange.map { ", moved \(Format.percent($0, decimals: 1))" } ?? ""
         return "norm \(norms.joined(separator: " → "))\(moved)"
@@ -278,20 +301,18 @@ struct ComparisonText {
         {
             guard let moments else { continue }
             lines.append(
-                "  \(name): norm \(Format.number(moments.normA)) → \(Format.number(moments.normB)), "
+                "  \(name): norm \(Format.value(moments.normA)) → \(Format.value(moments.normB)), "
                     + "cosine \(Self.cosine(moments.cosine))")
         }
         return lines
     }
 
     private var metrics: [String] {
-        guard let count = report.metrics.first?.steps.count, count > 0 else { return [] }
-        let steps = report.metrics[0].steps
-        let title = "Run between A and B, steps \(steps.first ?? 0) to \(steps.last ?? 0)"
-        return ["", Style.bold(title)] + MetricText.lines(report.metrics.map { ($0.name, $0.values) })
-    }
-
-    static func fileName(_ path: String) -> String {
-        path.count <= 34 ? path : "…" + path.suffix(33)
+        ["rl", "sft"].flatMap { run -> [String] in
+            let metrics = report.metrics.filter { $0.run == run }
+            guard let steps = metrics.first?.steps, let first = steps.first, let last = steps.last else { return [] }
+            return ["", Style.bold("\(run) run between A and B, steps \(first) to \(last)")]
+                + MetricText.lines(metrics.map { ($0.name, $0.values) }, width: width)
+        }
     }
 }

@@ -131,7 +131,7 @@ struct DiffCommand: ParsableCommand {
             if let behavior { json["behavior"] = behavior.json }
             print(json: json)
         } else {
-            for line in ComparisonText(report: report, behavior: behavior).lines { print(line) }
+            print(lines: ComparisonText(report: report, behavior: behavior).lines)
         }
         if !report.isSame { throw ExitCode(1) }
     }
@@ -144,7 +144,7 @@ struct DiffCommand: ParsableCommand {
         bar.begin()
         defer { bar.finish() }
         let report = try PreferenceReport(subjects[0], subjects[1], probe: path) { bar.update($0) }
-        if json { print(json: report.json) } else { for line in report.lines { print(line) } }
+        if json { print(json: report.json) } else { print(lines: report.lines) }
     }
 
     private func ask(
@@ -177,9 +177,9 @@ struct DiffCommand: ParsableCommand {
         if json {
             print(json: curves.count == 1 ? curves[0].json : .array(curves.map(\.json)))
         } else if curves.count == 2 {
-            for line in OverlayText(a: curves[0], b: curves[1]).lines { print(line) }
+            print(lines: OverlayText(a: curves[0], b: curves[1]).lines)
         } else {
-            for line in curves.flatMap({ CurveText(curve: $0).lines }) { print(line) }
+            print(lines: curves.flatMap { CurveText(curve: $0).lines })
         }
     }
 

@@ -6,6 +6,8 @@ struct ModePreferenceText {
     let change: ModePreferenceChange
     /// Where the numbers come from.
     let source: String
+    /// The cells of a line.
+    var width = Terminal.outputColumns
 
     var lines: [String] {
         var lines = [
@@ -17,10 +19,11 @@ struct ModePreferenceText {
                 + "P(<short>) \(Self.probability(change.meanShortA)) → \(Self.probability(change.meanShortB))    "
                 + "entropy \(Self.probability(change.meanEntropyA)) → \(Self.probability(change.meanEntropyB)) nats")
         if change.levels.count > 1 {
+            let bar = min(16, max(4, (width - 46) / 2))
             for level in change.levels {
                 lines.append(
-                    "  level \(Format.column(level.name, 10)) \(TextPlot.bar(level.thinkA, width: 16)) "
-                        + "\(Self.probability(level.thinkA)) → \(TextPlot.bar(level.thinkB, width: 16)) "
+                    "  level \(Format.column(level.name, 10)) \(TextPlot.bar(level.thinkA, width: bar)) "
+                        + "\(Self.probability(level.thinkA)) → \(TextPlot.bar(level.thinkB, width: bar)) "
                         + "\(Self.probability(level.thinkB))  \(Format.counted(level.promptCount, "prompt"))")
             }
         }
@@ -35,12 +38,16 @@ struct ModePreferenceText {
         for prompt in changed.prefix(6) {
             lines.append(
                 "    \(Self.probability(prompt.thinkA)) → \(Self.probability(prompt.thinkB))  "
-                    + Format.column(prompt.text, 58).trimmingCharacters(in: .whitespaces))
+                    + Format.column(prompt.text, width - 22).trimmingCharacters(in: .whitespaces))
         }
         return lines
     }
 
     static func probability(_ value: Double) -> String {
-        value.isFinite ? String(format: "%.2f", value) : "–"
+        // Digits for what rounds to 0 or 1.
+        value > 0 && value < 0.005
+            ? Format.value(value)
+            : value > 0.995 && value < 1
+                ? String(format: "%.4f", min(value, 0.9999)) : value.isFinite ? String(format: "%.2f", value) : "–"
     }
 }

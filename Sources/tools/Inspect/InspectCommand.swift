@@ -1,15 +1,17 @@
 import ArgumentParser
 import CheckpointIO
 import OrderedJSON
+import TrainLoop
 
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Show what is in a model of any format, or in any HDF5 file.",
+        abstract: "Show what is in a model of any format, in the folder of a run, or in any HDF5 file.",
         discussion: """
             Examples:
               ckpt inspect rl/step-000005.h5
               ckpt inspect model.h5 model.layers.0
+              ckpt inspect rl/
               ckpt inspect rl/step-000005.h5 history/rl > curves.tsv
               ckpt inspect model.h5 chat_template
               ckpt inspect SmolLM2-135M-Instruct.gguf --tensors
@@ -23,6 +25,8 @@ struct InspectCommand: ParsableCommand {
 
             Other models are read in place: Hugging Face folders, .safetensors and .gguf files, PEFT adapters with \
             their base. Tensors have Hugging Face's names there.
+
+            Of the folder of a run, shows its states, its last metrics, how it ended and what resumes it.
 
             Of an HDF5 file of another program or a .keras archive, shows the groups, datasets and attributes, below \
             PATH if it is given.
@@ -45,6 +49,11 @@ struct InspectCommand: ParsableCommand {
     @OptionGroup var models: ModelArguments
 
     mutating func run() throws {
+        if RunStatus.isRun(file) {
+            guard path == nil, !tensors else { throw InspectError.partOfRun(file) }
+            let text = RunText(status: try RunStatus(path: file))
+            return json ? print(json: text.json) : print(lines: text.lines)
+        }
         try models.check([file])
         if try ForeignHDF5File.isForeign(file) {
             let text = try ForeignHDF5Text(try ForeignHDF5File(path: file), at: path)
@@ -67,7 +76,7 @@ struct InspectCommand: ParsableCommand {
             if json {
                 print(json: summary.json)
             } else {
-                for line in SummaryText(summary: summary).lines { print(line) }
+                print(lines: SummaryText(summary: summary).lines)
             }
         }
     }
@@ -127,9 +136,12 @@ struct InspectCommand: ParsableCommand {
 enum InspectError: Error, CustomStringConvertible {
     case absent(file: String, path: String)
     case textAsJSON(String)
+    case partOfRun(String)
 
     var description: String {
         switch self {
+        case .partOfRun(let run):
+            "\(run): is the folder of a run; leave out PATH and --tensors, or give one of its states"
         case .textAsJSON(let path): "--json: \(path) is a text, which is printed unchanged; leave out --json"
         case .absent(let file, let path): "\(file): has no \(path); `ckpt inspect` without a path shows what it has"
         }

@@ -4,6 +4,8 @@ import OrderedJSON
 /// The summary of a checkpoint on one screen.
 struct SummaryText {
     let summary: CheckpointSummary
+    /// The cells of a line.
+    var width = Terminal.outputColumns
 
     private static let labelWidth = 11
     /// The number of tokens, metrics and settings shown before the rest is only counted.
@@ -28,7 +30,7 @@ struct SummaryText {
         lines += section("adapter", adapterLines)
         lines += section("training", trainingLines)
         for (phase, history) in metadata.history.sorted(by: { $0.key < $1.key }) {
-            lines += section("\(phase) run", Self.historyLines(history))
+            lines += section("\(phase) run", historyLines(history))
         }
         if let preference = summary.modePreference { lines += section("modes", modeLines(preference)) }
         if let origin = summary.file.origin {
@@ -40,7 +42,7 @@ struct SummaryText {
     }
 
     private func section(_ label: String, _ content: [String]) -> [String] {
-        content.enumerated().map { index, line in
+        content.flatMap { $0.wrapped(to: width - Self.labelWidth) }.enumerated().map { index, line in
             Style.faint(Format.column(index == 0 ? label : "", Self.labelWidth)) + line
         }
     }
@@ -160,25 +162,30 @@ struct SummaryText {
         return [parts.prefix(Self.longest).joined(separator: ", ").onOneLine()]
     }
 
-    private static func historyLines(_ history: MetricHistory) -> [String] {
+    private func historyLines(_ history: MetricHistory) -> [String] {
         let metrics = history.names.filter { $0 != "step" }
-        let chosen = telling.filter(metrics.contains) + metrics.filter { !telling.contains($0) }
-        let lines = chosen.prefix(longest).map { name in
+        let chosen = Self.telling.filter(metrics.contains) + metrics.filter { !Self.telling.contains($0) }
+        let nameWidth = min(24, width - Self.labelWidth - 28)
+        let strip = min(30, width - Self.labelWidth - nameWidth - 11)
+        let lines = chosen.prefix(Self.longest).map { name in
             let values = history[name] ?? []
-            return "\(Format.column(name, 24)) \(TextPlot.sparkline(values, width: 30)) "
-                + Format.number(values.last ?? .nan)
+            let finite = values.filter(\.isFinite)
+            let last = Format.value(finite.last ?? .nan)
+            let title = Format.column(name, nameWidth) + " "
+            return finite.count > 1
+                ? title + Format.column(TextPlot.sparkline(values, width: strip), strip) + " " + last : title + last
         }
         let rest = metrics.count - lines.count
         let heading =
             "\(Format.counted(history.rowCount, "row")), \(Format.counted(metrics.count, "metric"))"
-            + (rest > 0 ? ", of which \(longest):" : "")
+            + (rest > 0 ? ", of which \(Self.longest):" : "")
         return [heading] + lines
     }
 
     private func modeLines(
         _ preference: (step: Int, promptCount: Int, think: Double, short: Double)
     ) -> [String] {
-        let width = 30
+        let width = min(30, width - Self.labelWidth - 20)
         return [
             "at step \(preference.step), over \(Format.counted(preference.promptCount, "prompt"))",
             "P(<think>)  \(TextPlot.bar(preference.think, width: width)) \(Format.number(preference.think))",

@@ -27,6 +27,16 @@ package enum Format {
         return String(format: "%.\(decimals)f", value)
     }
 
+    /// A number with three significant digits, however small; with an exponent below 0.0001.
+    ///
+    /// Whole numbers have no decimals.
+    package static func value(_ value: Double) -> String {
+        let magnitude = abs(value)
+        if magnitude < 1000, value == value.rounded() { return String(Int(value)) }
+        guard magnitude < 0.1, magnitude >= 1e-4 else { return number(value) }
+        return String(format: "%.\(2 - Int(floor(log10(magnitude))))f", value)
+    }
+
     /// A number in at most `width` characters, with fewer digits if it is too long.
     package static func number(_ value: Double, width: Int) -> String {
         let usual = number(value)

@@ -147,6 +147,12 @@ func print(_ items: Any..., separator: String = " ", terminator: String = "\n") 
     StandardStreams.writeResults(text.onLines(replacing: Style.sequences))
 }
 
+/// Prints lines of results, broken at spaces where they are wider than the screen.
+func print(lines: [String]) {
+    let width = Terminal.outputColumns
+    for line in lines.flatMap({ $0.wrapped(to: width) }) { print(line) }
+}
+
 /// Prints JSON for programs to stdout, unchanged; on a terminal with JSON's own escapes.
 func print(json: JSON, indent: Int? = 2) {
     StandardStreams.writeResults(

@@ -32,6 +32,9 @@ enum Terminal {
     /// The size of the terminal on stderr now.
     static var errorSize: (columns: Int, rows: Int) { size(of: STDERR_FILENO) }
 
+    /// The cells of a line of results: the width of the terminal on stdout, or 80.
+    static var outputColumns: Int { min(max(size(of: STDOUT_FILENO).columns, 40), 120) }
+
     /// The size of the terminal on a descriptor now; else that of COLUMNS and LINES; else 80 × 24.
     static func size(of descriptor: Int32) -> (columns: Int, rows: Int) {
         var size = winsize()
@@ -73,6 +76,9 @@ enum Style: String {
     case green = "\u{F8D4}"
     case yellow = "\u{F8D5}"
     case cyan = "\u{F8D6}"
+
+    /// The private characters that begin and end styles.
+    static let scalars: ClosedRange<UInt32> = 0xF8D0...0xF8D6
 
     func callAsFunction(_ text: String) -> String {
         Terminal.colorsOutput ? "\(rawValue)\(text)\u{F8D0}" : text

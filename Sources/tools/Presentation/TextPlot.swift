@@ -34,11 +34,6 @@ enum TextPlot {
             })
     }
 
-    /// A sparkline that always takes 30 columns.
-    static func strip(_ values: [Double], range: ClosedRange<Double>? = nil) -> String {
-        Format.column(sparkline(values, width: 30, range: range), 30)
-    }
-
     private static func resampled(_ values: [Double], to width: Int) -> [Double] {
         guard values.count > width, width > 0 else { return values }
         return (0..<width).map { cell in

@@ -6,6 +6,7 @@ extension Unicode.Scalar {
     /// An emoji's variation selector counts as one, because many terminals widen the character before it.
     package var cells: Int {
         if value < 0x300 { return 1 }
+        if Style.scalars.contains(value) { return 0 }
         if value == 0xFE0F { return 1 }
         switch properties.generalCategory {
         case .nonspacingMark, .enclosingMark, .format: return 0
@@ -49,13 +50,16 @@ extension StringProtocol {
 
     /// The text in lines of at most `width` cells, broken at spaces.
     ///
-    /// Further lines are indented by two cells more than the first. A word that is longer than a line stays whole.
+    /// Further lines are indented by two cells more than the first. A word that is longer than a line stays whole, and a
+    /// percent sign stays with its number.
     package func wrapped(to width: Int) -> [String] {
         guard cells > width else { return [String(self)] }
         let margin = String(prefix { $0 == " " })
         let indent = margin + "  "
         var (lines, line) = ([String](), "")
-        for word in dropFirst(margin.count).split(separator: " ", omittingEmptySubsequences: false) {
+        let words = String(dropFirst(margin.count)).replacing(" %", with: "\u{A0}%")
+            .split(separator: " ", omittingEmptySubsequences: false).map { $0.replacing("\u{A0}%", with: " %") }
+        for word in words {
             if line.isEmpty {
                 line = margin + word
             } else if line.cells + 1 + word.cells <= width {

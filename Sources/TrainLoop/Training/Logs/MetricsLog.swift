@@ -60,6 +60,25 @@ package final class MetricsLog {
         return kept
     }
 
+    /// The last whole row of a log; nil if it has none, or is no log.
+    ///
+    /// Only the end of the file is read, which holds several rows.
+    static func lastRow(of path: String) -> MetricRow? {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+            let file = try? FileHandle(forReadingFrom: URL(filePath: path))
+        else { return nil }
+        defer { try? file.close() }
+        guard let end = try? file.seekToEnd(), (try? file.seek(toOffset: end - min(end, 1 << 18))) != nil,
+            let bytes = try? file.read(upToCount: 1 << 18)
+        else { return nil }
+        for line in bytes.split(separator: UInt8(ascii: "\n")).reversed() {
+            guard let members = try? JSON.parse(Array(line)).object, members["step"]?.int != nil else { continue }
+            return MetricRow(members.compactMap { name, value in value.double.map { (name, $0) } })
+        }
+        return nil
+    }
+
     private static func endsWithLineFeed(_ path: String) throws -> Bool {
         let file = try FileHandle(forReadingFrom: URL(filePath: path))
         defer { try? file.close() }

@@ -7,18 +7,31 @@ struct ChartScale {
     let start: Double
     let end: Double
 
-    /// A scale from position `start` to position `end` for `range`, or for the finite values.
-    init(_ values: [Double], from start: Double, to end: Double, range: ClosedRange<Double>? = nil) {
+    /// A scale from position `start` to position `end` that fits the finite values.
+    ///
+    /// - Parameters:
+    ///   - values: what is drawn.
+    ///   - start: the position of the lowest value.
+    ///   - end: the position of the highest value.
+    ///   - margin: the share of the range that is left free at both ends.
+    ///   - limits: what the axis never crosses; it never crosses 0 if no value is negative.
+    init(
+        _ values: [Double], from start: Double, to end: Double, margin: Double = 0, limits: ClosedRange<Double>? = nil
+    ) {
         let finite = values.filter(\.isFinite)
-        var low = range?.lowerBound ?? finite.min() ?? 0
-        var high = range?.upperBound ?? finite.max() ?? 1
-        if high <= low {
-            let margin = low == 0 ? 1 : abs(low) * 0.1
-            low -= margin
-            high += margin
+        let (first, last) = (finite.min() ?? 0, finite.max() ?? 1)
+        // Halved first: the difference of two finite numbers can overflow.
+        var free = (last / 2 - first / 2) * 2 * margin
+        if last <= first { free = first == 0 ? 1 : abs(first) * 0.1 }
+        if !free.isFinite { free = 0 }
+        var (low, high) = (first - free, last + free)
+        if first >= 0 { low = max(low, 0) }
+        if let limits {
+            low = max(low, min(limits.lowerBound, first))
+            high = min(high, max(limits.upperBound, last))
         }
         lowest = low
-        highest = high
+        highest = high > low ? high : low + 1
         self.start = start
         self.end = end
     }
@@ -36,5 +49,21 @@ struct ChartScale {
         let last = (highest / step).rounded(.down)
         guard first <= last, last - first < 100 else { return [lowest, highest] }
         return stride(from: first, through: last, by: 1).map { $0 * step }
+    }
+
+    /// The labels of ticks, all with the decimals that tell one from the next.
+    static func labels(_ ticks: [Double]) -> [String] {
+        let largest = ticks.map(abs).max() ?? 0
+        let step = zip(ticks, ticks.dropFirst()).map { $1 - $0 }.min() ?? largest
+        guard largest > 0, step > 0, step.isFinite else { return ticks.map(Format.value) }
+        if largest >= 1e6 || largest < 1e-3 {
+            let digits = min(max(Int(log10(largest / step).rounded(.up)), 0), 6)
+            return ticks.map { $0 == 0 ? "0" : String(format: "%.\(digits)e", $0) }
+        }
+        let decimals = (0...9).first { decimals in
+            let scaled = step * pow(10, Double(decimals))
+            return abs(scaled - scaled.rounded()) < 1e-6 * scaled
+        }
+        return ticks.map { String(format: "%.\(decimals ?? 9)f", $0) }
     }
 }

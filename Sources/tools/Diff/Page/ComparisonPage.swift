@@ -10,6 +10,9 @@ struct ComparisonPage {
     /// The measurements on both models; nil without --probe.
     var behavior: BehaviorComparison?
 
+    /// The tensors that the page lists; a model of experts can have many thousands.
+    private static let maximumTensors = 2000
+
     var html: String {
         let text = ComparisonText(report: report)
         return PageFrame(
@@ -24,13 +27,17 @@ struct ComparisonPage {
 
     private func verdict(_ text: ComparisonText) -> String {
         var html = "<p class=\"verdict\">\(report.isSame ? "The same model" : "Different models")</p>"
+        if let story = text.story {
+            html += StoryPage.html(story, origin: nil) + (report.story.map { StoryPage.table([$0]) } ?? "")
+        }
+        if let unmoved = text.unmoved { html += "<p>\(HTML.escape(unmoved))</p>" }
         html += "<p>\(HTML.escape(text.relation))</p>"
         html += "<p>\(HTML.escape(text.agreement.joined(separator: ", ")))</p>"
         html += HTML.table(
-            ["", "A", "B"],
+            "The two files", ["", "A", "B"],
             [
                 ["file", report.a.path, report.b.path],
-                ["digest", Format.shortDigest(report.a.digest), Format.shortDigest(report.b.digest)],
+                ["digest", report.a.digest, report.b.digest],
                 ["step", String(report.a.step), String(report.b.step)],
                 ["parameters", Format.grouped(report.a.parameterCount), Format.grouped(report.b.parameterCount)],
                 ["size", Format.bytes(report.a.fileByteCount), Format.bytes(report.b.fileByteCount)],
@@ -41,7 +48,7 @@ struct ComparisonPage {
             + report.tokenizer.config.map { ("tokenizer config", $0) }
         if !differences.isEmpty {
             html += HTML.table(
-                ["setting", "A", "B"],
+                "Settings that differ", ["setting", "A", "B"],
                 differences.prefix(40).map { title, difference in
                     [
                         "\(title): \(difference.path)", difference.a?.serialized() ?? "none",
@@ -51,7 +58,7 @@ struct ComparisonPage {
         }
         if !report.tokenizer.tokens.isEmpty {
             html += HTML.table(
-                ["token", "id in A", "id in B"],
+                "Tokens that differ", ["token", "id in A", "id in B"],
                 report.tokenizer.tokens.prefix(40).map {
                     [$0.content, $0.idA.map(String.init) ?? "none", $0.idB.map(String.init) ?? "none"]
                 })
@@ -67,23 +74,27 @@ struct ComparisonPage {
             + "\(Format.percent(total.identicalFraction, decimals: 1)) of the elements are bit-identical.</p>"
         guard !changed.isEmpty else { return html }
         html += WeightMaps.byLayerAndRole(report)
+        let listed = changed.prefix(Self.maximumTensors)
+        html += HTML.filter("filter tensors by parts of their names", of: listed.count)
         html += HTML.table(
+            "Tensors that changed, most first"
+                + (changed.count > listed.count ? "; \(listed.count) of \(changed.count), --json lists all" : ""),
             ["tensor", "status", "‖Δ‖/‖A‖", "cosine", "max |Δ|", "bit-identical", "sign flips", "NaN or Inf"],
-            changed.prefix(40).map { tensor in
+            listed.map { tensor in
                 guard let statistics = tensor.statistics else { return [tensor.name, tensor.status.rawValue] }
                 return [
-                    tensor.name, tensor.status.rawValue, Format.number(statistics.relativeChange),
-                    String(format: "%.6f", statistics.cosine), Format.number(Double(statistics.largestDifference)),
+                    tensor.name, tensor.status.rawValue, Format.value(statistics.relativeChange),
+                    String(format: "%.6f", statistics.cosine), Format.value(Double(statistics.largestDifference)),
                     Format.percent(statistics.identicalFraction, decimals: 1), Format.grouped(statistics.signFlipCount),
                     "\(statistics.nonFiniteA) → \(statistics.nonFiniteB)",
                 ]
-            }, caption: changed.count > 40 ? "The 40 tensors that moved most; --json lists all." : nil)
+            }, showsName: true, isSortable: true, isTall: true)
         return html
     }
 
     private var controlTokens: String {
         guard !report.isSame, !report.controlTokens.isEmpty else { return "" }
-        func number(_ value: Float?) -> String { value.map { Format.number(Double($0)) } ?? "–" }
+        func number(_ value: Float?) -> String { value.map { Format.value(Double($0)) } ?? "–" }
         var rows: [[String]] = []
         for token in report.controlTokens {
             for (name, row) in [("row", token.embedding), ("head", token.head)] {
@@ -96,13 +107,14 @@ struct ComparisonPage {
                 ])
             }
         }
-        var html = HTML.table(["token", "id", "norm in A", "norm in B", "moved", "nearest tokens in B (cosine)"], rows)
+        var html = HTML.table(
+            "Control tokens", ["token", "id", "norm in A", "norm in B", "moved", "nearest tokens in B (cosine)"], rows)
         if !report.movedRows.isEmpty {
             html += HTML.table(
-                ["token", "id", "matrix", "‖Δ‖"],
+                "Rows that moved most", ["token", "id", "matrix", "‖Δ‖"],
                 report.movedRows.map {
-                    [$0.text.debugDescription, String($0.id), $0.tensor, Format.number(Double($0.change))]
-                }, caption: "Rows that moved most")
+                    [$0.text.debugDescription, String($0.id), $0.tensor, Format.value(Double($0.change))]
+                }, showsName: true)
         }
         return html
     }
@@ -123,35 +135,48 @@ struct ComparisonPage {
         html +=
             "<p>KL(A‖B) over \(Format.counted(divergence.placeCount, "position")) in "
             + "\(Format.counted(divergence.textCount, "text")): mean "
-            + "\(Format.number(divergence.mean)), 95 % below \(Format.number(divergence.percentile95)), at most "
-            + "\(Format.number(divergence.largest)) nats; mean where a response begins "
-            + "\(Format.number(divergence.meanAtFirstResponse)). The likeliest token is the same at "
+            + "\(Format.value(divergence.mean)), 95 % below \(Format.value(divergence.percentile95)), at most "
+            + "\(Format.value(divergence.largest)) nats; mean where a response begins "
+            + "\(Format.value(divergence.meanAtFirstResponse)). The likeliest token is the same at "
             + "\(Format.percent(divergence.topAgreement, decimals: 1)) of the positions.</p>"
         html += HTML.table(
-            ["", "A", "B"],
+            "Loss and entropy", ["", "A", "B"],
             [
-                ["loss (nats per token)", Format.number(divergence.lossA), Format.number(divergence.lossB)],
-                ["entropy (nats)", Format.number(divergence.entropyA), Format.number(divergence.entropyB)],
+                ["loss (nats per token)", Format.value(divergence.lossA), Format.value(divergence.lossB)],
+                ["entropy (nats)", Format.value(divergence.entropyA), Format.value(divergence.entropyB)],
             ])
         return html
             + HTML.table(
-                ["text so far", "next token", "KL", "likeliest token in A", "in B"],
+                "Positions with the largest KL", ["text so far", "next token", "KL", "likeliest token in A", "in B"],
                 divergence.worst.map { place in
                     [
                         "…" + place.context, place.following?.debugDescription ?? "(the response)",
-                        Format.number(place.divergence), top(place.topA), top(place.topB),
+                        Format.value(place.divergence), top(place.topA), top(place.topB),
                     ]
-                }, caption: "Positions with the largest KL")
+                }, showsName: true)
     }
 
     private var metrics: String {
-        let charts = report.metrics.map { metric in
-            LineChart(
-                title: "\(metric.run): \(metric.name)",
-                series: [LineChart.Series(name: metric.name, x: metric.steps, y: metric.values, color: 0)]
-            ).html
-        }.filter { !$0.isEmpty }
-        return charts.isEmpty ? "" : "<div class=\"grid-of-charts\">\(charts.joined())</div>"
+        ["rl", "sft"].flatMap { run in
+            let own = report.metrics.filter { $0.run == run }
+            let names = MetricText.sorted(own.map(\.name))
+            return MetricText.Group.allCases.map { group in
+                let shown = names.filter { MetricText.Group($0) == group }.compactMap { name in
+                    own.first { $0.name == name }
+                }
+                let charts = shown.map { metric in
+                    LineChart(
+                        title: metric.name,
+                        series: [LineChart.Series(name: metric.name, x: metric.steps, y: metric.values, color: 0)]
+                    ).html
+                }.filter { !$0.isEmpty }
+                return charts.isEmpty
+                    ? ""
+                    : HTML.folded(
+                        "\(run): \(group.rawValue) (\(charts.count))",
+                        "<div class=\"grid-of-charts\">\(charts.joined())</div>")
+            }
+        }.joined()
     }
 
     static func name(_ path: String) -> String {

@@ -1,58 +1,55 @@
-/// A table of numbers as squares; larger numbers are darker.
+import Foundation
+
+/// A table of numbers as coloured cells; larger numbers have a stronger colour.
+///
+/// It is as wide as its card, and scrolls below its least width. The script of the page shows the text of the cell under
+/// the pointer, and of the one that the arrow keys choose.
 struct HeatMap {
-    /// The caption above the drawing.
+    /// The caption above the table.
     let title: String
     let rows: [String]
     let columns: [String]
     /// `[rows][columns]`; nil for an empty place.
     let values: [[Double?]]
-    /// The tooltip of a square.
+    /// The tooltip of a cell.
     let text: (_ row: Int, _ column: Int) -> String
     /// The description for screen readers.
     let summary: String
 
-    private static let cell = 22.0
-    private static let top = 24.0
+    /// The least width of a cell in pixels.
+    private static let cell = 16
 
     var html: String {
         let highest = values.flatMap(\.self).compactMap(\.self).filter(\.isFinite).max() ?? 0
         guard highest > 0 else { return "" }
-        let left = Double(rows.map(\.count).max() ?? 0) * 7 + 14
-        var drawing = ""
-        for (row, name) in rows.enumerated() {
-            let y = Self.top + (Double(row) + 0.5) * Self.cell
-            drawing +=
-                "<text class=\"tick\" x=\"\(svg(left - 6))\" y=\"\(svg(y))\" dy=\"0.32em\" text-anchor=\"end\">"
-                + "\(HTML.escape(name))</text>"
+        // Labels must not touch, so some columns show none.
+        let names = min(rows.map(\.count).max() ?? 0, 22)
+        let labelWidth = (columns.map(\.count).max() ?? 0) * 8 + 6
+        let cellOnPhone = max(Self.cell, (330 - names * 8 - 16) / max(columns.count, 1))
+        let every = max(1, (labelWidth + cellOnPhone - 1) / cellOnPhone)
+        let head = columns.enumerated().map { column, name in
+            "<th scope=\"col\"><span\(column % every == 0 ? "" : " class=\"sr\"")>\(HTML.escape(name))</span></th>"
         }
-        // Labels must not touch, so some columns go without.
-        let labelWidth = Double(columns.map(\.count).max() ?? 0) * 7 + 8
-        let every = max(1, Int((labelWidth / Self.cell).rounded(.up)))
-        for column in stride(from: 0, to: columns.count, by: every) {
-            let x = left + (Double(column) + 0.5) * Self.cell
-            drawing +=
-                "<text class=\"tick\" x=\"\(svg(x))\" y=\"16\" text-anchor=\"middle\">"
-                + "\(HTML.escape(columns[column]))</text>"
-        }
-        for row in rows.indices {
-            for column in columns.indices {
-                guard let value = values[row][column] else { continue }
-                let shade = value.isFinite ? max(value / highest, 0.03) : 1
-                drawing +=
-                    "<rect class=\"cell\" x=\"\(svg(left + Double(column) * Self.cell + 1))\" "
-                    + "y=\"\(svg(Self.top + Double(row) * Self.cell + 1))\" width=\"\(svg(Self.cell - 2))\" "
-                    + "height=\"\(svg(Self.cell - 2))\" fill-opacity=\"\(svg(shade))\">"
-                    + "<title>\(HTML.escape(text(row, column)))</title></rect>"
+        let body = rows.indices.map { row in
+            let cells = columns.indices.map { column -> String in
+                guard let value = values[row][column] else { return "<td></td>" }
+                let share = value.isFinite ? max(value / highest, 0.03) : 1
+                return "<td style=\"--v:\(svg(share))\" data-tip=\"\(HTML.escape(text(row, column)))\">"
+                    + "<span class=\"sr\">\(HTML.escape(Format.value(value)))</span></td>"
             }
+            return "<tr><th scope=\"row\">\(HTML.escape(rows[row]))</th>\(cells.joined())</tr>"
         }
-        // The last label can extend past its square.
-        let width = left + Double(columns.count) * Self.cell + max(4, labelWidth / 2 - Self.cell / 2)
-        let height = Self.top + Double(rows.count) * Self.cell + 4
+        let least = names * 8 + 16 + columns.count * (Self.cell + 2)
+        // Few cells would be stretched into bars.
+        let most = names * 8 + 16 + columns.count * 72
         return """
-            <figure class="wide" tabindex="0"><figcaption>\(HTML.escape(title)); darkest: \
-            \(HTML.escape(Format.number(highest)))</figcaption>\
-            <svg class="fixed" viewBox="0 0 \(svg(width)) \(svg(height))" width="\(svg(width))" \
-            height="\(svg(height))" role="img" aria-label="\(HTML.escape(summary))">\(drawing)</svg></figure>
+            <figure class="heatmap" style="max-width:max(20rem,\(most + 32)px)"><figcaption>\(HTML.escape(title))\
+            </figcaption><div class="scale" aria-hidden="true">0 <i></i> \(HTML.escape(Format.value(highest)))\
+            <span class="cue">more to the right: scroll</span></div>\
+            <div class="wide" role="region" tabindex="0" data-chart="heat" aria-label="\(HTML.escape(summary))">\
+            <table class="heat" style="min-width:\(least)px"><caption class="sr">\(HTML.escape(title))</caption>\
+            <colgroup><col style="width:\(names * 8 + 16)px"><col span="\(columns.count)"></colgroup>\
+            <thead><tr><td></td>\(head.joined())</tr></thead><tbody>\(body.joined())</tbody></table></div></figure>
             """
     }
 }

@@ -13,6 +13,11 @@ struct Histogram {
     private static let barWidth = 36.0
     private static let left = 30.0
 
+    private var slider: String {
+        "<label class=\"slider\">snapshot <input type=\"range\" min=\"0\" max=\"\(counts.count - 1)\" "
+            + "value=\"\(counts.count - 1)\" aria-valuetext=\"\(HTML.escape(labels.last ?? ""))\"></label>"
+    }
+
     var html: String {
         guard let last = counts.last, let highest = counts.flatMap(\.self).max(), highest > 0 else { return "" }
         var drawing = ""
@@ -41,8 +46,7 @@ struct Histogram {
             <figure class="chart" data-chart="histogram"><figcaption>\(HTML.escape(title)): \
             <output>\(HTML.escape(labels.last ?? ""))</output></figcaption>\
             <svg viewBox="0 0 \(svg(width + 14)) 176" role="img" aria-label="\(HTML.escape(summary))">\(drawing)</svg>\
-            <label class="slider">snapshot <input type="range" min="0" max="\(counts.count - 1)" \
-            value="\(counts.count - 1)"></label>\(HTML.data(data))</figure>
+            \(counts.count > 1 ? slider : "")\(HTML.data(data))</figure>
             """
     }
 }

@@ -6,16 +6,18 @@ enum PageLineage {
     static func html(_ entries: [LineageEntry], _ digest: String) -> String {
         guard !entries.isEmpty else { return "" }
         let items = entries.map { entry in
-            let parent = entry.parent.map { " from <code>\(HTML.escape(Format.shortDigest($0)))</code>" } ?? ""
+            let parent = entry.parent.map { " from \(HTML.digest($0))" } ?? ""
             let options = entry.arguments.serialized(indent: 2)
             let details =
                 options.count > 2
-                ? "<details><summary>options</summary><pre>\(HTML.escape(options))</pre></details>" : ""
+                ? HTML.folded(
+                    "options of \(entry.operation)",
+                    "<pre tabindex=\"0\" role=\"region\" aria-label=\"options of \(HTML.escape(entry.operation))\">"
+                        + "\(HTML.escape(options))</pre>"
+                ) : ""
             return "<li><strong>\(HTML.escape(entry.operation))</strong>\(parent), \(HTML.escape(entry.tool))"
                 + "\(details)</li>"
         }
-        return
-            "<ol class=\"timeline\">\(items.joined())<li>this state: <code>\(HTML.escape(Format.shortDigest(digest)))"
-            + "</code></li></ol>"
+        return "<ol class=\"timeline\">\(items.joined())<li>this state: \(HTML.digest(digest))</li></ol>"
     }
 }

@@ -7,11 +7,11 @@ enum PreferencePage {
     static func html(_ change: ModePreferenceChange, labels: [String]) -> String {
         let histogram = change.histogram()
         var html =
-            "<p>P(&lt;think&gt;) \(Format.number(change.meanThinkA)) → \(Format.number(change.meanThinkB)), "
-            + "P(&lt;short&gt;) \(Format.number(change.meanShortA)) → \(Format.number(change.meanShortB)), over "
+            "<p>P(&lt;think&gt;) \(Format.value(change.meanThinkA)) → \(Format.value(change.meanThinkB)), "
+            + "P(&lt;short&gt;) \(Format.value(change.meanShortA)) → \(Format.value(change.meanShortB)), over "
             + "\(Format.counted(change.prompts.count, "probe prompt")); \(change.changedSides.count) changed sides. "
             + "Entropy of the choice "
-            + "\(Format.number(change.meanEntropyA)) → \(Format.number(change.meanEntropyB)) nats.</p>"
+            + "\(Format.value(change.meanEntropyA)) → \(Format.value(change.meanEntropyB)) nats.</p>"
         html += "<div class=\"grid-of-charts\">"
         html +=
             Histogram(
@@ -20,35 +20,38 @@ enum PreferencePage {
             ).html
         html += "</div>"
         html += HTML.table(
-            ["level", "prompts", "P(<think>) in A", "in B"],
+            "Mode preference by level", ["level", "prompts", "P(<think>) in A", "in B"],
             change.levels.map {
-                [$0.name, String($0.promptCount), Format.number($0.thinkA), Format.number($0.thinkB)]
+                [$0.name, String($0.promptCount), Format.value($0.thinkA), Format.value($0.thinkB)]
             })
         return html
             + promptTable(
                 change.prompts.map { ($0.text, $0.level, $0.thinkA, $0.thinkB, $0.changedSides) }, from: "A", to: "B")
     }
 
-    /// A table of probe prompts, largest change first; the script of the page sorts it by any column.
+    /// A folded table of probe prompts, largest change first; the script of the page sorts it by any column.
     static func promptTable(
         _ prompts: [(text: String, level: String, before: Double, after: Double, changed: Bool)], from: String,
-        to: String
+        to: String, of run: String = ""
     ) -> String {
         let sorted = prompts.sorted { abs($0.after - $0.before) > abs($1.after - $1.before) }
         func cell(_ value: Double) -> String {
-            "<td data-value=\"\(value.isFinite ? "\(value)" : "-1")\">\(String(format: "%.3f", value))</td>"
+            "<td data-value=\"\(value.isFinite ? "\(value)" : "-1")\">\(Format.value(value))</td>"
         }
         let rows = sorted.map { prompt in
             "<tr><th scope=\"row\" class=\"text\">\(HTML.escape(prompt.text))</th><td>\(HTML.escape(prompt.level))</td>"
                 + cell(prompt.before) + cell(prompt.after) + cell(prompt.after - prompt.before)
                 + "<td>\(prompt.changed ? "yes" : "")</td></tr>"
         }
-        return
-            "<div class=\"wide\" tabindex=\"0\"><table class=\"sortable\">"
-            + "<caption>Probe prompts, largest change first</caption>"
-            + "<thead><tr><th scope=\"col\" class=\"text\">prompt</th><th scope=\"col\">level</th>"
-            + "<th scope=\"col\">P(&lt;think&gt;) \(HTML.escape(from))</th><th scope=\"col\">\(HTML.escape(to))</th>"
-            + "<th scope=\"col\">change</th><th scope=\"col\">changed sides</th></tr></thead>"
-            + "<tbody>\(rows.joined())</tbody></table></div>"
+        let name = "Probe prompts\(run.isEmpty ? "" : " of \(run)"), largest change first"
+        return HTML.folded(
+            "\(Format.counted(prompts.count, "probe prompt"))\(run.isEmpty ? "" : " of \(run)") with P(<think>) "
+                + "\(from) and \(to)",
+            "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"\(HTML.escape(name))\">"
+                + "<table class=\"sortable\"><caption>\(HTML.escape(name))</caption>"
+                + "<thead><tr><th scope=\"col\" class=\"text\">prompt</th><th scope=\"col\">level</th>"
+                + "<th scope=\"col\">P(&lt;think&gt;) \(HTML.escape(from))</th><th scope=\"col\">\(HTML.escape(to))</th>"
+                + "<th scope=\"col\">change</th><th scope=\"col\">changed sides</th></tr></thead>"
+                + "<tbody>\(rows.joined())</tbody></table></div>")
     }
 }

@@ -16,11 +16,11 @@ enum WeightMaps {
             values: table.map { $0.map { $0?.relativeChange } },
             text: { row, column in
                 "layer \(column) \(roles[row].rawValue): "
-                    + "moved \(Format.number(table[row][column]?.relativeChange ?? .nan)), "
+                    + "moved \(Format.value(table[row][column]?.relativeChange ?? .nan)), "
                     + "\(Format.percent(table[row][column]?.identicalFraction ?? .nan, decimals: 1)) bit-identical"
             },
             summary: "Change by layer and role. Largest: layer \(most?.layer ?? 0) \(most?.role.rawValue ?? ""), "
-                + "\(Format.number(most?.statistics.relativeChange ?? .nan)) of its norm"
+                + "\(Format.value(most?.statistics.relativeChange ?? .nan)) of its norm"
         ).html
     }
 
@@ -36,11 +36,11 @@ enum WeightMaps {
             columns: trajectory.intervals.map { String($0.to) }, values: values.map { $0.map { $0 } },
             text: { row, column in
                 "\(rows[row]), step \(trajectory.intervals[column].from) to \(trajectory.intervals[column].to): moved "
-                    + Format.number(values[row][column])
+                    + Format.value(values[row][column])
             },
             summary: "Change by layer and saved state. Largest: \(rows[highest]), from step "
                 + "\(trajectory.intervals[when].from) to \(trajectory.intervals[when].to), "
-                + "\(Format.number(values[highest][when])) of its norm"
+                + "\(Format.value(values[highest][when])) of its norm"
         ).html
     }
 }
