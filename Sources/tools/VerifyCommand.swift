@@ -1,35 +1,67 @@
 import ArgumentParser
 import CheckpointIO
+import Foundation
 import OrderedJSON
 
 struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Check checkpoints for damage.",
+        abstract: "Check models of any format for damage.",
         discussion: """
             Examples:
               ckpt verify model.h5
               ckpt verify --structure rl/*.h5
+              ckpt verify SmolLM2-135M-Instruct/ SmolLM2-135M-Instruct.gguf
+              ckpt verify SmolLM2-135M-Instruct/ --manifest manifest.txt
 
-            Decompresses every chunk and recomputes the SHA-256 of every tensor. Damage is reported with its tensor, \
-            chunk and file offset. --structure checks only structure, metadata and the list of tensors, which takes \
-            milliseconds.
+            Of a checkpoint, decompresses every chunk and recomputes the SHA-256 of every tensor. Damage is reported \
+            with its tensor, chunk and file offset. --structure checks only structure, metadata and the list of \
+            tensors, which takes milliseconds.
+
+            Of a Hugging Face folder, .safetensors or .gguf file, checks headers, index, configuration and tokenizer, \
+            and reads every value: NaN and infinite values count as damage, tensors that are all zero, constant or \
+            equal to another are listed.
+
+            --manifest writes the SHA-256 of the file, or of all files below the folder, and of each tensor in \
+            .safetensors and .gguf files. If the manifest exists, they are compared with it: run it before and after \
+            a copy. `sha256sum -c` reads it, too. Hidden files are left out.
 
             All files are checked, even if some cannot be read, and summed up in the end.
 
-            Exit status: 0 all files are intact, 1 damage found, 2 a file cannot be read or is not a checkpoint. A \
+            Exit status: 0 all files are intact, 1 damage found, 2 a file cannot be read or is not a model. A \
             file that has ckpt's signature but not its structure counts as damaged.
             """)
 
     @Argument(
-        help: ArgumentHelp("The checkpoints to check.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
+        help: ArgumentHelp(
+            "The models to check, each a checkpoint, folder, .safetensors or .gguf file.", valueName: "model"),
+        completion: .file())
     var paths: [String]
 
     @Flag(help: "Check only structure and metadata.")
     var structure = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Compare the SHA-256 of files and tensors with this manifest; if there is none, write it.",
+            valueName: "file"), completion: .file())
+    var manifest: String?
+
+    @Flag(help: "Write the manifest even if it exists.")
+    var force = false
+
     @Flag(help: "Print the result as JSON (schemas/verify-report.schema.json).")
     var json = false
+
+    func validate() throws {
+        guard manifest != nil || !force else { throw ValidationError("--force is for --manifest") }
+        guard manifest == nil || !structure else {
+            throw ValidationError("--manifest reads every byte; leave out --structure")
+        }
+        guard manifest == nil || paths.count == 1 else {
+            throw ValidationError("--manifest is for one file or folder; give one")
+        }
+    }
 
     mutating func run() throws {
         var reports: [VerifyReport] = []
@@ -62,6 +94,45 @@ struct VerifyCommand: ParsableCommand {
     ///
     /// - Throws: if the file cannot be read or is not a checkpoint; damage is part of the report.
     private func report(_ path: String) throws -> VerifyReport {
+        guard !ModelCheck.applies(to: path) else { return try checkFiles(path) }
+        var report = try checkpointReport(path)
+        if manifest != nil {
+            let hashed = try checkFiles(path)
+            report.manifest = hashed.manifest
+            report.damages += hashed.damages
+        }
+        return report
+    }
+
+    /// Checks files of another format, and compares or writes the manifest.
+    private func checkFiles(_ path: String) throws -> VerifyReport {
+        let depth = manifest.map { ModelCheck.Depth.manifest($0) } ?? (structure ? .structure : .values)
+        let byteCount = try ModelCheck.byteCount(of: path, depth)
+        // Without files of tensors, opening the model says what is missing.
+        if byteCount == 0, manifest == nil { _ = try ModelReader.open(path) }
+        let bar = ProgressBar("verifying", total: byteCount, unit: .bytes)
+        defer { bar.finish() }
+        var check = try ModelCheck(path, depth, progress: { bar.update($0) })
+        var report = VerifyReport(path: path, isDeep: !structure)
+        if let manifest {
+            let isThere = access(manifest, F_OK) == 0 && !force
+            if isThere {
+                try check.compare(with: manifest, path)
+            } else {
+                try check.writeManifest(to: manifest, overwrite: force)
+            }
+            report.manifest = VerifyReport.Manifest(
+                path: manifest, isWritten: !isThere, fileCount: check.manifest?.files.count ?? 0,
+                tensorCount: check.manifest?.tensorCount ?? 0)
+        }
+        report.tensorCount = check.tensorCount
+        report.byteCount = check.byteCount
+        report.damages = check.damages
+        report.remarks = check.remarks
+        return report
+    }
+
+    private func checkpointReport(_ path: String) throws -> VerifyReport {
         do {
             let file = try CheckpointFile(path: path)
             let tensors = TensorGroup.allCases.flatMap { file.tensors(in: $0) }
@@ -82,43 +153,5 @@ struct VerifyCommand: ParsableCommand {
             // ckpt wrote this file, but not this structure: it has been damaged since.
             return VerifyReport(path: path, isDeep: !structure, damages: [Damage(place: place, problem: problem)])
         }
-    }
-}
-
-/// The result for one file.
-private struct VerifyReport {
-    var path: String
-    var isDeep: Bool
-    /// Nil if the file cannot be opened because of damage.
-    var digest: String?
-    var tensorCount = 0
-    var byteCount = 0
-    var damages: [Damage] = []
-
-    var lines: [String] {
-        guard damages.isEmpty else {
-            return ["\(Style.bold(path))  \(Style.red("damaged"))"] + damages.map { "  \($0)" }
-                + ["  restore the file from a copy, or create it again"]
-        }
-        let extent = isDeep ? "every byte" : "structure"
-        return [
-            "\(Style.bold(path))  \(Style.green("intact"))  \(extent) of \(Format.counted(tensorCount, "tensor")), "
-                + "\(Format.bytes(byteCount)), digest \(Format.shortDigest(digest ?? ""))"
-        ]
-    }
-
-    var json: JSON {
-        [
-            "path": .string(path), "depth": .string(isDeep ? "bytes" : "structure"), "whole": .bool(damages.isEmpty),
-            "digest": digest.map(JSON.string) ?? .null, "tensors": .integer(tensorCount), "bytes": .integer(byteCount),
-            "damages": .array(
-                damages.map { damage in
-                    [
-                        "place": .string(damage.place), "tensor": damage.tensor.map(JSON.string) ?? .null,
-                        "chunk": damage.chunk.map(JSON.integer) ?? .null,
-                        "offset": damage.fileOffset.map(JSON.integer) ?? .null, "problem": .string(damage.problem),
-                    ]
-                }),
-        ]
     }
 }

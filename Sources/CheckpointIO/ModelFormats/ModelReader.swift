@@ -119,7 +119,7 @@ public enum ModelReader {
         guard let file = try? RandomAccessFile(path: path),
             let start = try? file.bytes(at: 0, count: min(9, file.byteCount), place: "start of the file")
         else { return false }
-        // The length of a safetensors header is below 2²⁷; an HDF5 file begins with a letter in its place.
+        // The length of a safetensors header is below 2²⁷; an HDF5 file has its signature in that place.
         return start.starts(with: Array("GGUF".utf8))
             || start.count == 9 && start[8] == UInt8(ascii: "{") && start[4..<8].allSatisfy { $0 == 0 }
     }

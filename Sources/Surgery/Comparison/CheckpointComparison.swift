@@ -67,7 +67,8 @@ public enum CheckpointComparison {
     ) -> [KeyDifference] {
         let all = KeyDifference.between(text: text(a.metadata), text(b.metadata))
         guard a.origin?.format == .gguf || b.origin?.format == .gguf else { return all }
-        return all.filter { $0.a != nil && $0.b != nil && !$0.path.isEmpty }
+        // The type of the weights is said with each tensor.
+        return all.filter { $0.a != nil && $0.b != nil && !["", "dtype", "torch_dtype"].contains($0.path) }
     }
 
     private static func haveSameConfiguration(_ a: CheckpointFile, _ b: CheckpointFile) -> Bool {

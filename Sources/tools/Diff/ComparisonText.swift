@@ -104,11 +104,8 @@ struct ComparisonText {
             }
             lines += Self.differences("tokenizer config", report.tokenizer.config)
         }
-        // The types of quantised tensors stand with their errors.
-        let restructured = report.tensors.filter { tensor in
-            [.added, .removed, .reshaped].contains(tensor.status)
-                || tensor.status == .retyped && tensor.quantizationA == nil && tensor.quantizationB == nil
-        }
+        lines += retyped
+        let restructured = report.tensors.filter { [.added, .removed, .reshaped].contains($0.status) }
         for tensor in restructured.prefix(8) {
             let sides = [(tensor.shapeA, tensor.typeA), (tensor.shapeB, tensor.typeB)].compactMap { shape, type in
                 shape.map { "\($0) \(type?.rawValue ?? "")" }
@@ -117,7 +114,7 @@ struct ComparisonText {
                 "  \(tensor.status.rawValue)  \(Format.column(tensor.name, 40)) " + sides.joined(separator: " → "))
         }
         if restructured.count > 8 {
-            lines.append("  … \(restructured.count - 8) more tensors added, removed, or of a different shape or type")
+            lines.append("  … \(restructured.count - 8) more tensors added, removed, or of a different shape")
         }
         return lines
     }

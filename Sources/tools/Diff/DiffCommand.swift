@@ -2,6 +2,7 @@ import ArgumentParser
 import CheckpointIO
 import Foundation
 import OrderedJSON
+import Parallel
 import Surgery
 import TrainLoop
 
@@ -109,8 +110,10 @@ struct DiffCommand: ParsableCommand {
     }
 
     private func compare(_ pathA: String, _ pathB: String) throws {
-        let a = try models.open(pathA)
-        let b = try models.open(pathB)
+        // Parsing a tokenizer of another format takes as long as comparing a small model.
+        let base = models.base
+        let (a, b) = try ParallelWork.both(
+            { try ModelReader.open(pathA, base: base) }, { try ModelReader.open(pathB, base: base) })
         var options = ComparisonOptions()
         if let pattern {
             let pattern = NamePattern(pattern)

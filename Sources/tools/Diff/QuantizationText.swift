@@ -14,7 +14,7 @@ struct QuantizationText {
     private static let longest = 10
 
     var lines: [String] {
-        var lines = ["", Style.bold("Quantisation"), "  \(types)"]
+        var lines = ["", Style.bold("Quantisation")]
         let compared = tensors.filter { $0.statistics != nil }.sorted { error($0) > error($1) }
         guard !compared.isEmpty else { return lines }
         lines.append(
@@ -35,9 +35,9 @@ struct QuantizationText {
         if let worst = compared.filter({ $0.worstBlock != nil }).max(by: { blockError($0) < blockError($1) }),
             let block = worst.worstBlock
         {
-            lines.append(
-                "  worst block: \(worst.name)\(block.index), \(block.elementCount) elements, error "
-                    + "\(Format.number(block.relativeError)) of an average block's norm")
+            lines.append("  worst block: \(worst.name)\(block.index),")
+            let error = "error \(Format.number(block.relativeError)) of an average block's norm"
+            lines.append("  \(block.elementCount) elements, \(error)")
         }
         return lines
     }
@@ -46,28 +46,22 @@ struct QuantizationText {
         texts.map { Format.column($0, 12, alignRight: true) }.joined()
     }
 
-    /// The number of tensors of each type.
-    private var types: String {
-        var counts: [String: Int] = [:]
-        for tensor in tensors {
-            let names = [tensor.quantizationA, tensor.quantizationB].compactMap(\.self)
-            let other = (tensor.quantizationA == nil ? tensor.typeA : tensor.typeB)?.rawValue
-            let text: String
-            if names.count == 2 {
-                text = names[0] == names[1] ? names[0] : names.joined(separator: " → ")
-            } else {
-                text =
-                    tensor.quantizationA == nil
-                    ? [other, names[0]].compactMap(\.self).joined(separator: " → ")
-                    : [names[0], other].compactMap(\.self).joined(separator: " → ")
-            }
-            counts[text, default: 0] += 1
-        }
-        return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-            .map { "\(Format.counted($0.value, "tensor")) \($0.key)" }.joined(separator: ", ")
-    }
-
     private func error(_ tensor: TensorComparison) -> Double { tensor.statistics?.relativeChange ?? 0 }
 
     private func blockError(_ tensor: TensorComparison) -> Double { tensor.worstBlock?.relativeError ?? 0 }
+}
+
+extension ComparisonText {
+    /// The tensors whose types differ, counted by the types.
+    var retyped: [String] {
+        var counts: [String: Int] = [:]
+        for tensor in report.tensors {
+            guard let a = tensor.quantizationA ?? tensor.typeA?.rawValue,
+                let b = tensor.quantizationB ?? tensor.typeB?.rawValue, a != b
+            else { continue }
+            counts["\(a) → \(b)", default: 0] += 1
+        }
+        return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+            .map { "  retyped  \(Format.counted($0.value, "tensor")) \($0.key)" }
+    }
 }
