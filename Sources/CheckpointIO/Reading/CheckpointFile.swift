@@ -24,6 +24,10 @@ public final class CheckpointFile: Sendable {
     public let metadata: CheckpointMetadata
     /// Identifies the content of all tensors: a SHA-256 in hexadecimal.
     public let digest: String
+    /// What the file says about itself if it is a delta; all else is that of the state it stands for.
+    public let delta: DeltaRecord?
+    /// Files that have to be read before this one, if it is a delta or keeps only an adapter.
+    package let chainLength: Int
     /// The size of the file.
     public let fileByteCount: Int
     let source: HDF5Source
@@ -36,27 +40,42 @@ public final class CheckpointFile: Sendable {
     /// - Throws: `CheckpointError`: `.system`, `.damaged`, `.unsupported` or `.newerVersion`.
     public convenience init(path: String) throws { try self.init(path: path, checkingDigests: true) }
 
+    /// Opens a delta on a given base, wherever the base was when the delta was made.
+    ///
+    /// - Throws: `CheckpointError.missingDeltaBase` if it belongs to another base, `.unsupported` if it is not a delta.
+    public convenience init(delta path: String, on base: CheckpointFile) throws {
+        try self.init(path: path, checkingDigests: true, base: base)
+        guard delta != nil else {
+            throw CheckpointError.unsupported(
+                path: path, place: "/", problem: "is a whole checkpoint, which needs no base")
+        }
+    }
+
     /// Opens a checkpoint.
     ///
     /// - Parameters:
     ///   - path: the file.
     ///   - checkingDigests: Fuzzing turns this off so that damage reaches the code behind the digests.
     ///   - depth: The number of files whose base is being opened.
+    ///   - base: The base of a delta; nil: it is where the delta says, or beside it.
     /// - Throws: `CheckpointError`.
-    package init(path: String, checkingDigests: Bool, depth: Int = 0) throws {
+    package init(path: String, checkingDigests: Bool, depth: Int = 0, base: CheckpointFile? = nil) throws {
         self.path = path
         source = try HDF5Source(path: path)
         reader = ChunkReader(source)
         fileByteCount = source.byteCount
         var tree = HDF5TreeReader(source)
         let content = try CheckpointContent(
-            try tree.root(), source, reader, checkingDigests: checkingDigests, depth: depth)
+            try tree.root(), source, reader, checkingDigests: checkingDigests, depth: depth, base: base)
         metadata = content.metadata
         digest = content.digest
+        delta = content.delta
+        chainLength = content.chainLength
         groups = content.tensors
         numbers = content.tensors.mapValues { tensors in
             Dictionary(tensors.enumerated().map { ($1.description.name, $0) }) { first, _ in first }
         }
+        if checkingDigests { OpenedCheckpoints.remember(self) }
     }
 
     /// The tensors of a group, sorted by name.

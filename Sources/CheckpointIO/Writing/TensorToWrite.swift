@@ -18,33 +18,54 @@ public struct TensorToWrite: Sendable {
 }
 
 extension TensorToWrite {
-    /// The tensor with a copy of what its checkpoint computes replaced by the computation.
+    /// The tensor with a copy of what its checkpoint takes from its base replaced by a copy from the base.
     var withStoredContent: TensorToWrite {
-        guard case .copy(let file, let tensor) = content, case .computed = tensor.storage else { return self }
+        guard case .copy(_, let tensor) = content, case .computed(let computed) = tensor.storage, computed.isOriginal
+        else { return self }
         return TensorToWrite(
-            group: group, description: description,
-            content: .bytes { range, bytes in try file.read(tensor, range: range, into: bytes) })
+            group: group, description: description, content: .copy(computed.base, computed.original)
+        ).withStoredContent
     }
 
-    /// The SHA-256 of the bytes of each tensor that is computed, by name; on all cores.
-    ///
-    /// - Throws: the errors of the contents.
-    package static func digests(of tensors: [TensorToWrite]) throws -> [String: String] {
-        let found = Mutex<[String: String]>([:])
-        try ParallelWork.forEach(tensors.count) { index in
-            guard case .bytes(let fill) = tensors[index].content else { return }
-            let count = tensors[index].description.byteCount
+    /// Reads the bytes `range` of the tensor.
+    func read(_ range: Range<Int>, into bytes: UnsafeMutableRawBufferPointer) throws {
+        guard !range.isEmpty else { return }
+        switch content {
+        case .bytes(let fill): try fill(range, bytes)
+        case .edited(let edit): try edit.fill(range, bytes)
+        case .memory(let memory): bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
+        case .copy(let source, let stored): try source.read(stored, range: range, into: bytes)
+        }
+    }
+
+    /// The SHA-256 of the bytes.
+    private func sha256() throws -> String {
+        var hash = SHA256()
+        switch content {
+        case .copy(_, let stored): return stored.sha256
+        case .memory(let memory): hash.update(memory.bytes)
+        case .bytes, .edited:
+            let count = description.byteCount
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 1 << 20), alignment: 64)
             defer { buffer.deallocate() }
-            var hash = SHA256()
             for start in stride(from: 0, to: count, by: 1 << 20) {
                 let range = start..<min(count, start + 1 << 20)
                 let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<range.count])
-                try fill(range, part)
+                try read(range, into: part)
                 hash.update(UnsafeRawBufferPointer(part))
             }
-            let digest = hash.finalize()
-            found.withLock { $0[tensors[index].description.name] = digest }
+        }
+        return hash.finalize()
+    }
+
+    /// The SHA-256 of the bytes of each tensor, in the given order; on all cores.
+    ///
+    /// - Throws: the errors of the contents.
+    package static func digests(of tensors: [TensorToWrite]) throws -> [String] {
+        let found = Mutex([String](repeating: "", count: tensors.count))
+        try ParallelWork.forEach(tensors.count) { index in
+            let digest = try tensors[index].sha256()
+            found.withLock { $0[index] = digest }
         }
         return found.withLock { $0 }
     }
