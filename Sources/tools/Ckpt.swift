@@ -31,6 +31,7 @@ struct Ckpt: AsyncParsableCommand {
                     AddTokensCommand.self, ResizeVocabCommand.self, CastCommand.self, RenameCommand.self,
                     ExtractCommand.self, GraftCommand.self, MergeCommand.self, StripCommand.self, ConfigCommand.self,
                 ]),
+            CommandGroup(name: "Storing", subcommands: [DeltaCommand.self, ApplyCommand.self]),
             CommandGroup(
                 name: "Data",
                 subcommands: [

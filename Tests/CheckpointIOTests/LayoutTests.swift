@@ -25,7 +25,13 @@ import Testing
             _ = try CheckpointWriter.write(
                 metadata, tensors: AdapterRecordTests.tensors().filter { ![.weights, .base].contains($0.group) },
                 to: alone, overwrite: false)
-            let listings = try [try Samples.write(to: folder), adapter, alone].map {
+            let sample = try Samples.write(to: folder)
+            let delta = folder + "/delta.h5"
+            let state = DeltaTests.state()
+            _ = try DeltaWriter.write(
+                state.metadata, tensors: state.tensors.map(\.0), since: try CheckpointFile(path: sample), to: delta,
+                overwrite: false)
+            let listings = try [sample, adapter, alone, delta].map {
                 try Command.run("h5dump", ["-n", "1", $0]).output
             }
             var seen: Set<String> = []

@@ -7,7 +7,8 @@ import Testing
 @Suite struct HelpTests {
     static let verbs = [
         "import", "export", "init", "add-tokens", "resize-vocab", "cast", "rename", "extract", "graft", "merge",
-        "strip", "config", "make-task", "distill", "check-data", "tokenize", "train-sft", "train-rl", "eval", "grade",
+        "strip", "config", "delta", "apply", "make-task", "distill", "check-data", "tokenize", "train-sft", "train-rl",
+        "eval", "grade",
         "generate",
         "inspect",
         "diff", "verify", "runs",
@@ -60,6 +61,10 @@ import Testing
             """, to: "judge")
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder.path("judge"))
         try folder.write("steps: 2\ndata: pairs.jsonl\n", to: "warm-up.yaml")
+        for arguments in [["delta", "rl/step-000004.h5", "rl/step-000003.h5", "-o", "step-5.delta.h5"]] {
+            let made = try Command.run(Command.ckptPath, arguments, in: folder)
+            guard made.status == 0 else { throw CommandFailure(["ckpt"] + arguments, made) }
+        }
         let made = try Command.ckpt("export", "base.h5", "-o", "SmolLM2-135M-Instruct", in: folder)
         guard made.status == 0 else { throw CommandFailure(["ckpt", "export"], made) }
         _ = try AdapterState.write(CheckpointFile(path: folder.path("base.h5")), to: folder.path("adapter.h5"))

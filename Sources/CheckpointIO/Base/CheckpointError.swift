@@ -15,6 +15,8 @@ public enum CheckpointError: Error, CustomStringConvertible, Equatable {
     case newerVersion(path: String, version: Int)
     /// The file keeps only what an adapter changes, and its base model is not where it was or has changed.
     case missingBase(path: String, base: String, digest: String, reason: String)
+    /// The file is a delta, and the state that it changes is not where it was or is another.
+    case missingDeltaBase(path: String, base: String, digest: String, reason: String)
     /// The file has no tensor of that name.
     case noTensor(path: String, name: String)
     /// The caller passed invalid data to the writer, or a buffer of the wrong size to the reader.
@@ -38,6 +40,9 @@ public enum CheckpointError: Error, CustomStringConvertible, Equatable {
         case .missingBase(let path, let base, let digest, let reason):
             "\(path): keeps only an adapter; its weights need the base model \(base) (weights_digest "
                 + "\(digest.prefix(12))…), \(reason); put the base there, or beside this file"
+        case .missingDeltaBase(let path, let base, let digest, let reason):
+            "\(path): is a delta; it needs the state \(base) (digest \(digest.prefix(12))…), \(reason); put that "
+                + "state there, or beside this file, or give it to `ckpt apply`"
         case .noTensor(let path, let name):
             "\(path): has no tensor \(name.onOneLine(limit: 200)); `ckpt inspect --tensors` lists them"
         case .invalid(let name, let problem):

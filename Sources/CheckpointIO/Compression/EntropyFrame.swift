@@ -7,8 +7,8 @@ package final class EntropyFrame {
     private let blocks = HuffmanBlocks()
     private let planes = ScratchBuffer()
 
-    private static let headerSize = 9
-    private static let checksumSize = 4
+    static let headerSize = 9
+    static let checksumSize = 4
     private static let blockSize = HuffmanBlocks.blockSize
 
     package init() {}
@@ -25,10 +25,7 @@ package final class EntropyFrame {
     package func compress(
         _ chunk: UnsafeRawBufferPointer, elementSize: Int, into destination: UnsafeMutableRawBufferPointer
     ) -> Int {
-        // Magic number; flags for single segment, content size of four bytes and checksum; the content size.
-        destination.storeBytes(of: UInt32(0xFD2F_B528).littleEndian, toByteOffset: 0, as: UInt32.self)
-        destination[4] = 0b1010_0100
-        destination.storeBytes(of: UInt32(chunk.count).littleEndian, toByteOffset: 5, as: UInt32.self)
+        Self.writeHeader(contentSize: chunk.count, to: destination)
         blocks.startFrame()
         // Neither buffer is empty.
         // swift-format-ignore: NeverForceUnwrap
@@ -58,6 +55,14 @@ package final class EntropyFrame {
         return frame.end + Self.checksumSize
     }
 
+    /// Writes a frame's header of `headerSize` bytes.
+    static func writeHeader(contentSize: Int, to destination: UnsafeMutableRawBufferPointer) {
+        // Magic number; flags for single segment, content size of four bytes and checksum; the content size.
+        destination.storeBytes(of: UInt32(0xFD2F_B528).littleEndian, toByteOffset: 0, as: UInt32.self)
+        destination[4] = 0b1010_0100
+        destination.storeBytes(of: UInt32(contentSize).littleEndian, toByteOffset: 5, as: UInt32.self)
+    }
+
     /// A frame being written.
     private struct Frame {
         let target: UnsafeMutablePointer<UInt8>
@@ -71,7 +76,7 @@ package final class EntropyFrame {
     /// The test counts pairs of equal bytes. If there are up to 15 % more than by chance, coding saves at most 1.5 %,
     /// less than the minimum for a coded block. The sampled positions are spread out because neighbours often have a
     /// common scale.
-    private static func isRandom(_ bytes: UnsafeRawPointer, stride: Int, _ count: Int) -> Bool {
+    static func isRandom(_ bytes: UnsafeRawPointer, stride: Int, _ count: Int) -> Bool {
         guard count >= 1024 else { return false }
         let step = max(1, count / 1536) | 1
         var total = 0

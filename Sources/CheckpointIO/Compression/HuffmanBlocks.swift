@@ -1,6 +1,6 @@
 import Glibc
 
-/// Compresses byte planes to zstd blocks that contain literals only.
+/// Compresses byte planes to zstd blocks that contain literals only, and the literals of blocks with sequences.
 ///
 /// The result is the same as zstd's for data without repetition, at twice its speed because matches are not searched.
 /// Call `startFrame`, then `encode` for the blocks of the frame in order.
@@ -85,17 +85,47 @@ final class HuffmanBlocks {
             target[Self.headerSize] = bytes[0]
             return Self.headerSize + 1
         }
-        if source.count >= Self.smallest {
-            let streams = Streams(byteCount: source.count)
-            let body = target + Self.headerSize
-            if let size = repeatCode(bytes, streams, at: body)
-                ?? encodeLiterals(bytes, streams, isFollowed: isFollowed, at: body)
-            {
-                Self.writeHeader(.compressed, size: size, isLast: isLast, at: target)
-                return Self.headerSize + size
-            }
+        let body = target + Self.headerSize
+        guard let size = codedLiterals(source, isFollowed: isFollowed, at: body) else {
+            return Self.store(source, isLast: isLast, at: target)
         }
-        return Self.store(source, isLast: isLast, at: target)
+        // The number of sequences.
+        body[size] = 0
+        Self.writeHeader(.compressed, size: size + 1, isLast: isLast, at: target)
+        return Self.headerSize + size + 1
+    }
+
+    /// Writes the literals section of a block that has sequences: coded, one repeated byte, or raw.
+    ///
+    /// - Parameters:
+    ///   - source: up to `blockSize` bytes.
+    ///   - target: has room for the bytes of `source` and three more.
+    /// - Returns: The number of bytes written.
+    func encodeSection(_ source: UnsafeRawBufferPointer, at target: UnsafeMutablePointer<UInt8>) -> Int {
+        let isRepeated = source.count > 3 && source.dropFirst().allSatisfy { $0 == source[0] }
+        if !isRepeated, let size = codedLiterals(source, isFollowed: true, at: target) { return size }
+        let type: UInt32 = isRepeated ? 1 : 0
+        let headerSize = source.count < 32 ? 1 : source.count < 4096 ? 2 : 3
+        let header =
+            headerSize == 1
+            ? type | UInt32(source.count) << 3
+            : type | UInt32(2 * headerSize - 3) << 2 | UInt32(source.count) << 4
+        for byte in 0..<headerSize { target[byte] = UInt8(truncatingIfNeeded: header >> (8 * UInt32(byte))) }
+        let content = isRepeated ? UnsafeRawBufferPointer(rebasing: source.prefix(1)) : source
+        UnsafeMutableRawBufferPointer(start: target + headerSize, count: content.count).copyMemory(from: content)
+        return headerSize + content.count
+    }
+
+    /// Writes a section of coded literals; returns the number of bytes, or nil if coding is not worth it.
+    private func codedLiterals(
+        _ source: UnsafeRawBufferPointer, isFollowed: Bool, at target: UnsafeMutablePointer<UInt8>
+    ) -> Int? {
+        guard source.count >= Self.smallest, let bytes = source.assumingMemoryBound(to: UInt8.self).baseAddress else {
+            return nil
+        }
+        let streams = Streams(byteCount: source.count)
+        return repeatCode(bytes, streams, at: target)
+            ?? encodeLiterals(bytes, streams, isFollowed: isFollowed, at: target)
     }
 
     /// Writes one raw block with its header, and returns the number of bytes written.
@@ -150,7 +180,7 @@ final class HuffmanBlocks {
         }
     }
 
-    /// Writes the content of a compressed block with the previous block's code if a sample shows that the code fits.
+    /// Writes a section of literals with the previous block's code if a sample shows that the code fits.
     ///
     /// This saves counting, which takes as long as coding; neighbouring blocks of a tensor are similar. The result is
     /// the number of bytes written, or nil if the code does not fit.
@@ -174,7 +204,7 @@ final class HuffmanBlocks {
             end.update(from: start, count: size)
             end += size
         }
-        return Self.writeEnd(at: end) - target
+        return end - target
     }
 
     /// Whether the code needs at most 1 % more bits for a sample of the bytes than the sample's own code would.
@@ -194,7 +224,7 @@ final class HuffmanBlocks {
         return found.reduce(0) { $0 + $1 * log2(total / $1) }
     }
 
-    /// Writes the content of a compressed block; returns the number of bytes, or nil if coding is not worth it.
+    /// Writes a section of literals; returns the number of bytes, or nil if coding is not worth it.
     private func encodeLiterals(
         _ bytes: UnsafePointer<UInt8>, _ streams: Streams, isFollowed: Bool, at target: UnsafeMutablePointer<UInt8>
     ) -> Int? {
@@ -231,7 +261,7 @@ final class HuffmanBlocks {
             let ends = encodeStreams(
                 bytes, streams, at: starts, hasPairs: code.symbols.count <= Self.mostForPairs)
         else { return nil }
-        return Self.writeEnd(at: ends[3]) - target
+        return ends[3] - target
     }
 
     /// Gives neighbours of rare symbols a count of 1, so that a later block can reuse the code for values slightly out
@@ -278,12 +308,6 @@ final class HuffmanBlocks {
             end[2 * stream] = UInt8(truncatingIfNeeded: streamSizes[stream])
             end[2 * stream + 1] = UInt8(truncatingIfNeeded: streamSizes[stream] >> 8)
         }
-    }
-
-    /// Writes a count of zero sequences, and returns the end of the block.
-    private static func writeEnd(at target: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
-        target.pointee = 0
-        return target + 1
     }
 
     // MARK: - Streams

@@ -71,6 +71,11 @@ struct SHA256: ~Copyable {
         second.update(UnsafeRawBufferPointer(rebasing: b[(blocks * blockSize)...]))
     }
 
+    /// Whether a text has the form of a digest.
+    static func isDigest(_ text: String) -> Bool {
+        text.utf8.count == 64 && text.utf8.allSatisfy("0123456789abcdef".utf8.contains)
+    }
+
     /// The digest as 64 lower-case hexadecimal digits.
     consuming func finalize() -> String {
         var digest = [UInt8](repeating: 0, count: 32)

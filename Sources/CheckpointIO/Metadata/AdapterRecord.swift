@@ -100,15 +100,11 @@ extension AdapterRecord {
         }
         return try Dictionary(
             members.map { name, digest in
-                guard let digest = digest.string, isDigest(digest) else {
+                guard let digest = digest.string, SHA256.isDigest(digest) else {
                     throw records.damaged(adaptedWeightsPath, "has a value that is not a digest")
                 }
                 return (name, digest)
             }, uniquingKeysWith: { first, _ in first })
-    }
-
-    private static func isDigest(_ text: String) -> Bool {
-        text.utf8.count == 64 && text.utf8.allSatisfy("0123456789abcdef".utf8.contains)
     }
 
     /// The record as it is stored.
@@ -131,7 +127,7 @@ extension AdapterRecord {
         if !isAscending || !rows.allSatisfy(CheckpointLayout.counters.contains) {
             return "has rows that are negative or not ascending"
         }
-        if !Self.isDigest(baseDigest) { return "has a base_digest that is not a digest" }
+        if !SHA256.isDigest(baseDigest) { return "has a base_digest that is not a digest" }
         if basePath.isEmpty || basePath.utf8.contains(0) { return "has an empty base_path, or one with a NUL" }
         return nil
     }

@@ -61,4 +61,13 @@ public struct CheckpointMetadata: Sendable, Equatable {
         self.probes = probes
         self.lineage = lineage
     }
+
+    /// Makes the state a model without optimizer, adapter and training state.
+    package mutating func dropTrainingState() {
+        kind = .model
+        optimizer = nil
+        adapter = nil
+        adaptedWeights = [:]
+        trainingState = nil
+    }
 }

@@ -7,7 +7,7 @@ enum CheckpointShape {
             true
         default:
             TensorGroup.allCases.contains { path.hasPrefix($0.path + "/") } || isChild(path, of: "/history")
-                || isNumbered(path, of: "/probe")
+                || isNumbered(path, of: "/probe") || DeltaRecord.allowsGroup(path)
         }
     }
 
@@ -19,7 +19,7 @@ enum CheckpointShape {
             AdapterRecord.adaptedWeightsPath, "/training/state":
             true
         default:
-            isNumbered(path, of: "/lineage") || isMetric(path) || isProbeColumn(path)
+            isNumbered(path, of: "/lineage") || isMetric(path) || isProbeColumn(path) || DeltaRecord.allowsDataset(path)
         }
     }
 
@@ -29,7 +29,8 @@ enum CheckpointShape {
         case "/weights": name == "tied"
         case "/tokenizer": ["think_id", "think_end_id", "short_id"].contains(name)
         case "/optimizer": ["step", "betas", "eps", "moments"].contains(name)
-        default: isChild(path, of: "/history") && name == "order"
+        default:
+            isChild(path, of: "/history") && name == "order" || DeltaRecord.allowsAttribute(name, of: path)
         }
     }
 

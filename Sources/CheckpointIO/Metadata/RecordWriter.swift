@@ -21,17 +21,29 @@ struct RecordWriter {
     /// The first record that cannot be encoded, and the reason.
     private var refusal: CheckpointError?
 
+    /// No records.
+    init() {}
+
     /// Encodes all metadata of a checkpoint.
     ///
     /// - Throws: `CheckpointError.invalid` if the metadata contradicts itself or cannot be stored.
     init(_ metadata: CheckpointMetadata) throws {
         try metadata.write(to: &self)
-        if let refusal { throw refusal }
         try check(tied: metadata.tiedTensors)
     }
 
     /// Bytes of all datasets.
     var datasetBytes: Int { records.reduce(0) { $0 + ($1.attribute == nil ? $1.value.bytes.count : 0) } }
+
+    /// The records as they are read.
+    var reader: RecordReader {
+        var reader = RecordReader(filePath: "")
+        for group in groups { reader.add(group: group) }
+        for record in records { reader.add(record.digestPath, record.value) }
+        return reader
+    }
+
+    mutating func append(_ record: CheckpointRecord) { records.append(record) }
 
     mutating func group(_ path: String) { groups.append(path) }
 
@@ -90,14 +102,13 @@ struct RecordWriter {
         .invalid(name: place, problem: "is not a place that a checkpoint has")
     }
 
-    /// Checks places and sizes, and reads the records as the reader does.
-    private func check(tied: [String: String]) throws {
+    /// Checks that a checkpoint has these places, and the sizes of the records.
+    ///
+    /// - Throws: `CheckpointError.invalid`.
+    func checkPlaces() throws {
+        if let refusal { throw refusal }
         var byteCount = 0
-        var reader = RecordReader(filePath: "")
-        for group in groups {
-            guard CheckpointShape.allowsGroup(group) else { throw Self.notAllowed(group) }
-            reader.add(group: group)
-        }
+        if let group = groups.first(where: { !CheckpointShape.allowsGroup($0) }) { throw Self.notAllowed(group) }
         for record in records {
             guard
                 record.attribute.map({ CheckpointShape.allowsAttribute($0, of: record.path) })
@@ -110,8 +121,12 @@ struct RecordWriter {
                         name: record.path, problem: "is larger than a checkpoint's metadata may be")
                 }
             }
-            reader.add(record.digestPath, record.value)
         }
+    }
+
+    /// Checks places and sizes, and reads the records as the reader does.
+    private func check(tied: [String: String]) throws {
+        try checkPlaces()
         do {
             _ = try CheckpointMetadata(from: reader, storedTensors: Set(tied.values))
         } catch let error as CheckpointError {

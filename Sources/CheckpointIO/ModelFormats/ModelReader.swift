@@ -106,7 +106,7 @@ public enum ModelReader {
         metadata.createdBy = origin.format.name
         let digests =
             hashing
-            ? try TensorToWrite.digests(of: source.tensors.map { TensorToWrite(reading: $0, from: source) }) : [:]
+            ? try TensorToWrite.digestsByName(of: source.tensors.map { TensorToWrite(reading: $0, from: source) }) : [:]
         return CheckpointFile(path: path, metadata: metadata, tensors: source, origin: origin, digests: digests)
     }
 

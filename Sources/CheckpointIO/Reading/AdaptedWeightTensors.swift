@@ -1,5 +1,3 @@
-import Glibc
-
 /// The weights of a file that keeps only an adapter, and their former values, computed from its base model.
 struct AdaptedWeightTensors {
     let weights: [StoredTensor]
@@ -85,26 +83,12 @@ extension AdapterRecord {
     ///
     /// - Throws: `CheckpointError.missingBase`.
     func openBase(of path: String, depth: Int) throws -> CheckpointFile {
-        func missing(_ reason: String) -> CheckpointError {
-            .missingBase(path: path, base: basePath, digest: baseDigest, reason: reason)
+        let base = BaseCheckpoint(
+            path: path, basePath: basePath, digest: baseDigest, isWhole: false,
+            missing: { .missingBase(path: path, base: basePath, digest: baseDigest, reason: $0) })
+        guard depth < Self.maximumDepth else {
+            throw base.missing("and too many files are adapters of one another")
         }
-        guard depth < Self.maximumDepth else { throw missing("and too many files are adapters of one another") }
-        let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
-        let name = basePath.split(separator: "/").last.map(String.init) ?? basePath
-        let beside = (path.contains("/") ? folder + "/" : "") + name
-        var reason = "which is not there"
-        for candidate in [basePath, beside] where candidate != path {
-            var status = stat()
-            guard stat(candidate, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
-            do {
-                let file = try CheckpointFile(path: candidate, checkingDigests: true, depth: depth + 1)
-                if file.weightsDigest == baseDigest { return file }
-                reason = "but \(candidate) has other weights (\(file.weightsDigest.prefix(12))…)"
-            } catch let error as CheckpointError {
-                if case .missingBase = error { throw error }
-                reason = "which cannot be read: \(error)"
-            }
-        }
-        throw missing(reason)
+        return try base.open(depth: depth)
     }
 }

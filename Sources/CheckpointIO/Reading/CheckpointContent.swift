@@ -5,32 +5,59 @@ struct CheckpointContent {
     let metadata: CheckpointMetadata
     let digest: String
     let tensors: [TensorGroup: [StoredTensor]]
+    /// nil if the file is not a delta.
+    let delta: DeltaRecord?
+    /// Files that have to be read before this one.
+    let chainLength: Int
 
     init(
-        _ root: HDF5Group, _ source: HDF5Source, _ reader: ChunkReader, checkingDigests: Bool, depth: Int
+        _ root: HDF5Group, _ source: HDF5Source, _ reader: ChunkReader, checkingDigests: Bool, depth: Int,
+        base given: CheckpointFile?
     ) throws {
         var scan = CheckpointScan(source, reader)
         try scan.checkVersion(root)
         try scan.group(root, "")
-        digest = try scan.digests(areChecked: checkingDigests)
+        delta = try DeltaRecord(from: scan.records)
+        var records = scan.records
         var tensors = scan.tensors
-        let digests = try AdapterRecord.adaptedWeights(from: scan.records)
+        var base: CheckpointFile?
+        if let delta {
+            try delta.base(of: source.path).check(given)
+            let found = try given ?? delta.openBase(of: source.path, depth: depth)
+            guard found.chainLength < DeltaRecord.longestChain else {
+                throw CheckpointError.missingDeltaBase(
+                    path: source.path, base: delta.basePath, digest: delta.baseDigest,
+                    reason: "which comes after \(DeltaRecord.longestChain) deltas already")
+            }
+            tensors = try delta.tensors(scan.tensors, scan.differences, on: found, records)
+            records = try RecordReader(state: delta, from: records, base: try RecordWriter(found.metadata))
+            base = found
+        } else if let first = scan.differences.first {
+            throw records.damaged(first.path, "belongs to no delta")
+        }
+        digest = try scan.checkDigests(areChecked: checkingDigests, of: tensors)
+        let digests = try AdapterRecord.adaptedWeights(from: records)
         if !digests.isEmpty {
-            guard let record = try AdapterRecord(from: scan.records), tensors[.weights] == nil else {
-                throw scan.records.damaged(
+            guard let record = try AdapterRecord(from: records), tensors[.weights] == nil else {
+                throw records.damaged(
                     AdapterRecord.adaptedWeightsPath, "belongs to no adapter, or the file has weights as well")
             }
-            let base = try record.openBase(of: source.path, depth: depth)
+            let model = try record.openBase(of: source.path, depth: depth)
             let computed = try AdaptedWeightTensors(
-                base, record, adapter: tensors[.adapter] ?? [], digests: digests, scan.records)
+                model, record, adapter: tensors[.adapter] ?? [], digests: digests, records)
             tensors[.weights] = computed.weights
             tensors[.base] = computed.base
+            base = model
+        }
+        chainLength = base.map { $0.chainLength + 1 } ?? 0
+        for group in tensors.keys {
+            tensors[group]?.sort { $0.description.name.utf8.lexicographicallyPrecedes($1.description.name.utf8) }
         }
         self.tensors = tensors
         metadata = try CheckpointMetadata(
-            from: scan.records, storedTensors: Set((tensors[.weights] ?? []).map(\.description.name)))
+            from: records, storedTensors: Set((tensors[.weights] ?? []).map(\.description.name)))
         if digests.isEmpty, let misfit = metadata.adapter?.misfit({ (tensors[$0] ?? []).map(\.description) }) {
-            throw scan.records.damaged(misfit.place, misfit.problem)
+            throw records.damaged(misfit.place, misfit.problem)
         }
     }
 }
@@ -42,7 +69,8 @@ private struct CheckpointScan {
     private(set) var tensors: [TensorGroup: [StoredTensor]] = [:]
     /// Every attribute, and every dataset that is not a tensor.
     private(set) var records: RecordReader
-    private var state = ManifestDigest()
+    /// The differences of a delta.
+    private(set) var differences: [DifferenceRows] = []
     private var manifest = ManifestDigest()
     private var valueBytes = 0
     private var tensorBytes = 0
@@ -80,6 +108,8 @@ private struct CheckpointScan {
             case .dataset(let dataset):
                 if let group = TensorGroup.allCases.first(where: { place.hasPrefix($0.path + "/") }) {
                     try tensor(dataset, place, group)
+                } else if let rows = DifferenceRows(dataset, path: place) {
+                    differences.append(rows)
                 } else {
                     try record(dataset, place)
                 }
@@ -137,7 +167,6 @@ private struct CheckpointScan {
         }
         let tensor = StoredTensor(
             group: group, description: description, sha256: sha256, storage: storage, chunks: chunks)
-        state.add(tensor)
         tensors[group, default: []].append(tensor)
     }
 
@@ -178,19 +207,19 @@ private struct CheckpointScan {
         }
     }
 
-    /// Compares both digests with the recorded ones, and returns the state's digest.
-    mutating func digests(areChecked: Bool) throws -> String {
+    /// Compares both digests with the recorded ones, and returns that of the state, which has these tensors.
+    func checkDigests(areChecked: Bool, of tensors: [TensorGroup: [StoredTensor]]) throws -> String {
         guard let digest = records.values["/@digest"]?.text,
             let recordDigest = records.values["/@record_digest"]?.text
         else { throw damaged("/", "has no digest or record_digest") }
-        guard !areChecked || recordDigest == manifest.value() else {
+        guard areChecked else { return digest }
+        guard recordDigest == manifest.value() else {
             throw damaged("/", "the metadata or attributes do not have the recorded record_digest")
         }
-        guard !areChecked || digest == state.value() else {
+        var state = ManifestDigest()
+        for tensor in tensors.values.joined() { state.add(tensor) }
+        guard digest == state.value() else {
             throw damaged("/", "the list of tensors does not have the recorded digest")
-        }
-        for group in TensorGroup.allCases {
-            tensors[group]?.sort { $0.description.name.utf8.lexicographicallyPrecedes($1.description.name.utf8) }
         }
         return digest
     }

@@ -86,18 +86,27 @@ extension CheckpointFile {
         return damages
     }
 
-    /// Compares the SHA-256 of a tensor that is computed from the base model, and checks the base's tensor.
+    /// Compares the SHA-256 of a tensor that is computed from the base, and checks the base's tensor.
     private func damages(of tensor: StoredTensor, _ computed: ComputedTensor) throws -> [Damage] {
         // The former values of a weight are in the same tensor of the base.
-        guard tensor.group == .weights else { return [] }
-        let damages = try computed.base.damages(of: computed.original)
-        guard damages.isEmpty, !computed.isOriginal else {
-            return damages.map { damage in
-                var damage = damage
-                damage.problem += ", in the base model \(computed.base.path)"
-                return damage
-            }
+        guard tensor.group == computed.original.group else { return [] }
+        if computed.hasDifferences {
+            let damages = try damages(ofComputed: tensor, computed)
+            return damages.isEmpty ? [] : try damagesOfBase(computed) + damages
         }
+        let damages = try damagesOfBase(computed)
+        return damages.isEmpty && !computed.isOriginal ? try self.damages(ofComputed: tensor, computed) : damages
+    }
+
+    private func damagesOfBase(_ computed: ComputedTensor) throws -> [Damage] {
+        try computed.base.damages(of: computed.original).map { damage in
+            var damage = damage
+            damage.problem += ", in the base \(computed.base.path)"
+            return damage
+        }
+    }
+
+    private func damages(ofComputed tensor: StoredTensor, _ computed: ComputedTensor) throws -> [Damage] {
         var hash = SHA256()
         do {
             for range in computed.ranges(of: tensor.description.byteCount) {

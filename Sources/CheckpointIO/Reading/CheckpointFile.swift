@@ -28,6 +28,10 @@ public final class CheckpointFile: Sendable {
     ///
     /// Empty for a model of another format, unless it was opened to be hashed.
     public let digest: String
+    /// What the file says about itself if it is a delta; all else is that of the state it stands for.
+    public let delta: DeltaRecord?
+    /// Files that have to be read before this one, if it is a delta or keeps only an adapter.
+    package let chainLength: Int
     /// The size of the file, or of the tensors in files of another format.
     public let fileByteCount: Int
     /// The format, and what was noted when the model was opened; nil for a checkpoint.
@@ -41,14 +45,26 @@ public final class CheckpointFile: Sendable {
     /// - Throws: `CheckpointError`: `.system`, `.damaged`, `.unsupported` or `.newerVersion`.
     public convenience init(path: String) throws { try self.init(path: path, checkingDigests: true) }
 
+    /// Opens a delta on a given base, wherever the base was when the delta was made.
+    ///
+    /// - Throws: `CheckpointError.missingDeltaBase` if it belongs to another base, `.unsupported` if it is not a delta.
+    public convenience init(delta path: String, on base: CheckpointFile) throws {
+        try self.init(path: path, checkingDigests: true, base: base)
+        guard delta != nil else {
+            throw CheckpointError.unsupported(
+                path: path, place: "/", problem: "is a whole checkpoint, which needs no base")
+        }
+    }
+
     /// Opens a checkpoint.
     ///
     /// - Parameters:
     ///   - path: the file.
     ///   - checkingDigests: Fuzzing turns this off so that damage reaches the code behind the digests.
     ///   - depth: The number of files whose base is being opened.
+    ///   - base: The base of a delta; nil: it is where the delta says, or beside it.
     /// - Throws: `CheckpointError`.
-    package init(path: String, checkingDigests: Bool, depth: Int = 0) throws {
+    package init(path: String, checkingDigests: Bool, depth: Int = 0, base: CheckpointFile? = nil) throws {
         self.path = path
         let source = try HDF5Source(path: path)
         let reader = ChunkReader(source)
@@ -57,11 +73,14 @@ public final class CheckpointFile: Sendable {
         fileByteCount = source.byteCount
         var tree = HDF5TreeReader(source)
         let content = try CheckpointContent(
-            try tree.root(), source, reader, checkingDigests: checkingDigests, depth: depth)
+            try tree.root(), source, reader, checkingDigests: checkingDigests, depth: depth, base: base)
         metadata = content.metadata
         digest = content.digest
+        delta = content.delta
+        chainLength = content.chainLength
         groups = content.tensors
         numbers = content.tensors.mapValues(Self.numbers)
+        if checkingDigests { OpenedCheckpoints.remember(self) }
     }
 
     /// A model whose tensors are read from files of another format.
@@ -80,6 +99,8 @@ public final class CheckpointFile: Sendable {
         self.metadata = metadata
         self.origin = origin
         container = nil
+        delta = nil
+        chainLength = 0
         let weights = source.tensors.map { tensor in
             StoredTensor(
                 group: .weights, description: tensor, sha256: digests[tensor.name], storage: .external(source),

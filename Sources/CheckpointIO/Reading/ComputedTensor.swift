@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A tensor that a file does not have, computed from a tensor of its base model and from its adapter.
+/// A tensor that a file does not have, computed from a tensor of its base and from its adapter or its differences.
 final class ComputedTensor: Sendable {
     /// How the values follow from those of the base's tensor.
     enum Rule: Sendable {
@@ -12,6 +12,8 @@ final class ComputedTensor: Sendable {
         case replacedRows([Int], StoredTensor)
         /// These rows alone.
         case rows([Int])
+        /// The differences of the file are added to the bits of the elements.
+        case differences(DifferencePlace)
     }
 
     let base: CheckpointFile
@@ -32,6 +34,9 @@ final class ComputedTensor: Sendable {
     /// Whether the base's tensor is unchanged.
     var isOriginal: Bool { if case .original = rule { true } else { false } }
 
+    /// Whether the values are those of the base's tensor and differences, so that their hash covers all that is read.
+    var hasDifferences: Bool { if case .differences = rule { true } else { false } }
+
     /// Ranges of bytes that are computed fast, because they end where chunks of the base end.
     func ranges(of byteCount: Int) -> [Range<Int>] {
         if case .rows = rule { return [0..<byteCount] }
@@ -48,6 +53,14 @@ final class ComputedTensor: Sendable {
         switch rule {
         case .original: try base.read(original, range: range, into: destination)
         case .rows(let rows): try readRows(rows, range, into: destination)
+        case .differences(let place):
+            let size = type.byteCount
+            guard range.lowerBound % size == 0, range.upperBound % size == 0 else {
+                return try readParts(of: range, in: file, into: destination)
+            }
+            try base.read(original, range: range, into: destination)
+            try place.apply(
+                to: destination, elements: range.lowerBound / size..<range.upperBound / size, of: file)
         case .replacedRows(let rows, let values):
             try base.read(original, range: range, into: destination)
             for (place, row) in rows.enumerated() {
@@ -70,6 +83,19 @@ final class ComputedTensor: Sendable {
                 product.add(to: values, elements: elements)
             }
         }
+    }
+
+    /// Computes bytes that begin or end inside of an element.
+    private func readParts(
+        of range: Range<Int>, in file: CheckpointFile, into destination: UnsafeMutableRawBufferPointer
+    ) throws {
+        let size = type.byteCount
+        let elements = range.lowerBound / size * size..<(range.upperBound + size - 1) / size * size
+        let whole = UnsafeMutableRawBufferPointer.allocate(byteCount: elements.count, alignment: 16)
+        defer { whole.deallocate() }
+        try read(elements, of: file, into: whole)
+        let start = range.lowerBound - elements.lowerBound
+        destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole[start..<start + range.count]))
     }
 
     private func readRows(_ rows: [Int], _ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {

@@ -62,7 +62,7 @@ public enum CheckpointWriter {
     }
 
     /// Checked content to be written.
-    private struct Content: Sendable {
+    struct Content: Sendable {
         let records: RecordWriter
         /// The tensors that are not copied before.
         let tensors: [TensorToWrite]
@@ -150,23 +150,34 @@ public enum CheckpointWriter {
         let rest = TensorEncoder(output, content.tensors) { progress?(copiedByteCount + $0) }
         let frames = Mutex<Result<[[[UInt8]]], any Error>>(.success([]))
         let compressing = try WorkerThread {
-            let result = Result { try records.records.map(Self.frames) }
+            let result = Result { try records.records.map { try $0.frames() } }
             frames.withLock { $0 = result }
         }
         let encoded = Result { try rest.encode() }
         compressing.join()
         let tensors = try Array(zip(copies + content.tensors, copied + encoded.get()))
-        let recordFrames = try frames.withLock { try $0.get() }
-        var datasets = tensors.map { ($0.path, dataset(of: $0.description, $1)) }
-        for (record, frames) in zip(records.records, recordFrames) where record.attribute == nil {
-            datasets.append((record.path, try write(record, frames, to: output)))
+        var state = ManifestDigest()
+        for (tensor, encoded) in tensors { state.add(tensor, sha256: encoded.sha256) }
+        let digest = state.value()
+        try finish(output, records, try frames.withLock { try $0.get() }, tensors, digest: digest)
+        return (digest, tensors.reduce(0) { $0 + $1.0.description.byteCount })
+    }
+
+    /// Writes the records, whose compressed chunks are `frames`, and the structure of a file with these datasets.
+    ///
+    /// `digest` is that of the state; `others` are datasets that are neither records nor tensors.
+    static func finish(
+        _ output: HDF5Output, _ records: RecordWriter, _ frames: [[[UInt8]]],
+        _ tensors: [(TensorToWrite, EncodedTensor)], digest: String, others: [(String, HDF5Dataset)] = []
+    ) throws {
+        var datasets = tensors.map { ($0.path, dataset(of: $0.description, $1)) } + others
+        for (record, frames) in zip(records.records, frames) where record.attribute == nil {
+            datasets.append((record.path, try record.write(frames, to: output)))
         }
-        let (digest, seals) = digests(records, tensors)
-        let attributes = (records.records + seals).compactMap { record in
+        let attributes = (records.records + seals(records, tensors, digest)).compactMap { record in
             record.attribute.map { (record.path, $0, record.value) }
         }
         try output.finish(HDF5Group(datasets: datasets, groups: records.groups, attributes: attributes))
-        return (digest, tensors.reduce(0) { $0 + $1.0.description.byteCount })
     }
 
     private static func dataset(of description: TensorDescription, _ encoded: EncodedTensor) -> HDF5Dataset {
@@ -196,68 +207,28 @@ public enum CheckpointWriter {
         return (try made.withLock { try $0!.get() }, try tensors.get())
     }
 
-    /// The compressed chunks of a record; none if it is not compressed.
-    private static func frames(of record: CheckpointRecord) throws -> [[UInt8]] {
-        guard let grid = grid(of: record) else { return [] }
-        let workspace = EncodingWorkspace()
-        let frame = ScratchBuffer()
-        return try record.value.bytes.withUnsafeBytes { bytes in
-            try (0..<grid.count).map { number in
-                let range = grid.byteRange(ofChunk: number)
-                let chunk = workspace.raw[0].resized(to: grid.chunkByteCount)
-                chunk.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range]))
-                UnsafeMutableRawBufferPointer(rebasing: chunk[range.count...])
-                    .initializeMemory(as: UInt8.self, repeating: 0)
-                try workspace.compress(
-                    UnsafeRawBufferPointer(chunk), elementSize: grid.elementSize,
-                    .matching, into: frame)
-                return Array(frame.content)
-            }
-        }
-    }
-
-    private static func grid(of record: CheckpointRecord) -> ChunkGrid? {
-        guard record.isCompressed else { return nil }
-        return ChunkGrid(storing: record.value.shape ?? [], elementSize: record.value.type.byteCount)
-    }
-
-    /// Writes a dataset that is not a tensor.
-    private static func write(
-        _ record: CheckpointRecord, _ frames: [[UInt8]], to output: HDF5Output
-    ) throws -> HDF5Dataset {
-        let value = record.value
-        let storage: StoredLayout
-        if let grid = grid(of: record) {
-            let level = ZstdEffort.matching.recordedLevel
-            let chunks = try frames.map { frame in
-                try frame.withUnsafeBytes { try output.appendChunk($0, filterMask: 0) }
-            }
-            storage = .chunked(
-                grid, HDF5Filter.shuffleAndZstd(elementSize: grid.elementSize, level: level), chunks)
-        } else {
-            storage = try value.bytes.withUnsafeBytes { try output.appendContiguous($0) }
-        }
-        return HDF5Dataset(
-            type: HDF5Datatype(value.type), shape: value.shape, storage: storage, attributes: [])
-    }
-
-    /// The digest of the tensors, and the root attributes with both digests.
-    private static func digests(
-        _ records: RecordWriter, _ tensors: [(TensorToWrite, EncodedTensor)]
-    ) -> (digest: String, attributes: [CheckpointRecord]) {
-        var state = ManifestDigest()
+    /// The root attributes with both digests.
+    private static func seals(
+        _ records: RecordWriter, _ tensors: [(TensorToWrite, EncodedTensor)], _ digest: String
+    ) -> [CheckpointRecord] {
         var manifest = ManifestDigest()
         for (tensor, encoded) in tensors {
-            let sha256 = encoded.sha256
-            let type = tensor.description.elementType.rawValue
-            state.add(path: tensor.path, type: type, shape: tensor.description.shape, sha256: sha256)
-            for (name, value) in TensorEncoder.attributes(type: tensor.description.elementType, sha256: sha256) {
+            for (name, value) in TensorEncoder.attributes(
+                type: tensor.description.elementType, sha256: encoded.sha256)
+            {
                 manifest.add(path: "\(tensor.path)@\(name)", value)
             }
         }
-        let digest = CheckpointRecord(path: "/", attribute: "digest", value: .text(state.value()))
-        for record in records.records + [digest] { manifest.add(path: record.digestPath, record.value) }
-        let recordDigest = CheckpointRecord(path: "/", attribute: "record_digest", value: .text(manifest.value()))
-        return (state.value(), [digest, recordDigest])
+        let state = CheckpointRecord(path: "/", attribute: "digest", value: .text(digest))
+        for record in records.records + [state] { manifest.add(path: record.digestPath, record.value) }
+        return [state, CheckpointRecord(path: "/", attribute: "record_digest", value: .text(manifest.value()))]
+    }
+}
+
+extension ManifestDigest {
+    mutating func add(_ tensor: TensorToWrite, sha256: String) {
+        add(
+            path: tensor.path, type: tensor.description.elementType.rawValue, shape: tensor.description.shape,
+            sha256: sha256)
     }
 }

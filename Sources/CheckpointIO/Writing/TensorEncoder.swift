@@ -185,13 +185,11 @@ final class TensorEncoder: Sendable {
         }
         let padded = buffer.resized(to: count)
         let content = UnsafeMutableRawBufferPointer(rebasing: padded[..<range.count])
-        if !range.isEmpty {
-            switch tensor.content {
-            case .bytes(let fill): try fill(range, content)
-            case .edited(let edit): try edit.fill(range, content)
-            case .memory(let memory): content.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
-            case .copy(let source, let stored): try source.readContiguous(stored, range: range, into: content)
-            }
+        if case .copy(let source, let stored) = tensor.content, case .contiguous = stored.storage {
+            // The hash is checked when the tensor is complete.
+            try source.readContiguous(stored, range: range, into: content)
+        } else {
+            try tensor.read(range, into: content)
         }
         UnsafeMutableRawBufferPointer(rebasing: padded[range.count...]).initializeMemory(as: UInt8.self, repeating: 0)
         return FilledChunk(

@@ -18,35 +18,69 @@ public struct TensorToWrite: Sendable {
 }
 
 extension TensorToWrite {
-    /// The tensor with a copy of what its file does not store replaced by reading it.
+    /// The tensor with a copy of what its file does not store replaced: by a copy from the base that its checkpoint takes
+    /// it from, or by reading it from a file of another format.
     var withStoredContent: TensorToWrite {
-        guard case .copy(let file, let tensor) = content, tensor.externalRanges != nil else { return self }
-        return TensorToWrite(
-            group: group, description: description,
-            content: .bytes { range, bytes in try file.read(tensor, range: range, into: bytes) })
+        guard case .copy(let file, let tensor) = content else { return self }
+        switch tensor.storage {
+        case .computed(let computed) where computed.isOriginal:
+            return TensorToWrite(
+                group: group, description: description, content: .copy(computed.base, computed.original)
+            ).withStoredContent
+        case .external:
+            return TensorToWrite(
+                group: group, description: description,
+                content: .bytes { range, bytes in try file.read(tensor, range: range, into: bytes) })
+        case .contiguous, .chunked, .computed: return self
+        }
     }
 
-    /// The SHA-256 of the bytes of each tensor that is computed, by name; on all cores.
-    ///
-    /// - Throws: the errors of the contents.
-    package static func digests(of tensors: [TensorToWrite]) throws -> [String: String] {
-        let found = Mutex<[String: String]>([:])
-        try ParallelWork.forEach(tensors.count) { index in
-            guard case .bytes(let fill) = tensors[index].content else { return }
-            let count = tensors[index].description.byteCount
+    /// Reads the bytes `range` of the tensor.
+    func read(_ range: Range<Int>, into bytes: UnsafeMutableRawBufferPointer) throws {
+        guard !range.isEmpty else { return }
+        switch content {
+        case .bytes(let fill): try fill(range, bytes)
+        case .edited(let edit): try edit.fill(range, bytes)
+        case .memory(let memory): bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes[range]))
+        case .copy(let source, let stored): try source.read(stored, range: range, into: bytes)
+        }
+    }
+
+    /// The SHA-256 of the bytes.
+    private func sha256() throws -> String {
+        if case .copy(_, let stored) = content, let known = stored.sha256 { return known }
+        var hash = SHA256()
+        if case .memory(let memory) = content {
+            hash.update(memory.bytes)
+        } else {
+            let count = description.byteCount
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 1 << 20), alignment: 64)
             defer { buffer.deallocate() }
-            var hash = SHA256()
             for start in stride(from: 0, to: count, by: 1 << 20) {
                 let range = start..<min(count, start + 1 << 20)
                 let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<range.count])
-                try fill(range, part)
+                try read(range, into: part)
                 hash.update(UnsafeRawBufferPointer(part))
             }
-            let digest = hash.finalize()
-            found.withLock { $0[tensors[index].description.name] = digest }
+        }
+        return hash.finalize()
+    }
+
+    /// The SHA-256 of the bytes of each tensor, in the given order; on all cores.
+    ///
+    /// - Throws: the errors of the contents.
+    package static func digests(of tensors: [TensorToWrite]) throws -> [String] {
+        let found = Mutex([String](repeating: "", count: tensors.count))
+        try ParallelWork.forEach(tensors.count) { index in
+            let digest = try tensors[index].sha256()
+            found.withLock { $0[index] = digest }
         }
         return found.withLock { $0 }
+    }
+
+    /// The SHA-256 of the bytes of each tensor, by name; throws like `digests(of:)`.
+    package static func digestsByName(of tensors: [TensorToWrite]) throws -> [String: String] {
+        Dictionary(zip(tensors.map(\.description.name), try digests(of: tensors)), uniquingKeysWith: { first, _ in first })
     }
 }
 

@@ -107,15 +107,6 @@ struct SurgeryOutput {
 }
 
 extension CheckpointMetadata {
-    /// Makes the result a model without optimizer, adapter and training state.
-    mutating func dropTrainingState() {
-        kind = .model
-        optimizer = nil
-        adapter = nil
-        adaptedWeights = [:]
-        trainingState = nil
-    }
-
     /// Takes what `dropTrainingState` drops from other metadata.
     mutating func keepTrainingState(of other: CheckpointMetadata) {
         kind = other.kind

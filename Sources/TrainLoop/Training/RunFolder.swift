@@ -2,7 +2,8 @@ import CheckpointIO
 import Foundation
 import OrderedJSON
 
-/// The folder of a training run: `step-000000.h5` …, `metrics.jsonl`, `tensorboard/`, `rollouts/`.
+/// The folder of a training run: `step-000000.h5` …, `step-000001.delta.h5` …, `metrics.jsonl`, `tensorboard/`,
+/// `rollouts/`.
 package struct RunFolder: Sendable {
     package let path: String
     private let lock: RunLock?
@@ -45,7 +46,7 @@ package struct RunFolder: Sendable {
         }
         lock = try RunLock(path)
         TemporaryPaths.removeAbandoned(beside: metricsPath)
-        let states = steps().map(checkpointPath)
+        let states = steps().map(checkpointPath) + stepsWithDelta().map(deltaPath)
         let logs = [metricsPath, rolloutsPath, tensorBoardPath].filter(FileManager.default.fileExists)
         let isUnsaved = states.isEmpty && FileManager.default.fileExists(atPath: unsavedPath)
         guard replacing || isUnsaved || (states + logs).isEmpty else { throw RunFolderError.notEmpty(path) }
@@ -84,6 +85,7 @@ package struct RunFolder: Sendable {
     var unsavedPath: String { path + "/.unsaved" }
 
     package func checkpointPath(step: Int) -> String { "\(path)/\(Self.name(ofStep: step)).h5" }
+    func deltaPath(step: Int) -> String { path + "/" + Self.name(ofStep: step) + Self.deltaSuffix }
     func rolloutLogPath(step: Int) -> String { "\(rolloutsPath)/\(Self.name(ofStep: step)).jsonl" }
 
     static func name(ofStep step: Int) -> String {
@@ -91,13 +93,28 @@ package struct RunFolder: Sendable {
         return "step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
     }
 
-    /// The steps with a checkpoint, ascending.
-    package func steps() -> [Int] {
+    private static let deltaSuffix = ".delta.h5"
+
+    /// The steps with a checkpoint, ascending; a delta is not one of them.
+    package func steps() -> [Int] { steps(suffix: ".h5") }
+
+    /// The steps that are kept as a delta, ascending.
+    func stepsWithDelta() -> [Int] { steps(suffix: Self.deltaSuffix) }
+
+    private func steps(suffix: String) -> [Int] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         return names.compactMap { name in
-            guard name.hasPrefix("step-"), name.hasSuffix(".h5") else { return nil }
-            return Int(name.dropFirst(5).dropLast(3))
+            guard name.hasPrefix("step-"), name.hasSuffix(suffix) else { return nil }
+            return Int(name.dropFirst(5).dropLast(suffix.count))
         }.sorted()
+    }
+
+    /// Removes the delta of a step that has a whole state.
+    func removeDelta(step: Int) { unlink(deltaPath(step: step)) }
+
+    /// Removes the deltas of steps after `last`, which a killed run made after its last save.
+    func removeDeltas(after last: Int) {
+        for step in stepsWithDelta() where step > last { removeDelta(step: step) }
     }
 
     /// Loads the newest training state of the run that is not damaged.

@@ -44,6 +44,12 @@ struct TrainingRun {
     private(set) var lastSaved: String?
     /// nil on other ranks than 0.
     private let log: RunLog?
+    /// The newest state of the run, whole or a delta, that the next delta is based on; nil until it is needed.
+    private var kept: CheckpointFile?
+    /// Deltas since the last whole state.
+    private(set) var deltaCount = 0
+    /// Deltas between two whole states, at most: to read the last, all of them are read.
+    static let mostDeltas = 32
 
     /// Opens the logs, and drops rows of steps that a killed run made after its last save.
     ///
@@ -60,6 +66,7 @@ struct TrainingRun {
         self.shouldStop = shouldStop
         lastSaved = state.step > 0 ? folder.checkpointPath(step: state.step) : nil
         log = ranks.isRoot ? try RunLog(folder, after: state.step) : nil
+        if ranks.isRoot { folder.removeDeltas(after: state.step) }
         if let damage = log?.damage { report(.warning(damage)) }
         if let note = state.extensionNote { self.report(.note(note)) }
     }
@@ -106,6 +113,29 @@ struct TrainingRun {
         }
         _ = try ranks.fromRoot { try write(state, to: path, record: record, options, moments) }
         lastSaved = path
+        kept = nil
+        deltaCount = 0
+    }
+
+    /// Keeps the model of the current step as what changed since the step before.
+    ///
+    /// - Throws: `TrainingFailure.unreadableSave`, and errors of writing.
+    mutating func keepDelta(_ state: TrainingState) throws {
+        deltaCount += 1
+        guard ranks.isRoot else { return }
+        let path = folder.deltaPath(step: state.step)
+        let base = try kept ?? CheckpointFile(path: lastSaved ?? folder.checkpointPath(step: state.step - 1))
+        let written = try state.saveDelta(to: path, since: base)
+        do {
+            let file = try CheckpointFile(delta: path, on: base)
+            guard file.digest == written.digest, file.metadata.step == state.step else {
+                throw CheckpointError.damaged(
+                    path: path, place: "/", problem: "it is not the model of step \(state.step) that was written")
+            }
+            kept = file
+        } catch {
+            throw TrainingFailure.unreadableSave("\(error)", lastGood: lastSaved)
+        }
     }
 
     private func write(
@@ -124,6 +154,7 @@ struct TrainingRun {
             throw TrainingFailure.unreadableSave("\(error)", lastGood: lastSaved)
         }
         folder.firstStateIsSaved()
+        folder.removeDelta(step: state.step)
         try folder.retire(keepingLast: options.keepLast, until: state.step)
         report(.saved(path: path, byteCount: written.fileByteCount))
         return true

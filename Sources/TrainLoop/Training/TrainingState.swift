@@ -241,7 +241,7 @@ package struct TrainingState {
         var weights: [TensorToWrite] = []
         if let adapted {
             if content == .adapter {
-                metadata.adaptedWeights = try TensorToWrite.digests(of: adapted.changedTensors)
+                metadata.adaptedWeights = try TensorToWrite.digestsByName(of: adapted.changedTensors)
             } else {
                 weights = adapted.mergedTensors + adapted.baseTensors
             }
@@ -254,6 +254,20 @@ package struct TrainingState {
             + (optimizer.eightBit.map { Self.tensors(.optimizerM, $0.m) + Self.tensors(.optimizerV, $0.v) } ?? [])
         let tensors = weights + (moments ?? own)
         return try CheckpointWriter.write(metadata, tensors: tensors, to: path, overwrite: true)
+    }
+
+    /// Writes the model, with history, probes and lineage, as what changed since `base`.
+    ///
+    /// A file at `path` is replaced. A run cannot be resumed from the delta: moments change in nearly every bit.
+    ///
+    /// - Throws: errors of writing.
+    func saveDelta(to path: String, since base: CheckpointFile) throws -> WrittenDelta {
+        var metadata = metadata
+        metadata.dropTrainingState()
+        metadata.step = step
+        return try DeltaWriter.write(
+            metadata, tensors: adapted?.mergedTensors ?? Self.tensors(.weights, parameters), since: base, to: path,
+            overwrite: true)
     }
 
     /// Checks before a run starts that its states can be written and read back.

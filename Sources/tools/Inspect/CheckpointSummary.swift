@@ -95,6 +95,14 @@ struct CheckpointSummary {
             } ?? .null,
         ]
         if let origin = file.origin { json["notes"] = .array(origin.notes.map(JSON.string)) }
+        if let delta = file.delta {
+            json["delta"] = [
+                "base_digest": .string(delta.baseDigest),
+                "base_digest_of": .string(delta.needsWholeBase ? "state" : "weights"),
+                "base_path": .string(delta.basePath), "tensors_changed": .integer(delta.tensors.count),
+                "elements_changed": .integer(delta.changedElementCount),
+            ]
+        }
         if let record = metadata.adapter {
             json["adapter"] = record.json
             json["adapter"]?["matrices"] = adapter.json

@@ -18,13 +18,15 @@ struct SummaryText {
 
     var lines: [String] {
         let metadata = summary.file.metadata
-        let kind = metadata.kind == .training ? "training state" : "model"
+        let kind =
+            (summary.file.delta == nil ? "" : "delta of a ") + (metadata.kind == .training ? "training state" : "model")
         let state =
             summary.file.origin?.format.name
             ?? "\(kind), step \(metadata.step), by \(metadata.createdBy.onOneLine(limit: 60))"
         var lines = ["\(Style.bold(summary.file.path))  \(state)"]
         lines += section("model", modelLines)
         lines += section("file", fileLines)
+        lines += section("delta", deltaLines)
         lines += section("tokenizer", tokenizerLines)
         lines += section("lineage", metadata.lineage.enumerated().map { Self.story(number: $0 + 1, $1) })
         lines += section("adapter", adapterLines)
@@ -72,7 +74,8 @@ struct SummaryText {
     private var fileLines: [String] {
         func extent(_ name: String, _ extent: CheckpointSummary.Extent) -> String {
             if extent.storedByteCount == 0 {
-                return "\(name) \(Format.bytes(extent.byteCount)), computed from the base and the adapter"
+                return "\(name) \(Format.bytes(extent.byteCount)), computed from the base and the "
+                    + (summary.file.delta == nil ? "adapter" : "differences")
             }
             guard summary.file.origin == nil else {
                 let quantized = extent.quantizations.map { "\($0.count) in \($0.name)" }.joined(separator: ", ")
@@ -88,6 +91,15 @@ struct SummaryText {
             lines.append(extent("optimizer, step \(optimizer.step):", summary.optimizer))
         }
         return lines
+    }
+
+    private var deltaLines: [String] {
+        guard let delta = summary.file.delta else { return [] }
+        return [
+            "\(Format.counted(delta.tensors.count, "tensor")) changed in "
+                + Format.counted(delta.changedElementCount, "element"),
+            "since \(Format.shortDigest(delta.baseDigest)) \(delta.basePath.onOneLine(limit: 100))",
+        ]
     }
 
     private var adapterLines: [String] {

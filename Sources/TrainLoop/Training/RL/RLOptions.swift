@@ -23,6 +23,8 @@ package struct RLRunOptions: RunOptions {
     package var saveEvery = 10
     package var keepLast = 1
     package var savedContent = SavedContent.complete
+    /// Whether the model of every step is kept, as a delta where no state is saved.
+    package var keepsDeltas = false
     package var probeEvery = 10
     /// Steps between evaluations on the dev problems, if there are any.
     package var evaluateEvery = 10
@@ -215,6 +217,10 @@ extension RLOptions {
         .weightDecay, .clipNorm, .freeze, .trainRows, .adapters, .recomputation, .activations, .microBatch, .seed,
         .int("save_every", "--save-every", \.run.saveEvery, 1...1 << 40),
         .keepLast, .savedContent,
+        .of(
+            "keep_deltas", "--keep-deltas", \.run.keepsDeltas, to: { $0 ? .bool(true) : .null },
+            from: { $0.isNull ? false : $0.bool }
+        ).recordedIfSet,
         .int("probe_every", "--probe-every", \.run.probeEvery, 1...1 << 40),
         .int("eval_every", "--eval-every", \.run.evaluateEvery, 1...1 << 40).optionalInOldCheckpoints,
         .products, .moments, .weights, .slices, .shardsMoments,
@@ -225,6 +231,10 @@ extension RLOptions {
     package func checkCombinations() throws {
         try checkSharedCombinations()
         let require = OptionError.require
+        try require(
+            !run.keepsDeltas || run.savedContent == .complete,
+            "--keep-deltas keeps what changed in the model, and --save adapter no model; --save-every 1 keeps the "
+                + "adapter of every step")
         let (balance, samples) = (guards.balance, rollout.samplesPerPrompt)
         try require(
             2 * balance <= samples,

@@ -188,7 +188,12 @@ package struct RLTrainer: StageTrainer {
             let isFull = !isLast && !state.hasRoomForStep(of: .reinforcement)
             let stops = try run.stops() || isFull
             if stops || isLast || state.step.isDue(every: options.run.probeEvery) { try run.probe(&state) }
-            if stops || isLast || state.step.isDue(every: options.run.saveEvery) { try save(&run) }
+            let isDue = state.step.isDue(every: options.run.saveEvery) || run.deltaCount == TrainingRun.mostDeltas
+            if stops || isLast || isDue {
+                try save(&run)
+            } else if options.run.keepsDeltas {
+                try run.keepDelta(state)
+            }
             if isFull { throw TrainingFailure.fullHistory }
             if stops { break }
         }
