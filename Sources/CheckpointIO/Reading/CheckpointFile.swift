@@ -80,7 +80,7 @@ public final class CheckpointFile: Sendable {
         chainLength = content.chainLength
         groups = content.tensors
         numbers = content.tensors.mapValues(Self.numbers)
-        if checkingDigests { OpenedCheckpoints.remember(self) }
+        if checkingDigests { OpenedCheckpoints.remember(self, descriptor: source.descriptor) }
     }
 
     /// A model whose tensors are read from files of another format.

@@ -34,9 +34,9 @@ enum OpenedCheckpoints {
     }
 
     /// Remembers a file as long as it is open.
-    static func remember(_ file: CheckpointFile) {
+    static func remember(_ file: CheckpointFile, descriptor: Int32) {
         var status = stat()
-        guard fstat(file.source.descriptor, &status) == 0 else { return }
+        guard fstat(descriptor, &status) == 0 else { return }
         opened.withLock { opened in
             opened = opened.filter { $0.value.file != nil }
             opened[Identity(status)] = Reference(file: file)
