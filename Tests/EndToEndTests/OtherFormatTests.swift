@@ -115,6 +115,9 @@ import Testing
         #expect(cut.status == 1 && cut.output.contains("the file ends too early"), "\(cut.output)\(cut.errors)")
         try FileManager.default.createDirectory(atPath: folder.path("none"), withIntermediateDirectories: true)
         #expect(try ckpt("verify", "none").status == 2)
+        try folder.write("", to: "pytorch_model.bin")
+        let pickle = try ckpt("verify", "pytorch_model.bin")
+        #expect(pickle.status == 2 && pickle.errors.contains("pickle files can run code"))
     }
 
     @Test func aCheckpointHasAManifestToo() throws {

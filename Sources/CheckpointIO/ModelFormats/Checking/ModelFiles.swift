@@ -25,6 +25,7 @@ struct ModelFiles {
         }
         folder = FilePath.folder(of: path)
         let name = FilePath.name(of: path)
+        guard !PickleFile.hasPickleName(name) else { throw ModelFormatError.pickle(path: path) }
         if name.hasSuffix(".safetensors.index.json") {
             weights = try SafetensorsShards(indexPath: path).fileNames.sorted()
             given = [name] + weights
