@@ -11,11 +11,16 @@ struct DeltaCommand: ParsableCommand {
             Examples:
               ckpt delta rl/step-000004.h5 rl/step-000005.h5 -o step-5.delta.h5
               ckpt delta rl/step-000004.h5 rl/step-000005.h5 --model -o model-5.delta.h5
+              ckpt delta rl/step-000004.h5 rl/step-000005.h5 --publish 5 --dtype bfloat16 \\
+                -o weights/
 
             The delta holds everything of the second checkpoint that the first does not have: metadata too, and \
             optimizer and training state unless --model leaves them out. ckpt apply gives the second checkpoint back \
             bit for bit. Every command also reads the delta itself as the state it stands for, while the first \
             checkpoint is where it was, or beside the delta. The first may be a delta.
+
+            --publish N writes the change of the weights as -o/weight_vNNNNNN, from which the servers of slime \
+            pull them: the version after N-1, for servers whose folder `ckpt export --dtype …` wrote.
             """)
 
     @Argument(
@@ -30,12 +35,38 @@ struct DeltaCommand: ParsableCommand {
     @Flag(help: "Leave out optimizer, adapter and training state, as ckpt strip does.")
     var model = false
 
+    @Option(
+        help: ArgumentHelp("Write version N for servers that pull weights, into the folder -o.", valueName: "n"))
+    var publish: Int?
+
+    @Option(
+        help: ArgumentHelp("With --publish: the type that the servers have. Default: as stored.", valueName: "type"))
+    var dtype: String?
+
     @Flag(help: "Print the report as JSON (schemas/delta-report.schema.json).")
     var json = false
 
     @OptionGroup var output: OutputOptions
 
+    func validate() throws {
+        guard let publish else {
+            guard dtype == nil else { throw ValidationError("--dtype belongs to --publish; a delta keeps all bits") }
+            return
+        }
+        guard (1...999_999).contains(publish) else { throw ValidationError("--publish must be 1 to 999999") }
+        guard !model, !output.force, !json else {
+            throw ValidationError(
+                "--publish writes the weights alone, and a new folder; leave out --model, --force and --json")
+        }
+        guard dtype.map({ ElementType(rawValue: $0).map(ElementType.modelTypes.contains) ?? false }) ?? true else {
+            throw ValidationError(
+                "--dtype must be float32, float16 or bfloat16"
+                    + Suggestions.question(ofValue: dtype ?? "", among: ElementType.allValueStrings))
+        }
+    }
+
     mutating func run() throws {
+        if let publish { return try self.publish(as: publish) }
         try output.check()
         let base = try CheckpointFile(path: base)
         let state = try CheckpointFile(path: state)
@@ -46,6 +77,26 @@ struct DeltaCommand: ParsableCommand {
             state, since: base, isModel: model, to: output.destination { bar.update($0) })
         bar.finish()
         if json { print(json: written.json) } else { for line in lines(written) { print(line) } }
+    }
+
+    /// Writes the change of the weights for servers that pull.
+    private func publish(as version: Int) throws {
+        let type = dtype.flatMap(ElementType.init(rawValue:))
+        let sources = try [base, state].map { path -> any TensorSource in
+            let tensors = CheckpointTensors(try CheckpointFile(path: path))
+            return type.map { ConvertedTensors(tensors, to: $0) } ?? tensors
+        }
+        let bar = ProgressBar(
+            "writing", total: sources[1].tensors.reduce(0) { $0 + $1.byteCount }, unit: .bytes)
+        let written = try PulledWeights.write(
+            sources[1], since: sources[0], version: version, in: output.output, progress: { bar.update($0) })
+        bar.finish()
+        let share = Double(written.byteCount) / Double(max(1, written.modelByteCount))
+        print(
+            "\(Style.bold(written.path))  \(Format.bytes(written.byteCount)), \(Format.percent(share, decimals: 2)) of "
+                + "the model's \(Format.bytes(written.modelByteCount)); "
+                + "\(written.changedTensorCount) of \(Format.counted(written.tensorCount, "tensor")) changed since "
+                + "version \(version - 1)")
     }
 
     private func lines(_ written: WrittenDelta) -> [String] {

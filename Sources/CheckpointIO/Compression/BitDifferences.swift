@@ -72,20 +72,25 @@ enum BitDifferences {
         guard let old = a.baseAddress, let new = b.baseAddress else { return 0 }
         let size = MemoryLayout<Bits>.size
         let count = b.count / size
-        // So few elements are counted at a time that counters as wide as the elements suffice, for vector instructions.
+        // The greatest number that an element can count up to, so that counting uses vector instructions too.
         let blockCount = min(Int(UInt16.max), Int(clamping: Bits.max))
         var changed = 0
         for start in stride(from: 0, to: count, by: blockCount) {
-            var differing: Bits = 0
-            for index in start..<min(start &+ blockCount, count) {
+            let length = min(blockCount, count &- start)
+            let (older, newer) = (old + start &* size, new + start &* size)
+            for index in 0..<length {
                 let difference =
-                    new.loadUnaligned(fromByteOffset: index &* size, as: Bits.self)
-                    &- old.loadUnaligned(fromByteOffset: index &* size, as: Bits.self)
-                let code = difference &<< 1 ^ (0 &- difference &>> Bits(truncatingIfNeeded: Bits.bitWidth &- 1))
-                new.storeBytes(of: code, toByteOffset: index &* size, as: Bits.self)
-                differing &+= difference == 0 ? 0 : 1
+                    newer.loadUnaligned(fromByteOffset: index &* size, as: Bits.self)
+                    &- older.loadUnaligned(fromByteOffset: index &* size, as: Bits.self)
+                let code = (difference &+ difference) ^ (difference > Bits.max / 2 ? Bits.max : 0)
+                newer.storeBytes(of: code, toByteOffset: index &* size, as: Bits.self)
             }
-            changed += Int(differing)
+            var differing: Bits = 0
+            for index in 0..<length {
+                let code = newer.loadUnaligned(fromByteOffset: index &* size, as: Bits.self)
+                differing &+= (code | (0 &- code)) &>> Bits(truncatingIfNeeded: Bits.bitWidth &- 1)
+            }
+            changed &+= Int(differing)
         }
         return changed
     }

@@ -47,12 +47,12 @@ public final class CheckpointFile: Sendable {
 
     /// Opens a delta on a given base, wherever the base was when the delta was made.
     ///
-    /// - Throws: `CheckpointError.missingDeltaBase` if it belongs to another base, `.unsupported` if it is not a delta.
+    /// - Throws: `CheckpointError.missingDeltaBase` if it belongs to another base, `.invalid` if it is not a delta.
     public convenience init(delta path: String, on base: CheckpointFile) throws {
         try self.init(path: path, checkingDigests: true, base: base)
         guard delta != nil else {
-            throw CheckpointError.unsupported(
-                path: path, place: "/", problem: "is a whole checkpoint, which needs no base")
+            throw CheckpointError.invalid(
+                name: path, problem: "is a whole checkpoint, which needs no base; give a file that `ckpt delta` wrote")
         }
     }
 

@@ -8,12 +8,12 @@ enum SafetensorsWriter {
     ///
     /// Wider elements come first, so that all tensors are aligned.
     static func layout(
-        _ tensors: [TensorDescription]
+        _ tensors: [TensorDescription], metadata: JSONObject = JSONObject([("format", "pt")])
     ) -> (header: [UInt8], tensors: [(description: TensorDescription, offset: Int)], byteCount: Int) {
         let ordered = tensors.sorted {
             ($1.elementType.byteCount, $0.name) < ($0.elementType.byteCount, $1.name)
         }
-        var members = JSONObject([("__metadata__", .object(JSONObject([("format", "pt")])))])
+        var members = JSONObject([("__metadata__", .object(metadata))])
         var offset = 0
         var placed: [(description: TensorDescription, offset: Int)] = []
         for tensor in ordered {
