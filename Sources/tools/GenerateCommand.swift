@@ -28,7 +28,7 @@ struct GenerateCommand: ParsableCommand {
             number of tokens go to stderr.
             """)
 
-    @Argument(help: "The checkpoint to ask.", completion: .file(extensions: ["h5"]))
+    @Argument(help: ArgumentHelp("The \(ModelArguments.formats) to ask.", valueName: "model"), completion: .file())
     var input: String
 
     @Option(help: "The user's message.")
@@ -61,6 +61,7 @@ struct GenerateCommand: ParsableCommand {
     @Option(help: "Precision of matrix products: fp32, or inputs rounded to bf16, which is faster with AVX512-BF16.")
     var products = ProductPrecision.fp32
 
+    @OptionGroup var models: ModelArguments
     @OptionGroup var cache: CacheArguments
     @OptionGroup var lengths: LengthArguments
 
@@ -90,7 +91,8 @@ struct GenerateCommand: ParsableCommand {
     }
 
     func run() throws {
-        let file = try CheckpointFile(path: input)
+        try models.check([input])
+        let file = try models.open(input)
         let reader = try FileError.naming(input) { try PromptReader(file.metadata) }
         if mode != .auto || budget != nil, reader.control == nil {
             try FileError.naming(input) { throw ControlTokenError.noControlTokens }

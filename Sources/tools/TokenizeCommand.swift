@@ -24,9 +24,8 @@ struct TokenizeCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "A checkpoint, a tokenizer.json, a SentencePiece .model, or a model that ckpt import reads.",
-            valueName: "checkpoint"),
-        completion: .file(extensions: ["h5"]))
+            "A \(ModelArguments.formats), a tokenizer.json, or a SentencePiece .model.", valueName: "model"),
+        completion: .file())
     var file: String
 
     @Argument(help: "The text. Default: stdin.")
@@ -44,6 +43,8 @@ struct TokenizeCommand: ParsableCommand {
     @Flag(help: "Print the result as JSON (schemas/tokenize-report.schema.json).")
     var json = false
 
+    @OptionGroup var models: ModelArguments
+
     func validate() throws {
         guard ids == nil || (text == nil && !chat && !plain) else {
             throw ValidationError("--ids cannot be combined with a text, --chat or --plain")
@@ -52,7 +53,8 @@ struct TokenizeCommand: ParsableCommand {
     }
 
     func run() throws {
-        let source = try TokenizerSource(path: file)
+        try models.check([file])
+        let source = try TokenizerSource(path: file, models)
         let tokenizer = source.tokenizer
         let given: String?
         let encoded: [Int]
@@ -149,9 +151,9 @@ private struct TokenizerSource {
     /// nil for a tokenizer.json.
     let metadata: CheckpointMetadata?
 
-    init(path: String) throws {
+    init(path: String, _ models: ModelArguments) throws {
         self.path = path
-        metadata = try Self.metadata(path)
+        metadata = try Self.isTokenizer(path) ? nil : models.open(path).metadata
         let json = metadata == nil ? try TokenizerRecord.json(path: path) : []
         tokenizer = try FileError.naming(path) { [metadata] in
             guard let metadata else {
@@ -164,15 +166,14 @@ private struct TokenizerSource {
         }
     }
 
-    private static func metadata(_ path: String) throws -> CheckpointMetadata? {
+    /// Whether a file is a tokenizer alone: a SentencePiece model, or JSON that is not the index of safetensors.
+    private static func isTokenizer(_ path: String) throws -> Bool {
         var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
-            return try ModelImport.open(path: path).metadata
-        }
-        let start = try FileHandle(forReadingAtPath: path)?.read(upToCount: 4) ?? Data()
-        if start.starts(with: Data("GGUF".utf8)) { return try ModelImport.open(path: path).metadata }
-        return start.first == UInt8(ascii: "{") || path.hasSuffix(".model")
-            ? nil : try CheckpointFile(path: path).metadata
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue,
+            !path.hasSuffix(".safetensors.index.json")
+        else { return false }
+        if path.hasSuffix(".model") { return true }
+        return try FileHandle(forReadingAtPath: path)?.read(upToCount: 1)?.first == UInt8(ascii: "{")
     }
 
     /// The ids of the control tokens.

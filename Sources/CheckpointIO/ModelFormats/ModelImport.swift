@@ -11,9 +11,12 @@ public enum ModelImport {
     /// - Parameters:
     ///   - path: the folder or file.
     ///   - templateName: which of several chat templates of a folder to take; nil for the default one.
+    ///   - requiresConfig: Whether safetensors without config.json are an error; else they have an empty one.
     /// - Returns: the model, whose tensors are not read yet.
     /// - Throws: `ModelFormatError`.
-    public static func open(path: String, templateName: String? = nil) throws -> ImportedModel {
+    public static func open(
+        path: String, templateName: String? = nil, requiresConfig: Bool = true
+    ) throws -> ImportedModel {
         guard path != "-" else {
             throw ModelFormatError.unsupported(
                 path: path, what: "a model from standard input",
@@ -24,7 +27,8 @@ public enum ModelImport {
             throw ModelFormatError.cannotRead(path: path, reason: systemError())
         }
         let isFolder = status.st_mode & S_IFMT == S_IFDIR
-        let model = try isFolder ? openFolder(path, templateName) : openFile(path, templateName)
+        let options = FolderOptions(templateName: templateName, requiresConfig: requiresConfig)
+        let model = try isFolder ? openFolder(path, options) : openFile(path, options)
         try checkNames(model, path: path)
         return try checkingVocabulary(model, path: path)
     }
@@ -40,26 +44,27 @@ public enum ModelImport {
     package static func open(_ source: any TensorSource, path: String, config: String) throws -> ImportedModel {
         let (folder, name) = ((config as NSString).deletingLastPathComponent, (config as NSString).lastPathComponent)
         let directory = HuggingFaceFolder(path: folder.isEmpty ? "." : folder)
-        let model = try directory.open(source, weightsPath: path, configName: name, notes: [])
+        let model = try directory.open(
+            source, weightsPath: path, configName: name, options: FolderOptions(), notes: [])
         try checkNames(model, path: path)
         return try checkingVocabulary(model, path: path)
     }
 
-    private static func openFolder(_ path: String, _ templateName: String?) throws -> ImportedModel {
+    private static func openFolder(_ path: String, _ options: FolderOptions) throws -> ImportedModel {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         if let snapshot = try HubCache.snapshot(of: path, names) {
-            var model = try openFolder(snapshot, templateName)
+            var model = try openFolder(snapshot, options)
             model.notes.insert("read from \(snapshot)", at: 0)
             return model
         }
         let ggufs = names.filter { $0.hasSuffix(".gguf") }
         if ggufs.count == 1, !names.contains(where: { $0.hasSuffix(".safetensors") || $0 == "config.json" }) {
-            return try openFile(FilePath.join(path, ggufs[0]), templateName)
+            return try openFile(FilePath.join(path, ggufs[0]), options)
         }
-        return try HuggingFaceFolder(path: path).open(templateName: templateName)
+        return try HuggingFaceFolder(path: path).open(options: options)
     }
 
-    private static func openFile(_ path: String, _ templateName: String?) throws -> ImportedModel {
+    private static func openFile(_ path: String, _ options: FolderOptions) throws -> ImportedModel {
         let file = try RandomAccessFile(path: path)
         let start = try file.bytes(at: 0, count: min(9, file.byteCount), place: "start of the file")
         let name = FilePath.name(of: path)
@@ -69,7 +74,7 @@ public enum ModelImport {
             throw ModelFormatError.pickle(path: path)
         }
         if name.hasSuffix(".safetensors.index.json") {
-            return try directory.open(templateName: templateName)
+            return try directory.open(options: options)
         }
         // A safetensors file has eight bytes of length, then the header's brace. A file with the suffix is parsed
         // anyway, for a precise error.
@@ -88,7 +93,7 @@ public enum ModelImport {
             throw ModelFormatError.unsupported(
                 path: path, what: "one shard of a model alone", remedy: "give the folder, or its index")
         }
-        return try directory.open(weightsPath: path, templateName: templateName)
+        return try directory.open(weightsPath: path, options: options)
     }
 
     /// Refuses tensor names that a checkpoint cannot have.
@@ -133,6 +138,8 @@ public struct ImportedModel: Sendable {
     public var source: any TensorSource
     /// Remarks about this import for the user, one line each.
     public var notes: [String]
+    /// The format of the files.
+    public var format = ModelOrigin.Format.huggingFace
     /// What the publisher says about the model.
     public var attribution: ModelAttribution
 

@@ -19,6 +19,8 @@ struct SelectedTensors: TensorSource {
         self.originals = originals
     }
 
+    func quantization(of name: String) -> TensorQuantization? { base.quantization(of: originals[name] ?? name) }
+
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
         try base.read(originals[name] ?? name, range: range, into: destination)
     }

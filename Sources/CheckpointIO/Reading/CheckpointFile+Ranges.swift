@@ -31,8 +31,8 @@ extension CheckpointFile {
     func readChunks(
         of tensor: StoredTensor, _ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer
     ) throws -> Bool? {
-        if case .computed(let computed) = tensor.storage {
-            try computed.read(range, of: self, into: destination)
+        if tensor.externalRanges != nil {
+            try readExternal(tensor, range, into: destination)
             return true
         }
         guard case .chunked(let grid, let filters) = tensor.storage, grid.isContiguous else { return nil }
@@ -56,6 +56,17 @@ extension CheckpointFile {
             haveChecksums = haveChecksums && hasChecksum
         }
         return haveChecksums
+    }
+
+    /// Reads a range of a tensor that is not in the HDF5 file.
+    func readExternal(
+        _ tensor: StoredTensor, _ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer
+    ) throws {
+        switch tensor.storage {
+        case .computed(let computed): try computed.read(range, of: self, into: destination)
+        case .external(let source): try source.read(tensor.description.name, range: range, into: destination)
+        case .contiguous, .chunked: break
+        }
     }
 
     /// The chunk that contains a byte, found by binary search: the ranges of a contiguous grid ascend.

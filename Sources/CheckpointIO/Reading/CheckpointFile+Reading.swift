@@ -30,9 +30,9 @@ extension CheckpointFile {
                 (chunk, grid, filters) = (number, ownGrid, ownFilters)
             case .contiguous:
                 return try self.readContiguous(target.tensor, range: 0..<target.buffer.count, into: target.buffer)
-            case .computed(let tensor, let range):
-                return try tensor.read(
-                    range, of: self, into: UnsafeMutableRawBufferPointer(rebasing: target.buffer[range]))
+            case .external(let range):
+                return try self.readExternal(
+                    target.tensor, range, into: UnsafeMutableRawBufferPointer(rebasing: target.buffer[range]))
             }
             let hasChecksum = try self.decodeChunk(
                 chunk, of: target.tensor, grid, filters, into: target.buffer, isWhole: true)
@@ -52,8 +52,8 @@ extension CheckpointFile {
         case contiguous
         /// A chunk with this number.
         case chunked(Int, ChunkGrid, [HDF5Filter])
-        /// A range of bytes that are computed.
-        case computed(ComputedTensor, Range<Int>)
+        /// A range of bytes that are computed, or in a file of another format.
+        case external(Range<Int>)
     }
 
     /// Calls `body` for every part of every tensor, with the tensor's index; on all cores if there is enough work.
@@ -66,8 +66,7 @@ extension CheckpointFile {
             case .contiguous: parts.append((index, .contiguous))
             case .chunked(let grid, let filters):
                 parts += (0..<grid.count).map { (index, .chunked($0, grid, filters)) }
-            case .computed(let computed):
-                parts += computed.ranges(of: tensor.description.byteCount).map { (index, .computed(computed, $0)) }
+            case .computed, .external: parts += (tensor.externalRanges ?? []).map { (index, .external($0)) }
             }
         }
         let work = parts
@@ -135,10 +134,10 @@ extension CheckpointFile {
             let tensor = target.tensor
             let type = tensor.description.elementType
             let values = target.buffer.bindMemory(to: Float.self)
-            if case .computed(let computed, let range) = part {
+            if case .external(let range) = part {
                 let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 64)
                 defer { bytes.deallocate() }
-                try computed.read(range, of: self, into: bytes)
+                try self.readExternal(tensor, range, into: bytes)
                 let elements = range.lowerBound / type.byteCount..<range.upperBound / type.byteCount
                 return try ElementConversion.toFloat32(
                     UnsafeRawBufferPointer(bytes), type, into: UnsafeMutableBufferPointer(rebasing: values[elements]))

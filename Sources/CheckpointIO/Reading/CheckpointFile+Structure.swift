@@ -9,8 +9,8 @@ extension CheckpointFile {
     /// - Returns: The range of bytes that differ, as one damage; empty if there are none.
     /// - Throws: `CheckpointError` if the file cannot be read.
     package func structureDamages() throws -> [Damage] {
-        guard metadata.createdBy.hasPrefix("ckpt") else { return [] }
-        var tree = HDF5TreeReader(source)
+        guard origin == nil, metadata.createdBy.hasPrefix("ckpt") else { return [] }
+        var tree = HDF5TreeReader(try source)
         let root = try tree.root()
         guard !tree.isByAnotherProgram, Self.hasStorableAttributes(.group(root)) else { return [] }
         // The size of the structure does not depend on its place.

@@ -59,6 +59,8 @@ extension CheckpointFile {
         switch tensor.storage {
         case .contiguous: return try damagesOfContiguous(tensor)
         case .computed(let computed): return try damages(of: tensor, computed)
+        // Nothing is on record that the values could be compared with.
+        case .external: return []
         case .chunked(let ownGrid, let ownFilters): (grid, filters) = (ownGrid, ownFilters)
         }
         // Chunks that are not contiguous ranges (never written by ckpt) require the whole tensor in memory.

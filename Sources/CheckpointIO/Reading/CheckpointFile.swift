@@ -1,5 +1,7 @@
 /// An opened checkpoint: its metadata, and its tensors to be read whole or in part.
 ///
+/// A model of another format that `ModelReader` opens is one, too; its tensors are read in place.
+///
 /// Opening checks the structure of the file, the metadata and both digests. Reading checks every chunk that it decodes;
 /// `verify()` checks all of them. The file is not trusted: a damaged or forged file throws a `CheckpointError`.
 ///
@@ -23,11 +25,14 @@ public final class CheckpointFile: Sendable {
     /// Everything in the file except the tensors.
     public let metadata: CheckpointMetadata
     /// Identifies the content of all tensors: a SHA-256 in hexadecimal.
+    ///
+    /// Empty for a model of another format, unless it was opened to be hashed.
     public let digest: String
-    /// The size of the file.
+    /// The size of the file, or of the tensors in files of another format.
     public let fileByteCount: Int
-    let source: HDF5Source
-    let reader: ChunkReader
+    /// The format, and what was noted when the model was opened; nil for a checkpoint.
+    public let origin: ModelOrigin?
+    private let container: (source: HDF5Source, reader: ChunkReader)?
     private let groups: [TensorGroup: [StoredTensor]]
     private let numbers: [TensorGroup: [String: Int]]
 
@@ -45,8 +50,10 @@ public final class CheckpointFile: Sendable {
     /// - Throws: `CheckpointError`.
     package init(path: String, checkingDigests: Bool, depth: Int = 0) throws {
         self.path = path
-        source = try HDF5Source(path: path)
-        reader = ChunkReader(source)
+        let source = try HDF5Source(path: path)
+        let reader = ChunkReader(source)
+        container = (source, reader)
+        origin = nil
         fileByteCount = source.byteCount
         var tree = HDF5TreeReader(source)
         let content = try CheckpointContent(
@@ -54,8 +61,53 @@ public final class CheckpointFile: Sendable {
         metadata = content.metadata
         digest = content.digest
         groups = content.tensors
-        numbers = content.tensors.mapValues { tensors in
-            Dictionary(tensors.enumerated().map { ($1.description.name, $0) }) { first, _ in first }
+        numbers = content.tensors.mapValues(Self.numbers)
+    }
+
+    /// A model whose tensors are read from files of another format.
+    ///
+    /// - Parameters:
+    ///   - path: the model's path, for errors.
+    ///   - metadata: configuration, tokenizer and ties.
+    ///   - source: the tensors under the names of the architecture.
+    ///   - origin: the format.
+    ///   - digests: the SHA-256 of each tensor by name; empty if they were not computed.
+    package init(
+        path: String, metadata: CheckpointMetadata, tensors source: any TensorSource, origin: ModelOrigin,
+        digests: [String: String] = [:]
+    ) {
+        self.path = path
+        self.metadata = metadata
+        self.origin = origin
+        container = nil
+        let weights = source.tensors.map { tensor in
+            StoredTensor(
+                group: .weights, description: tensor, sha256: digests[tensor.name], storage: .external(source),
+                chunks: [], quantization: source.quantization(of: tensor.name))
+        }.sorted { $0.description.name.utf8.lexicographicallyPrecedes($1.description.name.utf8) }
+        groups = [.weights: weights]
+        numbers = [.weights: Self.numbers(weights)]
+        fileByteCount = weights.reduce(0) { $0 + $1.storedByteCount }
+        digest = digests.isEmpty ? "" : Self.digest(of: weights)
+    }
+
+    private static func numbers(_ tensors: [StoredTensor]) -> [String: Int] {
+        Dictionary(tensors.enumerated().map { ($1.description.name, $0) }) { first, _ in first }
+    }
+
+    /// The bytes of the HDF5 file.
+    ///
+    /// - Throws: `CheckpointError.unsupported` for a model of another format.
+    var source: HDF5Source { get throws { try opened.source } }
+    /// Reads chunks of the HDF5 file; throws like `source`.
+    var reader: ChunkReader { get throws { try opened.reader } }
+
+    private var opened: (source: HDF5Source, reader: ChunkReader) {
+        get throws {
+            guard let container else {
+                throw CheckpointError.unsupported(path: path, place: "/", problem: "is not an HDF5 file")
+            }
+            return container
         }
     }
 
@@ -69,10 +121,43 @@ public final class CheckpointFile: Sendable {
     }
 
     /// A digest of the weights alone, which a training state shares with the model stripped from it.
-    public var weightsDigest: String {
+    ///
+    /// Empty for a model of another format, unless it was opened to be hashed.
+    public var weightsDigest: String { origin == nil ? Self.digest(of: tensors()) : digest }
+
+    private static func digest(of tensors: [StoredTensor]) -> String {
         var manifest = ManifestDigest()
-        for tensor in tensors() { manifest.add(tensor) }
+        for tensor in tensors { manifest.add(tensor) }
         return manifest.value()
+    }
+}
+
+/// Where a model of another format comes from.
+public struct ModelOrigin: Sendable, Equatable {
+    /// The formats of other programs.
+    public enum Format: String, Sendable {
+        case huggingFace = "hugging_face"
+        case gguf
+        /// A LoRA adapter of PEFT, merged into its base while it is read.
+        case adapter = "peft"
+
+        /// The format's name in texts.
+        public var name: String {
+            switch self {
+            case .huggingFace: "Hugging Face"
+            case .gguf: "GGUF"
+            case .adapter: "PEFT adapter"
+            }
+        }
+    }
+
+    public var format: Format
+    /// Remarks for the user, one line each.
+    public var notes: [String]
+
+    package init(_ format: Format, notes: [String]) {
+        self.format = format
+        self.notes = notes
     }
 }
 
@@ -80,6 +165,6 @@ extension ManifestDigest {
     mutating func add(_ tensor: StoredTensor) {
         add(
             path: tensor.path, type: tensor.description.elementType.rawValue, shape: tensor.description.shape,
-            sha256: tensor.sha256)
+            sha256: tensor.sha256 ?? "")
     }
 }

@@ -38,6 +38,7 @@ final class ComputedTensor: Sendable {
         switch original.storage {
         case .chunked(let grid, _) where grid.isContiguous: return (0..<grid.count).map(grid.byteRange)
         case .computed(let inner): return inner.ranges(of: byteCount)
+        case .external: return StoredTensor.ranges(of: byteCount)
         case .chunked, .contiguous: return [0..<byteCount]
         }
     }

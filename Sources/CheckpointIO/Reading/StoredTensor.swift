@@ -1,12 +1,16 @@
-/// A tensor of an opened checkpoint, to be read by the `CheckpointFile` that lists it.
+/// A tensor of an opened model, to be read by the `CheckpointFile` that lists it.
 public struct StoredTensor: Sendable {
     public var group: TensorGroup
     /// Name, element type and shape.
     public var description: TensorDescription
     /// The SHA-256 of the uncompressed little-endian bytes, in hexadecimal.
-    public var sha256: String
+    ///
+    /// nil in a model of another format, unless it was opened to be hashed.
+    public var sha256: String?
     let storage: TensorStorage
     let chunks: [StoredChunk]
+    /// The quantised form in the file of another format.
+    public var quantization: TensorQuantization?
 
     /// Bytes that the tensor takes in the file; 0 if it is computed from the base model.
     public var storedByteCount: Int {
@@ -14,7 +18,22 @@ public struct StoredTensor: Sendable {
         case .contiguous: description.byteCount
         case .chunked: chunks.reduce(0) { $0 + $1.byteCount }
         case .computed: 0
+        case .external: quantization?.storedByteCount ?? description.byteCount
         }
+    }
+
+    /// Ranges of bytes that are read fast, of a tensor that a `CheckpointFile` does not read from its HDF5 file.
+    var externalRanges: [Range<Int>]? {
+        switch storage {
+        case .contiguous, .chunked: nil
+        case .computed(let computed): computed.ranges(of: description.byteCount)
+        case .external: Self.ranges(of: description.byteCount)
+        }
+    }
+
+    /// Ranges of a megabyte, which hold whole elements and whole blocks of quantised ones.
+    static func ranges(of byteCount: Int) -> [Range<Int>] {
+        stride(from: 0, to: byteCount, by: 1 << 20).map { $0..<min($0 + 1 << 20, byteCount) }
     }
 
     /// The number of chunks, 0 for a tensor that has none.
@@ -51,4 +70,6 @@ enum TensorStorage: Sendable {
     case chunked(ChunkGrid, [HDF5Filter])
     /// Not in this file.
     case computed(ComputedTensor)
+    /// In files of another format.
+    case external(any TensorSource)
 }

@@ -68,6 +68,15 @@ extension CheckpointFile {
     /// - Throws: `CheckpointError.damaged` with the number of the chunk.
     package func statistics(of tensor: StoredTensor) throws -> TensorStatistics {
         let type = tensor.description.elementType
+        if let ranges = tensor.externalRanges {
+            return try Self.sum(of: ranges.count) { number in
+                let range = ranges[number]
+                let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 64)
+                defer { bytes.deallocate() }
+                try self.readExternal(tensor, range, into: bytes)
+                return try Self.statistics(of: UnsafeRawBufferPointer(bytes), type)
+            }
+        }
         guard case .chunked(let grid, let filters) = tensor.storage, grid.isContiguous else {
             // A small tensor, or chunks that are not contiguous ranges (never written by ckpt).
             let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: tensor.description.byteCount, alignment: 64)
@@ -75,18 +84,27 @@ extension CheckpointFile {
             try read(tensor, into: bytes)
             return try Self.statistics(of: UnsafeRawBufferPointer(bytes), type)
         }
-        let partial = PartialStatistics()
-        try ParallelWork.forEach(grid.count) { number in
+        return try Self.sum(of: grid.count) { number in
             let bytes = UnsafeMutableRawBufferPointer.allocate(
                 byteCount: grid.byteRange(ofChunk: number).count, alignment: 64)
             defer { bytes.deallocate() }
             _ = try self.decodeChunk(number, of: tensor, grid, filters, into: bytes, isWhole: false)
-            let statistics = try Self.statistics(of: UnsafeRawBufferPointer(bytes), type)
+            return try Self.statistics(of: UnsafeRawBufferPointer(bytes), type)
+        }
+    }
+
+    /// Computes the statistics of parts on all cores and adds them.
+    private static func sum(
+        of count: Int, _ part: @Sendable (Int) throws -> TensorStatistics
+    ) throws -> TensorStatistics {
+        let partial = PartialStatistics()
+        try ParallelWork.forEach(count) { number in
+            let statistics = try part(number)
             partial.chunks.withLock { $0[number] = statistics }
         }
         // Add in the order of the chunks, so that sums do not depend on the timing of threads.
         return partial.chunks.withLock { chunks in
-            (0..<grid.count).reduce(into: TensorStatistics()) { $0.add(chunks[$1] ?? TensorStatistics()) }
+            (0..<count).reduce(into: TensorStatistics()) { $0.add(chunks[$1] ?? TensorStatistics()) }
         }
     }
 

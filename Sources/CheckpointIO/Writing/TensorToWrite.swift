@@ -18,9 +18,9 @@ public struct TensorToWrite: Sendable {
 }
 
 extension TensorToWrite {
-    /// The tensor with a copy of what its checkpoint computes replaced by the computation.
+    /// The tensor with a copy of what its file does not store replaced by reading it.
     var withStoredContent: TensorToWrite {
-        guard case .copy(let file, let tensor) = content, case .computed = tensor.storage else { return self }
+        guard case .copy(let file, let tensor) = content, tensor.externalRanges != nil else { return self }
         return TensorToWrite(
             group: group, description: description,
             content: .bytes { range, bytes in try file.read(tensor, range: range, into: bytes) })

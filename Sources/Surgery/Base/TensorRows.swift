@@ -37,7 +37,7 @@ struct TensorRows: Sendable {
     }
 
     /// Reads elements `range` and passes their bytes to `body`.
-    private func withBytes<Result>(
+    func withBytes<Result>(
         of range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> Result
     ) throws -> Result {
         let size = description.elementType.byteCount
@@ -46,11 +46,6 @@ struct TensorRows: Sendable {
         let slice = UnsafeMutableRawBufferPointer(rebasing: bytes[..<(range.count * size)])
         try readBytes(range.lowerBound * size..<range.upperBound * size, into: slice)
         return try body(UnsafeRawBufferPointer(slice))
-    }
-
-    /// Reads rows `range` and passes their bytes to `body`.
-    func withRowBytes<Result>(_ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
-        try withBytes(of: range.lowerBound * columns..<range.upperBound * columns, body)
     }
 
     /// Reads elements `range` as float32.

@@ -51,14 +51,30 @@ public enum CheckpointComparison {
         let adapters = options.includesOptimizer ? try AdapterComparison(a, b) : nil
         return ComparisonReport(
             a: ComparisonReport.Side(a), b: ComparisonReport.Side(b), relation: LineageRelation(a, b),
-            config: KeyDifference.between(text: a.metadata.config, b.metadata.config),
-            generationConfig: KeyDifference.between(text: a.metadata.generationConfig, b.metadata.generationConfig),
+            config: differences(a, b) { $0.config }, sameConfiguration: haveSameConfiguration(a, b),
+            generationConfig: differences(a, b) { $0.generationConfig },
             sameChatTemplate: a.metadata.chatTemplate == b.metadata.chatTemplate,
             tokenizer: tokenizers, sameTies: a.metadata.tiedTensors == b.metadata.tiedTensors,
             tensors: tensors, controlTokens: controls.map { $0.withRows(from: tensors, tokenText: text) },
             movedRows: MovedRow.largest(in: tensors, tokenText: text), optimizer: optimizer, adapters: adapters,
             modePreference: ModePreferenceChange(a.metadata, b.metadata),
             metrics: MetricChange.between(a.metadata, b.metadata))
+    }
+
+    /// The settings that differ; a GGUF file has only those that llama.cpp reads, so the others say nothing.
+    private static func differences(
+        _ a: CheckpointFile, _ b: CheckpointFile, _ text: (CheckpointMetadata) -> String?
+    ) -> [KeyDifference] {
+        let all = KeyDifference.between(text: text(a.metadata), text(b.metadata))
+        guard a.origin?.format == .gguf || b.origin?.format == .gguf else { return all }
+        return all.filter { $0.a != nil && $0.b != nil && !$0.path.isEmpty }
+    }
+
+    private static func haveSameConfiguration(_ a: CheckpointFile, _ b: CheckpointFile) -> Bool {
+        guard a.origin != nil || b.origin != nil, let left = try? ModelConfiguration(json: a.metadata.config) else {
+            return false
+        }
+        return left == (try? ModelConfiguration(json: b.metadata.config))
     }
 
     /// The logical bytes of both checkpoints, for a progress bar.

@@ -41,7 +41,8 @@ extension ComparisonReport {
 
     private static func json(_ side: Side) -> JSON {
         [
-            "path": .string(side.path), "digest": .string(side.digest), "kind": .string(side.kind.rawValue),
+            "path": .string(side.path), "digest": side.digest.isEmpty ? .null : .string(side.digest),
+            "kind": .string(side.kind.rawValue),
             "step": .integer(side.step), "file_bytes": .integer(side.fileByteCount),
             "tensors": .integer(side.tensorCount), "parameters": .integer(side.parameterCount),
             "created_by": .string(side.createdBy),
@@ -105,6 +106,14 @@ extension ComparisonReport {
         if let shape = tensor.shapeB { json["shape_b"] = .array(shape.map { .integer($0) }) }
         if let type = tensor.typeA { json["dtype_a"] = .string(type.rawValue) }
         if let type = tensor.typeB { json["dtype_b"] = .string(type.rawValue) }
+        if let type = tensor.quantizationA { json["quantization_a"] = .string(type) }
+        if let type = tensor.quantizationB { json["quantization_b"] = .string(type) }
+        if let block = tensor.worstBlock {
+            json["worst_block"] = [
+                "index": .array(block.index.map { .integer($0) }), "elements": .integer(block.elementCount),
+                "relative_error": .double(block.relativeError),
+            ]
+        }
         if let statistics = tensor.statistics {
             json["statistics"] = Self.json(statistics)
             json["statistics"]?["max_difference_index"] = .array(tensor.largestIndex.map { .integer($0) })

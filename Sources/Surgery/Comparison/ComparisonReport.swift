@@ -33,7 +33,10 @@ public struct ComparisonReport: Sendable {
     package let a: Side
     package let b: Side
     package let relation: LineageRelation
+    /// Of a GGUF file, only the settings that it has.
     package let config: [KeyDifference]
+    /// Whether both configurations, of which one was made from another format, describe the same model.
+    let sameConfiguration: Bool
     package let generationConfig: [KeyDifference]
     package let sameChatTemplate: Bool
     package let tokenizer: TokenizerComparison
@@ -55,7 +58,7 @@ public struct ComparisonReport: Sendable {
 
     /// Whether the tensors (names and trailing dimensions), ties and the relevant configuration are the same.
     public var sameArchitecture: Bool {
-        config.allSatisfy { Self.incidentalKeys.contains($0.path) } && sameTies
+        (sameConfiguration || config.allSatisfy { Self.incidentalKeys.contains($0.path) }) && sameTies
             && !tensors.contains { [.added, .removed, .reshaped].contains($0.status) }
     }
 

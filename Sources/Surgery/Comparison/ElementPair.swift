@@ -23,7 +23,11 @@ struct ElementPair {
     }
 
     /// Compares runs of `length` elements in order; the last run may be shorter.
-    func forEachRun(of length: Int, _ body: (TensorDifference) -> Void) throws {
+    ///
+    /// `body` also gets the block of `blockLength` elements of the run that differs most.
+    func forEachRun(
+        of length: Int, blockLength: Int?, _ body: (TensorDifference, BlockDifference?) -> Void
+    ) throws {
         let scratch = UnsafeMutableBufferPointer<Float>.allocate(capacity: 2 * length)
         defer { scratch.deallocate() }
         for start in stride(from: 0, to: count, by: length) {
@@ -35,7 +39,9 @@ struct ElementPair {
             guard let pointerA = valuesA.baseAddress, let pointerB = valuesB.baseAddress else { continue }
             var difference = TensorDifference(pointerA, pointerB, count: range.count)
             difference.identicalCount = identicalCount(range, pointerA, pointerB)
-            body(difference)
+            body(
+                difference,
+                blockLength.map { BlockDifference(pointerA, pointerB, count: range.count, blockLength: $0) })
         }
     }
 

@@ -17,7 +17,7 @@ package enum LineageRelation: Sendable, Equatable {
     init(_ a: CheckpointFile, _ b: CheckpointFile) {
         let left = a.metadata.lineage.compactMap(LineageEntry.init(text:))
         let right = b.metadata.lineage.compactMap(LineageEntry.init(text:))
-        if a.digest == b.digest {
+        if !a.digest.isEmpty, a.digest == b.digest {
             self = .sameState
         } else if let index = right.lastIndex(where: { $0.parent == a.digest }) {
             self = .ancestor(operations: right[index...].map(\.operation))

@@ -5,7 +5,7 @@ import Synchronization
 /// How one tensor changed.
 package struct TensorComparison: Sendable {
     package enum Status: String, Sendable {
-        /// The digests are equal, so nothing was read.
+        /// The digests are equal, so nothing was read; or all elements, if there are no digests.
         case identical
         case changed
         /// The first dimension differs; the common rows were compared.
@@ -29,6 +29,12 @@ package struct TensorComparison: Sendable {
     package let rowChanges: [Float]?
     /// The rows of interest in A and B; nil if a side has no such row.
     let rows: [Int: (a: [Float]?, b: [Float]?)]
+    /// ggml's type of A, if it is quantised.
+    package let quantizationA: String?
+    /// ggml's type of B, if it is quantised.
+    package let quantizationB: String?
+    /// The block with the largest difference, if a side is quantised.
+    package let worstBlock: WorstBlock?
     /// The nearest rows of B for each row of interest.
     let neighbors: [Int: [RowNeighbor]]
 
@@ -71,20 +77,30 @@ package struct TensorComparison: Sendable {
 
     private init(_ pairing: TensorPairing, _ parts: [PieceDifference], rowsOfInterest: Set<Int>) throws {
         name = pairing.name
-        status = pairing.status
+        quantizationA = pairing.a?.tensor.quantization?.name
+        quantizationB = pairing.b?.tensor.quantization?.name
         shapeA = pairing.a?.description.shape
         shapeB = pairing.b?.description.shape
         typeA = pairing.a?.description.elementType
         typeB = pairing.b?.description.elementType
         guard let a = pairing.a, let b = pairing.b, pairing.pieceCount > 0 else {
+            status = pairing.status
             statistics = nil
             rowChanges = nil
+            worstBlock = nil
             rows = [:]
             neighbors = [:]
             return
         }
         var statistics = TensorDifference()
-        for part in parts { statistics.append(part.statistics) }
+        var worst: BlockDifference?
+        for part in parts {
+            worst = BlockDifference.larger(worst, part.worstBlock, offset: statistics.elementCount)
+            statistics.append(part.statistics)
+        }
+        let isEqual = statistics.identicalCount == statistics.elementCount
+        status = pairing.status == .changed && isEqual ? .identical : pairing.status
+        worstBlock = worst.flatMap { Self.worstBlock($0, pairing, statistics) }
         rowChanges = pairing.keepsRowChanges ? parts.flatMap(\.rowChanges) : nil
         rows = try Dictionary(
             uniqueKeysWithValues: rowsOfInterest.map { row in
@@ -97,19 +113,36 @@ package struct TensorComparison: Sendable {
         if let squares = found.squares { statistics.include(allSquaresOfB: squares) }
         self.statistics = statistics
     }
-}
 
-extension TensorComparison {
-    /// The index of the largest difference, one number per dimension; empty if nothing was compared.
-    package var largestIndex: [Int] {
-        guard let statistics, let shape = shapeB else { return [] }
-        var flat = statistics.largestIndex
+    /// The worst block; nil if no block differs.
+    private static func worstBlock(
+        _ block: BlockDifference, _ pairing: TensorPairing, _ statistics: TensorDifference
+    ) -> WorstBlock? {
+        guard block.squaredDifference > 0, let length = pairing.blockLength, let shape = pairing.b?.description.shape
+        else { return nil }
+        let blockCount = Double(statistics.elementCount) / Double(length)
+        return WorstBlock(
+            index: Self.index(ofElement: block.index, shape), elementCount: length,
+            relativeError: Double(block.squaredDifference).squareRoot() / (statistics.normA / blockCount.squareRoot()))
+    }
+
+    /// The index of an element, one number per dimension.
+    private static func index(ofElement number: Int, _ shape: [Int]) -> [Int] {
+        var flat = number
         var index = [Int](repeating: 0, count: shape.count)
         for dimension in shape.indices.reversed() where shape[dimension] > 0 {
             index[dimension] = flat % shape[dimension]
             flat /= shape[dimension]
         }
         return index
+    }
+}
+
+extension TensorComparison {
+    /// The index of the largest difference, one number per dimension; empty if nothing was compared.
+    package var largestIndex: [Int] {
+        guard let statistics, let shape = shapeB else { return [] }
+        return Self.index(ofElement: statistics.largestIndex, shape)
     }
 }
 

@@ -4,6 +4,8 @@ import CheckpointIO
 struct PieceDifference: Sendable {
     var statistics = TensorDifference()
     var rowChanges: [Float] = []
+    /// The block with the largest difference; nil if neither side is quantised.
+    var worstBlock: BlockDifference?
 }
 
 /// How a pair of tensors is divided into pieces that are compared independently.
@@ -11,8 +13,8 @@ private enum TensorPartition {
     case nothing
     /// Pairs of chunks with the same boundaries in both files.
     case chunks(ChunkPairs)
-    /// Blocks of whole rows.
-    case rows([Range<Int>])
+    /// Ranges of elements, of whole rows where the changes of rows are kept.
+    case elements([Range<Int>])
 }
 
 /// The tensors with the same name in two files, divided into pieces for comparison.
@@ -23,6 +25,9 @@ struct TensorPairing: Sendable {
     let status: TensorComparison.Status
     let keepsRowChanges: Bool
     private let pieces: TensorPartition
+
+    /// The largest number of elements compared at once in tensors without common chunks.
+    private static let elementsPerPiece = 1 << 18
 
     /// Pairs two tensors; they count as identical without reading if their descriptions and SHA-256 are equal.
     init(
@@ -40,7 +45,9 @@ struct TensorPairing: Sendable {
         }
         let left = a.tensor.description
         let right = b.tensor.description
-        if left.shape == right.shape, left.elementType == right.elementType, a.tensor.sha256 == b.tensor.sha256 {
+        if left.shape == right.shape, left.elementType == right.elementType,
+            left.elementCount == 0 || a.tensor.sha256.map({ $0 == b.tensor.sha256 }) ?? false
+        {
             status = .identical
             pieces = .nothing
             return
@@ -55,21 +62,30 @@ struct TensorPairing: Sendable {
         status = left.shape != right.shape ? .resized : left.elementType != right.elementType ? .retyped : .changed
         let rows = TensorRows(a.file, a.tensor)
         let columns = max(rows.columns, 1)
+        let chunked = a.tensor.chunkShape == nil ? TensorRows(b.file, b.tensor) : rows
         if let chunks = ChunkPairs(a, b),
             !keepsRowChanges || (0..<chunks.count).allSatisfy({ chunks.elements(ofChunk: $0).count % columns == 0 })
         {
             pieces = .chunks(chunks)
         } else {
-            pieces = .rows(rows.blocks(of: 0..<min(rows.rows, right.shape.first ?? 1)))
+            // Blocks of rows end where chunks of the side that has chunks end, so that none is decoded twice.
+            let byRows = keepsRowChanges || chunked.tensor.chunkShape != nil
+            let step = byRows ? chunked.rowsPerBlock * columns : Self.elementsPerPiece
+            let count = min(left.elementCount, right.elementCount)
+            pieces = .elements(
+                stride(from: 0, to: count, by: step).map { $0..<min($0 + step, count) })
         }
     }
+
+    /// The number of elements that share their scales; nil if neither side is quantised.
+    var blockLength: Int? { (b?.tensor.quantization ?? a?.tensor.quantization)?.blockElementCount }
 
     /// The number of pieces; 0 if nothing has to be compared.
     var pieceCount: Int {
         switch pieces {
         case .nothing: 0
         case .chunks(let chunks): chunks.count
-        case .rows(let blocks): blocks.count
+        case .elements(let ranges): ranges.count
         }
     }
 
@@ -102,13 +118,13 @@ struct TensorPairing: Sendable {
                             count: count), run: run)
                 }
             }
-        case .rows(let blocks):
-            return try a.withRowBytes(blocks[piece]) { left in
-                try b.withRowBytes(blocks[piece]) { right in
+        case .elements(let ranges):
+            return try a.withBytes(of: ranges[piece]) { left in
+                try b.withBytes(of: ranges[piece]) { right in
                     try measure(
                         ElementPair(
                             .bytes(left, a.description.elementType), .bytes(right, b.description.elementType),
-                            count: blocks[piece].count * a.columns), run: run)
+                            count: ranges[piece].count), run: run)
                 }
             }
         }
@@ -116,8 +132,9 @@ struct TensorPairing: Sendable {
 
     private func measure(_ elements: ElementPair, run: Int) throws -> PieceDifference {
         var part = PieceDifference()
-        try elements.forEachRun(of: run) { next in
+        try elements.forEachRun(of: run, blockLength: blockLength) { next, block in
             if keepsRowChanges { part.rowChanges.append(Float(next.differenceNorm)) }
+            part.worstBlock = BlockDifference.larger(part.worstBlock, block, offset: part.statistics.elementCount)
             part.statistics.append(next)
         }
         return part

@@ -17,6 +17,7 @@ struct ComparisonText {
         lines += structure
         if !report.isSame {
             lines += weights
+            lines += QuantizationText(report)?.lines ?? []
             lines += controlTokens
             lines += optimizer
             lines += report.adapters.map { AdapterText(adapters: $0).lines } ?? []
@@ -103,7 +104,11 @@ struct ComparisonText {
             }
             lines += Self.differences("tokenizer config", report.tokenizer.config)
         }
-        let restructured = report.tensors.filter { [.added, .removed, .reshaped, .retyped].contains($0.status) }
+        // The types of quantised tensors stand with their errors.
+        let restructured = report.tensors.filter { tensor in
+            [.added, .removed, .reshaped].contains(tensor.status)
+                || tensor.status == .retyped && tensor.quantizationA == nil && tensor.quantizationB == nil
+        }
         for tensor in restructured.prefix(8) {
             let sides = [(tensor.shapeA, tensor.typeA), (tensor.shapeB, tensor.typeB)].compactMap { shape, type in
                 shape.map { "\($0) \(type?.rawValue ?? "")" }
@@ -224,7 +229,7 @@ struct ComparisonText {
         return lines
     }
 
-    private static func cosine(_ value: Double) -> String { String(format: "%.6f", value) }
+    static func cosine(_ value: Double) -> String { String(format: "%.6f", value) }
 
     private static func nonFinite(_ statistics: TensorDifference) -> String {
         guard statistics.nonFiniteA + statistics.nonFiniteB > 0 else { return ", no NaN or Inf" }

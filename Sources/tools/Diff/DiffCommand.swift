@@ -8,18 +8,23 @@ import TrainLoop
 struct DiffCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "diff",
-        abstract: "Show what training or surgery changed between checkpoints.",
+        abstract: "Show what training, surgery or quantisation changed between models of any format.",
         discussion: """
             Examples:
               ckpt diff tokens.h5 sft/step-000020.h5
               ckpt diff tokens.h5 sft/step-000020.h5 --probe probe.jsonl
               ckpt diff rl/ --html report.html
               ckpt diff degrpo/ grpo/
+              ckpt diff SmolLM2-135M-Instruct/ SmolLM2-135M-Instruct.gguf
 
             Two files are compared by architecture, tokenizer, lineage, tensors, control tokens, mode preference and \
             the metrics of the run between them. --probe also runs both models and shows which mode they prefer and \
             where their predictions of the next token differ most. A run's folder, or more than two files, shows the \
             curve of the run and when each layer moved; two folders show two curves side by side.
+
+            A model is a checkpoint, a Hugging Face folder, a .safetensors file or its index, a .gguf file, or the \
+            folder of a PEFT adapter, in any mix; they are read in place. Quantised tensors are compared by the \
+            values they stand for, with the error of each tensor and of its worst block.
 
             With --server http://127.0.0.1:8000/v1, --probe compares the mode preference of models behind a server: a \
             checkpoint with --model NAME, or --model twice.
@@ -28,7 +33,7 @@ struct DiffCommand: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("Two checkpoints, a run's folder, or several checkpoints.", valueName: "path"),
+        help: ArgumentHelp("Two models, a run's folder, or several models.", valueName: "path"),
         completion: .file())
     var paths: [String] = []
 
@@ -57,6 +62,8 @@ struct DiffCommand: ParsableCommand {
     @Flag(help: "Replace the page if it exists.")
     var force = false
 
+    @OptionGroup var models: ModelArguments
+
     @OptionGroup(title: "Server")
     var serving: ServedModelArguments
 
@@ -75,11 +82,12 @@ struct DiffCommand: ParsableCommand {
 
     mutating func run() throws {
         if let html { try OutputError.refuse(existing: html, replacing: force) }
+        try models.check(paths)
         if serving.server != nil, let probe { return try compareServed(probe) }
         for path in paths where access(path, F_OK) != 0 {
             throw CheckpointError.system(path: path, operation: "open it", code: errno)
         }
-        let folders = paths.filter(Self.isFolder)
+        let folders = paths.filter(Self.isRunFolder)
         let isPair = paths.count == 2 && folders.isEmpty
         if !isPair, probe != nil || pattern != nil {
             throw SurgeryError.badOption(
@@ -93,7 +101,7 @@ struct DiffCommand: ParsableCommand {
             try show(paths.map { try RunCurve(folder: $0) })
         } else if paths.count > 2, folders.isEmpty {
             try show(
-                "\(paths[0]) … \(paths[paths.count - 1])", try paths.map { try CheckpointFile(path: $0) })
+                "\(paths[0]) … \(paths[paths.count - 1])", try paths.map { try models.open($0) })
         } else {
             throw SurgeryError.badOption(
                 name: "diff", reason: "give two checkpoints, one or two run folders, or more than two checkpoints")
@@ -101,8 +109,8 @@ struct DiffCommand: ParsableCommand {
     }
 
     private func compare(_ pathA: String, _ pathB: String) throws {
-        let a = try CheckpointFile(path: pathA)
-        let b = try CheckpointFile(path: pathB)
+        let a = try models.open(pathA)
+        let b = try models.open(pathB)
         var options = ComparisonOptions()
         if let pattern {
             let pattern = NamePattern(pattern)
@@ -130,7 +138,7 @@ struct DiffCommand: ParsableCommand {
 
     /// Compares the mode preference of models of which at least one is behind a server.
     private func compareServed(_ path: String) throws {
-        let checkpoints = try paths.map { PreferenceSubject.checkpoint(try CheckpointFile(path: $0)) }
+        let checkpoints = try paths.map { PreferenceSubject.checkpoint(try models.open($0)) }
         let subjects = checkpoints + (try serving.models().map { .served($0) })
         let bar = ProgressBar("asking", total: 2, unit: .count("models"))
         bar.begin()
@@ -185,9 +193,11 @@ struct DiffCommand: ParsableCommand {
         }
     }
 
-    private static func isFolder(_ path: String) -> Bool {
+    /// Whether a path is a folder that holds no model of another format.
+    private static func isRunFolder(_ path: String) -> Bool {
         var isFolder: ObjCBool = false
         return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
+            && !ModelReader.isModelFolder(path)
     }
 }
 

@@ -9,7 +9,7 @@ import Transformer
 struct EvalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "eval",
-        abstract: "Measure accuracy, tokens and mode choices of one or more checkpoints, by mode and level.",
+        abstract: "Measure accuracy, tokens and mode choices of one or more models, by mode and level.",
         discussion: """
             Examples:
               ckpt eval rl/step-000005.h5 --data test.jsonl --answers answers.jsonl
@@ -33,9 +33,12 @@ struct EvalCommand: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("Checkpoints; several are compared in one table.", valueName: "checkpoint"),
-        completion: .file(extensions: ["h5"]))
+        help: ArgumentHelp(
+            "Models, each a \(ModelArguments.formats); several are compared in one table.", valueName: "model"),
+        completion: .file())
     var inputs: [String] = []
+
+    @OptionGroup var models: ModelArguments
 
     @OptionGroup(title: "Problems and sampling")
     var asking: EvaluationArguments
@@ -63,6 +66,7 @@ struct EvalCommand: ParsableCommand {
 
     func run() throws {
         let ranks = try RankProcess.start()
+        try models.check(inputs)
         try RankProcess.refuseSeveral(ranks, for: serving.server.map { _ in "--server" })
         let sets = try asking.problemSets()
         var options = try asking.options(reporting)
@@ -75,7 +79,8 @@ struct EvalCommand: ParsableCommand {
         var results: [EvaluatedModel] = []
         try Interruption.watching(notice: "stopping; press again to stop at once") { interruption in
             for path in inputs {
-                let file = try CheckpointFile(path: path)
+                // Stored answers are those of a model with the same digest.
+                let file = try models.open(path, hashing: true)
                 try MemoryFit.check(weightsOf: file, options.weightPrecision)
                 let model = LoadedModel(
                     path: path, digest: file.weightsDigest,
@@ -118,7 +123,7 @@ struct EvalCommand: ParsableCommand {
     /// The largest number of tokens of an answer, the same for all models.
     private func newTokens(_ sets: [ProblemSet], _ options: Evaluation.Options) throws -> Int {
         let prompts = try inputs.map { path in
-            let file = try CheckpointFile(path: path)
+            let file = try models.open(path)
             let encoder = try PromptEncoder(file)
             let limit = LengthLimit(try ModelConfiguration(json: file.metadata.config))
             let longest = try FileError.naming(path) {

@@ -11,6 +11,8 @@ struct CheckpointSummary {
         var storedByteCount: Int
         /// The element types, sorted by the bytes they take, largest first.
         var types: [ElementType]
+        /// The number of tensors of each quantised type, most first.
+        var quantizations: [(name: String, count: Int)]
 
         init(_ tensors: [StoredTensor]) {
             tensorCount = tensors.count
@@ -19,15 +21,21 @@ struct CheckpointSummary {
             storedByteCount = tensors.reduce(0) { $0 + $1.storedByteCount }
             let bytes = Dictionary(grouping: tensors, by: \.description.elementType)
                 .mapValues { $0.reduce(0) { $0 + $1.description.byteCount } }
+            quantizations = Dictionary(grouping: tensors.compactMap(\.quantization), by: \.name)
+                .map { ($0.key, $0.value.count) }.sorted { ($1.count, $0.name) < ($0.count, $1.name) }
             types = bytes.sorted { ($1.value, $0.key.rawValue) < ($0.value, $1.key.rawValue) }.map(\.key)
         }
 
         var json: JSON {
-            [
+            var json: JSON = [
                 "tensors": .integer(tensorCount), "elements": .integer(elementCount), "bytes": .integer(byteCount),
                 "stored_bytes": .integer(storedByteCount),
                 "dtypes": .array(types.map { .string($0.rawValue) }),
             ]
+            if !quantizations.isEmpty {
+                json["quantized"] = .object(JSONObject(quantizations.map { ($0.name, .integer($0.count)) }))
+            }
+            return json
         }
     }
 
@@ -66,9 +74,12 @@ struct CheckpointSummary {
         func parsed(_ text: String) -> JSON { (try? JSON.parse(text)) ?? .string(text) }
         func object(_ members: [(String, JSON)]) -> JSON { .object(JSONObject(members.sorted { $0.0 < $1.0 })) }
         var json: JSON = [
-            "path": .string(file.path), "kind": .string(metadata.kind.rawValue), "step": .integer(metadata.step),
-            "created_by": .string(metadata.createdBy), "digest": .string(file.digest),
-            "weights_digest": .string(file.weightsDigest), "file_bytes": .integer(file.fileByteCount),
+            "path": .string(file.path), "format": .string(file.origin?.format.rawValue ?? "checkpoint"),
+            "kind": .string(metadata.kind.rawValue), "step": .integer(metadata.step),
+            "created_by": .string(metadata.createdBy),
+            "digest": file.origin == nil ? .string(file.digest) : .null,
+            "weights_digest": file.origin == nil ? .string(file.weightsDigest) : .null,
+            "file_bytes": .integer(file.fileByteCount),
             "config": configuration, "weights": weights.json,
             "optimizer": metadata.optimizer == nil ? .null : optimizer.json,
             "tied": object(metadata.tiedTensors.map { ($0.key, .string($0.value)) }),
@@ -83,6 +94,7 @@ struct CheckpointSummary {
                 ]
             } ?? .null,
         ]
+        if let origin = file.origin { json["notes"] = .array(origin.notes.map(JSON.string)) }
         if let record = metadata.adapter {
             json["adapter"] = record.json
             json["adapter"]?["matrices"] = adapter.json

@@ -6,7 +6,7 @@ import TrainLoop
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Show what is in a checkpoint, in the folder of a run, or in any HDF5 file.",
+        abstract: "Show what is in a model of any format, in the folder of a run, or in any HDF5 file.",
         discussion: """
             Examples:
               ckpt inspect rl/step-000005.h5
@@ -14,6 +14,7 @@ struct InspectCommand: ParsableCommand {
               ckpt inspect rl/
               ckpt inspect rl/step-000005.h5 history/rl > curves.tsv
               ckpt inspect model.h5 chat_template
+              ckpt inspect SmolLM2-135M-Instruct.gguf --tensors
 
             Without a path, shows the model, its sizes, tokenizer, lineage, training state, latest metrics and mode \
             preference, without reading the tensors.
@@ -24,12 +25,15 @@ struct InspectCommand: ParsableCommand {
 
             Of the folder of a run, shows its states, its last metrics, how it ended and what resumes it.
 
+            Other models are read in place: Hugging Face folders, .safetensors and .gguf files, PEFT adapters with \
+            their base. Tensors have Hugging Face's names there.
+
             Of an HDF5 file of another program or a .keras archive, shows the groups, datasets and attributes, below \
             PATH if it is given.
             """)
 
     @Argument(
-        help: ArgumentHelp("The checkpoint to show.", valueName: "checkpoint"), completion: .file(extensions: ["h5"]))
+        help: ArgumentHelp("The \(ModelArguments.formats) to show.", valueName: "model"), completion: .file())
     var file: String
 
     @Argument(
@@ -42,7 +46,10 @@ struct InspectCommand: ParsableCommand {
     @Flag(help: "Print the result as JSON (schemas/inspect-report.schema.json).")
     var json = false
 
+    @OptionGroup var models: ModelArguments
+
     mutating func run() throws {
+        try models.check([file])
         if RunStatus.isRun(file) {
             guard path == nil, !tensors else { throw InspectError.partOfRun(file) }
             let text = RunText(status: try RunStatus(path: file))
@@ -52,7 +59,7 @@ struct InspectCommand: ParsableCommand {
             let text = try ForeignHDF5Text(try ForeignHDF5File(path: file), at: path)
             return json ? print(json: text.json) : print(text.lines.joined(separator: "\n"))
         }
-        let file = try CheckpointFile(path: file)
+        let file = try models.open(file)
         if let path {
             if let text = try Self.text(at: path, in: file) {
                 guard !json else { throw InspectError.textAsJSON(path) }

@@ -19,10 +19,10 @@ struct SummaryText {
     var lines: [String] {
         let metadata = summary.file.metadata
         let kind = metadata.kind == .training ? "training state" : "model"
-        var lines = [
-            "\(Style.bold(summary.file.path))  \(kind), step \(metadata.step), "
-                + "by \(metadata.createdBy.onOneLine(limit: 60))"
-        ]
+        let state =
+            summary.file.origin?.format.name
+            ?? "\(kind), step \(metadata.step), by \(metadata.createdBy.onOneLine(limit: 60))"
+        var lines = ["\(Style.bold(summary.file.path))  \(state)"]
         lines += section("model", modelLines)
         lines += section("file", fileLines)
         lines += section("tokenizer", tokenizerLines)
@@ -33,7 +33,11 @@ struct SummaryText {
             lines += section("\(phase) run", historyLines(history))
         }
         if let preference = summary.modePreference { lines += section("modes", modeLines(preference)) }
-        lines += section("digest", [summary.file.digest])
+        if let origin = summary.file.origin {
+            lines += section("notes", origin.notes.map { $0.onOneLine(limit: 300) })
+        } else {
+            lines += section("digest", [summary.file.digest])
+        }
         return lines
     }
 
@@ -69,6 +73,11 @@ struct SummaryText {
         func extent(_ name: String, _ extent: CheckpointSummary.Extent) -> String {
             if extent.storedByteCount == 0 {
                 return "\(name) \(Format.bytes(extent.byteCount)), computed from the base and the adapter"
+            }
+            guard summary.file.origin == nil else {
+                let quantized = extent.quantizations.map { "\($0.count) in \($0.name)" }.joined(separator: ", ")
+                return "\(Format.counted(extent.tensorCount, "tensor"))"
+                    + (quantized.isEmpty ? "" : ", \(quantized)")
             }
             let ratio = Double(extent.storedByteCount) / Double(extent.byteCount)
             return "\(name) \(Format.bytes(extent.byteCount)) stored in \(Format.bytes(extent.storedByteCount)) "

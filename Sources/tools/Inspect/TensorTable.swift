@@ -37,7 +37,7 @@ struct TensorTable {
             ]
         let line =
             Format.column(label(tensor), nameWidth) + "  " + Format.column(shape, 16)
-            + Format.column(tensor.description.elementType.rawValue, 10)
+            + Format.column(tensor.quantization?.name ?? tensor.description.elementType.rawValue, 10)
             + columns.map { Format.column($0, 10, alignRight: true) }.joined()
         return values.nanCount + values.infiniteCount > 0 ? Style.red(line) : line
     }
@@ -45,10 +45,11 @@ struct TensorTable {
     var json: JSON {
         .array(
             rows.map { tensor, values in
-                [
+                var json: JSON = [
                     "name": .string(tensor.description.name), "path": .string(tensor.path),
                     "dtype": .string(tensor.description.elementType.rawValue),
-                    "shape": .array(tensor.description.shape.map(JSON.integer)), "sha256": .string(tensor.sha256),
+                    "shape": .array(tensor.description.shape.map(JSON.integer)),
+                    "sha256": tensor.sha256.map(JSON.string) ?? .null,
                     "bytes": .integer(tensor.description.byteCount), "stored_bytes": .integer(tensor.storedByteCount),
                     "chunks": .integer(tensor.chunkCount),
                     "chunk_shape": tensor.chunkShape.map { .array($0.map(JSON.integer)) } ?? .null,
@@ -57,6 +58,8 @@ struct TensorTable {
                     "nan": .integer(values.nanCount), "infinite": .integer(values.infiniteCount),
                     "zero_share": .double(values.zeroShare),
                 ]
+                if let quantization = tensor.quantization { json["quantization"] = .string(quantization.name) }
+                return json
             })
     }
 }

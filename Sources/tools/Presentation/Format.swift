@@ -100,7 +100,7 @@ package enum Format {
     }
 
     /// The first 12 digits of a digest, enough to tell states apart.
-    static func shortDigest(_ digest: String) -> String { String(digest.prefix(12)) }
+    static func shortDigest(_ digest: String) -> String { digest.isEmpty ? "none" : String(digest.prefix(12)) }
 
     /// Cuts a text to `width` cells of a terminal with an ellipsis, or pads it to that width.
     ///

@@ -62,8 +62,10 @@ enum GGUFModel {
             notes.append("the file has no tokenizer")
         }
         let source = ZeroBiases.completing(GGUFTensors(file, tensors), parsed, &notes)
-        return ImportedModel(
+        var model = ImportedModel(
             metadata: metadata, source: source, notes: notes, attribution: ModelAttribution(keys))
+        model.format = .gguf
+        return model
     }
 
     /// The most frequent element type after the import.

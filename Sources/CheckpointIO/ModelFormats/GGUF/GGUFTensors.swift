@@ -20,6 +20,12 @@ final class GGUFTensors: TensorSource {
         byName = Dictionary(tensors.map { ($0.description.name, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
+    func quantization(of name: String) -> TensorQuantization? {
+        guard let info = byName[name]?.info, info.type.blockElementCount > 1 else { return nil }
+        return TensorQuantization(
+            name: info.type.name, blockElementCount: info.type.blockElementCount, storedByteCount: info.byteCount)
+    }
+
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
         guard let tensor = byName[name] else {
             throw ModelFormatError.missing(

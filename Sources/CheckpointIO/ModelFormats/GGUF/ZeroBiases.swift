@@ -26,6 +26,8 @@ struct ZeroBiases: TensorSource {
             + missing.map { TensorDescription(name: $0.name, elementType: .float32, shape: $0.shape) }
     }
 
+    func quantization(of name: String) -> TensorQuantization? { base.quantization(of: name) }
+
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
         guard added.contains(name) else { return try base.read(name, range: range, into: destination) }
         destination.initializeMemory(as: UInt8.self, repeating: 0)

@@ -20,6 +20,16 @@ enum HubCache {
                 : "give one of " + snapshots.prefix(3).map { FilePath.join(folder, $0) }.joined(separator: ", "))
     }
 
+    /// The folder of a model's name, `organization/name`, in the cache of this user; nil for other texts.
+    static func folder(of model: String) -> String? {
+        let parts = model.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty && !$0.hasPrefix(".") }) else { return nil }
+        let variables = ProcessInfo.processInfo.environment
+        let home = variables["HF_HOME"] ?? variables["HOME"].map { FilePath.join($0, ".cache/huggingface") }
+        guard let cache = variables["HF_HUB_CACHE"] ?? home.map({ FilePath.join($0, "hub") }) else { return nil }
+        return FilePath.join(cache, "models--\(parts[0])--\(parts[1])")
+    }
+
     /// The blob that a small file names, where a copy turned the links of a snapshot into texts; nil for other files.
     static func blob(namedBy path: String) -> String? {
         let start = "../../blobs/"

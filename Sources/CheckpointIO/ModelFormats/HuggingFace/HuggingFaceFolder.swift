@@ -1,29 +1,42 @@
 import Foundation
 import OrderedJSON
 
+/// How a folder is opened.
+struct FolderOptions {
+    /// Which of several chat templates to take; nil for the default one.
+    var templateName: String?
+    /// Whether a folder without config.json is an error.
+    var requiresConfig = true
+}
+
 /// A model in a Hugging Face folder: safetensors, `config.json`, and the tokenizer's files.
 struct HuggingFaceFolder {
     let path: String
 
     /// Opens the model, with the weights in `weightsPath` or, if that is nil, in files with the usual names.
-    func open(weightsPath: String? = nil, templateName: String? = nil) throws -> ImportedModel {
+    func open(weightsPath: String? = nil, options: FolderOptions) throws -> ImportedModel {
         var notes: [String] = []
         let stored = try weights(weightsPath, &notes)
         guard !Self.isAdapter(weightsPath, stored.tensors) else {
             throw ModelFormatError.adapter(path: weightsPath ?? path)
         }
         return try open(
-            stored, weightsPath: weightsPath, configName: "config.json", templateName: templateName, notes: notes)
+            stored, weightsPath: weightsPath, configName: "config.json", options: options, notes: notes)
     }
 
     /// Opens the model with the weights of `stored`; `weightsPath` names their file in errors.
     func open(
-        _ stored: any TensorSource, weightsPath: String?, configName: String, templateName: String? = nil,
-        notes: [String]
+        _ stored: any TensorSource, weightsPath: String?, configName: String, options: FolderOptions, notes: [String]
     ) throws -> ImportedModel {
         var notes = notes
         let configPath = file(configName)
         guard let config = try TextFile.text(configPath, maximumByteCount: TextFile.maximumConfigByteCount) else {
+            guard options.requiresConfig else {
+                return ImportedModel(
+                    metadata: CheckpointMetadata(config: "{}"), source: stored,
+                    notes: notes + ["there is no config.json; tensors have the names in the file"],
+                    attribution: ModelAttribution(frontMatter: [:]))
+            }
             throw ModelFormatError.missing(
                 path: weightsPath ?? path, what: "config.json", remedy: "put the model's config.json beside its weights"
             )
@@ -42,7 +55,7 @@ struct HuggingFaceFolder {
         if let text = metadata.generationConfig {
             _ = try TextFile.object(Array(text.utf8), path: file("generation_config.json"))
         }
-        metadata.chatTemplate = try ChatTemplateFiles(folder: path).template(named: templateName, &notes)
+        metadata.chatTemplate = try ChatTemplateFiles(folder: path).template(named: options.templateName, &notes)
 
         let parsed = try? ModelConfiguration(configuration)
         let source = parsed.map { ArchitectureFit.resolve(stored, $0, &notes) } ?? stored

@@ -19,6 +19,10 @@ struct AdaptedTensors: TensorSource {
         }
     }
 
+    func quantization(of name: String) -> TensorQuantization? {
+        changes[name] == nil ? base.quantization(of: name) : nil
+    }
+
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
         guard let change = changes[name] else { return try base.read(name, range: range, into: destination) }
         try change.type.fill(range, into: destination) { elements, values in
