@@ -18,7 +18,7 @@ import Testing
              "max_position_embeddings": 256, "rms_norm_eps": 1e-05, "tie_word_embeddings": true}
             """
         let tensors = try ModelConfiguration(json: config).parameters.map { parameter in
-            TinyModel.tensor(
+            try TinyModel.tensor(
                 .weights, parameter.name, parameter.shape,
                 TinyModel.values(parameter.name, count: parameter.shape.reduce(1, *)), .bfloat16)
         }
