@@ -146,7 +146,12 @@ import Testing
             "diff base.h5 tokens.h5 --probe broken.jsonl",
             "broken.jsonl, line 1: expected a key in quotation marks, column 2"
         ),
-        ("diff sft sft --probe task/probe.jsonl", "--probe: compares two checkpoints; give two files"),
+        ("diff sft sft --tensor x", "--tensor: compares two checkpoints; give two files"),
+        (
+            "diff sft --probe task/probe.jsonl --modes <think>",
+            "--modes takes two texts; put the paths before it; see ckpt help diff"
+        ),
+        ("diff sft --modes <think> <short>", "--modes needs --probe with the problems to ask; see ckpt help diff"),
         (
             "diff base.h5 tokens.h5 --html no/page.html",
             "no/page.html: the page cannot be written; check that its folder exists and is writable"

@@ -59,7 +59,7 @@ extension RunCurve {
                 states.map {
                     [
                         "path": .string($0.path), "step": .integer($0.step), "kind": .string($0.kind.rawValue),
-                        "digest": .string($0.digest),
+                        "digest": $0.digest.map { .string($0) } ?? .null,
                     ]
                 }),
             "steps": .array(steps.map { .integer($0) }),
@@ -71,6 +71,7 @@ extension RunCurve {
         ]
         if let preference {
             json["preference"] = [
+                "modes": .array([.string(preference.modes.think), .string(preference.modes.short)]),
                 "steps": .array(preference.steps.map { .integer($0) }),
                 "p_think": .array(preference.meanThink().map { .double($0) }),
                 "levels": .array(

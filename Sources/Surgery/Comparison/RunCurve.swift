@@ -9,17 +9,27 @@ package struct RunCurve: Sendable {
         package let path: String
         package let step: Int
         package let kind: CheckpointKind
-        package let digest: String
+        /// nil for a model of another trainer, whose tensors would have to be read for it.
+        package let digest: String?
+
+        package init(path: String, step: Int, kind: CheckpointKind, digest: String?) {
+            (self.path, self.step, self.kind, self.digest) = (path, step, kind, digest)
+        }
     }
 
     /// A metric over the steps; NaN if it was not logged.
     package struct Series: Sendable {
         package let name: String
         package let values: [Double]
+
+        package init(name: String, values: [Double]) { (self.name, self.values) = (name, values) }
     }
 
     /// The mode preference over the snapshots of a probe table.
     package struct Preference: Sendable {
+        /// The texts with which the modes begin.
+        package var modes = controlTokens
+        package static let controlTokens = (think: "<think>", short: "<short>")
         package let steps: [Int]
         package let prompts: [String]
         package let promptLevels: [String]
@@ -29,6 +39,16 @@ package struct RunCurve: Sendable {
         package let think: [[Double]]
         /// P(`<short>`), `[snapshots][prompts]`.
         package let short: [[Double]]
+
+        /// The snapshots of a table.
+        package init(_ table: ProbeTable) {
+            steps = table.steps
+            prompts = table.prompts
+            promptLevels = table.levels
+            levels = ModePreferenceChange.levelNames(table.levels)
+            think = table.pThink
+            short = table.pShort
+        }
 
         /// The mean P(`<think>`) at each snapshot, over all prompts or those of one level.
         package func meanThink(level: String? = nil) -> [Double] {
@@ -50,12 +70,15 @@ package struct RunCurve: Sendable {
 
     /// The source of the curve: a folder, or the first and the last file.
     package let path: String
-    /// `rl` or `sft`.
+    /// `rl` or `sft`, or the name of another trainer.
     package let run: String
+    /// Whether rewards were maximised; the loss then says nothing.
+    package let isReinforcement: Bool
     package let states: [State]
     package let steps: [Int]
     package let series: [Series]
-    package let preference: Preference?
+    /// From the probe; a caller may replace it with a new measurement.
+    package var preference: Preference?
     /// The lineage of the newest checkpoint, oldest entry first.
     package let lineage: [LineageEntry]
     /// The options of the run, from the newest training state or else the lineage.
@@ -64,6 +87,26 @@ package struct RunCurve: Sendable {
     package var weights: WeightTrajectory?
 
     package subscript(name: String) -> [Double]? { series.first { $0.name == name }?.values }
+
+    /// The curve of another trainer's run.
+    ///
+    /// - Parameters:
+    ///   - path: its folder.
+    ///   - trainer: what trained.
+    ///   - states: its checkpoints.
+    ///   - steps: the steps of its log.
+    ///   - series: the metrics at these steps.
+    package init(path: String, trainer: String, states: [State], steps: [Int], series: [Series]) {
+        self.path = path
+        run = trainer
+        self.states = states
+        self.steps = steps
+        self.series = series
+        isReinforcement = RunQuantity.reward.metric(in: series.map(\.name)) != nil
+        preference = nil
+        lineage = []
+        options = nil
+    }
 
     /// Reads the curve of a folder of checkpoints.
     ///
@@ -111,6 +154,7 @@ package struct RunCurve: Sendable {
         run =
             (history["rl"]?.rowCount ?? 0) > 0
             ? "rl" : history.keys.contains("sft") ? "sft" : history.keys.sorted().first ?? "rl"
+        isReinforcement = run == "rl"
         let metrics = history[run]
         steps = metrics?["step"]?.map { Int(saturating: $0) } ?? []
         series =
@@ -138,8 +182,8 @@ package struct RunCurve: Sendable {
         let steps = rows.keys.sorted()
         guard !steps.isEmpty else { return nil }
         return Preference(
-            steps: steps, prompts: table.prompts, promptLevels: table.levels,
-            levels: ModePreferenceChange.levelNames(table.levels), think: steps.compactMap { rows[$0]?.think },
-            short: steps.compactMap { rows[$0]?.short })
+            ProbeTable(
+                prompts: table.prompts, levels: table.levels, steps: steps,
+                pThink: steps.compactMap { rows[$0]?.think }, pShort: steps.compactMap { rows[$0]?.short }))
     }
 }

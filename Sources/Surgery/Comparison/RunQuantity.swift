@@ -17,7 +17,7 @@ package enum RunQuantity: String, Sendable, CaseIterable {
     /// The metric's names in the logs of ckpt, verl, TRL and prime-rl; the first that a log has counts.
     ///
     /// `thinkShare` is computed from counts where a log has them.
-    var metrics: [String] {
+    private var metrics: [String] {
         switch self {
         case .thinkShare: ["eval_think_share", "p_think_mean"]
         case .accuracy: ["acc", "eval_acc"]
@@ -34,9 +34,28 @@ package enum RunQuantity: String, Sendable, CaseIterable {
             [
                 "reward_mean", "critic/score/mean", "critic/rewards/mean", "reward", "reward/all/mean", "reward/mean",
             ]
-        case .heldOutLoss: ["eval_loss", "val/loss", "val_loss"]
-        case .loss: ["loss", "train/loss", "loss/mean"]
+        case .heldOutLoss: ["eval_loss", "eval/loss", "val/loss", "val_loss"]
+        case .loss: ["loss", "loss/mean"]
         }
+    }
+
+    /// The metric of a log that gives this quantity; nil if none does.
+    func metric(in names: [String]) -> String? {
+        if let name = Self.first(of: metrics, in: names) { return name }
+        // Reward functions of TRL and data sets of verl have names of their own.
+        guard self == .accuracy else { return nil }
+        return names.first { name in
+            let name = name.lowercased()
+            return name.hasPrefix("rewards/") && name.hasSuffix("/mean")
+                && (name.contains("accuracy") || name.contains("correct"))
+                || name.hasPrefix("val-core/") && name.contains("/acc/mean")
+        }
+    }
+
+    /// The first of several names that a log has, also after the `train/` of transformers' reports.
+    static func first(of aliases: [String], in names: [String]) -> String? {
+        let names = Set(names)
+        return aliases.lazy.flatMap { [$0, "train/" + $0] }.first(where: names.contains)
     }
 
     /// Whether it is a share of 1.

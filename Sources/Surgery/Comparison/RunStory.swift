@@ -64,6 +64,7 @@ extension RunStory {
     ///
     /// - Parameters:
     ///   - stepCount: the steps that were logged.
+    ///   - names: the metrics that have a value.
     ///   - thinkShare: the share of thinking at each step, if the log has counts.
     ///   - isReinforcement: whether rewards were maximised; the loss then says nothing.
     ///   - levels: the preference by level.
@@ -71,27 +72,28 @@ extension RunStory {
     ///   - moved: ‖Δ‖/‖A‖ of the weights over the run, if known.
     ///   - metric: the values of a metric over the steps; nil if the log does not have it.
     init(
-        stepCount: Int, thinkShare: [Double], isReinforcement: Bool, levels: [Level], groupCount: Int?, moved: Double?,
-        metric: (String) -> [Double]?
+        stepCount: Int, names: [String], thinkShare: [Double], isReinforcement: Bool, levels: [Level],
+        groupCount: Int?, moved: Double?, metric: (String) -> [Double]?
     ) {
         let quantities = RunQuantity.allCases.filter { !(isReinforcement && $0.isLoss) }
         changes = quantities.compactMap { quantity in
             let counted = quantity == .thinkShare && thinkShare.contains(where: \.isFinite) ? thinkShare : nil
-            let values = counted ?? quantity.metrics.lazy.compactMap(metric).first { $0.contains(where: \.isFinite) }
+            let values = counted ?? quantity.metric(in: names).flatMap(metric)
             return values.flatMap { Change(quantity, $0) }
         }
         self.levels = levels
         let moves = changes.contains(where: \.isClear)
         stillness =
             moves || stepCount == 0
-            ? [] : Self.reasons(stepCount, groupCount: groupCount, moved: moved, changes, metric)
+            ? [] : Self.reasons(stepCount, names, groupCount: groupCount, moved: moved, changes, metric)
     }
 
     private static func reasons(
-        _ stepCount: Int, groupCount: Int?, moved: Double?, _ changes: [Change], _ metric: (String) -> [Double]?
+        _ stepCount: Int, _ names: [String], groupCount: Int?, moved: Double?, _ changes: [Change],
+        _ metric: (String) -> [Double]?
     ) -> [Stillness] {
-        func finite(_ names: String...) -> [Double] {
-            (names.lazy.compactMap(metric).first { !$0.isEmpty } ?? []).filter(\.isFinite)
+        func finite(_ aliases: String...) -> [Double] {
+            (RunQuantity.first(of: aliases, in: names).flatMap(metric) ?? []).filter(\.isFinite)
         }
         var reasons: [Stillness] = []
         if stepCount < 10 { reasons.append(.fewSteps(stepCount)) }
@@ -101,13 +103,13 @@ extension RunStory {
             if counted.isFinite { equal = min(counted, 1) }
         }
         if equal >= 0.8 { reasons.append(.equalRewards(share: equal)) }
-        let norms = finite("grad_norm", "actor/grad_norm", "train/grad_norm", "optim/grad_norm")
+        let norms = finite("grad_norm", "actor/grad_norm", "optim/grad_norm")
         if !norms.isEmpty, norms.allSatisfy({ $0 == 0 }), equal.isNaN || equal < 1 { reasons.append(.noGradient) }
         if let accuracy = changes.first(where: { $0.quantity == .accuracy }) {
             if accuracy.after <= 0.02 { reasons.append(.allWrong(share: accuracy.after)) }
             if accuracy.before >= 0.98 { reasons.append(.allRight(share: accuracy.before)) }
         }
-        let rates = finite("lr", "learning_rate", "actor/lr", "train/learning_rate", "optim/lr")
+        let rates = finite("lr", "learning_rate", "actor/lr", "optim/lr")
         if let rate = rates.max(), rate < 5e-8 || (moved ?? 1) < 1e-4 {
             reasons.append(.smallSteps(rate: rate, moved: moved))
         }
@@ -134,7 +136,8 @@ extension RunCurve {
     /// What the run did, from its metrics, its probe and, if they were compared, its weights.
     package var story: RunStory {
         RunStory(
-            stepCount: steps.count, thinkShare: thinkShare, isReinforcement: run == "rl", levels: levels,
+            stepCount: steps.count, names: series.filter { $0.values.contains(where: \.isFinite) }.map(\.name),
+            thinkShare: thinkShare, isReinforcement: isReinforcement, levels: levels,
             groupCount: options?["prompts_per_step"]?.int,
             moved: weights.map { $0.intervals.reduce(0) { $0 + $1.total } }, metric: { self[$0] })
     }
@@ -169,7 +172,9 @@ extension ComparisonReport {
         func metric(_ name: String) -> [Double]? { own.first { $0.name == name }?.values }
         let options = b.lineage.last { $0.operation == "train-\(run)" }?.arguments
         return RunStory(
-            stepCount: own.first?.steps.count ?? 0, thinkShare: RunCurve.thinkShare(metric),
+            stepCount: own.first?.steps.count ?? 0,
+            names: own.filter { $0.values.contains(where: \.isFinite) }.map(\.name),
+            thinkShare: RunCurve.thinkShare(metric),
             isReinforcement: run == "rl",
             levels: modePreference.map(Self.levels) ?? [], groupCount: options?["prompts_per_step"]?.int,
             moved: total.relativeChange, metric: metric)

@@ -18,21 +18,20 @@ package struct WeightTrajectory: Sendable {
     /// The decoder layers in order, preceded by nil if tensors outside of layers moved.
     package let layers: [Int?]
 
+    /// The most checkpoints that are compared; more are skipped evenly.
+    package static let maximumStates = 25
+
     /// Compares each checkpoint with the one before it; nil for fewer than two checkpoints.
     ///
     /// - Parameters:
-    ///   - files: checkpoints of one architecture in any order.
-    ///   - maximumIntervals: additional checkpoints are skipped evenly.
+    ///   - states: checkpoints of one architecture by step, at most `maximumStates`.
     ///   - progress: receives the logical bytes compared so far.
     /// - Throws: an error of reading.
-    package init?(_ files: [CheckpointFile], maximumIntervals: Int = 24, progress: (@Sendable (Int) -> Void)? = nil)
-        throws
-    {
-        let states = Self.chosen(files, maximumIntervals)
+    package init?(_ states: [(step: Int, file: CheckpointFile)], progress: (@Sendable (Int) -> Void)? = nil) throws {
         guard states.count > 1 else { return nil }
         var intervals: [Interval] = []
         var finished = 0
-        for (a, b) in zip(states, states.dropFirst()) {
+        for ((from, a), (to, b)) in zip(states, states.dropFirst()) {
             let before = finished
             let pairings = CheckpointComparison.pairs(a, b, in: .weights).map { pair in
                 TensorPairing(pair.a.map { (a, $0) }, pair.b.map { (b, $0) }, name: pair.name)
@@ -41,7 +40,7 @@ package struct WeightTrajectory: Sendable {
             finished += CheckpointComparison.byteCount(a, b)
             intervals.append(
                 Interval(
-                    from: a.metadata.step, to: b.metadata.step, cells: ComparisonReport.cells(of: tensors),
+                    from: from, to: to, cells: ComparisonReport.cells(of: tensors),
                     total: ComparisonReport.total(of: tensors).relativeChange))
         }
         self.intervals = intervals
@@ -51,15 +50,14 @@ package struct WeightTrajectory: Sendable {
     }
 
     /// The logical bytes to compare, for a progress bar.
-    package static func byteCount(_ files: [CheckpointFile], maximumIntervals: Int = 24) -> Int {
-        let states = chosen(files, maximumIntervals)
-        return zip(states, states.dropFirst()).reduce(0) { $0 + CheckpointComparison.byteCount($1.0, $1.1) }
+    package static func byteCount(_ states: [(step: Int, file: CheckpointFile)]) -> Int {
+        zip(states, states.dropFirst()).reduce(0) { $0 + CheckpointComparison.byteCount($1.0.file, $1.1.file) }
     }
 
-    private static func chosen(_ files: [CheckpointFile], _ maximumIntervals: Int) -> [CheckpointFile] {
-        let states = files.sorted { ($0.metadata.step, $0.path) < ($1.metadata.step, $1.path) }
-        guard states.count > maximumIntervals + 1 else { return states }
-        return (0...maximumIntervals).map { states[$0 * (states.count - 1) / maximumIntervals] }
+    /// At most `maximumStates` of the states, with the first and the last one.
+    package static func chosen<State>(_ states: [State]) -> [State] {
+        guard states.count > maximumStates else { return states }
+        return (0..<maximumStates).map { states[$0 * (states.count - 1) / (maximumStates - 1)] }
     }
 
     /// ‖Δ‖/‖A‖ of a layer (nil for tensors outside of layers) over the intervals.

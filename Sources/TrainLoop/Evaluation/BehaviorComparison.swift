@@ -52,19 +52,21 @@ package struct BehaviorComparison: Sendable {
     ///   - a: the first model.
     ///   - b: the second model.
     ///   - path: problems or pairs.
+    ///   - modes: the texts of two modes; nil for the control tokens.
     ///   - limit: the maximum number of prompts, chosen evenly over the levels.
     ///   - progress: receives the number of finished models.
     /// - Throws: `DataFileError`, and errors of loading a model and rendering a prompt.
     package init(
-        _ a: CheckpointFile, _ b: CheckpointFile, probe path: String, limit: Int = 64, progress: ((Int) -> Void)? = nil
+        _ a: CheckpointFile, _ b: CheckpointFile, probe path: String, modes: ModeNames? = nil, limit: Int = 64,
+        progress: ((Int) -> Void)? = nil
     ) throws {
         let problems = try ModeProbe.problems(in: path, limit: limit)
         let responses = try Self.responses(path, to: Set(problems.map(\.promptText)))
         var notes: [String] = []
-        let left = try ModelSide(a, problems, responses)
-        let right = try ModelSide(b, problems, responses)
-        for (name, side) in [("A", left), ("B", right)] where side.encoder == nil {
-            notes.append("\(name) has no control tokens, so it has no preference for a mode")
+        let left = try ModelSide(a, problems, responses, modes)
+        let right = try ModelSide(b, problems, responses, modes)
+        for (name, side) in [("A", left), ("B", right)] where side.beginnings == nil {
+            notes.append("\(name) has no control tokens, so it has no preference for a mode; --modes names others")
         }
         // Responses start with control tokens, so both models need them, with the same ids.
         let isComparable = left.sequences(with: right.encoder != nil) == right.sequences(with: left.encoder != nil)
@@ -157,15 +159,18 @@ private struct ModelSide {
     let reader: PromptReader
     /// nil without control tokens.
     let encoder: PromptEncoder?
+    /// The tokens of the modes; nil without control tokens or other modes.
+    let beginnings: ModeBeginnings?
     let problems: [Problem]
     let prompts: [[Int]]
     private let responses: [[Int]]
 
-    init(_ file: CheckpointFile, _ problems: [Problem], _ pairs: [String: Pair]) throws {
-        (reader, encoder, prompts) = try UnusableCheckpoint.naming(file) {
+    init(_ file: CheckpointFile, _ problems: [Problem], _ pairs: [String: Pair], _ modes: ModeNames?) throws {
+        (reader, encoder, beginnings, prompts) = try UnusableCheckpoint.naming(file) {
             let reader = try PromptReader(file.metadata)
             return (
                 reader, reader.control == nil ? nil : try PromptEncoder(file.metadata),
+                reader.control == nil && modes == nil ? nil : try ModeProbe.beginnings(of: reader, modes),
                 try reader.prompts(for: problems)
             )
         }
@@ -187,9 +192,10 @@ private struct ModelSide {
     func measure(_ texts: [[Int]]) throws -> (preference: ProbeTable?, states: FinalStates) {
         let parameters = try ModelParameters(file)
         var table: ProbeTable?
-        if let encoder {
+        if let beginnings {
             var snapshot = ModeProbe.emptyTable(problems)
-            try ModeProbe.record(&snapshot, step: file.metadata.step, encoder: encoder, model: Model(parameters))
+            ModeProbe.append(
+                beginnings.probabilities(prompts, Model(parameters)), to: &snapshot, step: file.metadata.step)
             table = snapshot
         }
         return (table, try FinalStates(file, parameters, texts))

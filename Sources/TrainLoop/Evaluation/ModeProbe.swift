@@ -42,14 +42,19 @@ package enum ModeProbe {
             Generator(model).firstTokenProbabilities(
                 own.map { prompts[$0] }, of: [encoder.control.think, encoder.control.short])
         }
+        append(probabilities.map { ($0[0], $0[1]) }, to: &table, step: step)
+    }
+
+    /// Appends a snapshot, replacing one of the same step.
+    static func append(_ probabilities: [(think: Double, short: Double)], to table: inout ProbeTable, step: Int) {
         if let last = table.steps.last, last == step {
             table.steps.removeLast()
             table.pThink.removeLast()
             table.pShort.removeLast()
         }
         table.steps.append(step)
-        table.pThink.append(probabilities.map { $0[0] })
-        table.pShort.append(probabilities.map { $0[1] })
+        table.pThink.append(probabilities.map(\.think))
+        table.pShort.append(probabilities.map(\.short))
     }
 }
 

@@ -9,6 +9,8 @@ struct ComparisonText {
     let report: ComparisonReport
     /// The measurements on both models; nil without --probe.
     var behavior: BehaviorComparison?
+    /// The texts of --modes.
+    var modes: ModeNames?
     /// The cells of a line.
     var width = Terminal.outputColumns
 
@@ -26,7 +28,10 @@ struct ComparisonText {
             report.modePreference.map { change in
                 let snapshots = "snapshots of \(report.steps(change.stepA, change.stepB))"
                 let source = behavior?.preferenceB != nil ? "both models asked now" : snapshots
-                return ModePreferenceText(change: change, source: source).lines
+                return ModePreferenceText(
+                    change: change, source: source,
+                    modes: modes.map { ($0.think, $0.short) } ?? RunCurve.Preference.controlTokens
+                ).lines
             } ?? []
         lines += behavior.map { BehaviorText(behavior: $0).lines } ?? []
         lines += metrics

@@ -34,7 +34,7 @@ struct CurveText {
         return steps.count == 1 ? "1 state at step \(first)" : "\(steps.count) states, steps \(first) to \(last)"
     }
 
-    var storyText: StoryText { StoryText(story: curve.story, collapse: curve.collapse) }
+    var storyText: StoryText { StoryText(story: curve.story, collapse: curve.collapse, modes: curve.preference?.modes) }
 
     /// The most important facts about the curve.
     var findingTexts: [String] {
@@ -57,7 +57,7 @@ struct CurveText {
             : "\(Format.counted(preference.steps.count, "snapshot")), steps \(first) to \(last)"
         var lines = [
             "",
-            Style.bold("P(<think>)")
+            Style.bold("P(\(preference.modes.think))")
                 + "  over \(Format.counted(preference.prompts.count, "probe prompt")), \(snapshots)",
         ]
         let layout = StripLayout(width: width)

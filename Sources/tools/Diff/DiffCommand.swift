@@ -16,6 +16,7 @@ struct DiffCommand: ParsableCommand {
               ckpt diff tokens.h5 sft/step-000020.h5 --probe probe.jsonl
               ckpt diff rl/ --html report.html
               ckpt diff degrpo/ grpo/
+              ckpt diff grpo/ --probe probe.jsonl --modes '<think>' '</think>'
               ckpt diff SmolLM2-135M-Instruct/ SmolLM2-135M-Instruct.gguf
 
             Two files are compared by architecture, tokenizer, lineage, tensors, control tokens, mode preference and \
@@ -26,6 +27,12 @@ struct DiffCommand: ParsableCommand {
             A model is a checkpoint, a Hugging Face folder, a .safetensors file or its index, a .gguf file, or the \
             folder of a PEFT adapter, in any mix; they are read in place. Quantised tensors are compared by the \
             values they stand for, with the error of each tensor and of its worst block.
+
+            The folder of a run may be that of TRL, LLaMA-Factory or transformers (checkpoint-N), verl \
+            (global_step_N/actor/huggingface) or prime-rl (weights/step_N); metrics come from trainer_state.json, \
+            metrics.jsonl, TensorBoard's event files or W&B's run-ID.wandb in it. --probe asks every checkpoint of a \
+            run. --modes takes any two texts as the modes, each of one token or several, in place of <think> and \
+            <short>.
 
             With --server http://127.0.0.1:8000/v1, --probe compares the mode preference of models behind a server: a \
             checkpoint with --model NAME, or --model twice.
@@ -45,9 +52,16 @@ struct DiffCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Run both models on up to 64 of these problems or pairs (JSON lines), and on the answers of pairs.",
+            "Run both models, or each of a run, on up to 64 of these problems or pairs (JSON lines), and two on the "
+                + "answers of pairs.",
             valueName: "file"), completion: .file(extensions: ["jsonl", "json"]))
     var probe: String?
+
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "With --probe: the texts with which two modes begin. Default: the control tokens.", valueName: "text"))
+    var modes: [String] = []
 
     @Flag(help: "Do not show when each layer moved, which takes reading every state of a curve.")
     var noWeights = false
@@ -71,6 +85,15 @@ struct DiffCommand: ParsableCommand {
     func validate() throws {
         try serving.check()
         guard !paths.isEmpty || serving.server != nil else { throw ValidationError("give two checkpoints, or a run") }
+        guard modes.isEmpty || modes.count == 2 else {
+            throw ValidationError("--modes takes two texts; put the paths before it")
+        }
+        guard modes.isEmpty || probe != nil else {
+            throw ValidationError("--modes needs --probe with the problems to ask")
+        }
+        guard modes.isEmpty || serving.server == nil else {
+            throw ValidationError("--modes is for checkpoints; leave it out with --server")
+        }
         guard serving.server != nil else { return }
         guard probe != nil else { throw ValidationError("--server needs --probe with the problems to ask") }
         guard pattern == nil, html == nil else {
@@ -81,6 +104,10 @@ struct DiffCommand: ParsableCommand {
         }
     }
 
+    private var modeNames: ModeNames? {
+        modes.count == 2 ? ModeNames(think: modes[0], short: modes[1]) : nil
+    }
+
     mutating func run() throws {
         if let html { try OutputError.refuse(existing: html, replacing: force) }
         try models.check(paths)
@@ -88,21 +115,20 @@ struct DiffCommand: ParsableCommand {
         for path in paths where access(path, F_OK) != 0 {
             throw CheckpointError.system(path: path, operation: "open it", code: errno)
         }
-        let folders = paths.filter(Self.isRunFolder)
+        let folders = paths.filter(RunSource.isRun)
         let isPair = paths.count == 2 && folders.isEmpty
-        if !isPair, probe != nil || pattern != nil {
-            throw SurgeryError.badOption(
-                name: probe != nil ? "--probe" : "--tensor", reason: "compares two checkpoints; give two files")
+        if !isPair, pattern != nil {
+            throw SurgeryError.badOption(name: "--tensor", reason: "compares two checkpoints; give two files")
         }
         if isPair {
             try compare(paths[0], paths[1])
         } else if paths.count == 1, folders.count == 1 {
-            try show(paths[0], try RunCurve.files(in: paths[0]))
+            try show([try RunSource(folder: paths[0], models)])
         } else if paths.count == 2, folders.count == 2 {
-            try show(paths.map { try RunCurve(folder: $0) })
+            try show(paths.map { try RunSource(folder: $0, models) })
         } else if paths.count > 2, folders.isEmpty {
-            try show(
-                "\(paths[0]) … \(paths[paths.count - 1])", try paths.map { try models.open($0) })
+            let files = try paths.map { try models.open($0) }
+            try show([try RunSource(files, path: "\(paths[0]) … \(paths[paths.count - 1])")])
         } else {
             throw SurgeryError.badOption(
                 name: "diff", reason: "give two checkpoints, one or two run folders, or more than two checkpoints")
@@ -128,13 +154,14 @@ struct DiffCommand: ParsableCommand {
         var report = try CheckpointComparison.compare(a, b, options: options, progress: { bar.update($0) })
         bar.finish()
         let behavior = try probe.map { try ask(a, b, $0, &report) }
-        try writePage(ComparisonPage(report: report, behavior: behavior).html)
+        try writePage(ComparisonPage(report: report, behavior: behavior, modes: modeNames).html)
         if json {
             var json = report.json
             if let behavior { json["behavior"] = behavior.json }
+            if !modes.isEmpty { json["modes"] = .array(modes.map { .string($0) }) }
             print(json: json)
         } else {
-            print(lines: ComparisonText(report: report, behavior: behavior).lines)
+            print(lines: ComparisonText(report: report, behavior: behavior, modes: modeNames).lines)
         }
         if !report.isSame { throw ExitCode(1) }
     }
@@ -156,7 +183,7 @@ struct DiffCommand: ParsableCommand {
         let bar = ProgressBar("asking", total: 2, unit: .count("models"))
         bar.begin()
         defer { bar.finish() }
-        let behavior = try BehaviorComparison(a, b, probe: path, progress: { bar.update($0) })
+        let behavior = try BehaviorComparison(a, b, probe: path, modes: modeNames, progress: { bar.update($0) })
         // The measurement replaces the recorded snapshots, even if one of the models has no preference.
         report.modePreference = behavior.preferenceA.flatMap { left in
             behavior.preferenceB.flatMap { ModePreferenceChange(left, $0) }
@@ -164,18 +191,15 @@ struct DiffCommand: ParsableCommand {
         return behavior
     }
 
-    /// Shows one curve and the changes of the weights between its states.
-    private func show(_ name: String, _ files: [CheckpointFile]) throws {
-        var curve = try RunCurve(files: files, path: name)
-        if !noWeights {
-            let bar = ProgressBar("comparing states", total: WeightTrajectory.byteCount(files), unit: .bytes)
-            curve.weights = try WeightTrajectory(files, progress: { bar.update($0) })
-            bar.finish()
+    /// Shows one run with the changes of its weights, or two runs.
+    private func show(_ sources: [RunSource]) throws {
+        var sources = sources
+        for index in sources.indices {
+            if let probe { try sources[index].ask(probe, modes: modeNames) }
+            if sources.count == 1, !noWeights { try sources[index].compareWeights() }
+            for note in sources[index].notes { Terminal.warn("\(sources[index].curve.path): \(note)") }
         }
-        try show([curve])
-    }
-
-    private func show(_ curves: [RunCurve]) throws {
+        let curves = sources.map(\.curve)
         try writePage(CurvePage(curves: curves).html)
         if json {
             print(json: curves.count == 1 ? curves[0].json : .array(curves.map(\.json)))
@@ -194,13 +218,6 @@ struct DiffCommand: ParsableCommand {
         } catch {
             throw PageError(path: html)
         }
-    }
-
-    /// Whether a path is a folder that holds no model of another format.
-    private static func isRunFolder(_ path: String) -> Bool {
-        var isFolder: ObjCBool = false
-        return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
-            && !ModelReader.isModelFolder(path)
     }
 }
 

@@ -6,6 +6,8 @@ struct ModePreferenceText {
     let change: ModePreferenceChange
     /// Where the numbers come from.
     let source: String
+    /// The texts with which the modes begin.
+    var modes = RunCurve.Preference.controlTokens
     /// The cells of a line.
     var width = Terminal.outputColumns
 
@@ -15,8 +17,8 @@ struct ModePreferenceText {
             Style.bold("Mode preference") + "  \(Format.counted(change.prompts.count, "probe prompt")), \(source)",
         ]
         lines.append(
-            "  P(<think>) \(Self.probability(change.meanThinkA)) → \(Self.probability(change.meanThinkB))    "
-                + "P(<short>) \(Self.probability(change.meanShortA)) → \(Self.probability(change.meanShortB))    "
+            "  P(\(modes.think)) \(Self.probability(change.meanThinkA)) → \(Self.probability(change.meanThinkB))    "
+                + "P(\(modes.short)) \(Self.probability(change.meanShortA)) → \(Self.probability(change.meanShortB))    "
                 + "entropy \(Self.probability(change.meanEntropyA)) → \(Self.probability(change.meanEntropyB)) nats")
         if change.levels.count > 1 {
             let bar = min(16, max(4, (width - 46) / 2))
@@ -29,7 +31,7 @@ struct ModePreferenceText {
         }
         let histogram = change.histogram()
         lines.append(
-            "  P(<think>) from 0 to 1: \(TextPlot.sparkline(histogram.a.map(Double.init))) → "
+            "  P(\(modes.think)) from 0 to 1: \(TextPlot.sparkline(histogram.a.map(Double.init))) → "
                 + TextPlot.sparkline(histogram.b.map(Double.init)))
         let changed = change.changedSides.sorted { abs($0.thinkB - $0.thinkA) > abs($1.thinkB - $1.thinkA) }
         lines.append(

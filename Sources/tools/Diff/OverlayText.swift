@@ -18,7 +18,7 @@ struct OverlayText {
             lines += ["  " + text.storyText.title] + text.findingTexts.map { "  \($0)" }
         }
         if let left = a.preference, let right = b.preference {
-            lines += ["", Style.bold("P(<think>)") + "  mean over each run's probe prompts"]
+            lines += ["", Style.bold("P(\(left.modes.think))") + "  mean over each run's probe prompts"]
             lines += pair(
                 "all", left.meanThink(), right.meanThink(), range: 0...1, number: ModePreferenceText.probability)
             for level in left.levels where left.levels.count > 1 && right.levels.contains(level) {

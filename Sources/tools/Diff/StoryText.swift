@@ -5,6 +5,8 @@ struct StoryText {
     let story: RunStory
     /// The mode that took over, and from which step on; nil if both are in use to the end.
     var collapse: (step: Int, mode: String)?
+    /// The texts with which the modes begin; nil for thinking and answering at once.
+    var modes: (think: String, short: String)?
 
     /// The verdict in a word or two, and the number that it rests on.
     var headline: (word: String, reason: String) {
@@ -34,7 +36,7 @@ struct StoryText {
         return Style.bold(color(word)) + (reason.isEmpty ? "" : "  " + reason)
     }
 
-    var sentences: [String] { [changes, levels, modes].compactMap(\.self) + reasons }
+    var sentences: [String] { [changes, levels, use].compactMap(\.self) + reasons }
 
     /// Every quantity at the start and at the end.
     private var changes: String? {
@@ -45,9 +47,16 @@ struct StoryText {
 
     private var levels: String? {
         guard !story.levels.isEmpty else { return nil }
-        let parts = [
-            (RunStory.Choice.think, "thinks on"), (.mixed, "does both on"), (.short, "answers at once on"),
-        ].compactMap { choice, verb -> String? in
+        var verbs: [(RunStory.Choice, String)] = [
+            (.think, "thinks on"), (.mixed, "does both on"), (.short, "answers at once on"),
+        ]
+        if let modes, modes != RunCurve.Preference.controlTokens {
+            verbs = [
+                (.think, "begins with \(modes.think) on"), (.mixed, "with either on"),
+                (.short, "with \(modes.short) on"),
+            ]
+        }
+        let parts = verbs.compactMap { choice, verb -> String? in
             let levels = story.levels.filter { $0.choice == choice }
             guard !levels.isEmpty else { return nil }
             let names = levels.map { "\($0.name) (\(Format.percent($0.after)))" }.joined(separator: ", ")
@@ -56,7 +65,8 @@ struct StoryText {
         return parts.joined(separator: "; ")
     }
 
-    private var modes: String? {
+    /// Whether both modes are in use at the end.
+    private var use: String? {
         if let collapse {
             return "collapsed into \(collapse.mode) mode at step \(collapse.step): over 98 % of responses from there on"
         }

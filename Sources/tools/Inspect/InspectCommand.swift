@@ -23,10 +23,10 @@ struct InspectCommand: ParsableCommand {
             values; history/PHASE or probe, to print a table with tab-separated columns; or config, generation_config, \
             chat_template, training/state, lineage, tokenizer/json or tokenizer/config, to print that text unchanged.
 
+            Of the folder of a run, shows its states, its last metrics, how it ended and what resumes it.
+
             Other models are read in place: Hugging Face folders, .safetensors and .gguf files, PEFT adapters with \
             their base. Tensors have Hugging Face's names there.
-
-            Of the folder of a run, shows its states, its last metrics, how it ended and what resumes it.
 
             Of an HDF5 file of another program or a .keras archive, shows the groups, datasets and attributes, below \
             PATH if it is given.
@@ -49,12 +49,12 @@ struct InspectCommand: ParsableCommand {
     @OptionGroup var models: ModelArguments
 
     mutating func run() throws {
+        try models.check([file])
         if RunStatus.isRun(file) {
             guard path == nil, !tensors else { throw InspectError.partOfRun(file) }
             let text = RunText(status: try RunStatus(path: file))
             return json ? print(json: text.json) : print(lines: text.lines)
         }
-        try models.check([file])
         if try ForeignHDF5File.isForeign(file) {
             let text = try ForeignHDF5Text(try ForeignHDF5File(path: file), at: path)
             return json ? print(json: text.json) : print(text.lines.joined(separator: "\n"))

@@ -1,3 +1,4 @@
+import DataFiles
 import Foundation
 
 /// Scalars in a TensorBoard event file: protocol buffers in TFRecord frames.
@@ -126,17 +127,5 @@ private struct ProtocolBuffer {
             rest >>= 7
         }
         bytes.append(UInt8(rest))
-    }
-}
-
-/// CRC-32 with the Castagnoli polynomial, as TFRecord masks it.
-private enum CRC32C {
-    private static let table: [UInt32] = (0..<256).map { byte in
-        (0..<8).reduce(UInt32(byte)) { crc, _ in crc >> 1 ^ (crc & 1 == 0 ? 0 : 0x82F6_3B78) }
-    }
-
-    static func masked(_ bytes: [UInt8]) -> UInt32 {
-        let crc = ~bytes.reduce(~0 as UInt32) { crc, byte in crc >> 8 ^ table[Int((crc ^ UInt32(byte)) & 0xFF)] }
-        return (crc >> 15 | crc << 17) &+ 0xA282_EAD8
     }
 }

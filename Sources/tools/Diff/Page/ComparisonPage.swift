@@ -9,6 +9,8 @@ struct ComparisonPage {
     let report: ComparisonReport
     /// The measurements on both models; nil without --probe.
     var behavior: BehaviorComparison?
+    /// The texts of --modes.
+    var modes: ModeNames?
 
     /// The tensors that the page lists; a model of experts can have many thousands.
     private static let maximumTensors = 2000
@@ -121,7 +123,9 @@ struct ComparisonPage {
 
     private var modePreference: String {
         report.modePreference.map { change in
-            PreferencePage.html(change, labels: [report.a.named(change.stepA), report.b.named(change.stepB)])
+            PreferencePage.html(
+                change, labels: [report.a.named(change.stepA), report.b.named(change.stepB)],
+                modes: modes.map { ($0.think, $0.short) } ?? RunCurve.Preference.controlTokens)
         } ?? ""
     }
 

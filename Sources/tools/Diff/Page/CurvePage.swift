@@ -10,7 +10,8 @@ struct CurvePage {
         let names = curves.map { ComparisonPage.name($0.path) }
         var sections: [(heading: String, html: String)] = [("Verdict", verdict)]
         sections.append(("Modes", grid(modeCharts)))
-        sections.append(("P(<think>) on the probe prompts", preference))
+        let mode = curves.lazy.compactMap(\.preference).first?.modes.think ?? "<think>"
+        sections.append(("P(\(mode)) on the probe prompts", preference))
         sections.append(
             ("Which layers moved when", curves.compactMap(\.weights).map(WeightMaps.byLayerAndTime).joined()))
         sections.append(("All metrics", allMetrics))
@@ -90,12 +91,13 @@ struct CurvePage {
                         x: preference.steps, y: preference.meanThink(level: level), color: color, isDashed: index > 0))
             }
         }
-        charts.append(LineChart(title: "Mean P(<think>) by level", series: series, limits: 0...1).html)
+        charts.append(LineChart(title: "Mean P by level", series: series, limits: 0...1).html)
         for (index, curve) in curves.enumerated() {
             guard let preference = curve.preference else { continue }
             charts.append(
                 Histogram(
-                    title: "Prompts by P(<think>) \(label(index))".trimmingCharacters(in: .whitespaces),
+                    title: "Prompts by P(\(preference.modes.think)) \(label(index))".trimmingCharacters(
+                        in: .whitespaces),
                     labels: preference.steps.map { "step \($0)" }, counts: preference.histograms()
                 ).html)
             guard let first = preference.think.first, let last = preference.think.last, preference.steps.count > 1,
@@ -108,7 +110,7 @@ struct CurvePage {
                         (first[prompt] > firstShort[prompt]) != (last[prompt] > lastShort[prompt])
                     )
                 }, from: "at step \(preference.steps.first ?? 0)", to: "at step \(preference.steps.last ?? 0)",
-                of: label(index))
+                of: label(index), mode: preference.modes.think)
         }
         let drawn = grid(charts)
         return drawn.isEmpty ? "" : drawn + tables
@@ -127,7 +129,7 @@ struct CurvePage {
     private func states(_ curve: RunCurve) -> String {
         HTML.table(
             "States", ["file", "step", "kind", "digest"],
-            curve.states.map { [ComparisonPage.name($0.path), String($0.step), $0.kind.rawValue, $0.digest] })
+            curve.states.map { [ComparisonPage.name($0.path), String($0.step), $0.kind.rawValue, $0.digest ?? "–"] })
     }
 
     private func options(_ curve: RunCurve) -> String {

@@ -1,0 +1,214 @@
+import Foundation
+
+/// The folder of a run of another trainer: its checkpoints, and the metrics of its log.
+///
+/// | trainer | checkpoints | log |
+/// |---|---|---|
+/// | TRL, LLaMA-Factory, transformers | `checkpoint-N/` | `trainer_state.json` of the newest checkpoint |
+/// | verl | `global_step_N/actor/huggingface/` or a converted folder | `metrics.jsonl` of the file logger |
+/// | prime-rl | `weights/step_N/` | W&B's local file |
+///
+/// A log may also be JSON lines with a step, TensorBoard's event files, or W&B's `run-ID.wandb`.
+package struct TrainerRun: Sendable {
+    /// A checkpoint in the form of Hugging Face: the folder of a model or an adapter.
+    package struct Checkpoint: Sendable {
+        package let step: Int
+        package let path: String
+    }
+
+    package let path: String
+    /// What trained, as far as the files tell.
+    package let trainer: String
+    /// By step.
+    package let checkpoints: [Checkpoint]
+    package let metrics: MetricTable
+    /// The files that the metrics come from.
+    package let logs: [String]
+    /// Checkpoints whose weights are in shards that only their trainer reads.
+    package let unconverted: [String]
+
+    /// Whether a folder has checkpoints of another trainer.
+    package static func isRun(_ path: String) -> Bool { !Layout(path).states.isEmpty }
+
+    /// Reads the log and lists the checkpoints.
+    ///
+    /// - Throws: `DataFileError` if the folder has no checkpoints, or its log cannot be read or is damaged.
+    package init(path: String) throws {
+        let layout = Layout(path)
+        guard !layout.states.isEmpty else {
+            throw DataFileError(
+                path: path,
+                reason:
+                    "has no checkpoints of a trainer; give the folder with checkpoint-N or global_step_N")
+        }
+        self.path = path
+        var checkpoints: [Checkpoint] = []
+        var unconverted: [String] = []
+        for (step, folder) in layout.states {
+            if let model = Layout.model(in: folder) {
+                checkpoints.append(Checkpoint(step: step, path: model))
+            } else {
+                unconverted.append(folder)
+            }
+        }
+        self.checkpoints = checkpoints
+        self.unconverted = unconverted
+        (metrics, logs) = try layout.metrics()
+        trainer = layout.trainer(metrics)
+    }
+}
+
+/// Where the parts of a run are.
+private struct Layout {
+    let path: String
+    let names: [String]
+    /// The folders of the checkpoints by step.
+    let states: [(step: Int, path: String)]
+
+    /// Folders in which checkpoints stand, from the most telling.
+    private static let places = ["", "weights", "checkpoints"]
+    /// Where in a checkpoint the model stands.
+    private static let models = [
+        "", "actor/huggingface", "huggingface", "hf_model", "model", "actor", "policy",
+    ]
+    private static let maximumLogs = 64
+
+    init(_ path: String) {
+        self.path = path.hasSuffix("/") ? String(path.dropLast()) : path
+        names = Self.names(in: path)
+        var states: [(step: Int, path: String)] = []
+        for place in Self.places where states.isEmpty {
+            let folder = place.isEmpty ? self.path : self.path + "/" + place
+            states = (place.isEmpty ? names : Self.names(in: folder)).compactMap { name in
+                guard let step = Self.step(of: name), Self.isFolder(folder + "/" + name) else { return nil }
+                return (step, folder + "/" + name)
+            }
+            // Folders of something else, such as samples by step, are no checkpoints.
+            if !states.contains(where: { Self.model(in: $0.path) != nil || Self.isSharded($0.path) }) {
+                states = []
+            }
+        }
+        self.states = states.sorted { ($0.step, $0.path) < ($1.step, $1.path) }
+    }
+
+    private static func step(of name: String) -> Int? {
+        guard let match = name.wholeMatch(of: /(?:checkpoint|global_step|step)[-_](\d{1,12})/) else {
+            return nil
+        }
+        return Int(match.1)
+    }
+
+    /// The folder of the model in the folder of a checkpoint; nil if there is none in the form of Hugging Face.
+    static func model(in folder: String) -> String? {
+        models.lazy.map { $0.isEmpty ? folder : folder + "/" + $0 }.first { path in
+            let names = names(in: path)
+            return names.contains("adapter_config.json")
+                || names.contains("config.json")
+                    && names.contains {
+                        $0.hasSuffix(".safetensors") || $0.hasSuffix(".safetensors.index.json")
+                    }
+        }
+    }
+
+    /// Whether a checkpoint holds shards of PyTorch's, as verl saves them.
+    private static func isSharded(_ folder: String) -> Bool {
+        ["", "/actor", "/trainer"].contains { place in
+            names(in: folder + place).contains { $0.hasSuffix(".pt") || $0.hasSuffix(".distcp") }
+        }
+    }
+
+    /// The first log that has metrics, in the order from the most complete.
+    func metrics() throws -> (MetricTable, [String]) {
+        let newest = states.last.map { [$0.path + "/trainer_state.json"] } ?? []
+        let states = ([path + "/trainer_state.json"] + newest).filter(Self.isFile)
+        let lines = [path, path + "/monitors/file"].flatMap { folder in
+            Self.names(in: folder).filter { $0.hasSuffix(".jsonl") }.map { folder + "/" + $0 }
+        }.filter(Self.isFile)
+        // metrics.jsonl first; other lines may be samples.
+        let sorted = lines.sorted { left, right in
+            (left.hasSuffix("/metrics.jsonl") ? 0 : 1, left) < (
+                right.hasSuffix("/metrics.jsonl") ? 0 : 1, right
+            )
+        }
+        for file in states.suffix(1) {
+            var table = MetricTable()
+            try JSONMetrics.readTrainerState(file, into: &table)
+            if !table.isEmpty { return (table, [file]) }
+        }
+        for file in sorted where Self.isLog(file) {
+            var table = MetricTable()
+            try JSONMetrics.readLines(file, into: &table)
+            if !table.isEmpty { return (table, [file]) }
+        }
+        let found = Self.files(below: path)
+        func table(
+            _ isLog: (String) -> Bool, _ read: (String, inout MetricTable) throws -> Void
+        ) throws -> (MetricTable, [String])? {
+            let files = found.filter { isLog(Self.name(of: $0)) }.suffix(Self.maximumLogs)
+            var table = MetricTable()
+            for file in files { try read(file, &table) }
+            return table.isEmpty ? nil : (table, Array(files))
+        }
+        return try table({ $0.contains(".tfevents.") }, EventFile.read)
+            ?? table({ $0.hasSuffix(".wandb") }, WandbFile.read) ?? (MetricTable(), [])
+    }
+
+    /// Whether the name of a file with JSON lines is that of a log, not of samples.
+    private static func isLog(_ path: String) -> Bool {
+        let name = name(of: path)
+        return name.contains("metric") || name.contains("log") || name.contains("train")
+    }
+
+    func trainer(_ metrics: MetricTable) -> String {
+        let name = states.last.map { Self.name(of: $0.path) } ?? ""
+        if name.hasPrefix("global_step") { return "verl" }
+        if names.contains("trainer_log.jsonl") || names.contains("training_args.yaml") {
+            return "LLaMA-Factory"
+        }
+        if name.hasPrefix("checkpoint") {
+            let isTRL = metrics.names.contains { name in
+                name.hasPrefix("rewards/") || name.hasPrefix("completions/")
+                    || name == "mean_token_accuracy"
+            }
+            return isTRL ? "TRL" : "transformers"
+        }
+        return states.last.map { $0.path.contains("/weights/") } == true
+            ? "prime-rl" : "another trainer's"
+    }
+
+    // MARK: - Files
+
+    private static func name(of path: String) -> String {
+        String(path.split(separator: "/").last ?? "")
+    }
+
+    private static func names(in folder: String) -> [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
+    }
+
+    private static func kind(_ path: String) -> mode_t? {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_mode & S_IFMT : nil
+    }
+
+    private static func isFolder(_ path: String) -> Bool { kind(path) == S_IFDIR }
+    private static func isFile(_ path: String) -> Bool { kind(path) == S_IFREG }
+
+    /// The files in a folder and up to five levels below, sorted by path; links to folders are not followed.
+    private static func files(below folder: String) -> [String] {
+        var found: [String] = []
+        var waiting = [(folder, 0)]
+        var seen = 0
+        while let (next, depth) = waiting.popLast(), seen < 100_000 {
+            for name in names(in: next) {
+                seen += 1
+                let path = next + "/" + name
+                var status = stat()
+                guard lstat(path, &status) == 0 else { continue }
+                if status.st_mode & S_IFMT == S_IFDIR, depth < 5 { waiting.append((path, depth + 1)) }
+                if status.st_mode & S_IFMT == S_IFREG { found.append(path) }
+            }
+        }
+        return found.sorted()
+    }
+}

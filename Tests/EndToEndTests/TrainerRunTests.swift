@@ -1,0 +1,85 @@
+import Foundation
+import OrderedJSON
+import TestSupport
+import Testing
+
+/// `ckpt diff` on runs of other trainers, made of exported states of the tiny run.
+@Suite struct TrainerRunTests {
+    /// A folder as transformers' Trainer leaves it, with TRL's metrics.
+    private static let made = Result { try make() }
+
+    private static func make() throws -> TemporaryFolder {
+        let whole = try TinyRun.made.get().folder
+        let folder = try TemporaryFolder()
+        for step in [2, 4] {
+            let result = try Command.ckpt(
+                "export", whole.path("rl/step-00000\(step).h5"), "-o", "grpo/checkpoint-\(step * 10)", in: folder)
+            guard result.status == 0 else { throw CommandFailure(["ckpt", "export"], result) }
+            let rows = (1...step * 10).map { row in
+                #"{"step": \#(row), "reward": \#(Double(row) / 50), "loss": 0.0, "grad_norm": NaN, "#
+                    + #""rewards/accuracy_reward/mean": \#(Double(row) / 80), "completions/mean_length": 12.5}"#
+            }
+            try folder.write(
+                #"{"global_step": \#(step * 10), "log_history": [\#(rows.joined(separator: ", "))]}"#,
+                to: "grpo/checkpoint-\(step * 10)/trainer_state.json")
+        }
+        try FileManager.default.copyItem(atPath: whole.path("task/probe.jsonl"), toPath: folder.path("probe.jsonl"))
+        return folder
+    }
+
+    @Test func theCurveIsThatOfOurOwnRuns() throws {
+        let folder = try Self.made.get()
+        let result = try Command.ckpt("diff", "grpo/", in: folder)
+        #expect(result.status == 0, "\(result.errors)")
+        let lines = result.output.split(separator: "\n")
+        #expect(lines.first?.hasPrefix("IMPROVED  right ") == true)
+        #expect(result.output.contains("TRL run, 2 states, steps 20 to 40"))
+        for text in ["Which layers moved when", "reward ", "completions/mean_length", "layer 1"] {
+            #expect(result.output.contains(text), "\(text)")
+        }
+        let json = try JSON.parse(try Command.ckpt("diff", "grpo", "--json", in: folder).output)
+        #expect(json["steps"]?.array?.count == 40)
+        #expect(json["weights"]?.array?.map { $0["to"]?.int } == [40])
+        #expect(json["states"]?.array?.allSatisfy { $0["digest"] == .null } == true)
+    }
+
+    @Test func everyCheckpointIsAsked() throws {
+        let folder = try Self.made.get()
+        let own = try TinyRun.made.get().folder
+        let result = try Command.ckpt(
+            "diff", "grpo", "--probe", "probe.jsonl", "--modes", "<think>", "<short>", "--no-weights", "--json",
+            in: folder)
+        #expect(result.status == 0, "\(result.errors)")
+        let preference = try #require(try JSON.parse(result.output)["preference"])
+        #expect(preference["steps"]?.array?.map(\.int) == [20, 40])
+        #expect(preference["modes"]?.array?.map(\.string) == ["<think>", "<short>"])
+        // The same as our own probe of the states that were exported.
+        let recorded = try JSON.parse(try Command.ckpt("diff", "rl", "--json", in: own).output)["preference"]
+        let last = try #require(preference["p_think"]?.array?.last?.double)
+        #expect(abs(last - (recorded?["p_think"]?.array?.last?.double ?? -1)) < 1e-4)
+        let texts = try Command.ckpt(
+            "diff", "grpo", "--probe", "probe.jsonl", "--modes", "1 ", "<think>1", "--no-weights", in: folder)
+        #expect(texts.status == 0 && texts.output.contains("P(1 )"), "\(texts.errors)")
+    }
+
+    @Test func errorsNameTheRemedy() throws {
+        let folder = try Self.made.get()
+        let one = try Command.ckpt("diff", "grpo", "--probe", "probe.jsonl", "--modes", "<think>", in: folder)
+        #expect(one.status == 2 && one.errors.contains("--modes takes two texts"))
+        let equal = try Command.ckpt("diff", "grpo", "--probe", "probe.jsonl", "--modes", "1", "1", in: folder)
+        #expect(equal.status == 2 && equal.errors.contains("begin responses with different tokens"))
+        let unasked = try Command.ckpt("diff", "grpo", "--modes", "1", "2", in: folder)
+        #expect(unasked.status == 2 && unasked.errors.contains("--modes needs --probe"))
+        let shards = try TemporaryFolder()
+        try FileManager.default.createDirectory(
+            atPath: shards.path("global_step_5/actor"), withIntermediateDirectories: true)
+        try shards.write("", to: "global_step_5/actor/model_world_size_1_rank_0.pt")
+        try shards.write(#"{"step": 5, "data": {"critic/score/mean": 0.5}}"# + "\n", to: "metrics.jsonl")
+        let verl = try Command.ckpt("diff", ".", in: shards)
+        #expect(verl.status == 0 && verl.errors.contains("verl's model_merger"), "\(verl.errors)")
+        #expect(verl.output.contains("critic/score/mean") && verl.output.contains("0.500"))
+        try shards.write("{\"log_history\": 3}", to: "trainer_state.json")
+        let damaged = try Command.ckpt("diff", ".", in: shards)
+        #expect(damaged.status == 2 && damaged.errors.contains("trainer_state.json: has no log_history"))
+    }
+}
