@@ -80,7 +80,8 @@ extension TensorToWrite {
 
     /// The SHA-256 of the bytes of each tensor, by name; throws like `digests(of:)`.
     package static func digestsByName(of tensors: [TensorToWrite]) throws -> [String: String] {
-        Dictionary(zip(tensors.map(\.description.name), try digests(of: tensors)), uniquingKeysWith: { first, _ in first })
+        Dictionary(
+            zip(tensors.map(\.description.name), try digests(of: tensors)), uniquingKeysWith: { first, _ in first })
     }
 }
 
