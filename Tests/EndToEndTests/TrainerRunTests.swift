@@ -11,17 +11,18 @@ import Testing
     private static func make() throws -> TemporaryFolder {
         let whole = try TinyRun.made.get().folder
         let folder = try TemporaryFolder()
-        for step in [2, 4] {
+        try FileManager.default.createDirectory(atPath: folder.path("grpo"), withIntermediateDirectories: true)
+        for (state, step) in [(2, 20), (6, 40)] {
             let result = try Command.ckpt(
-                "export", whole.path("rl/step-00000\(step).h5"), "-o", "grpo/checkpoint-\(step * 10)", in: folder)
+                "export", whole.path("sft/step-00000\(state).h5"), "-o", "grpo/checkpoint-\(step)", in: folder)
             guard result.status == 0 else { throw CommandFailure(["ckpt", "export"], result) }
-            let rows = (1...step * 10).map { row in
+            let rows = (1...step).map { row in
                 #"{"step": \#(row), "reward": \#(Double(row) / 50), "loss": 0.0, "grad_norm": NaN, "#
                     + #""rewards/accuracy_reward/mean": \#(Double(row) / 80), "completions/mean_length": 12.5}"#
             }
             try folder.write(
-                #"{"global_step": \#(step * 10), "log_history": [\#(rows.joined(separator: ", "))]}"#,
-                to: "grpo/checkpoint-\(step * 10)/trainer_state.json")
+                #"{"global_step": \#(step), "log_history": [\#(rows.joined(separator: ", "))]}"#,
+                to: "grpo/checkpoint-\(step)/trainer_state.json")
         }
         try FileManager.default.copyItem(atPath: whole.path("task/probe.jsonl"), toPath: folder.path("probe.jsonl"))
         return folder
@@ -34,7 +35,7 @@ import Testing
         let lines = result.output.split(separator: "\n")
         #expect(lines.first?.hasPrefix("IMPROVED  right ") == true)
         #expect(result.output.contains("TRL run, 2 states, steps 20 to 40"))
-        for text in ["Which layers moved when", "reward ", "completions/mean_length", "layer 1"] {
+        for text in ["Which layers moved when", "reward ", "completions/mean_leng", "layer 1"] {
             #expect(result.output.contains(text), "\(text)")
         }
         let json = try JSON.parse(try Command.ckpt("diff", "grpo", "--json", in: folder).output)
@@ -54,7 +55,7 @@ import Testing
         #expect(preference["steps"]?.array?.map(\.int) == [20, 40])
         #expect(preference["modes"]?.array?.map(\.string) == ["<think>", "<short>"])
         // The same as our own probe of the states that were exported.
-        let recorded = try JSON.parse(try Command.ckpt("diff", "rl", "--json", in: own).output)["preference"]
+        let recorded = try JSON.parse(try Command.ckpt("diff", "sft", "--json", in: own).output)["preference"]
         let last = try #require(preference["p_think"]?.array?.last?.double)
         #expect(abs(last - (recorded?["p_think"]?.array?.last?.double ?? -1)) < 1e-4)
         let texts = try Command.ckpt(

@@ -212,7 +212,7 @@ def draw(points, curve, path):
 def gate(path):
     """Both modes must work where they can, or RL would show nothing."""
     answers = Answers(path)
-    for mode, levels, least in (("think", LEVELS, 0.8), ("short", NEEDLESS, 0.8)):
+    for mode, levels, least in (("think", LEVELS, 0.7), ("short", NEEDLESS, 0.7)):
         for level in levels:
             found = mean(right(row) for row in answers[mode] if row["level"] == level)
             if found < least:

@@ -110,7 +110,8 @@ public enum ModelReader {
         return CheckpointFile(path: path, metadata: metadata, tensors: source, origin: origin, digests: digests)
     }
 
-    /// Whether a path is for the readers of other formats; other paths are for the reader of checkpoints and its errors.
+    /// Whether a path is for the readers of other formats; other paths are for the reader of checkpoints and its
+    /// errors.
     static func isOtherFormat(_ path: String) -> Bool {
         if isFolder(path) { return true }
         let name = FilePath.name(of: path)

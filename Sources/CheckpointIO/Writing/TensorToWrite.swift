@@ -18,8 +18,8 @@ public struct TensorToWrite: Sendable {
 }
 
 extension TensorToWrite {
-    /// The tensor with a copy of what its file does not store replaced: by a copy from the base that its checkpoint takes
-    /// it from, or by reading it from a file of another format.
+    /// The tensor with a copy of what its file does not store replaced: by a copy from the base that its checkpoint
+    /// takes it from, or by reading it from a file of another format.
     var withStoredContent: TensorToWrite {
         guard case .copy(let file, let tensor) = content else { return self }
         switch tensor.storage {

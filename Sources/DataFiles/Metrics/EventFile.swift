@@ -3,8 +3,8 @@ import Foundation
 /// The scalars of a TensorBoard event file: protocol buffers in TFRecord frames.
 ///
 /// A frame is the length (8 bytes), its masked CRC-32C, the event, and the event's masked CRC-32C. Of `Event` {2 step,
-/// 5 summary, 7 session_log}, `Summary` {1 value}, `Value` {1 tag, 2 simple_value, 8 tensor} and `TensorProto` {1 dtype,
-/// 4 tensor_content, 5 float_val, 6 double_val} only these fields are read.
+/// 5 summary, 7 session_log}, `Summary` {1 value}, `Value` {1 tag, 2 simple_value, 8 tensor} and `TensorProto` {1
+/// dtype, 4 tensor_content, 5 float_val, 6 double_val} only these fields are read.
 package enum EventFile {
     /// Events with pictures or histograms may be large; scalars are not.
     private static let maximumEvent = 1 << 28

@@ -2,11 +2,13 @@ import CZlib
 import Foundation
 import OrderedJSON
 
-/// The history in a file `run-ID.wandb`, as the W&B client writes it beside its upload: protocol buffers in LevelDB's log.
+/// The history in a file `run-ID.wandb`, as the W&B client writes it beside its upload: protocol buffers in LevelDB's
+/// log.
 ///
-/// After a head of seven bytes the file consists of blocks of 32 KiB, and these of parts {CRC-32, length, type}; a record
-/// is one part, or a first, middle and last one. Of `Record` {2 history}, `HistoryRecord` {1 item, 2 step}, `HistoryItem`
-/// {1 key, 2 nested_key, 5 integer, 6 number, 16 value_json} and `HistoryStep` {1 num} only these fields are read.
+/// After a head of seven bytes the file consists of blocks of 32 KiB, and these of parts {CRC-32, length, type}; a
+/// record is one part, or a first, middle and last one. Of `Record` {2 history}, `HistoryRecord` {1 item, 2 step},
+/// `HistoryItem` {1 key, 2 nested_key, 5 integer, 6 number, 16 value_json} and `HistoryStep` {1 num} only these fields
+/// are read.
 package enum WandbFile {
     private static let blockSize = 32768
     private static let head: [UInt8] = Array(":W&B".utf8) + [0xE1, 0xBE, 0]

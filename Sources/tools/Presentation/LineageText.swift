@@ -2,7 +2,8 @@ import CheckpointIO
 
 /// Where a state comes from, by its lineage.
 enum LineageText {
-    /// For example "train-rl (degrpo) from 3f2a…, which init → add-tokens → train-sft made"; nil if nothing was trained.
+    /// For example "train-rl (degrpo) from 3f2a…, which init → add-tokens → train-sft made"; nil if nothing was
+    /// trained.
     static func origin(_ entries: [LineageEntry]) -> String? {
         guard let index = entries.lastIndex(where: { $0.operation.hasPrefix("train-") }) else { return nil }
         // A resumed run that was extended has several entries.

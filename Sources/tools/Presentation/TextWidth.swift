@@ -50,8 +50,8 @@ extension StringProtocol {
 
     /// The text in lines of at most `width` cells, broken at spaces.
     ///
-    /// Further lines are indented by two cells more than the first. A word that is longer than a line stays whole, and a
-    /// percent sign stays with its number.
+    /// Further lines are indented by two cells more than the first. A word that is longer than a line stays whole, and
+    /// a percent sign stays with its number.
     package func wrapped(to width: Int) -> [String] {
         guard cells > width else { return [String(self)] }
         let margin = String(prefix { $0 == " " })

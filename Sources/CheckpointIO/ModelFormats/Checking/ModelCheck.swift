@@ -1,6 +1,7 @@
 /// A check of a model in files of another format, as they are: structure, values, and digests.
 ///
-/// Unlike `ModelReader`, this needs no architecture that ckpt knows: tensors have the names that they have in the files.
+/// Unlike `ModelReader`, this needs no architecture that ckpt knows: tensors have the names that they have in the
+/// files.
 package struct ModelCheck: Sendable {
     /// Something that may be intended.
     package struct Remark: Sendable, Equatable {

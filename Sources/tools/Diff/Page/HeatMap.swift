@@ -2,8 +2,8 @@ import Foundation
 
 /// A table of numbers as coloured cells; larger numbers have a stronger colour.
 ///
-/// It is as wide as its card, and scrolls below its least width. The script of the page shows the text of the cell under
-/// the pointer, and of the one that the arrow keys choose.
+/// It is as wide as its card, and scrolls below its least width. The script of the page shows the text of the cell
+/// under the pointer, and of the one that the arrow keys choose.
 struct HeatMap {
     /// The caption above the table.
     let title: String
