@@ -45,6 +45,11 @@ import Testing
             "cast base.h5 --dtype float16 --tensor nothing -o o.h5",
             "--tensor: no tensor of base.h5 matches nothing; `ckpt inspect` lists them"
         ),
+        ("delta missing.h5 base.h5 -o o.h5", "missing.h5: " + noFile),
+        (
+            "apply base.h5 base.h5 -o o.h5",
+            "base.h5: is a whole checkpoint, which needs no base; give a file that `ckpt delta` wrote"
+        ),
         ("rename missing.h5 a=b -o o.h5", "missing.h5: " + noFile),
         (
             "rename base.h5 nothing=b -o o.h5",

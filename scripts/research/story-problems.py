@@ -33,6 +33,10 @@ FILES = {
     "pairs": range(0, 42), "rl": range(42, 62), "dev": range(62, 70), "test": range(70, 97), "probe": range(97, 100)}
 
 
+# Weights of the levels. In the warm-up, computation needs more practice. In RL, a short answer that fails costs 1.5
+# against a right thought, and one that is right earns 0.5 more: with twice as many problems that need no thinking, both
+# pulls are about equal while the model cannot tell the levels apart.
+MIXES = {"pairs": [1, 2, 1, 2, 1], "rl": [2, 1, 2, 1, 2]}
 NOTHING = "It is {}, and nothing has to be computed."
 
 
@@ -230,8 +234,7 @@ def main():
         ("probe", stories.TRAINED), ("unseen", stories.UNSEEN),
     ]):
         draw = random.Random(f"{arguments.seed} {file}")
-        # The levels with computation need more practice.
-        mix = [1, 2, 1, 2, 1] if file == "pairs" else [1] * len(LEVELS)
+        mix = MIXES.get(file, [1] * len(LEVELS))
         rows = []
         for level, weight in zip(LEVELS, mix):
             count = getattr(arguments, file)
