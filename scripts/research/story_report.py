@@ -194,7 +194,9 @@ def draw(points, curve, path):
             figure.text(at(*point)[0], at(*point)[1] + 18, names[label], "middle", 11)
         elif not label.startswith(("by chance", "threshold")):
             figure.dot(*at(*point), "#7b2d8b", 4)
-            figure.text(at(*point)[0] + 8, at(*point)[1] + 4, label.split(" (")[0], "start", 11)
+            on_right = point[0] > 0.7 * most
+            place = (at(*point)[0] + (-8 if on_right else 8), at(*point)[1] - 6)
+            figure.text(*place, label.split(" (")[0], "end" if on_right else "start", 11)
     y = 366
     for x, loss, name in ((66, "degrpo", "DeGRPO"), (146, "grpo", "GRPO")):
         figure.dot(x, y - 4, COLORS[loss], 5, loss == "grpo")
