@@ -90,7 +90,12 @@ import Testing
     }
 
     @Test func runsAreFoundBelowAFolder() throws {
-        let folder = try TinyRun.made.get().folder
+        // Other tests make runs in the folder of the tiny run.
+        let whole = try TinyRun.made.get().folder
+        let folder = try TemporaryFolder()
+        for name in ["rl", "sft", "task"] {
+            try FileManager.default.copyItem(atPath: whole.path(name), toPath: folder.path(name))
+        }
         let result = try Command.ckpt("runs", ".", in: folder)
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.output.contains("rl degrpo") && result.output.contains("4/4") && result.output.contains("sft"))
