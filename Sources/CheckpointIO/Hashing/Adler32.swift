@@ -1,7 +1,7 @@
 /// Adler-32 (RFC 1950, section 8.2).
 enum Adler32 {
     private static let modulus: UInt32 = 65_521
-    /// The sums of so many bytes do not overflow 32 bits.
+    /// The largest number of bytes whose sums fit 32 bits, so that the remainder is taken once a block.
     private static let blockSize = 5552
 
     static func checksum(of bytes: UnsafeRawBufferPointer) -> UInt32 {

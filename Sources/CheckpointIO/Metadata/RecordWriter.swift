@@ -35,7 +35,7 @@ struct RecordWriter {
     /// Bytes of all datasets.
     var datasetBytes: Int { records.reduce(0) { $0 + ($1.attribute == nil ? $1.value.bytes.count : 0) } }
 
-    /// The records as they are read.
+    /// A reader of these records, as if they had been written to a file and opened.
     var reader: RecordReader {
         var reader = RecordReader(filePath: "")
         for group in groups { reader.add(group: group) }

@@ -1,5 +1,5 @@
 extension DeltaRecord {
-    /// A chain of deltas has at most so many files before the whole one.
+    /// The largest number of deltas between a state and the whole checkpoint that their chain begins with.
     ///
     /// To read a tensor, every file of the chain is read.
     package static let longestChain = 64

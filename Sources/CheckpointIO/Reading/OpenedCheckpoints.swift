@@ -33,7 +33,7 @@ enum OpenedCheckpoints {
         return opened.withLock { $0[Identity(status)]?.file }
     }
 
-    /// Remembers a file as long as it is open.
+    /// Makes an open file available to `file(at:)` until it is closed; `descriptor` is its file descriptor.
     static func remember(_ file: CheckpointFile, descriptor: Int32) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { return }

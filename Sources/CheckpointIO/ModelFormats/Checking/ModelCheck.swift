@@ -1,4 +1,4 @@
-/// A check of a model in files of another format, as they are: structure, values, and digests.
+/// Checks the files of a model in another format: their structure, the values of the tensors, and the digests.
 ///
 /// Unlike `ModelReader`, this needs no architecture that ckpt knows: tensors have the names that they have in the
 /// files.
