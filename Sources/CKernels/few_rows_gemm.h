@@ -74,7 +74,7 @@ INLINE void words_of_columns(
 INLINE void few_rows_tile(
     const int rows, const int groups, long columns, long k, const float *a, const float *b, const uint16_t *b16,
     long ldb, float *c, long ldc, int adding) {
-    __m256 sums[fewRows][4];
+    __m256 sums[fewRows][2];
 #pragma unroll
     for (int i = 0; i < rows; i++)
 #pragma unroll
@@ -118,11 +118,12 @@ INLINE void few_rows_tile(
         }
 }
 
-/// Every group of columns is a chain of dependent additions for each row; units are busy from about eight chains on.
+/// Every group of columns is a chain of dependent additions for each row, so few rows take two. With four groups, 32
+/// streams of weights, one and two rows were a tenth slower.
 INLINE void few_rows_columns(
     const int rows, long n, long k, const float *a, const float *b, const uint16_t *b16, long ldb, float *c, long ldc,
     int adding) {
-    const int groups = rows <= 2 ? 4 : rows <= 4 ? 2 : 1;
+    const int groups = rows <= 4 ? 2 : 1;
     for (long j = 0; j < n; j += 8 * groups) {
         const float *own = b ? b + j * ldb : 0;
         const uint16_t *own16 = b ? 0 : b16 + j * ldb;

@@ -121,7 +121,7 @@ import Testing
         ("train-sft --resume nowhere/ --data task/train.jsonl", "nowhere: there is no such folder; check the path"),
         (
             "train-sft --resume base.h5 --data task/train.jsonl",
-            "base.h5: is not a folder; give --resume the folder of a run"
+            "base.h5: is not a folder; give the folder of a run"
         ),
         ("eval missing.h5 --data task/test.jsonl", "missing.h5: " + noFile),
         ("eval tokens.h5 --data empty.jsonl", "empty.jsonl: the file has no rows; give at least one"),
@@ -142,7 +142,7 @@ import Testing
         ("diff base.h5", "diff: give two checkpoints, one or two run folders, or more than two checkpoints"),
         ("diff", "give two checkpoints, or a run; see ckpt help diff"),
         ("diff nowhere/", "nowhere/: " + noFile),
-        ("diff task", "task: has no .h5 file; give the folder of a run"),
+        ("diff task", "task: has no states of a run; give a folder with .h5 files or another trainer's checkpoints"),
         (
             "diff base.h5 tokens.h5 --tensor nothing",
             "--tensor nothing: matches no tensor; `ckpt inspect --tensors` lists them"

@@ -97,6 +97,23 @@ import Testing
         }
     }
 
+    /// A prompt is computed once for all modes, which changes no answer.
+    @Test func modesTogetherAndAlone() throws {
+        let folder = try TinyRun.made.get().folder
+        let arguments = ["sft/step-000006.h5", "--data", "task/test.jsonl", "--samples", "3", "--answers"]
+        let modes = ["auto", "think", "short"].map { "--mode=\($0)" }
+        func rows(_ modes: [String]) throws -> Set<Substring> {
+            let name = unique("modes") + ".jsonl"
+            let result = try eval(arguments + [name] + modes, in: folder)
+            try #require(result.status == 0, "\(result.errors)")
+            return Set(try lines(name, in: folder))
+        }
+        let together = try rows(modes)
+        let alone = try modes.map { try rows([$0]) }
+        #expect(together == alone.reduce(into: Set()) { $0.formUnion($1) })
+        #expect(together.count == alone.reduce(0) { $0 + $1.count })
+    }
+
     @Test func severalSamplesInEveryForm() throws {
         let folder = try TinyRun.made.get().folder
         let arguments = ["sft/step-000006.h5", "--data", "task/dev.jsonl", "--samples", "6"]

@@ -29,7 +29,7 @@ import Testing
             ]
             _ = try model.write(to: folder.path("step-00000\(step).h5"))
         }
-        let curve = try RunCurve(folder: folder.path)
+        let curve = try RunCurve(files: RunCurve.files(in: folder.path), path: folder.path)
         #expect(curve.run == "rl")
         #expect(curve.states.map(\.step) == [2, 4])
         #expect(curve.steps == [1, 2, 3, 4])
@@ -66,10 +66,13 @@ import Testing
 
     @Test func errorsNameWhatIsMissing() throws {
         #expect(
-            throws: SurgeryError.notComparable(path: folder.path, reason: "has no .h5 file; give the folder of a run")
-        ) { try RunCurve(folder: folder.path) }
+            throws: SurgeryError.notComparable(
+                path: folder.path,
+                reason: "has no states of a run; give a folder with .h5 files or another trainer's checkpoints")
+        ) { try RunCurve.files(in: folder.path) }
         _ = try TinyModel().write(to: folder.path("a.h5"))
-        #expect(throws: SurgeryError.self) { try RunCurve(folder: folder.path) }
-        #expect(throws: SurgeryError.self) { try RunCurve(folder: folder.path("nothing")) }
+        let files = try RunCurve.files(in: folder.path)
+        #expect(throws: SurgeryError.self) { try RunCurve(files: files, path: folder.path) }
+        #expect(throws: SurgeryError.self) { try RunCurve.files(in: folder.path("nothing")) }
     }
 }

@@ -35,7 +35,7 @@ import TrainLoop
         let file = try folder.write("", to: "file")
         #expect(
             failure { _ = try RunFolder(resuming: file) }
-                == file + ": is not a folder; give --resume the folder of a run")
+                == file + ": is not a folder; give the folder of a run")
         let empty = try RunFolder(creating: folder.path("empty"), replacing: false)
         func refusal(_ folder: RunFolder) -> String { failure { _ = try folder.newestState(of: "train-sft") { _ in } } }
         #expect(

@@ -143,6 +143,25 @@ import Transformer
         #expect(abs(completions[0].logProbabilities[0] - scores.logProbabilities[0]) < 1e-5)
     }
 
+    /// Samples of one request draw what those of several requests with the same keys draw.
+    @Test func sampleKeysIdentifyDraws() throws {
+        let fixture = Fixture.named("qwen3")
+        let generator = Generator(try fixture.parameters())
+        let options = SamplingOptions(maximumNewTokens: 8, seed: 4)
+        let prompt = fixture.sequences[0]
+        let apart = [nil, 11].flatMap { forced in
+            generator.generate(
+                [GenerationRequest(prompt: prompt, promptKey: 3, sampleCount: 2, forcedFirstToken: forced)], options)[0]
+        }
+        let together = generator.generate(
+            [
+                GenerationRequest(
+                    prompt: prompt, promptKey: 3, sampleCount: 4, forcedFirstTokens: [nil, nil, 11, 11],
+                    sampleKeys: [0, 1, 0, 1])
+            ], options)[0]
+        #expect(together == apart && together[0].tokens != together[1].tokens)
+    }
+
     @Test func callbacksSeeEveryTokenAndMayEndASample() throws {
         let fixture = Fixture.named("llama")
         let generator = Generator(try fixture.parameters())

@@ -108,11 +108,6 @@ package struct RunCurve: Sendable {
         options = nil
     }
 
-    /// Reads the curve of a folder of checkpoints.
-    ///
-    /// - Throws: `SurgeryError.notComparable` if no checkpoint in the folder has a history or a probe.
-    package init(folder: String) throws { try self.init(files: try Self.files(in: folder), path: folder) }
-
     /// Opens the checkpoints in a folder.
     ///
     /// - Throws: `SurgeryError.notComparable` if there are none.
@@ -127,7 +122,9 @@ package struct RunCurve: Sendable {
             folder.hasSuffix("/") ? folder + $0 : folder + "/" + $0
         }
         guard !paths.isEmpty else {
-            throw SurgeryError.notComparable(path: folder, reason: "has no .h5 file; give the folder of a run")
+            throw SurgeryError.notComparable(
+                path: folder,
+                reason: "has no states of a run; give a folder with .h5 files or another trainer's checkpoints")
         }
         return try paths.map { try CheckpointFile(path: $0) }
     }

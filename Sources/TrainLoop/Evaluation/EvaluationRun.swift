@@ -26,7 +26,8 @@ package struct EvaluationHooks {
     /// Called before every token; true stops the evaluation.
     package var shouldStop: () -> Bool = { false }
 
-    /// The prompt lengths, and P(`<think>`) and P(`<short>`) as first token, by problem.
+    /// The prompt lengths, and P(`<think>`) and P(`<short>`) as first token, by problem; NaN for a prompt that has not
+    /// been computed yet, which has no answer either.
     package struct PromptFacts: Sendable {
         package var tokenCounts: [Int]
         package var firstToken: [(think: Double, short: Double)]
@@ -48,7 +49,7 @@ package struct EvaluationHooks {
 }
 
 extension Evaluation {
-    /// The number of answers sampled together.
+    /// The number of answers sampled together, which are all answers to some problems.
     ///
     /// A block is always sampled as a whole, so that an interrupted evaluation gives the same answers: without AVX2 the
     /// last bits of sums depend on the number of rows of a product. Ranks share out blocks.
@@ -82,18 +83,16 @@ extension Evaluation {
         var generator = Generator(model)
         generator.cachePrecision = options.cachePrecision
         generator.cacheByteLimit = options.cacheByteLimit
-        let firstToken = try ranks.share(prompts.count) { own in
-            generator.firstTokenProbabilities(
-                own.map { prompts[$0] }, of: [encoder.control.think, encoder.control.short])
-        }.map { (think: $0[0], short: $0[1]) }
         var run = EvaluationRun(
             problems: problems, prompts: prompts, encoder: encoder, generator: generator, options: options,
             reward: reward, hooks: ranks.isRoot ? hooks : hooks.ofOtherRank, ranks: ranks,
-            facts: .init(tokenCounts: prompts.map(\.count), firstToken: firstToken))
+            facts: .init(
+                tokenCounts: prompts.map(\.count), firstToken: prompts.map { _ in (think: .nan, short: .nan) }))
         run.store(kept.filter { $0.sample < options.samplesPerProblem })
+        let answers = try run.answers()
         self.init(
-            problems: problems, options: options, promptTokenCounts: run.facts.tokenCounts, firstToken: firstToken,
-            answers: try run.answers())
+            problems: problems, options: options, promptTokenCounts: run.facts.tokenCounts,
+            firstToken: run.facts.firstToken, answers: answers)
     }
 }
 
@@ -113,7 +112,7 @@ private struct EvaluationRun {
     let reward: (any Reward)?
     let hooks: EvaluationHooks
     let ranks: RankGroup
-    let facts: EvaluationHooks.PromptFacts
+    var facts: EvaluationHooks.PromptFacts
     /// Answers by question and sample.
     var known: [Question: [Int: Evaluation.Answer]] = [:]
     var done = 0
@@ -126,54 +125,91 @@ private struct EvaluationRun {
     }
 
     mutating func answers() throws -> [Evaluation.Answer] {
-        let blocks = self.blocks
-        let questions = blocks.flatMap { $0 }
-        total = questions.count * options.samplesPerProblem
-        done = questions.reduce(0) { $0 + (known[$1]?.count ?? 0) }
+        let choosesByThreshold = options.conditions.contains { if case .threshold = $0 { true } else { false } }
+        if choosesByThreshold { try computeFirstTokens() }
+        let questions = problems.indices.map { self.questions(on: $0) }
+        total = questions.reduce(0) { $0 + $1.count } * options.samplesPerProblem
+        done = questions.joined().reduce(0) { $0 + (known[$1]?.count ?? 0) }
         hooks.progress(done, total)
-        let missing = blocks.filter { !$0.allSatisfy { known[$0]?.count == options.samplesPerProblem } }
+        let missing = blocks(of: questions).filter {
+            !$0.joined().allSatisfy { known[$0]?.count == options.samplesPerProblem }
+        }
         for first in stride(from: 0, to: missing.count, by: ranks.count) {
             try answer(missing[first..<min(first + ranks.count, missing.count)])
         }
-        return questions.flatMap { question in
+        try computeFirstTokens()
+        return answersByCondition()
+    }
+
+    /// Computes the first tokens' probabilities of the prompts that have not been computed.
+    private mutating func computeFirstTokens() throws {
+        let missing = prompts.indices.filter { facts.firstToken[$0].think.isNaN }
+        let found = try ranks.share(missing.count) { own in
+            generator.firstTokenProbabilities(own.map { prompts[missing[$0]] }, of: choices)
+        }
+        for (problem, probabilities) in zip(missing, found) { store(probabilities, of: problem) }
+    }
+
+    private mutating func store(_ probabilities: [Double], of problem: Int) {
+        facts.firstToken[problem] = (think: probabilities[0], short: probabilities[1])
+    }
+
+    /// The control tokens that choose a mode, think first.
+    private var choices: [Int] { [encoder.control.think, encoder.control.short] }
+
+    /// The different questions of all conditions on one problem.
+    private func questions(on problem: Int) -> [Question] {
+        var asked: Set<Question> = []
+        return options.conditions.map {
+            Question(
+                problem: problem, forced: Evaluation.forcedMode($0, pThink: facts.firstToken[problem].think))
+        }.filter { asked.insert($0).inserted }
+    }
+
+    /// Questions by problem, in blocks that depend only on the options and the order of problems.
+    private func blocks(of questions: [[Question]]) -> [[[Question]]] {
+        let answersToProblem = (questions.map(\.count).max() ?? 1) * options.samplesPerProblem
+        let size = max(1, Evaluation.blockAnswers / max(1, answersToProblem))
+        return stride(from: 0, to: questions.count, by: size).map {
+            Array(questions[$0..<min($0 + size, questions.count)])
+        }
+    }
+
+    /// All answers, in the order of conditions, problems and samples.
+    private func answersByCondition() -> [Evaluation.Answer] {
+        var listed: Set<Question> = []
+        return options.conditions.flatMap { condition in
+            problems.indices.map {
+                Question(problem: $0, forced: Evaluation.forcedMode(condition, pThink: facts.firstToken[$0].think))
+            }.filter { listed.insert($0).inserted }
+        }.flatMap { question in
             (0..<options.samplesPerProblem).compactMap { known[question]?[$0] }
         }
     }
 
-    /// The different questions of all conditions, in blocks that depend only on the options and the order of problems.
-    private var blocks: [[Question]] {
-        var asked: Set<Question> = []
-        var blocks: [[Question]] = []
-        let size = max(1, Evaluation.blockAnswers / options.samplesPerProblem)
-        for condition in options.conditions {
-            for start in stride(from: 0, to: problems.count, by: size) {
-                let block = (start..<min(start + size, problems.count)).map { problem in
-                    let pThink = facts.firstToken[problem].think
-                    return Question(problem: problem, forced: Evaluation.forcedMode(condition, pThink: pThink))
-                }.filter { asked.insert($0).inserted }
-                if !block.isEmpty { blocks.append(block) }
-            }
-        }
-        return blocks
-    }
-
     /// The answers to one block, or what there was of them when a stop was requested.
     private struct Sampled: Codable {
+        /// By question.
         var completions: [[Completion]] = []
+        /// Probabilities of the first token, by problem.
+        var firstTokens: [[Double]] = []
         var isStopped = false
     }
 
     /// Answers one block on each rank.
-    private mutating func answer(_ blocks: ArraySlice<[Question]>) throws {
+    private mutating func answer(_ blocks: ArraySlice<[[Question]]>) throws {
         let own = blocks.startIndex + ranks.rank
         let sampled = try ranks.gather(own < blocks.endIndex ? sample(blocks[own]) : Sampled())
         guard !sampled.contains(where: \.isStopped) else {
             throw EvaluationError.interrupted(done: done, total: total)
         }
         for (block, sampled) in zip(blocks, sampled) {
+            for (questions, probabilities) in zip(block, sampled.firstTokens) where !probabilities.isEmpty {
+                store(probabilities, of: questions[0].problem)
+            }
             // A program that judges runs on rank 0 alone.
             let new = try ranks.fromRoot {
-                try zip(block, sampled.completions).flatMap { question, group in
+                try zip(block.joined(), sampled.completions).flatMap { question, group in
                     // Known answers stay, even if their block is sampled again.
                     let samples = group.indices.filter { known[question]?[$0] == nil }
                     return try grade(question, samples.map { ($0, group[$0]) })
@@ -186,17 +222,22 @@ private struct EvaluationRun {
         hooks.progress(done, total)
     }
 
-    private func sample(_ block: [Question]) -> Sampled {
-        let requests = block.map { question in
+    /// Samples the answers to a block; the prompt of a problem is computed once for all of its questions.
+    private func sample(_ block: [[Question]]) -> Sampled {
+        let count = options.samplesPerProblem
+        let requests = block.map { questions in
             GenerationRequest(
-                prompt: prompts[question.problem], promptKey: question.problem,
-                sampleCount: options.samplesPerProblem,
-                forcedFirstToken: question.forced.map { encoder.control[$0] })
+                prompt: prompts[questions[0].problem], promptKey: questions[0].problem,
+                sampleCount: questions.count * count,
+                forcedFirstTokens: questions.flatMap { question in
+                    [Int?](repeating: question.forced.map { encoder.control[$0] }, count: count)
+                },
+                sampleKeys: questions.flatMap { _ in Array(0..<count) })
         }
-        let missing = block.reduce(0) { $0 + options.samplesPerProblem - (known[$1]?.count ?? 0) }
+        let missing = block.joined().reduce(0) { $0 + count - (known[$1]?.count ?? 0) }
         let before = done
+        var sampled = Sampled(firstTokens: block.map { _ in [] })
         var finished = 0
-        var isStopped = false
         let completions = generator.generate(
             requests, sampling,
             onToken: { [hooks, encoder, total] _, _, token in
@@ -204,10 +245,17 @@ private struct EvaluationRun {
                     finished += 1
                     hooks.progress(before + min(finished, missing), total)
                 }
-                if !isStopped { isStopped = hooks.shouldStop() }
-                return !isStopped
+                if !sampled.isStopped { sampled.isStopped = hooks.shouldStop() }
+                return !sampled.isStopped
+            },
+            onPrompt: { [choices] request, logits in
+                sampled.firstTokens[request] = Generator.probabilities(of: choices, logits)
             })
-        return Sampled(completions: isStopped ? [] : completions, isStopped: isStopped)
+        guard !sampled.isStopped else { return sampled }
+        sampled.completions = completions.flatMap { group in
+            stride(from: 0, to: group.count, by: count).map { Array(group[$0..<$0 + count]) }
+        }
+        return sampled
     }
 
     private var sampling: SamplingOptions {

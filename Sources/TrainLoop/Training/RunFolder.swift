@@ -229,7 +229,7 @@ package enum RunFolderError: Error, CustomStringConvertible {
             "\(path): its states have no optimizer and training state to resume from; start a new run from one of them"
         case .noFolder(let path, let isFile):
             isFile
-                ? "\(path): is not a folder; give --resume the folder of a run"
+                ? "\(path): is not a folder; give the folder of a run"
                 : "\(path): there is no such folder; check the path"
         case .otherCommand(let path, let found):
             "\(path): this is a run of \(found); resume it with ckpt \(found) --resume \(path)"

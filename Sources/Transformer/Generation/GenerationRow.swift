@@ -3,6 +3,7 @@ final class GenerationRow: @unchecked Sendable {
     let request: Int
     let sample: Int
     let promptKey: Int
+    let sampleKey: Int
     /// The number of tokens of the request's prompt.
     let promptCount: Int
     /// The start of the cached text; nil while the row has no cache.
@@ -21,12 +22,14 @@ final class GenerationRow: @unchecked Sendable {
     private let pool: PagePool
 
     init(
-        _ pool: PagePool, request: Int, sample: Int, promptKey: Int, promptCount: Int, prompt: CachedPrompt
+        _ pool: PagePool, request: Int, sample: Int, promptKey: Int, sampleKey: Int, promptCount: Int,
+        prompt: CachedPrompt
     ) {
         self.pool = pool
         self.request = request
         self.sample = sample
         self.promptKey = promptKey
+        self.sampleKey = sampleKey
         self.promptCount = promptCount
         self.prompt = prompt
     }

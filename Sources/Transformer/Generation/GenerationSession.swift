@@ -99,7 +99,7 @@ final class GenerationSession: @unchecked Sendable {
         let count = min(request.sampleCount - nextSample, rowLimit - active.count, fitting)
         let rows = (nextSample..<(nextSample + count)).map {
             GenerationRow(
-                pool, request: nextRequest, sample: $0, promptKey: request.promptKey,
+                pool, request: nextRequest, sample: $0, promptKey: request.promptKey, sampleKey: request.key($0),
                 promptCount: request.prompt.count, prompt: ready.prompt)
         }
         nextSample += count
@@ -129,7 +129,7 @@ final class GenerationSession: @unchecked Sendable {
 
     func uniform(_ row: GenerationRow) -> Double {
         CounterRandom.uniform(
-            seed: options.seed, step: options.step, prompt: row.promptKey, sample: row.sample,
+            seed: options.seed, step: options.step, prompt: row.promptKey, sample: row.sampleKey,
             position: row.tokens.count)
     }
 

@@ -35,7 +35,7 @@ public struct SamplingOptions: Sendable {
     /// Tokens that end a sample.
     public var stopTokens: Set<Int>
     public var thinkingBudget: ThinkingBudget?
-    /// Random numbers depend on (seed, step, prompt key, sample, position) alone, not on the batching.
+    /// Random numbers depend on (seed, step, prompt key, sample key, position) alone, not on the batching.
     public var seed: UInt64
     /// A part of the key of the random numbers, for example the training step.
     public var step: Int
@@ -67,21 +67,29 @@ public struct GenerationRequest: Sendable {
     public var forcedFirstToken: Int?
     /// The first token of each sample, which takes precedence over `forcedFirstToken`; nil to draw it.
     public var forcedFirstTokens: [Int?]?
+    /// The part of the key of the random numbers that identifies each sample; nil for its index.
+    public var sampleKeys: [Int]?
 
     public init(
         prompt: [Int], promptKey: Int = 0, sampleCount: Int = 1, forcedFirstToken: Int? = nil,
-        forcedFirstTokens: [Int?]? = nil
+        forcedFirstTokens: [Int?]? = nil, sampleKeys: [Int]? = nil
     ) {
         self.prompt = prompt
         self.promptKey = promptKey
         self.sampleCount = sampleCount
         self.forcedFirstToken = forcedFirstToken
         self.forcedFirstTokens = forcedFirstTokens
+        self.sampleKeys = sampleKeys
     }
 
     func forcedToken(_ sample: Int) -> Int? {
         if let all = forcedFirstTokens, sample < all.count { return all[sample] }
         return forcedFirstToken
+    }
+
+    func key(_ sample: Int) -> Int {
+        if let keys = sampleKeys, sample < keys.count { return keys[sample] }
+        return sample
     }
 }
 

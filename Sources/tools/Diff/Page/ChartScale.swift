@@ -48,7 +48,8 @@ struct ChartScale {
         let first = (lowest / step).rounded(.up)
         let last = (highest / step).rounded(.down)
         guard first <= last, last - first < 100 else { return [lowest, highest] }
-        return stride(from: first, through: last, by: 1).map { $0 * step }
+        // 0 and not -0.
+        return stride(from: first, through: last, by: 1).map { $0 == 0 ? 0 : $0 * step }
     }
 
     /// The labels of ticks, all with the decimals that tell one from the next.
