@@ -197,14 +197,16 @@ def draw(points, curve, path):
             on_right = point[0] > 0.7 * most
             place = (at(*point)[0] + (-8 if on_right else 8), at(*point)[1] - 6)
             figure.text(*place, label.split(" (")[0], "end" if on_right else "start", 11)
-    y = 366
-    for x, loss, name in ((66, "degrpo", "DeGRPO"), (146, "grpo", "GRPO")):
-        figure.dot(x, y - 4, COLORS[loss], 5, loss == "grpo")
-        figure.text(x + 10, y, name, "start", 11)
-    figure.line([(214, y - 4), (234, y - 4)], COLORS["warm"], 1, "2 4")
-    figure.text(240, y, "by chance", "start", 11)
-    figure.line([(314, y - 4), (336, y - 4)], "#e9a03b", 1.4)
-    figure.text(342, y, "threshold on the warm-up's P(think)", "start", 11)
+    y, x = 366, 66
+    for loss, name in (("degrpo", "DeGRPO"), ("grpo", "GRPO")):
+        if any(label.startswith(name) for label in points):
+            figure.dot(x, y - 4, COLORS[loss], 5, loss == "grpo")
+            figure.text(x + 10, y, name, "start", 11)
+            x += 74
+    figure.line([(x, y - 4), (x + 20, y - 4)], COLORS["warm"], 1, "2 4")
+    figure.text(x + 26, y, "by chance", "start", 11)
+    figure.line([(x + 100, y - 4), (x + 122, y - 4)], "#e9a03b", 1.4)
+    figure.text(x + 128, y, "threshold on the warm-up's P(think)", "start", 11)
     figure.write(path)
 
 
