@@ -82,7 +82,7 @@ package final class DifferenceFrame {
                 0..<sequences.count, UnsafeRawBufferPointer(start: literals, count: literalCount), .repeated,
                 isLast: block.isLast, at: target)
         }
-        // The first sequence gives the distance of the match, which all others repeat, so it has a block of its own.
+        // Only the first sequence states the distance of its match; the others repeat it. It gets a block of its own.
         distance = block.distance
         let (first, match) = sequences.first
         let isWhole = first + match == block.count
