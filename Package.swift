@@ -108,7 +108,8 @@ let package = Package(
         library("HostileAnswers", [], path: "Tests/HostileAnswers"),
         // The readers that scripts/check/fuzz builds with libFuzzer.
         library(
-            "FuzzTargets", ["OrderedJSON", "Jinja", "DataFiles", "CheckpointIO", "Tokenization", "Transformer"],
+            "FuzzTargets",
+            ["OrderedJSON", "CZlib", "Jinja", "DataFiles", "CheckpointIO", "Tokenization", "Transformer"],
             path: "Tests/FuzzTargets"),
         // libhdf5 checks in a test what the program writes without it.
         systemLibrary("CHDF5", in: "Tests", pkgConfig: "hdf5", apt: "libhdf5-dev"),

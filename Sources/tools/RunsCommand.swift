@@ -1,4 +1,5 @@
 import ArgumentParser
+import DataFiles
 import Foundation
 import OrderedJSON
 import TrainLoop
@@ -12,8 +13,9 @@ struct RunsCommand: ParsableCommand {
               ckpt runs .
               ckpt runs . --json
 
-            A line for each folder that holds a run: its stage and step, how it ended, and its last metrics. \
-            `ckpt inspect RUN` shows one of them, with what resumes it.
+            A line for each folder that holds a run: its stage and step, how it ended, and its last metrics. Runs of \
+            other trainers (TRL, LLaMA-Factory, verl, prime-rl) are listed too. `ckpt inspect RUN` shows one of them, \
+            with what resumes it.
             """)
 
     @Argument(help: ArgumentHelp("Where to search.", valueName: "folder"), completion: .directory)
@@ -23,13 +25,15 @@ struct RunsCommand: ParsableCommand {
     var json = false
 
     mutating func run() throws {
-        let found = try RunFinder.runs(below: folder)
+        let found = try RunFinder.runs(below: folder) { RunStatus.isRun($0) || TrainerRun.isRun($0) }
         guard !found.paths.isEmpty else {
             throw FileError(
                 description: "\(folder): has no folder of a run below it; give one that has, or ckpt inspect a model")
         }
         if !found.isComplete { Terminal.warn("\(folder): has too many folders; some were not searched") }
-        let runs = try found.paths.map { RunText(status: try RunStatus(path: $0)) }
+        let runs = try found.paths.map { path -> any RunLine in
+            RunStatus.isRun(path) ? RunText(status: try RunStatus(path: path)) : try TrainerRunText(path: path)
+        }
         if json {
             print(json: ["kind": "runs", "folder": .string(folder), "runs": .array(runs.map(\.json))])
         } else {
@@ -40,15 +44,15 @@ struct RunsCommand: ParsableCommand {
 
 /// Runs as a table, whose metrics take what is left of the width.
 struct RunTable {
-    let runs: [RunText]
+    let runs: [any RunLine]
     let folder: String
 
     func lines(width: Int) -> [String] {
         var rows = [["run", "stage", "step", "ended", "changed"]]
         for run in runs {
             rows.append([
-                name(run), stage(run), run.progress.replacing(" of ", with: "/"), run.endingWord,
-                Format.briefDuration(max(Date().timeIntervalSince1970 - run.status.changed, 0)) + " ago",
+                name(run), run.stage, run.progress.replacing(" of ", with: "/"), run.endingWord,
+                Format.briefDuration(max(Date().timeIntervalSince1970 - run.changed, 0)) + " ago",
             ])
         }
         var widths = rows[0].indices.map { column in rows.map { $0[column].cells }.max() ?? 0 }
@@ -75,13 +79,8 @@ struct RunTable {
     }
 
     /// The path below the folder that was searched.
-    private func name(_ run: RunText) -> String {
+    private func name(_ run: any RunLine) -> String {
         let prefix = folder.hasSuffix("/") ? folder : folder + "/"
-        return run.status.path.hasPrefix(prefix) ? String(run.status.path.dropFirst(prefix.count)) : run.status.path
-    }
-
-    private func stage(_ run: RunText) -> String {
-        let stage = run.status.command.map { String($0.dropFirst("train-".count)) } ?? "–"
-        return stage + (stage == "rl" ? run.status.loss.map { " " + $0.onOneLine(limit: 20) } ?? "" : "")
+        return run.path.hasPrefix(prefix) ? String(run.path.dropFirst(prefix.count)) : run.path
     }
 }

@@ -132,7 +132,11 @@ import Testing
         Case("experts", "a mixture of experts is not supported; ckpt reads dense models") {
             $0.set("llama.expert_count", 4, File.bytes(UInt32(8)))
         },
-        Case("split", "a model split over 3 GGUF files is not supported; join them first (llama-gguf-split --merge)") {
+        Case(
+            "split",
+            "shard 1 of 3 under a name that does not say so is not supported; "
+                + "name the shards NAME-00001-of-00003.gguf and so on"
+        ) {
             $0.set("split.count", 2, File.bytes(UInt16(3)))
         },
         Case("no heads", #"key "llama.attention.head_count": 0 is not between 1 and 2147483648"#) {
@@ -164,7 +168,7 @@ import Testing
         Case(
             "other quantisation",
             #"tensor "token_embd.weight": type IQ2_XXS is not supported; use a file quantised as "#
-                + "F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, BF16"
+                + "F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, BF16, MXFP4"
         ) { $0.tensors[0].2 = 16 },
         Case("partial blocks", #"tensor "token_embd.weight": rows of 8 are not a multiple of Q8_0's 32"#) {
             $0.tensors[0].2 = 8

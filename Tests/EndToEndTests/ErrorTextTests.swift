@@ -135,7 +135,10 @@ import Testing
         ),
         ("inspect missing.h5", "missing.h5: " + noFile),
         ("inspect base.h5 nothing", "base.h5: has no tensor nothing; `ckpt inspect --tensors` lists them"),
-        ("inspect sft config", "sft: is the folder of a run; leave out PATH and --tensors, or give one of its states"),
+        (
+            "inspect sft config",
+            "sft: is the folder of a run; leave out PATH and --tensors, or give one of its checkpoints"
+        ),
         ("runs nothing", "nothing: there is no such folder; check the path"),
         ("runs task", "task: has no folder of a run below it; give one that has, or ckpt inspect a model"),
         ("diff missing.h5 base.h5", "missing.h5: " + noFile),

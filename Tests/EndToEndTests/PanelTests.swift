@@ -75,6 +75,10 @@ import Testing
         for columns in [40, 100, 30, 80] {
             try window.resize(columns: columns)
             usleep(600_000)
+            // On a busy machine it takes longer until the panel is drawn again.
+            _ = window.wait { lines in
+                lines.count { $0 == "  P(<think>)" } == 1 && lines.count(where: isPhase) == 1
+            }
             expectOnePanel(try window.lines(), columns)
         }
         // A stopped run draws below what the shell wrote meanwhile.

@@ -23,7 +23,23 @@ final class TerminalWindow {
         guard wait(until: { $0.last == "$" }) else { throw CommandFailure(["tmux"], try tmux("list-sessions")) }
     }
 
-    deinit { _ = try? tmux("kill-server") }
+    deinit {
+        let shell = (try? tmux("display", "-p", "#{pane_pid}").output).flatMap { Int32($0.filter(\.isNumber)) }
+        _ = try? tmux("kill-server")
+        // A run that a failed test leaves would go on.
+        if let shell { Self.processes(ofSession: shell).forEach { kill($0, SIGKILL) } }
+    }
+
+    /// The processes of a session, which the shell leads.
+    private static func processes(ofSession leader: Int32) -> [Int32] {
+        let numbers = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+        return numbers.filter { number in
+            let status = (try? String(contentsOfFile: "/proc/\(number)/stat", encoding: .utf8)) ?? ""
+            // Behind the name in brackets: state, parent, group, session.
+            let fields = status[(status.lastIndex(of: ")") ?? status.startIndex)...].split(separator: " ")
+            return fields.count > 4 && Int32(fields[4]) == leader
+        }
+    }
 
     /// Runs tmux without the descriptors above 2: its server would keep one by which `Process` notices an end.
     @discardableResult

@@ -21,7 +21,7 @@ import Testing
                     + #""rewards/accuracy_reward/mean": \#(Double(row) / 80), "completions/mean_length": 12.5}"#
             }
             try folder.write(
-                #"{"global_step": \#(step), "log_history": [\#(rows.joined(separator: ", "))]}"#,
+                #"{"global_step": \#(step), "max_steps": 60, "log_history": [\#(rows.joined(separator: ", "))]}"#,
                 to: "grpo/checkpoint-\(step)/trainer_state.json")
         }
         try FileManager.default.copyItem(atPath: whole.path("task/probe.jsonl"), toPath: folder.path("probe.jsonl"))
@@ -61,6 +61,27 @@ import Testing
         let texts = try Command.ckpt(
             "diff", "grpo", "--probe", "probe.jsonl", "--modes", "1 ", "<think>1", "--no-weights", in: folder)
         #expect(texts.status == 0 && texts.output.contains("P(1 )"), "\(texts.errors)")
+    }
+
+    @Test func inspectAndRunsKnowIt() throws {
+        let folder = try Self.made.get()
+        let screen = try Command.ckpt("inspect", "grpo", in: folder)
+        #expect(screen.status == 0, "\(screen.errors)")
+        for text in [
+            "grpo  TRL run, step 40 of 60", "states     2, of steps 20 40", "step 40: reward 0.800",
+            "grpo/checkpoint-40/trainer_state.json", "ckpt diff grpo",
+        ] { #expect(screen.output.contains(text), "\(text): \(screen.output)") }
+        let report = try JSON.parse(try Command.ckpt("inspect", "grpo", "--json", in: folder).output)
+        #expect(report["kind"] == "trainer_run" && report["total_steps"] == 60)
+        #expect(report["states"]?.array?.map { $0["step"]?.int } == [20, 40])
+        #expect(report["metrics"]?["reward"]?.double == 0.8)
+        let list = try Command.ckpt("runs", ".", in: folder)
+        let line = try #require(list.output.split(separator: "\n").first { $0.contains("grpo") })
+        for text in ["TRL", "40/60", "unfinished"] { #expect(line.contains(text), "\(list.output)") }
+        let json = try JSON.parse(try Command.ckpt("runs", ".", "--json", in: folder).output)
+        #expect(json["runs"]?.array?.map { $0["kind"]?.string } == ["trainer_run"])
+        let part = try Command.ckpt("inspect", "grpo", "config", in: folder)
+        #expect(part.status == 2 && part.errors.contains("is the folder of a run"))
     }
 
     @Test func errorsNameTheRemedy() throws {

@@ -31,6 +31,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case archive
     /// A data file: JSON Lines, a JSON array, CSV or Parquet, also compressed.
     case data
+    /// The log of another trainer: W&B's, TensorBoard's, or JSON.
+    case log
+    /// The digests of a model's files.
+    case manifest
 
     /// Reads `bytes` as this target's kind of file and uses it like the commands do.
     ///
@@ -66,6 +70,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             case .object: try Self.object(bytes)
             case .archive: try Self.archive(folder.file(bytes, "model.keras"))
             case .data: try Self.data(folder.file(bytes, "data"))
+            case .log: try Self.log(bytes, folder)
+            case .manifest: try Self.manifest(folder.file(bytes, "manifest"))
             }
             return true
         } catch let finding as FuzzFinding {

@@ -63,8 +63,18 @@ extension FuzzTarget {
         _ = try? file.statistics(of: tensor)
     }
 
-    /// Opens a model, reads its tensors, and writes it in every format.
+    /// Compares a manifest with a file that it may name.
+    static func manifest(_ path: String) throws {
+        let work = path + "-work"
+        try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: true)
+        try Data([1, 2, 3]).write(to: URL(fileURLWithPath: work + "/a.bin"))
+        var check = try ModelCheck(work, .manifest(path))
+        try check.compare(with: path, work)
+    }
+
+    /// Opens a model, checks its files, reads its tensors, and writes it in every format.
     static func model(_ path: String, _ folder: FuzzFolder) throws {
+        try tolerating { _ = try ModelCheck(path, .values) }
         let model = try ModelImport.open(path: path)
         let byteCount = model.source.tensors.reduce(0) { $0 + min($1.byteCount, readLimit + 1) }
         guard byteCount <= readLimit else { return }

@@ -125,7 +125,8 @@ def quantised_import(folder):
     import gguf
 
     rng = np.random.default_rng(3)
-    for kind in ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"]:
+    for kind in (
+        "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4".split()):
         type_ = gguf.GGMLQuantizationType[kind]
         elements, size = gguf.GGML_QUANT_SIZES[type_]
         path = folder / f"{kind}.gguf"
@@ -142,8 +143,13 @@ def quantised_import(folder):
             data = gguf.quantize(values, type_)
         else:
             # Scales are float16; random bits would make many of them infinite or NaN.
-            places = {"Q4_1": [0, 2], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}.get(kind, [0])
+            places = {
+                "Q4_1": [0, 2], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "Q2_K": [80, 82],
+                "Q3_K": [108], "MXFP4": []}.get(kind, [0])
             blocks = data.reshape(-1, size)
+            if kind == "MXFP4":
+                # The exponents of the scales, without those of infinite values.
+                blocks[:, 0] = np.minimum(blocks[:, 0], 251)
             for place in places:
                 scales = (rng.standard_normal(len(blocks)) * 0.1).astype(np.float16)
                 blocks[:, place : place + 2] = scales.view(np.uint8).reshape(-1, 2)

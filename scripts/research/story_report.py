@@ -231,6 +231,20 @@ def trained(folder, data):
     return models
 
 
+def control_weights(folder, dev):
+    """What the weight of the control token does, on dev."""
+    runs = [("α = 0.001, the paper's", "alpha-paper"), ("α = auto=5, the default", "alpha-default")]
+    runs += [(f"α = auto=10, chosen, seed {seed}", f"degrpo-{seed}") for seed in range(3)]
+    runs += [(f"GRPO, seed {seed}", f"grpo-{seed}") for seed in range(3)]
+    found = [(name, folder / f"{stem}-dev.jsonl") for name, stem in runs if (folder / f"{stem}-dev.jsonl").exists()]
+    if not found:
+        return
+    print("### The weight of the control token, on dev\n")
+    rows = [["warm-up, choosing", *dev.cells(dev["auto"])]]
+    rows += [[name, *Answers(path).cells(Answers(path)["auto"])] for name, path in found]
+    table(["right, % (think, %)", *LEVELS, "all ± 95 %", "think", "tokens"], rows)
+
+
 def report(folder, out):
     warm, dev, models = Answers(folder / "warm-test.jsonl"), Answers(folder / "warm-dev.jsonl"), trained(folder, "test")
     level_table(models, warm, "The test, by level")
@@ -241,6 +255,7 @@ def report(folder, out):
         if (folder / f"{name}-test.jsonl").exists()]
     points, curve = rivals(models, extra, warm, dev)
     within_levels(models, warm, "P(think) as a prediction that the warm-up's short answer fails")
+    control_weights(folder, dev)
     unseen, models = Answers(folder / "warm-unseen.jsonl"), trained(folder, "unseen")
     level_table(models, unseen, "Kinds of story that training never had")
     against_always(models, unseen, EQUAL, "unseen kinds of story, levels equally weighted")

@@ -3,7 +3,7 @@ import OrderedJSON
 
 /// Opens models in the formats of other programs.
 public enum ModelImport {
-    /// Opens a Hugging Face folder, a safetensors file or index, or a GGUF file.
+    /// Opens a Hugging Face folder, a safetensors file or index, or a GGUF file or its first shard.
     ///
     /// Only headers and the small text files are read. The format is detected by content; a file name's suffix only
     /// makes errors more precise.
@@ -58,8 +58,10 @@ public enum ModelImport {
             return model
         }
         let ggufs = names.filter { $0.hasSuffix(".gguf") }
-        if ggufs.count == 1, !names.contains(where: { $0.hasSuffix(".safetensors") || $0 == "config.json" }) {
-            return try openFile(FilePath.join(path, ggufs[0]), options)
+        if let first = ggufs.count == 1 ? ggufs[0] : ShardName.first(of: ggufs),
+            !names.contains(where: { $0.hasSuffix(".safetensors") || $0 == "config.json" })
+        {
+            return try openFile(FilePath.join(path, first), options)
         }
         return try HuggingFaceFolder(path: path).open(options: options)
     }
@@ -69,7 +71,7 @@ public enum ModelImport {
         let start = try file.bytes(at: 0, count: min(9, file.byteCount), place: "start of the file")
         let name = FilePath.name(of: path)
         let directory = HuggingFaceFolder(path: FilePath.folder(of: path))
-        if start.starts(with: Array("GGUF".utf8)) { return try GGUFModel.open(file) }
+        if start.starts(with: Array("GGUF".utf8)) { return try GGUFModel.open(file, path: path) }
         if PickleFile.startsLikePickle(start) || PickleFile.hasPickleName(name) {
             throw ModelFormatError.pickle(path: path)
         }

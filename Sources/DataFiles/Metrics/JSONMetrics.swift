@@ -33,8 +33,9 @@ enum JSONMetrics {
 
     /// Reads the log of transformers' Trainer, which TRL and LLaMA-Factory save beside each checkpoint.
     ///
+    /// - Returns: the steps that the run is to make, if the file says so.
     /// - Throws: `DataFileError` if the file is not one or cannot be read.
-    static func readTrainerState(_ path: String, into table: inout MetricTable) throws {
+    static func readTrainerState(_ path: String, into table: inout MetricTable) throws -> Int? {
         let file = try OpenFile(path: path)
         guard let size = file.size, size <= maximumState else {
             throw DataFileError(path: path, reason: "is not a regular file of at most 256 MiB")
@@ -43,6 +44,7 @@ enum JSONMetrics {
             let json = try JSON.parse(valid(try file.bytes(at: 0, count: size)[...]))
             guard let rows = json["log_history"]?.array else { throw FormatProblem("has no log_history") }
             for row in rows { try add(row, to: &table) }
+            return json["max_steps"]?.int.flatMap { $0 > 0 ? $0 : nil }
         } catch let problem as FormatProblem {
             throw DataFileError(path: path, reason: problem.reason)
         } catch let error as JSONError {

@@ -22,10 +22,12 @@ package struct TrainerRun: Sendable {
     /// By step.
     package let checkpoints: [Checkpoint]
     package let metrics: MetricTable
+    /// The steps that the run was to make, if its log says so.
+    package let totalSteps: Int?
     /// The files that the metrics come from.
     package let logs: [String]
     /// Checkpoints whose weights are in shards that only their trainer reads.
-    package let unconverted: [String]
+    package let unconverted: [Checkpoint]
 
     /// Whether a folder has checkpoints of another trainer.
     package static func isRun(_ path: String) -> Bool { !Layout(path).states.isEmpty }
@@ -43,19 +45,22 @@ package struct TrainerRun: Sendable {
         }
         self.path = path
         var checkpoints: [Checkpoint] = []
-        var unconverted: [String] = []
+        var unconverted: [Checkpoint] = []
         for (step, folder) in layout.states {
             if let model = Layout.model(in: folder) {
                 checkpoints.append(Checkpoint(step: step, path: model))
             } else {
-                unconverted.append(folder)
+                unconverted.append(Checkpoint(step: step, path: folder))
             }
         }
         self.checkpoints = checkpoints
         self.unconverted = unconverted
-        (metrics, logs) = try layout.metrics()
+        (metrics, totalSteps, logs) = try layout.metrics()
         trainer = layout.trainer(metrics)
     }
+
+    /// The step of the newest checkpoint.
+    package var newestStep: Int? { (checkpoints + unconverted).map(\.step).max() }
 }
 
 /// Where the parts of a run are.
@@ -117,8 +122,8 @@ private struct Layout {
         }
     }
 
-    /// The first log that has metrics, in the order from the most complete.
-    func metrics() throws -> (MetricTable, [String]) {
+    /// The first log that has metrics, in the order from the most complete, and the steps that it says are to be made.
+    func metrics() throws -> (MetricTable, totalSteps: Int?, [String]) {
         let newest = states.last.map { [$0.path + "/trainer_state.json"] } ?? []
         let states = ([path + "/trainer_state.json"] + newest).filter(Self.isFile)
         let lines = [path, path + "/monitors/file"].flatMap { folder in
@@ -130,27 +135,28 @@ private struct Layout {
                 right.hasSuffix("/metrics.jsonl") ? 0 : 1, right
             )
         }
+        var totalSteps: Int?
         for file in states.suffix(1) {
             var table = MetricTable()
-            try JSONMetrics.readTrainerState(file, into: &table)
-            if !table.isEmpty { return (table, [file]) }
+            totalSteps = try JSONMetrics.readTrainerState(file, into: &table)
+            if !table.isEmpty { return (table, totalSteps, [file]) }
         }
         for file in sorted where Self.isLog(file) {
             var table = MetricTable()
             try JSONMetrics.readLines(file, into: &table)
-            if !table.isEmpty { return (table, [file]) }
+            if !table.isEmpty { return (table, totalSteps, [file]) }
         }
         let found = Self.files(below: path)
         func table(
             _ isLog: (String) -> Bool, _ read: (String, inout MetricTable) throws -> Void
-        ) throws -> (MetricTable, [String])? {
+        ) throws -> (MetricTable, totalSteps: Int?, [String])? {
             let files = found.filter { isLog(Self.name(of: $0)) }.suffix(Self.maximumLogs)
             var table = MetricTable()
             for file in files { try read(file, &table) }
-            return table.isEmpty ? nil : (table, Array(files))
+            return table.isEmpty ? nil : (table, totalSteps, Array(files))
         }
         return try table({ $0.contains(".tfevents.") }, EventFile.read)
-            ?? table({ $0.hasSuffix(".wandb") }, WandbFile.read) ?? (MetricTable(), [])
+            ?? table({ $0.hasSuffix(".wandb") }, WandbFile.read) ?? (MetricTable(), totalSteps, [])
     }
 
     /// Whether the name of a file with JSON lines is that of a log, not of samples.

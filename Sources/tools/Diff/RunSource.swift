@@ -54,7 +54,7 @@ struct RunSource {
             let count = run.unconverted.count
             notes.append(
                 "\(Format.counted(count, "checkpoint")) \(count == 1 ? "has" : "have") no model in the form of Hugging "
-                    + "Face, the first at \(first); verl's model_merger converts its shards")
+                    + "Face, the first at \(first.path); verl's model_merger converts its shards")
         }
     }
 

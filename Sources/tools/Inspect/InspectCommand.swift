@@ -1,5 +1,6 @@
 import ArgumentParser
 import CheckpointIO
+import DataFiles
 import OrderedJSON
 import TrainLoop
 
@@ -23,7 +24,8 @@ struct InspectCommand: ParsableCommand {
             values; history/PHASE or probe, to print a table with tab-separated columns; or config, generation_config, \
             chat_template, training/state, lineage, tokenizer/json or tokenizer/config, to print that text unchanged.
 
-            Of the folder of a run, shows its states, its last metrics, how it ended and what resumes it.
+            Of the folder of a run, shows its states, its last metrics, how it ended and what resumes it; of a run of \
+            TRL, LLaMA-Factory, verl or prime-rl, its checkpoints and last metrics.
 
             Other models are read in place: Hugging Face folders, .safetensors and .gguf files, PEFT adapters with \
             their base. Tensors have Hugging Face's names there.
@@ -53,6 +55,11 @@ struct InspectCommand: ParsableCommand {
         if RunStatus.isRun(file) {
             guard path == nil, !tensors else { throw InspectError.partOfRun(file) }
             let text = RunText(status: try RunStatus(path: file))
+            return json ? print(json: text.json) : print(lines: text.lines)
+        }
+        if TrainerRun.isRun(file) {
+            guard path == nil, !tensors else { throw InspectError.partOfRun(file) }
+            let text = try TrainerRunText(path: file)
             return json ? print(json: text.json) : print(lines: text.lines)
         }
         if try ForeignHDF5File.isForeign(file) {
@@ -141,7 +148,7 @@ enum InspectError: Error, CustomStringConvertible {
     var description: String {
         switch self {
         case .partOfRun(let run):
-            "\(run): is the folder of a run; leave out PATH and --tensors, or give one of its states"
+            "\(run): is the folder of a run; leave out PATH and --tensors, or give one of its checkpoints"
         case .textAsJSON(let path): "--json: \(path) is a text, which is printed unchanged; leave out --json"
         case .absent(let file, let path): "\(file): has no \(path); `ckpt inspect` without a path shows what it has"
         }

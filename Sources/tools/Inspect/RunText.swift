@@ -18,19 +18,21 @@ struct RunText {
 
     var lines: [String] {
         var lines = [Style.bold(status.path) + "  " + title]
-        lines += section("ended", [endingText])
-        if !status.lineage.isEmpty { lines += section("from", [LineageText.origin(status.lineage) ?? "no training"]) }
-        lines += section("states", statesLines)
-        lines += section("metrics", metricsLines)
-        lines += section(status.ending == .finished ? "extend" : "resume", [remedy])
-        lines += section("warning", status.damage.map { Style.yellow($0) })
-        if let digest = status.digest { lines += section("digest", [digest]) }
+        func section(_ label: String, _ text: String) { lines += Self.section(label, text, width: width) }
+        section("ended", endingText)
+        if !status.lineage.isEmpty { section("from", LineageText.origin(status.lineage) ?? "no training") }
+        section("states", statesText)
+        section("metrics", metricsText)
+        section(status.ending == .finished ? "extend" : "resume", remedy)
+        for damage in status.damage { section("warning", Style.yellow(damage)) }
+        if let digest = status.digest { section("digest", digest) }
         return lines
     }
 
-    private func section(_ label: String, _ content: [String]) -> [String] {
-        content.flatMap { $0.wrapped(to: width - Self.labelWidth) }.enumerated().map { index, line in
-            Style.faint(Format.column(index == 0 ? label : "", Self.labelWidth)) + line
+    /// A text with its label, in lines of at most `width` cells.
+    static func section(_ label: String, _ text: String, width: Int) -> [String] {
+        text.wrapped(to: width - labelWidth).enumerated().map { index, line in
+            Style.faint(Format.column(index == 0 ? label : "", labelWidth)) + line
         }
     }
 
@@ -72,21 +74,16 @@ struct RunText {
         }
     }
 
-    private var statesLines: [String] {
-        guard !status.states.isEmpty else { return ["none"] }
-        let steps = status.states.map(\.step)
-        let listed =
-            steps.count <= 12
-            ? steps.map(String.init).joined(separator: " ")
-            : steps.prefix(5).map(String.init).joined(separator: " ") + " … "
-                + steps.suffix(5).map(String.init).joined(separator: " ")
+    private var statesText: String {
+        guard !status.states.isEmpty else { return "none" }
+        let steps = status.states.map { String($0.step) }
         let bytes = Format.bytes(status.states.reduce(0) { $0 + $1.byteCount })
-        return ["\(steps.count), of step\(steps.count == 1 ? "" : "s") \(listed); \(bytes)"]
+        return "\(steps.count), of step\(steps.count == 1 ? "" : "s") \(steps.shortened()); \(bytes)"
     }
 
-    private var metricsLines: [String] {
-        guard let step = status.lastLoggedStep else { return ["none"] }
-        return ["step \(step): " + metrics.joined(separator: ", ")]
+    private var metricsText: String {
+        guard let step = status.lastLoggedStep else { return "none" }
+        return "step \(step): " + metrics.joined(separator: ", ")
     }
 
     /// The most informative metrics of the last step.
@@ -120,7 +117,7 @@ struct RunText {
     }
 
     /// The path as a shell reads it.
-    private static func quoted(_ path: String) -> String {
+    static func quoted(_ path: String) -> String {
         let isPlain = path.utf8.allSatisfy { byte in
             (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 32) || "0123456789/._-+=@%".utf8.contains(byte)
         }
@@ -148,4 +145,22 @@ struct RunText {
 
     /// The digest of the state that the run started from.
     var origin: String? { status.lineage.last { $0.operation.hasPrefix("train-") }?.parent }
+}
+
+extension RunText: RunLine {
+    var path: String { status.path }
+    var changed: Double { status.changed }
+
+    var stage: String {
+        let stage = status.command.map { String($0.dropFirst("train-".count)) } ?? "–"
+        return stage + (stage == "rl" ? status.loss.map { " " + $0.onOneLine(limit: 20) } ?? "" : "")
+    }
+}
+
+extension [String] {
+    /// The texts in a row; of many, the first and the last five.
+    func shortened() -> String {
+        count <= 12
+            ? joined(separator: " ") : prefix(5).joined(separator: " ") + " … " + suffix(5).joined(separator: " ")
+    }
 }

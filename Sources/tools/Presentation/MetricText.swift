@@ -13,13 +13,15 @@ package enum MetricText {
                 self = .loss
             } else if name.hasPrefix("acc") || has("_acc", "/acc", "accuracy", "all_correct", "all_wrong") {
                 self = .right
-            } else if has("length", "truncated", "formed", "clip_ratio", "clipped_ratio", "tokens", "seq_len") {
+            } else if has("length", "truncated", "formed", "clipped_ratio", "tokens", "seq_len")
+                || has("clip_ratio") && !name.hasPrefix("clip_ratio/")
+            {
                 self = .tokens
             } else if has("reward", "score", "advantage", "refilled") {
                 self = .reward
             } else if has("think", "short", "mode_", "collapse") {
                 self = .modes
-            } else if has("entropy", "kl", "clipfrac", "clip_frac", "logp", "sampler", "mismatch") {
+            } else if has("entropy", "kl", "clipfrac", "clip_frac", "clip_ratio", "logp", "sampler", "mismatch") {
                 self = .policy
             } else if name == "lr" || has("grad", "learning_rate", "/lr", "alpha", "weight", "epoch", "momentum") {
                 self = .optimizer
@@ -42,8 +44,10 @@ package enum MetricText {
     /// The most important metrics of each group; the others follow in the order in which they were logged.
     private static let order = [
         "think share", "num_think", "num_short", "p_think_mean", "p_think_entropy", "acc", "acc_think", "acc_short",
-        "response_length_mean", "response_length_think", "response_length_short", "malformed", "reward_mean",
-        "zero_advantage_groups", "entropy", "kl_loss", "grad_norm", "lr", "seconds_step", "tokens_per_second", "loss",
+        "mean_token_accuracy", "response_length_mean", "response_length_think", "response_length_short",
+        "completions/mean_length", "response_length/mean", "malformed", "reward_mean", "reward", "critic/score/mean",
+        "critic/rewards/mean", "zero_advantage_groups", "entropy", "kl_loss", "grad_norm", "lr", "seconds_step",
+        "tokens_per_second", "loss",
         "control_loss", "response_loss", "think_loss", "short_loss",
     ]
 

@@ -11,6 +11,11 @@ enum RLTrialText {
         var text = "memory, about \(Format.bytes(memory))\n"
         for part in trial.memory { text += row(part.purpose, Format.bytes(part.bytes)) }
         text += "disk, at most \(Format.bytes(trial.diskBytes)) for \(Format.counted(trial.savedStates, "state"))"
+        if trial.deltas > 0 {
+            text +=
+                ", and at most \(Format.bytes(trial.deltaBytes)) for each of "
+                + "\(Format.counted(trial.deltas, "delta"))"
+        }
         text += " (and the rollout logs)\n"
         text += "a step\n"
         text += row("samples", Format.grouped(trial.samplesPerStep))

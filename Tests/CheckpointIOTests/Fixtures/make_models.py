@@ -1,5 +1,5 @@
-"""Makes the fixtures of the model formats: tiny models saved by transformers, the same models as GGUF files, and blocks
-of every quantised type with the values that the gguf package decodes.
+"""Makes the fixtures of the model formats: tiny models saved by transformers, the same models as GGUF files, one split
+into shards, one in FP8, and blocks of every quantised type with the values that the gguf package decodes.
 
     python make_models.py            writes to ./models, with the versions of the packages in versions.json
 
@@ -200,7 +200,9 @@ def save_gguf(name, family, made, tok, pre, types, **extra):
 def save_blocks():
     """Eight blocks per type of random bytes with finite scales, and the values that the gguf package decodes."""
     rng = np.random.default_rng(11)
-    scales = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
+    scales = {
+        "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2],
+        "Q6_K": [208], "Q2_K": [80, 82], "Q3_K": [108], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": []}
     for name, places in scales.items():
         size, count = gguf.GGML_QUANT_SIZES[Q[name]][1], 8
         blocks = rng.integers(0, 256, (count, size), dtype=np.uint8)
@@ -209,6 +211,9 @@ def save_blocks():
             # Include the smallest subnormal, zero, and a large value.
             values[:3] = [np.float16(6e-8), np.float16(-0.0), np.float16(60000)]
             blocks[:, place : place + 2] = values.view(np.uint8).reshape(count, 2)
+        if name == "MXFP4":
+            # Exponents: subnormal scales, the smallest normal one, and the largest without infinite values.
+            blocks[:, 0] = [0, 1, 2, 100, 127, 128, 150, 251]
         (ROOT / f"blocks-{name}.bin").write_bytes(blocks.tobytes() + gguf.dequantize(blocks, Q[name]).astype("<f4").tobytes())
 
 
@@ -224,6 +229,67 @@ def save_encoded():
     (ROOT / "encode-Q8_0.bin").write_bytes(values.tobytes() + gguf.quantize(values, Q.Q8_0).tobytes())
 
 
+def save_split(name, folder):
+    """A GGUF file as shards of eight tensors, the first without any, as llama-gguf-split writes them on request."""
+    reader = gguf.GGUFReader(ROOT / name)
+    (ROOT / folder).mkdir()
+    writer = gguf.GGUFWriter(
+        ROOT / folder / name, reader.fields["general.architecture"].contents(), split_max_tensors=8,
+        small_first_shard=True)
+    for field in reader.fields.values():
+        if not field.name.startswith("GGUF.") and field.name != "general.architecture":
+            sub_type = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(field.name, field.contents(), field.types[0], sub_type)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def save_float8():
+    """The Llama model with FP8 matrices and a scale for each block, and tensors with other scales and their values."""
+    source, folder = ROOT / "llama-tied-bf16", ROOT / "llama-fp8"
+    folder.mkdir()
+    rows, columns = 32, 48
+    stored, entries = {}, []
+    for name, tensor in safetensors.torch.load_file(source / "model.safetensors").items():
+        if ".layers." in name and tensor.ndim == 2:
+            values = tensor.float()
+            scales = torch.empty(-(-values.shape[0] // rows), -(-values.shape[1] // columns))
+            blocks = [(i, j) for i in range(scales.shape[0]) for j in range(scales.shape[1])]
+            logical = torch.empty_like(values)
+            eighths = torch.empty_like(values, dtype=torch.float8_e4m3fn)
+            for i, j in blocks:
+                part = slice(i * rows, (i + 1) * rows), slice(j * columns, (j + 1) * columns)
+                scales[i, j] = values[part].abs().max() / 448
+                eighths[part] = (values[part] / scales[i, j]).to(torch.float8_e4m3fn)
+                logical[part] = eighths[part].float() * scales[i, j]
+            stored[name], stored[name + "_scale_inv"] = eighths, scales
+            entries.append((name, "float32", logical.shape, digest(logical.numpy())))
+        else:
+            stored[name] = tensor
+            entries.append((name, "bfloat16", tensor.shape, digest(tensor.view(torch.uint8).numpy())))
+    safetensors.torch.save_file(stored, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((source / "config.json").read_text())
+    config["quantization_config"] = {
+        "activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [rows, columns]}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "expected.json").write_text(json.dumps(table(entries), indent=1) + "\n")
+
+    bits = torch.arange(256, dtype=torch.uint8).reshape(16, 16)
+    generator = torch.Generator().manual_seed(3)
+    weight = torch.randn(6, 10, generator=generator).to(torch.float8_e4m3fn)
+    by_row = (torch.rand(6, 1, generator=generator) + 0.5).to(torch.bfloat16)
+    tensors = {"row.weight": weight, "row.weight_scale": by_row, "expected.row.weight": weight.float() * by_row.float()}
+    tensors |= {"whole.weight": weight.clone(), "whole.weight_scale": torch.tensor(0.3), "whole.input_scale": torch.ones(1)}
+    tensors["expected.whole.weight"] = weight.float() * torch.tensor(0.3)
+    for name, kind in [("e4m3", torch.float8_e4m3fn), ("e5m2", torch.float8_e5m2)]:
+        tensors |= {name: bits.clone().view(kind), "expected." + name: bits.view(kind).float()}
+    safetensors.torch.save_file(tensors, ROOT / "float8.safetensors")
+
+
 if __name__ == "__main__":
     shutil.rmtree(ROOT, ignore_errors=True)
     ROOT.mkdir()
@@ -234,6 +300,8 @@ if __name__ == "__main__":
     save_gguf("llama-quantised.gguf", "llama", llama, smollm, "smollm", quantised)
     save_gguf("qwen2-f16.gguf", "qwen2", qwen2, qwen, "qwen2", [Q.F16])
     save_gguf("qwen3-bf16.gguf", "qwen3", qwen3, qwen, "qwen2", [Q.BF16])
+    save_split("llama-quantised.gguf", "llama-split")
+    save_float8()
     save_blocks()
     save_encoded()
     peers = [gguf, np, safetensors, tokenizers, torch, transformers]

@@ -328,6 +328,20 @@ def checkpoint(name, *parts, **options):
     writer.finish()
 
 
+# Logs
+
+
+def first_records(log, limit):
+    """The head of a W&B file and its first whole records of up to `limit` bytes."""
+    end = 7
+    while end + 7 <= len(log):
+        following = end + 7 + int.from_bytes(log[end + 4 : end + 6], "little")
+        if following > limit:
+            break
+        end = following
+    return log[:end]
+
+
 def main():
     for name, value in tokenizers().items():
         seed("tokenizer", name, compact(value))
@@ -388,6 +402,17 @@ def main():
     checkpoint("probe", SeedWriter.probe)
     checkpoint("chunks", chunks=(5, 8), shuffle=True, **hdf5plugin.Zstd())
     checkpoint("odd-chunks", chunks=(7, 3), **hdf5plugin.Zstd())
+
+    logs = HERE.parents[1] / "DataFilesTests" / "Fixtures" / "logs"
+    seed("log", "tensorboard", (logs / "events.out.tfevents.1.host").read_bytes())
+    seed("log", "wandb", first_records((logs / "run-tiny.wandb").read_bytes(), 3000))
+    seed("log", "lines.jsonl", "".join(compact(row) + "\n" for row in [
+        {"step": 1, "data": {"critic/score/mean": 0.5, "note": "x"}}, {"step": 2, "loss": 1e-3, "timing": {"gen": 2}}]))
+    seed("log", "state.json", compact({
+        "global_step": 4, "max_steps": 8, "log_history": [{"step": 2, "loss": 0.5}, {"step": 4, "reward": -1, "epoch": 0.5}]}))
+    digest = hashlib.sha256(bytes([1, 2, 3])).hexdigest()
+    seed("manifest", "plain", f"# ckpt manifest 1: SHA-256 of files, for sha256sum -c, and of tensors\n{digest}  a.bin\n"
+         f"# tensor {digest} a.bin\tmodel.norm.weight\n")
 
     companions = HERE / "companions"
     companions.mkdir(exist_ok=True)

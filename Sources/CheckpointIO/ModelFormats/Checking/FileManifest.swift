@@ -106,7 +106,9 @@ extension FileManifest {
         let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
         for (number, line) in lines.enumerated() {
             func malformed(_ reason: String) -> ModelFormatError {
-                .malformed(path: path, place: "line \(number + 1)", reason: reason)
+                .malformed(
+                    path: path, place: "line \(number + 1)",
+                    reason: reason + "; give what ckpt verify --manifest or sha256sum wrote")
             }
             if line.hasPrefix(Self.tensorMark) {
                 let parts = line.dropFirst(Self.tensorMark.count).split(separator: "\t", maxSplits: 1)
@@ -125,7 +127,9 @@ extension FileManifest {
             files[plain.hasPrefix("./") ? String(plain.dropFirst(2)) : plain] = Entry(sha256: sha256)
         }
         guard !files.isEmpty else {
-            throw ModelFormatError.malformed(path: path, place: "the manifest", reason: "names no files")
+            throw ModelFormatError.malformed(
+                path: path, place: "the manifest",
+                reason: "names no files; give what ckpt verify --manifest or sha256sum wrote")
         }
     }
 

@@ -8,7 +8,8 @@ struct ModelFiles {
     /// The names of the files that were given, apart from others in the folder; nil for a whole folder.
     let given: [String]?
 
-    /// Takes a folder, also of the Hugging Face cache, an index of safetensors, or a file.
+    /// Takes a folder, also of the Hugging Face cache, an index of safetensors, the first shard of a GGUF model, or a
+    /// file.
     ///
     /// - Throws: `ModelFormatError`
     init(_ path: String) throws {
@@ -29,6 +30,9 @@ struct ModelFiles {
         if name.hasSuffix(".safetensors.index.json") {
             weights = try SafetensorsShards(indexPath: path).fileNames.sorted()
             given = [name] + weights
+        } else if let shard = ShardName(name), shard.number == 1 {
+            weights = (1...shard.count).map(shard.fileName)
+            given = weights
         } else {
             weights = ModelReader.isOtherFormat(path) ? [name] : []
             given = [name]

@@ -3,11 +3,13 @@ struct TensorLayout: Sendable {
     /// How the elements are stored.
     enum Storage: Sendable, Equatable {
         case elements(ElementType)
+        case float8(Float8Type)
         case blocks(GGUFTensorType)
 
         var typeName: String {
             switch self {
             case .elements(let type): type.rawValue
+            case .float8(let type): type.rawValue
             case .blocks(let type): type.name
             }
         }
@@ -16,6 +18,7 @@ struct TensorLayout: Sendable {
         var unitByteCount: Int {
             switch self {
             case .elements(let type): type.byteCount
+            case .float8: 1
             case .blocks(let type): type.blockByteCount
             }
         }
@@ -66,8 +69,8 @@ struct TensorLayout: Sendable {
             let offset = header.byteCount + tensor.offset
             return Tensor(
                 name: tensor.description.name, shape: tensor.description.shape,
-                storage: .elements(tensor.description.elementType),
-                range: offset..<offset + tensor.description.byteCount)
+                storage: tensor.float8.map { .float8($0) } ?? .elements(tensor.description.elementType),
+                range: offset..<offset + tensor.byteCount)
         }
     }
 }

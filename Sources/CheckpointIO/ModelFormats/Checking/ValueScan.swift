@@ -20,6 +20,13 @@ struct ValueScan {
         guard let start = bytes.baseAddress, bytes.count > 0 else { return }
         switch storage {
         case .elements(let type): add(start, bytes.count, type)
+        case .float8(let type):
+            checkConstant(start, bytes.count, size: 1)
+            switch type {
+            // All bits but the sign are set in NaN, and there are no infinite values.
+            case .e4m3: nanCount += bytes.count { $0 & 0x7F == 0x7F }
+            case .e5m2: count(start, bytes.count, exponent: UInt8(0x7C), magnitude: 0x7F)
+            }
         case .blocks(let type):
             let count = bytes.count / type.blockByteCount
             let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: count * type.blockElementCount)
@@ -31,12 +38,7 @@ struct ValueScan {
     }
 
     private mutating func add(_ start: UnsafeRawPointer, _ byteCount: Int, _ type: ElementType) {
-        let size = type.byteCount
-        if isConstant {
-            if first.isEmpty { first = Array(UnsafeRawBufferPointer(start: start, count: size)) }
-            // Bytes that equal those an element further on, and begin with the first element, repeat it.
-            isConstant = memcmp(start, first, size) == 0 && memcmp(start, start + size, byteCount - size) == 0
-        }
+        checkConstant(start, byteCount, size: type.byteCount)
         switch type {
         case .float32: count(start, byteCount / 4, exponent: UInt32(0x7F80_0000), magnitude: 0x7FFF_FFFF)
         case .bfloat16: count(start, byteCount / 2, exponent: UInt16(0x7F80), magnitude: 0x7FFF)
@@ -47,13 +49,23 @@ struct ValueScan {
         }
     }
 
+    /// Notes whether elements of `size` bytes are all equal to the first one.
+    private mutating func checkConstant(_ start: UnsafeRawPointer, _ byteCount: Int, size: Int) {
+        guard isConstant else { return }
+        if first.isEmpty { first = Array(UnsafeRawBufferPointer(start: start, count: size)) }
+        // Bytes that equal those an element further on, and begin with the first element, repeat it.
+        isConstant = memcmp(start, first, size) == 0 && memcmp(start, start + size, byteCount - size) == 0
+    }
+
     /// Counts NaN and infinite values, whose bits of the exponent are all set.
     private mutating func count<Word: FixedWidthInteger & BitwiseCopyable>(
         _ start: UnsafeRawPointer, _ count: Int, exponent: Word, magnitude: Word
     ) {
         let size = MemoryLayout<Word>.size
-        for begin in stride(from: 0, to: count, by: 16_384) {
-            let end = min(begin + 16_384, count)
+        // No more elements than a counter of one byte counts.
+        let piece = min(16_384, Int(clamping: Word.max))
+        for begin in stride(from: 0, to: count, by: piece) {
+            let end = min(begin + piece, count)
             // A counter of the elements' width lets the compiler vectorize.
             var special: Word = 0
             for index in begin..<end {

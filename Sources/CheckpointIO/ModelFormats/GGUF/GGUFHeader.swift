@@ -36,6 +36,8 @@ struct GGUFTensorInfo: Sendable, Equatable {
     var offset: Int
     /// Stored bytes.
     var byteCount: Int
+    /// The index of the file among the model's shards.
+    var shard = 0
 }
 
 /// The key-values and the tensor list of a GGUF file, version 2 or 3.

@@ -1,26 +1,22 @@
 import OrderedJSON
 
-/// A model in a GGUF file.
+/// A model in GGUF.
 enum GGUFModel {
-    static func open(_ file: RandomAccessFile) throws -> ImportedModel {
-        let header = try GGUFHeader(file)
-        guard case .string(let architecture)? = header.values["general.architecture"] else {
+    /// Opens the model that begins with a file; `path` is what the file was given by.
+    static func open(_ file: RandomAccessFile, path: String) throws -> ImportedModel {
+        let shards = try GGUFShards(file, path: path)
+        guard case .string(let architecture)? = shards.values["general.architecture"] else {
             throw ModelFormatError.missing(
                 path: file.path, what: "key \"general.architecture\"", remedy: "the file does not hold a model")
         }
-        if header.values["general.type"] == .string("adapter") || header.values["adapter.type"] != nil {
+        if shards.values["general.type"] == .string("adapter") || shards.values["adapter.type"] != nil {
             throw ModelFormatError.unsupported(
                 path: file.path, what: "a LoRA adapter in GGUF", remedy: "give the adapter's PEFT folder to --adapter")
         }
-        let keys = GGUFMetadata(path: file.path, values: header.values, architecture: architecture)
-        if let count = try keys.integer("split.count"), count > 1 {
-            throw ModelFormatError.unsupported(
-                path: file.path, what: "a model split over \(count) GGUF files",
-                remedy: "join them first (llama-gguf-split --merge)")
-        }
+        let keys = GGUFMetadata(path: file.path, values: shards.values, architecture: architecture)
         var notes: [String] = []
         let configuration = try GGUFConfiguration(
-            keys, tensors: header.tensors, rope: ropeTensors(header, file), elementType: commonType(header.tensors))
+            keys, tensors: shards.tensors, rope: ropeTensors(shards), elementType: commonType(shards.tensors))
         if !configuration.unreadKeys.isEmpty {
             let shown = configuration.unreadKeys.prefix(20).map { $0.onOneLine(limit: 80) }.joined(separator: ", ")
             let rest = configuration.unreadKeys.count > 20 ? " and \(configuration.unreadKeys.count - 20) more" : ""
@@ -32,11 +28,11 @@ enum GGUFModel {
         } catch {
             throw ModelFormatError.malformed(path: file.path, place: "keys", reason: "\(error)")
         }
-        let tensors = try tensors(header, configuration, architecture, file)
-        if !header.tensors.contains(where: { $0.name == "output.weight" }) {
+        let tensors = try tensors(shards, configuration, architecture)
+        if !shards.tensors.contains(where: { $0.name == "output.weight" }) {
             notes.append("the output head shares the embedding's values")
         }
-        let quantised = Set(header.tensors.map(\.type)).filter { $0.blockElementCount > 1 }.map(\.name).sorted()
+        let quantised = Set(shards.tensors.map(\.type)).filter { $0.blockElementCount > 1 }.map(\.name).sorted()
         if !quantised.isEmpty {
             notes.append("\(quantised.joined(separator: ", ")) values are converted to float32")
         }
@@ -61,7 +57,7 @@ enum GGUFModel {
         } else {
             notes.append("the file has no tokenizer")
         }
-        let source = ZeroBiases.completing(GGUFTensors(file, tensors), parsed, &notes)
+        let source = ZeroBiases.completing(GGUFTensors(shards.files, tensors), parsed, &notes)
         var model = ImportedModel(
             metadata: metadata, source: source, notes: notes, attribution: ModelAttribution(keys))
         model.format = .gguf
@@ -79,10 +75,11 @@ enum GGUFModel {
     }
 
     /// The divisors of rotary frequencies.
-    private static func ropeTensors(_ header: GGUFHeader, _ file: RandomAccessFile) throws -> GGUFRopeScaling.Tensors {
+    private static func ropeTensors(_ shards: GGUFShards) throws -> GGUFRopeScaling.Tensors {
         var result = GGUFRopeScaling.Tensors()
-        for tensor in header.tensors where GGUFRopeScaling.Tensors.names.contains(tensor.name) {
+        for tensor in shards.tensors where GGUFRopeScaling.Tensors.names.contains(tensor.name) {
             let place = "tensor \(quoted(tensor.name))"
+            let file = shards.files[tensor.shard]
             guard tensor.type == .f32, tensor.shape.count == 1, tensor.shape[0] <= 4096 else {
                 throw ModelFormatError.malformed(
                     path: file.path, place: place, reason: "is not a vector of F32 with at most 4096 elements")
@@ -104,10 +101,11 @@ enum GGUFModel {
     }
 
     private static func tensors(
-        _ header: GGUFHeader, _ configuration: GGUFConfiguration, _ architecture: String, _ file: RandomAccessFile
+        _ shards: GGUFShards, _ configuration: GGUFConfiguration, _ architecture: String
     ) throws -> [GGUFTensors.Tensor] {
         var tensors: [GGUFTensors.Tensor] = []
-        for info in header.tensors where !GGUFRopeScaling.Tensors.names.contains(info.name) {
+        for info in shards.tensors where !GGUFRopeScaling.Tensors.names.contains(info.name) {
+            let file = shards.files[info.shard]
             guard let name = GGUFTensorNames.huggingFaceName(info.name, configuration.family) else {
                 throw ModelFormatError.unsupported(
                     path: file.path, what: "tensor \(quoted(info.name)) of architecture \(quoted(architecture))",

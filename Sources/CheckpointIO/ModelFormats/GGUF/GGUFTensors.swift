@@ -1,4 +1,4 @@
-/// The tensors of a GGUF file under their Hugging Face names.
+/// The tensors of GGUF files under their Hugging Face names.
 ///
 /// Rows of queries and keys are in Hugging Face's order, and quantised tensors are converted to float32.
 final class GGUFTensors: TensorSource {
@@ -10,12 +10,12 @@ final class GGUFTensors: TensorSource {
     }
 
     let tensors: [TensorDescription]
-    private let file: RandomAccessFile
+    private let files: [RandomAccessFile]
     private let byName: [String: Tensor]
 
-    /// A source of the tensors of `file`; their names are unique.
-    init(_ file: RandomAccessFile, _ tensors: [Tensor]) {
-        self.file = file
+    /// A source of the tensors of a model's files; their names are unique.
+    init(_ files: [RandomAccessFile], _ tensors: [Tensor]) {
+        self.files = files
         self.tensors = tensors.map(\.description)
         byName = Dictionary(tensors.map { ($0.description.name, $0) }, uniquingKeysWith: { first, _ in first })
     }
@@ -29,12 +29,13 @@ final class GGUFTensors: TensorSource {
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
         guard let tensor = byName[name] else {
             throw ModelFormatError.missing(
-                path: file.path, what: "tensor \(quoted(name))", remedy: "ckpt inspect lists the tensors")
+                path: files[0].path, what: "tensor \(quoted(name))", remedy: "ckpt inspect lists the tensors")
         }
         guard range.lowerBound >= 0, range.upperBound <= tensor.description.byteCount, range.count == destination.count
         else {
             throw ModelFormatError.malformed(
-                path: file.path, place: "tensor \(quoted(name))", reason: "bytes \(range) are outside the tensor")
+                path: files[tensor.info.shard].path, place: "tensor \(quoted(name))",
+                reason: "bytes \(range) are outside the tensor")
         }
         guard let order = tensor.rowOrder else {
             return try readStored(tensor, range, into: destination)
@@ -59,6 +60,7 @@ final class GGUFTensors: TensorSource {
         _ tensor: Tensor, _ range: Range<Int>, into destination: UnsafeMutableRawBufferPointer
     ) throws {
         let type = tensor.info.type
+        let file = files[tensor.info.shard]
         let place = "tensor \(quoted(tensor.info.name))"
         guard type.blockElementCount > 1 else {
             return try file.read(at: tensor.info.offset + range.lowerBound, into: destination, place: place)

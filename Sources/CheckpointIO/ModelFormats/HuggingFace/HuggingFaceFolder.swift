@@ -32,8 +32,9 @@ struct HuggingFaceFolder {
         let configPath = file(configName)
         guard let config = try TextFile.text(configPath, maximumByteCount: TextFile.maximumConfigByteCount) else {
             guard options.requiresConfig else {
+                let source = try ScaledTensors.resolve(stored, block: nil, path: weightsPath ?? path, &notes)
                 return ImportedModel(
-                    metadata: CheckpointMetadata(config: "{}"), source: stored,
+                    metadata: CheckpointMetadata(config: "{}"), source: source,
                     notes: notes + ["there is no config.json; tensors have the names in the file"],
                     attribution: ModelAttribution(frontMatter: [:]))
             }
@@ -41,15 +42,19 @@ struct HuggingFaceFolder {
                 path: weightsPath ?? path, what: "config.json", remedy: "put the model's config.json beside its weights"
             )
         }
-        let configuration = try TextFile.object(Array(config.utf8), path: configPath)
-        if let quantization = configuration["quantization_config"], !quantization.isNull {
-            let method = quantization["quant_method"]?.string ?? "unknown method"
-            throw ModelFormatError.unsupported(
-                path: configPath, what: "a quantised model (\(quoted(method)))",
-                remedy: "import the model's bfloat16 or float16 version")
-        }
-
+        var configuration = try TextFile.object(Array(config.utf8), path: configPath)
         var metadata = CheckpointMetadata(config: config)
+        var block: (rows: Int, columns: Int)?
+        if let quantization = configuration["quantization_config"], !quantization.isNull {
+            block = try QuantizationConfiguration(quantization, path: configPath).block
+            // The values that are read are not quantised any more.
+            var members = configuration.object ?? JSONObject()
+            members["quantization_config"] = nil
+            configuration = .object(members)
+            metadata.config = configuration.serialized(indent: 2) + "\n"
+        }
+        let stored = try ScaledTensors.resolve(stored, block: block, path: weightsPath ?? path, &notes)
+
         metadata.generationConfig = try TextFile.text(
             file("generation_config.json"), maximumByteCount: TextFile.maximumConfigByteCount)
         if let text = metadata.generationConfig {

@@ -12,8 +12,8 @@ final class SafetensorsFile: TensorSource {
     let path: String
     let tensors: [TensorDescription]
     private let file: RandomAccessFile
-    /// Each tensor's index in `tensors` and offset in the file.
-    private let places: [String: (index: Int, offset: Int)]
+    /// Each tensor's index in `tensors`, offset in the file, and type if that is FP8.
+    private let places: [String: (index: Int, offset: Int, float8: Float8Type?)]
 
     convenience init(path: String) throws { try self.init(RandomAccessFile(path: path)) }
 
@@ -21,10 +21,10 @@ final class SafetensorsFile: TensorSource {
         self.file = file
         path = file.path
         let header = try SafetensorsHeader(file)
-        var places: [String: (index: Int, offset: Int)] = [:]
+        var places: [String: (index: Int, offset: Int, float8: Float8Type?)] = [:]
         places.reserveCapacity(header.tensors.count)
         for (index, tensor) in header.tensors.enumerated() {
-            let place = (index, header.byteCount + tensor.offset)
+            let place = (index, header.byteCount + tensor.offset, tensor.float8)
             guard places.updateValue(place, forKey: tensor.description.name) == nil else {
                 throw ModelFormatError.malformed(
                     path: path, place: "header", reason: "duplicate tensor name \(quoted(tensor.description.name))")
@@ -37,8 +37,15 @@ final class SafetensorsFile: TensorSource {
     /// The tensor of this name.
     func tensor(_ name: String) -> TensorDescription? { places[name].map { tensors[$0.index] } }
 
+    func quantization(of name: String) -> TensorQuantization? {
+        guard let (index, _, float8) = places[name], let float8 else { return nil }
+        let tensor = tensors[index]
+        return TensorQuantization(
+            name: float8.rawValue, blockElementCount: tensor.shape.last ?? 1, storedByteCount: tensor.elementCount)
+    }
+
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
-        guard let (index, offset) = places[name] else {
+        guard let (index, offset, float8) = places[name] else {
             throw ModelFormatError.missing(path: path, what: "tensor \(quoted(name))", remedy: "see its header")
         }
         guard range.lowerBound >= 0, range.upperBound <= tensors[index].byteCount, range.count == destination.count
@@ -46,16 +53,28 @@ final class SafetensorsFile: TensorSource {
             throw ModelFormatError.malformed(
                 path: path, place: "tensor \(quoted(name))", reason: "bytes \(range) are outside the tensor")
         }
-        try file.read(at: offset + range.lowerBound, into: destination, place: "tensor \(quoted(name))")
+        let place = "tensor \(quoted(name))"
+        guard let float8 else { return try file.read(at: offset + range.lowerBound, into: destination, place: place) }
+        try ElementType.float32.fill(range, into: destination) { elements, values in
+            try withUnsafeTemporaryAllocation(byteCount: elements.count, alignment: 16) { stored in
+                try file.read(at: offset + elements.lowerBound, into: stored, place: place)
+                float8.decode(UnsafeRawBufferPointer(stored), into: values)
+            }
+        }
     }
 }
 
 /// The checked header of a safetensors file.
 struct SafetensorsHeader {
     struct Tensor {
+        /// FP8 tensors are described as the float32 values that they are read as.
         var description: TensorDescription
         /// Offset from the start of the data.
         var offset: Int
+        /// Stored bytes.
+        var byteCount: Int
+        /// The type of an FP8 tensor.
+        var float8: Float8Type?
     }
 
     /// The tensors in the order of their data.
@@ -93,7 +112,7 @@ struct SafetensorsHeader {
                 tensors.append(try Self.tensor(name, entry, path: path, malformed))
             }
         }
-        tensors.sort { ($0.offset, $0.description.byteCount) < ($1.offset, $1.description.byteCount) }
+        tensors.sort { ($0.offset, $0.byteCount) < ($1.offset, $1.byteCount) }
         var end = 0
         var previous = "the start of the data"
         for tensor in tensors {
@@ -104,7 +123,7 @@ struct SafetensorsHeader {
                 throw malformed(
                     place, "\(gap) unused \(gap == 1 ? "byte lies" : "bytes lie") between \(previous) and this tensor")
             }
-            end += tensor.description.byteCount
+            end += tensor.byteCount
             previous = place
         }
         let available = file.byteCount - byteCount
@@ -152,7 +171,8 @@ struct SafetensorsHeader {
             throw malformed(place, "unknown field \(quoted(key))")
         }
         guard let typeName = members["dtype"]?.string else { throw malformed(place, "no dtype") }
-        guard let type = ElementType(safetensors: typeName) else {
+        let float8 = Float8Type(rawValue: typeName)
+        guard let type = float8 == nil ? ElementType(safetensors: typeName) : .float32 else {
             guard SafetensorsHeader.knownTypes.contains(typeName) else {
                 throw malformed(place, "unknown dtype \(quoted(typeName))")
             }
@@ -162,7 +182,7 @@ struct SafetensorsHeader {
         }
         guard let shapeJSON = members["shape"]?.array else { throw malformed(place, "no shape") }
         guard shapeJSON.count <= 32 else { throw malformed(place, "more than 32 dimensions") }
-        var byteCount = type.byteCount
+        var byteCount = float8 == nil ? type.byteCount : 1
         var shape: [Int] = []
         for element in shapeJSON {
             guard let extent = element.int, extent >= 0 else {
@@ -180,12 +200,16 @@ struct SafetensorsHeader {
             throw malformed(
                 place, "\(end - begin) bytes do not hold \(typeName) of shape \(shape), which takes \(byteCount)")
         }
-        return Tensor(description: TensorDescription(name: name, elementType: type, shape: shape), offset: begin)
+        // Four bytes per element must fit too.
+        guard byteCount <= Int.max / 8 else { throw malformed(place, "the shape is too large") }
+        return Tensor(
+            description: TensorDescription(name: name, elementType: type, shape: shape), offset: begin,
+            byteCount: byteCount, float8: float8)
     }
 
     /// Types of the format that are not supported.
     private static let knownTypes: Set<String> = [
-        "F4", "F6_E2M3", "F6_E3M2", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64",
+        "F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64",
     ]
 }
 

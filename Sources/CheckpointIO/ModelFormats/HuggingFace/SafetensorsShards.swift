@@ -99,6 +99,10 @@ final class SafetensorsShards: TensorSource {
         return notes
     }
 
+    func quantization(of name: String) -> TensorQuantization? {
+        shardOfTensor[name].flatMap { shards[$0].quantization(of: name) }
+    }
+
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
         guard let shard = shardOfTensor[name] else {
             throw ModelFormatError.missing(path: path, what: "tensor \(quoted(name))", remedy: "see weight_map")

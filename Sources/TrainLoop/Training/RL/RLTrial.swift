@@ -6,6 +6,9 @@ package struct RLTrial: Sendable {
     /// Bytes of tensors in the folder at the end, before compression.
     package var diskBytes: Int
     package var savedStates: Int
+    /// Deltas between the states, and the most bytes that one may take: those of the weights.
+    package var deltas: Int
+    package var deltaBytes: Int
     package var samplesPerStep: Int
     package var meanPromptTokens: Double
     /// Mean tokens of the trial's responses, including those that the end of the trial cut off.
@@ -68,13 +71,14 @@ extension RLTrainer {
             Double(samples) * length / sampleRate + passSeconds(length) + Double(updates) * secondsPerUpdate
         }
         let longest = completions.reduce(0) { max($0, $1.tokens.count) }
-        let states = 2 + (options.run.steps - 1) / options.run.saveEvery
+        let saves = options.run.saves
         return RLTrial(
             memory: memory,
             diskBytes: options.run.diskBytes(
-                ofStates: states, weightBytes: state.savedBytes(options.run.savedContent),
+                ofStates: saves.states, weightBytes: state.savedBytes(options.run.savedContent),
                 momentBytes: 2 * options.optimizer.moments.byteCount(gradients.all.trained)),
-            savedStates: states,
+            savedStates: saves.states, deltas: saves.deltas,
+            deltaBytes: state.savedBytes(options.run.savedContent),
             samplesPerStep: samples, meanPromptTokens: promptTokens, meanResponseTokens: length,
             unfinished: completions.count { $0.finish == .cancelled }, sampledTokensPerSecond: sampleRate,
             trainedTokensPerSecond: speed.tokensPerSecond(length: promptTokens + length),
@@ -142,5 +146,22 @@ extension RLTrainer {
             parts.append(MemoryUse(purpose: "reference policy", bytes: bytes, isAllocated: true))
         }
         return parts
+    }
+}
+
+extension RLRunOptions {
+    /// The states that a whole run saves, the first one included, and the deltas between them.
+    var saves: (states: Int, deltas: Int) {
+        var (states, deltas, sinceState) = (1, 0, 0)
+        for step in 1...max(1, steps) {
+            if step == steps || step.isDue(every: saveEvery) || sinceState == TrainingRun.mostDeltas {
+                states += 1
+                sinceState = 0
+            } else if keepsDeltas {
+                deltas += 1
+                sinceState += 1
+            }
+        }
+        return (states, deltas)
     }
 }
