@@ -5,7 +5,7 @@ Usage: scripts/check/formats.py FOLDER [MODEL.h5]
 
 Hugging Face: tiny llama, qwen2 and qwen3 models with random weights, and MODEL.h5 if given, go from transformers
 through a checkpoint and back, in one file and in shards. Every tensor must be byte-identical, and transformers must
-compute equal logits. Run this with transformers 4 and with 5.
+compute equal logits. Run this with transformers 4 and with 5. FP8 weights must be those of transformers 5.
 GGUF: the import of every quantised type must be bit-equal to the values that the gguf package computes. llama.cpp loads
 exports of the tiny models, and its logits must be close to transformers'. MODEL.h5 must greedily continue five prompts
 with the same text in llama.cpp and in transformers. Skipped if llama_cpp_python or gguf is not installed.
@@ -23,6 +23,7 @@ import sys
 
 import numpy as np
 import safetensors
+import safetensors.torch
 import torch
 import transformers
 
@@ -121,6 +122,59 @@ def there_and_back(folder, name, model, ids, dtype, shard):
     check(f"{name}, {shard or 'one file'}: logits of transformers {transformers.__version__}", equal, "equal")
 
 
+def float8(matrix, method):
+    """A matrix in FP8 with the scales of 32 × 32 blocks (fp8) or of its rows (compressed-tensors)."""
+    values = matrix.float()
+    rows, columns = values.shape
+    if method == "fp8":
+        blocks = values.reshape(rows // 32, 32, columns // 32, 32)
+        scales = blocks.abs().amax((1, 3)) / 448
+        return (blocks / scales[:, None, :, None]).reshape(rows, columns).to(torch.float8_e4m3fn), scales, "_scale_inv"
+    scales = (values.abs().amax(1, keepdim=True) / 448).to(torch.bfloat16)
+    return (values / scales.float()).to(torch.float8_e4m3fn), scales, "_scale"
+
+
+def float8_import(folder):
+    """FP8 weights in the forms of DeepSeek and of llm-compressor must be what transformers makes of them."""
+    group = {"num_bits": 8, "type": "float", "symmetric": True}
+    configurations = {
+        "fp8": {"activation_scheme": "dynamic", "weight_block_size": [32, 32]},
+        "compressed-tensors": {
+            "format": "float-quantized", "quantization_status": "compressed", "ignore": ["lm_head"],
+            "config_groups": {"group_0": {
+                "targets": ["Linear"], "weights": group | {"strategy": "channel", "dynamic": False},
+                "input_activations": group | {"strategy": "token", "dynamic": True}}}},
+    }
+    for method, configuration in configurations.items():
+        if method == "compressed-tensors" and not version(method):
+            continue
+        source = folder / f"tiny-{method}"
+        shutil.rmtree(source, ignore_errors=True)
+        tiny("llama", True).to(torch.bfloat16).save_pretrained(source)
+        stored = {}
+        for name, tensor in safetensors.torch.load_file(source / "model.safetensors").items():
+            if ".layers." in name and tensor.ndim == 2:
+                stored[name], scales, suffix = float8(tensor, method)
+                stored[name + suffix] = scales.contiguous()
+            else:
+                stored[name] = tensor
+        safetensors.torch.save_file(stored, source / "model.safetensors", {"format": "pt"})
+        config = json.loads((source / "config.json").read_text())
+        config["quantization_config"] = configuration | {"quant_method": method}
+        (source / "config.json").write_text(json.dumps(config))
+        ckpt("import", source, "-o", folder / f"{method}.h5", "--force")
+        ckpt("export", folder / f"{method}.h5", "-o", folder / f"{method}-hf", "--dtype", "bfloat16", "--force")
+        found = safetensors.torch.load_file(folder / f"{method}-hf" / "model.safetensors")
+        options = (
+            transformers.FineGrainedFP8Config(dequantize=True, weight_block_size=(32, 32)) if method == "fp8"
+            else transformers.CompressedTensorsConfig(run_compressed=False))
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            source, quantization_config=options, dtype=torch.bfloat16)
+        expected = model.state_dict()
+        equal = all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
+        check(f"FP8 as of {method}", equal, f"{len(found)} tensors equal to those of transformers in bfloat16")
+
+
 def quantised_import(folder):
     import gguf
 
@@ -159,7 +213,7 @@ def quantised_import(folder):
         writer.write_tensors_to_file()
         writer.close()
         ckpt("import", path, "-o", folder / f"{kind}.h5", "--force")
-        ckpt("export", folder / f"{kind}.h5", "-o", folder / f"{kind}-hf", "--dtype", "float32", "--force")
+        ckpt("export", folder / f"{kind}.h5", "-o", folder / f"{kind}-hf", "--dtype", "float32", "--force", "--partial")
         _, _, found = tensors(folder / f"{kind}-hf")["model.embed_tokens.weight"]
         expected = gguf.dequantize(data, type_).astype("<f4").tobytes()
         check(f"import of {kind}", found == expected, f"{len(found) // 4} values bit-equal to gguf {version('gguf')}")
@@ -280,6 +334,8 @@ def main():
         ckpt("export", checkpoint, "-o", folder / "model", "--force")
         for shard in [None, "100MB"]:
             there_and_back(folder, "model", load(folder / "model", "auto"), ids, torch.float32, shard)
+    if int(transformers.__version__.split(".")[0]) >= 5:
+        float8_import(folder)
     if version("gguf"):
         quantised_import(folder)
     if version("llama_cpp_python"):
