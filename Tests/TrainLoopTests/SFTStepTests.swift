@@ -78,4 +78,40 @@ import Transformer
             #expect(error < 1e-3, "\(name): \(error)")
         }
     }
+
+    /// What all prompts begin with is computed once if the pairs are computed together; the gradients are the same.
+    @Test func pairsThatBeginAlikeShareTheirBeginning() throws {
+        let configuration = try ModelConfiguration(
+            json: """
+                {"model_type": "llama", "vocab_size": 500, "hidden_size": 384, "intermediate_size": 640,
+                 "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2,
+                 "max_position_embeddings": 512, "tie_word_embeddings": true}
+                """)
+        let model = Model(ModelParameters(configuration, randomSeed: 5))
+        let beginning = (0..<24).map { ($0 * 31 + 7) % 500 }
+        let prompts = (0..<4).map { pair in
+            beginning + (0..<(9 + pair)).map { ($0 * 7919 + pair * 131) % 500 }
+        }
+        #expect(PackedBatch.sharedPrefix(of: prompts) == 24)
+        let sequences = prompts.enumerated().flatMap { pair, prompt in
+            [
+                TrainingSequence(prompt: prompt, response: (0..<(12 - pair)).map { ($0 * 613 + pair) % 500 }),
+                TrainingSequence(prompt: prompt, response: [3, 5 + pair, 9]),
+            ]
+        }
+        func run(microBatchTokens: Int) -> (SFTBatch.Totals, ModelParameters) {
+            let gradients = ModelParameters(configuration)
+            let totals = SFTBatch(sequences, reduction: .token)
+                .accumulate(model, microBatchTokens: microBatchTokens, into: gradients)
+            return (totals, gradients)
+        }
+        let (together, shared) = run(microBatchTokens: 10_000)
+        let (apart, separate) = run(microBatchTokens: 1)
+        #expect(abs(together.loss - apart.loss) < 1e-6 * apart.loss)
+        for parameter in separate.layout {
+            let error = relativeError(
+                try #require(shared[parameter.name]), Array(try #require(separate[parameter.name])))
+            #expect(error < 2e-5, "\(parameter.name): \(error)")
+        }
+    }
 }

@@ -117,6 +117,39 @@ import Transformer
         }
     }
 
+    /// What prompts begin with is computed once for all of them; each has the bits that it has alone.
+    @Test(.enabled(if: hasPackedProducts)) func promptsThatBeginAlikeHaveTheirOwnBits() throws {
+        let configuration = try ModelConfiguration(
+            json: """
+                {"model_type": "llama", "vocab_size": 500, "hidden_size": 384, "intermediate_size": 640,
+                 "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2,
+                 "max_position_embeddings": 512, "tie_word_embeddings": true}
+                """)
+        let model = Model(ModelParameters(configuration, randomSeed: 5))
+        #expect(model.sharesPrefixes)
+        for length in [8, 24, 97] {
+            let beginning = (0..<length).map { ($0 * 31 + 7) % 500 }
+            let requests = (0..<7).map { index in
+                let end = (0..<(1 + 13 * index)).map { ($0 * 7919 + index * 61) % 500 }
+                return GenerationRequest(prompt: beginning + end, promptKey: index, sampleCount: 2)
+            }
+            #expect(PackedBatch.sharedPrefix(of: requests.map(\.prompt)) == length)
+            func run(_ requests: [GenerationRequest]) -> ([[Float]], [[Completion]]) {
+                var logits: [[Float]] = []
+                let completions = Generator(model).generate(
+                    requests, SamplingOptions(temperature: 1, maximumNewTokens: 6, seed: 3),
+                    onPrompt: { logits.append($1) })
+                return (logits, completions)
+            }
+            let (logits, completions) = run(requests)
+            for (index, request) in requests.enumerated() {
+                let (ownLogits, own) = run([request])
+                #expect(logits[index] == ownLogits[0], "\(length), prompt \(index)")
+                #expect(completions[index] == own[0], "\(length), prompt \(index)")
+            }
+        }
+    }
+
     /// A model that is not small skips everything after the last attention for tokens whose logits are not requested.
     @Test func aFewPositionsEqualThoseOfAll() throws {
         let configuration = try ModelConfiguration(

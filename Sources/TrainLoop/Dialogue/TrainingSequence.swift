@@ -17,7 +17,7 @@ package struct TrainingSequence: Sendable {
 /// Sequences packed for one forward and backward pass, with the positions that score their response tokens.
 ///
 /// Adjacent sequences with the same prompt (samples of a group, both responses of a pair) share it: it is computed
-/// once.
+/// once. So are the first tokens of all prompts, such as a system prompt, where the model allows it.
 struct PackedSequences {
     let batch: PackedBatch
     let positions: [ScoredPosition]
@@ -27,14 +27,19 @@ struct PackedSequences {
     /// - Parameters:
     ///   - sequences: all sequences.
     ///   - indices: the sequences to pack, in this order.
-    init(_ sequences: [TrainingSequence], indices: [Int]) {
+    ///   - model: the model that computes them.
+    init(_ sequences: [TrainingSequence], indices: [Int], for model: Model) {
         var batch = PackedBatch()
+        let prefix = model.sharesPrefixes ? Self.sharedPrefix(indices.map { sequences[$0] }) : 0
+        let root = prefix > 0 ? batch.append(Array(sequences[indices[0]].prompt[..<prefix])) : nil
         var positions: [ScoredPosition] = []
         var owners: [(sequence: Int, token: Int)] = []
         var shared: (prompt: [Int], segment: Int)?
         for index in indices {
             let sequence = sequences[index]
-            if shared?.prompt != sequence.prompt { shared = (sequence.prompt, batch.append(sequence.prompt)) }
+            if shared?.prompt != sequence.prompt {
+                shared = (sequence.prompt, batch.append(Array(sequence.prompt[prefix...]), continuing: root))
+            }
             guard let prompt = shared?.segment else { continue }
             let lastOfPrompt = batch.range(of: prompt).upperBound - 1
             // No token after the last one is scored, so the last one needs no forward pass.
@@ -51,6 +56,17 @@ struct PackedSequences {
         self.batch = batch
         self.positions = positions
         self.owners = owners
+    }
+
+    /// The number of first tokens of all prompts that are computed once; 0 if that saves less than 1 of 25 tokens.
+    ///
+    /// The gradients of keys that all sequences share are summed by one thread for each head.
+    private static func sharedPrefix(_ sequences: [TrainingSequence]) -> Int {
+        let prompts = sequences.indices.filter { $0 == 0 || sequences[$0].prompt != sequences[$0 - 1].prompt }
+            .map { sequences[$0].prompt }
+        let prefix = PackedBatch.sharedPrefix(of: prompts)
+        let tokens = sequences.reduce(0) { $0 + $1.response.count } + prompts.reduce(0) { $0 + $1.count }
+        return prefix * (prompts.count - 1) * 25 >= tokens ? prefix : 0
     }
 
     /// Splits indices into micro-batches of at most `budget` tokens, each with at least one sequence.

@@ -43,7 +43,7 @@ struct TrainingSpeed {
                 sequences, indices: Array(sequences.indices),
                 tokenBudget: min(options.microBatchTokens, Self.longestTried)
             ).first ?? []
-        let packed = PackedSequences(sequences, indices: indices)
+        let packed = PackedSequences(sequences, indices: indices, for: model)
         var seconds = 0.0
         // The first pass allocates memory, which dominates the time of a short pass, so a second one is measured.
         for pass in 0..<2 where pass == 0 || seconds < 3 {

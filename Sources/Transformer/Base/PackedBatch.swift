@@ -16,6 +16,37 @@ public struct PackedBatch: Sendable {
         for sequence in sequences { append(sequence) }
     }
 
+    /// A batch of sequences whose first `prefix` tokens are the same, which are computed once.
+    ///
+    /// If `prefix` is not 0, segment 0 holds these tokens, and segment `i + 1` the others of sequence `i`.
+    init(_ sequences: [[Int]], sharing prefix: Int) {
+        guard prefix > 0, let first = sequences.first else {
+            self.init(sequences)
+            return
+        }
+        self.init()
+        let root = append(Array(first[..<prefix]))
+        for sequence in sequences { append(Array(sequence[prefix...]), continuing: root) }
+    }
+
+    /// The number of first tokens that sequences have in common and that are worth sharing, fewer than any of them has.
+    ///
+    /// System prompts and the beginnings of chat templates are such tokens.
+    package static func sharedPrefix(of sequences: [[Int]]) -> Int {
+        guard let first = sequences.first, sequences.count > 1 else { return 0 }
+        var count = first.count - 1
+        for sequence in sequences.dropFirst() {
+            count = min(count, sequence.count - 1)
+            var common = 0
+            while common < count, sequence[common] == first[common] { common += 1 }
+            count = common
+        }
+        return count >= leastSharedTokens ? count : 0
+    }
+
+    /// Fewer tokens cost less than segments of their own.
+    private static let leastSharedTokens = 8
+
     /// Adds a segment of token ids, which continues the segment `parent` or starts a new sequence, and returns its
     /// index.
     @discardableResult

@@ -89,6 +89,15 @@ public final class Model: @unchecked Sendable {
         isSmall = configuration.hiddenSize <= 320 && configuration.parameterCount < 16_000_000
     }
 
+    /// Whether the first tokens that texts have in common are computed once for all of them.
+    ///
+    /// The results have the same bits as those of each text alone. A small model computes texts apart, on one thread
+    /// each; with LongRoPE, the angles depend on the length of each text.
+    package var sharesPrefixes: Bool {
+        if case .longrope = configuration.ropeScaling { return false }
+        return !isSmall && Attention(configuration).usesKernels
+    }
+
     /// The memory of the head.
     var headWorkspace: Workspace { memory.head }
 
@@ -182,21 +191,30 @@ public final class Model: @unchecked Sendable {
     ) -> [[Float]] {
         memory.turn.withLock {
             withoutActuallyEscaping(onToken) { onToken in
-                let batch = PackedBatch(prompts)
+                let prefix = sharesPrefixes ? PackedBatch.sharedPrefix(of: prompts) : 0
+                let batch = PackedBatch(prompts, sharing: prefix)
+                // The segment of the first prompt; the one before holds what all have in common.
+                let first = prefix > 0 ? 1 : 0
                 let projected = configuration.projectedWidth
                 let (queryWidth, keyValueWidth) = (configuration.queryWidth, configuration.keyValueWidth)
-                let lasts = prompts.indices.map { batch.offsets[$0 + 1] - 1 }
+                let lasts = prompts.indices.map { batch.offsets[first + $0 + 1] - 1 }
                 let parts = runForward(batch, .discard, positions: lasts) { places, layer, qkv in
                     for place in places {
                         // A place is one prompt, or all of them if the batch is not cut; threads then share its tokens.
                         ThreadTeam.everyone.split(place.count, grain: 256) { range, _ in
-                            var prompt = Self.segment(of: place.whole + range.lowerBound, in: batch)
+                            var segment = Self.segment(of: place.whole + range.lowerBound, in: batch)
                             for offset in range {
                                 let token = place.whole + offset
-                                while token >= batch.offsets[prompt + 1] { prompt += 1 }
+                                while token >= batch.offsets[segment + 1] { segment += 1 }
                                 let keys = qkv + ((place.here + offset) * projected + queryWidth)
-                                onToken(
-                                    prompt, token - batch.offsets[prompt], layer, keys, keys + keyValueWidth)
+                                if segment < first {
+                                    for prompt in prompts.indices {
+                                        onToken(prompt, token, layer, keys, keys + keyValueWidth)
+                                    }
+                                } else {
+                                    let position = prefix + token - batch.offsets[segment]
+                                    onToken(segment - first, position, layer, keys, keys + keyValueWidth)
+                                }
                             }
                         }
                     }

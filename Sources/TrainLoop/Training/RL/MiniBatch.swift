@@ -73,7 +73,7 @@ package struct MiniBatch {
         var outcome = Outcome()
         let indices = contributing.filter(samples.contains)
         for indices in PackedSequences.microBatches(sequences, indices: indices, tokenBudget: tokenBudget) {
-            let packed = PackedSequences(sequences, indices: indices)
+            let packed = PackedSequences(sequences, indices: indices, for: model)
             func term(_ position: Int, _ logProbability: Float, _ entropy: Float) -> PolicyTerm {
                 let owner = packed.owners[position]
                 return policyBatch.term(
@@ -124,7 +124,7 @@ extension Model {
         for indices in PackedSequences.microBatches(
             sequences, indices: Array(sequences.indices), tokenBudget: tokenBudget)
         {
-            let packed = PackedSequences(sequences, indices: indices)
+            let packed = PackedSequences(sequences, indices: indices, for: self)
             let scores = score(packed.batch, packed.positions, temperature: Float(temperature))
             for (position, owner) in packed.owners.enumerated() {
                 result[owner.sequence][owner.token] = Double(scores.logProbabilities[position])

@@ -40,7 +40,7 @@ struct HeldOutCheck {
 
     private func sums(_ indices: [Int], _ model: Model) -> Sums {
         var sums = Sums()
-        let packed = PackedSequences(sequences, indices: indices)
+        let packed = PackedSequences(sequences, indices: indices, for: model)
         let scores = model.score(packed.batch, packed.positions)
         for (owner, logProbability) in zip(packed.owners, scores.logProbabilities) {
             let loss = -Double(logProbability)

@@ -96,7 +96,7 @@ package struct SFTBatch {
         for indices in PackedSequences.microBatches(
             sequences, indices: Array(range), tokenBudget: microBatchTokens)
         {
-            let packed = PackedSequences(sequences, indices: indices)
+            let packed = PackedSequences(sequences, indices: indices, for: model)
             let scores = model.accumulateGradients(packed.batch, packed.positions, into: gradients) { range, _ in
                 (logProbability: range.map { Float(-weight(packed.owners[$0].sequence)) }, entropy: [])
             }
