@@ -202,11 +202,10 @@ public struct Generator: Sendable {
                 end += 1
             }
             let chunk = prompts[first..<end]
-            let batch = PackedBatch(chunk.filter { !$0.isEmpty })
-            var positions: [Int] = []
-            for index in 0..<batch.segmentCount {
-                positions.append(batch.offsets[index + 1] - 1)
-            }
+            let asked = chunk.filter { !$0.isEmpty }
+            let prefix = model.sharesPrefixes ? PackedBatch.sharedPrefix(of: asked) : 0
+            let batch = PackedBatch(asked, sharing: prefix)
+            let positions = batch.offsets.dropFirst(prefix > 0 ? 2 : 1).map { $0 - 1 }
             var logits = model.logits(batch, positions: positions)[...]
             for prompt in chunk {
                 guard !prompt.isEmpty, let row = logits.popFirst() else {
