@@ -41,7 +41,10 @@ class Answers:
     """The answers of one model to one set of problems, in the modes that were asked."""
 
     def __init__(self, path):
-        self.modes = {mode: rows for mode, rows in read_answers(path).items() if rows}
+        found = read_answers(path)
+        # Modes whose evaluation did not end are left out.
+        longest = max(map(len, found.values()))
+        self.modes = {mode: rows for mode, rows in found.items() if len(rows) == longest}
         self.levels = [row["level"] for row in next(iter(self.modes.values()))]
 
     def __getitem__(self, mode):
