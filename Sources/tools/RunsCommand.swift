@@ -31,8 +31,15 @@ struct RunsCommand: ParsableCommand {
                 description: "\(folder): has no folder of a run below it; give one that has, or ckpt inspect a model")
         }
         if !found.isComplete { Terminal.warn("\(folder): has too many folders; some were not searched") }
-        let runs = try found.paths.map { path -> any RunLine in
-            RunStatus.isRun(path) ? RunText(status: try RunStatus(path: path)) : try TrainerRunText(path: path)
+        let runs = try found.paths.compactMap { path -> (any RunLine)? in
+            guard !RunStatus.isRun(path) else { return RunText(status: try RunStatus(path: path)) }
+            do {
+                return try TrainerRunText(path: path)
+            } catch let error as DataFileError {
+                // The log of one run does not hide the others.
+                Terminal.warn("\(error)")
+                return nil
+            }
         }
         if json {
             print(json: ["kind": "runs", "folder": .string(folder), "runs": .array(runs.map(\.json))])

@@ -48,6 +48,10 @@ import Testing
         #expect(problem(Self.shards[0])?.contains("\(Self.shards[3]): cannot read: no such file") == true)
         try FileManager.default.copyItem(atPath: folder.path(Self.shards[1]), toPath: folder.path(Self.shards[3]))
         #expect(problem(Self.shards[0])?.contains("do not make it shard 4 of 4") == true)
+        try folder.write("another kind of file", to: Self.shards[3])
+        #expect(
+            problem(Self.shards[0])?.hasSuffix("\(Self.shards[3]): start of the file: does not begin with GGUF") == true
+        )
     }
 
     @Test func tensorsOfAllShardsAreCounted() throws {

@@ -80,6 +80,15 @@ import Testing
         for text in ["TRL", "40/60", "unfinished"] { #expect(line.contains(text), "\(list.output)") }
         let json = try JSON.parse(try Command.ckpt("runs", ".", "--json", in: folder).output)
         #expect(json["runs"]?.array?.map { $0["kind"]?.string } == ["trainer_run"])
+        // A damaged log does not hide other runs.
+        let whole = try TinyRun.made.get().folder
+        let both = try TemporaryFolder()
+        try FileManager.default.copyItem(atPath: folder.path("grpo"), toPath: both.path("grpo"))
+        try FileManager.default.copyItem(atPath: whole.path("sft"), toPath: both.path("sft"))
+        try both.write("{", to: "grpo/checkpoint-40/trainer_state.json")
+        let damaged = try Command.ckpt("runs", ".", in: both)
+        #expect(damaged.status == 0 && damaged.output.contains("sft"), "\(damaged.errors)")
+        #expect(damaged.errors.contains("trainer_state.json: is not valid JSON"))
         let part = try Command.ckpt("inspect", "grpo", "config", in: folder)
         #expect(part.status == 2 && part.errors.contains("is the folder of a run"))
     }

@@ -81,12 +81,7 @@ import Transformer
 
     /// What all prompts begin with is computed once if the pairs are computed together; the gradients are the same.
     @Test func pairsThatBeginAlikeShareTheirBeginning() throws {
-        let configuration = try ModelConfiguration(
-            json: """
-                {"model_type": "llama", "vocab_size": 500, "hidden_size": 384, "intermediate_size": 640,
-                 "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2,
-                 "max_position_embeddings": 512, "tie_word_embeddings": true}
-                """)
+        let configuration = try ModelConfiguration.wide()
         let model = Model(ModelParameters(configuration, randomSeed: 5))
         let beginning = (0..<24).map { ($0 * 31 + 7) % 500 }
         let prompts = (0..<4).map { pair in

@@ -1,4 +1,5 @@
 import CheckpointIO
+import TestSupport
 import Testing
 import Transformer
 
@@ -119,12 +120,7 @@ import Transformer
 
     /// What prompts begin with is computed once for all of them; each has the bits that it has alone.
     @Test(.enabled(if: hasPackedProducts)) func promptsThatBeginAlikeHaveTheirOwnBits() throws {
-        let configuration = try ModelConfiguration(
-            json: """
-                {"model_type": "llama", "vocab_size": 500, "hidden_size": 384, "intermediate_size": 640,
-                 "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2,
-                 "max_position_embeddings": 512, "tie_word_embeddings": true}
-                """)
+        let configuration = try ModelConfiguration.wide()
         let model = Model(ModelParameters(configuration, randomSeed: 5))
         #expect(model.sharesPrefixes)
         for length in [8, 24, 97] {
@@ -152,12 +148,7 @@ import Transformer
 
     /// A model that is not small skips everything after the last attention for tokens whose logits are not requested.
     @Test func aFewPositionsEqualThoseOfAll() throws {
-        let configuration = try ModelConfiguration(
-            json: """
-                {"model_type": "llama", "vocab_size": 500, "hidden_size": 384, "intermediate_size": 640,
-                 "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2,
-                 "max_position_embeddings": 512, "tie_word_embeddings": true}
-                """)
+        let configuration = try ModelConfiguration.wide()
         let model = Model(ModelParameters(configuration, randomSeed: 5))
         let texts = (0..<3).map { row in (0..<(20 + 9 * row)).map { ($0 * 7919 + row * 104_729) % 500 } }
         let batch = PackedBatch(texts)

@@ -22,7 +22,7 @@ extension TensorSource {
 
 /// The quantised form of a tensor, whose elements are read as the float32 values they stand for.
 public struct TensorQuantization: Sendable, Equatable {
-    /// ggml's name of the type, for example `Q4_K`.
+    /// The name of the type: ggml's, for example `Q4_K`, or that of safetensors, `F8_E4M3`.
     public var name: String
     /// Elements that share their scales, along the last dimension.
     public var blockElementCount: Int

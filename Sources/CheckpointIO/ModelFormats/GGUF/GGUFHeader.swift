@@ -57,7 +57,9 @@ struct GGUFHeader: Sendable {
 
     init(_ file: RandomAccessFile) throws {
         var cursor = GGUFCursor(file, limit: Self.maximumByteCount)
-        _ = try cursor.bytes(4, "magic")
+        guard try cursor.bytes(4, "magic").elementsEqual("GGUF".utf8) else {
+            throw cursor.malformed("start of the file", "does not begin with GGUF")
+        }
         let version = try cursor.uint32("version")
         guard version == 2 || version == 3 else {
             if version.byteSwapped == 2 || version.byteSwapped == 3 {

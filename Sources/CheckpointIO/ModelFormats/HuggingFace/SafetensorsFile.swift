@@ -41,7 +41,8 @@ final class SafetensorsFile: TensorSource {
         guard let (index, _, float8) = places[name], let float8 else { return nil }
         let tensor = tensors[index]
         return TensorQuantization(
-            name: float8.rawValue, blockElementCount: tensor.shape.last ?? 1, storedByteCount: tensor.elementCount)
+            name: float8.rawValue, blockElementCount: max(1, tensor.shape.last ?? 1),
+            storedByteCount: tensor.elementCount)
     }
 
     func read(_ name: String, range: Range<Int>, into destination: UnsafeMutableRawBufferPointer) throws {
