@@ -1,7 +1,7 @@
 import CheckpointIO
 
 extension ModelConfiguration {
-    /// A model whose passes are those of a large one: threads share every product, and texts share what they begin with.
+    /// A model whose passes are those of a large one: threads share products, and texts share their beginning.
     ///
     /// The engine computes narrower models on one thread for each text.
     package static func wide() throws -> ModelConfiguration {
