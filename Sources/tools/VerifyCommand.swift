@@ -15,12 +15,13 @@ struct VerifyCommand: ParsableCommand {
               ckpt verify SmolLM2-135M-Instruct/ --manifest manifest.txt
 
             Of a checkpoint, decompresses every chunk and recomputes the SHA-256 of every tensor. Damage is reported \
-            with its tensor, chunk and file offset. --structure checks only structure, metadata and the list of \
-            tensors, which takes milliseconds.
+            with its tensor, chunk and file offset. Of a Hugging Face folder, .safetensors or .gguf file, checks \
+            headers, index, configuration and tokenizer.
 
-            Of a Hugging Face folder, .safetensors or .gguf file, checks headers, index, configuration and tokenizer, \
-            and reads every value: NaN and infinite values count as damage, tensors that are all zero, constant or \
-            equal to another are listed.
+            Every value is read: NaN and infinite values count as damage. Weights that are all zero, constant or \
+            equal to another tensor are listed.
+
+            --structure checks only structure, metadata and the list of tensors, which takes milliseconds.
 
             --manifest writes the SHA-256 of the file, or of all files below the folder, and of each tensor in \
             .safetensors and .gguf files. If the manifest exists, they are compared with it: run it before and after \
@@ -145,7 +146,9 @@ struct VerifyCommand: ParsableCommand {
             }
             let bar = ProgressBar("verifying", total: report.byteCount, unit: .bytes)
             defer { bar.finish() }
-            report.damages = try file.verify { bar.update($0) }
+            let check = try ModelCheck(file) { bar.update($0) }
+            report.damages = check.damages
+            report.remarks = check.remarks
             return report
         } catch CheckpointError.damaged(_, let place, let problem) {
             return VerifyReport(path: path, isDeep: !structure, damages: [Damage(place: place, problem: problem)])

@@ -117,6 +117,47 @@ import Testing
         #expect(damages.map(\.tensor) == ["blk.1.ffn_up.weight"])
     }
 
+    /// Of a checkpoint, in chunks and contiguous tensors, of each group; and of a delta on it.
+    @Test func valuesOfACheckpointThatAreNotFinite() throws {
+        func bytes(_ values: [Float]) -> [UInt8] { values.withUnsafeBytes { Array($0) } }
+        var large = (0..<200_000).map { Float($0) }
+        let plain = bytes(large)
+        large[150_000] = .nan
+        large[3] = -.infinity
+        let zeros = bytes([Float](repeating: 0, count: 100))
+        let few = bytes([1, 2, .infinity])
+        let tensors = [
+            Samples.tensor("a.weight", .float32, [2000, 100], bytes(large)),
+            Samples.tensor("b.weight", .float32, [2000, 100], plain),
+            Samples.tensor("c.weight", .float32, [2000, 100], plain),
+            Samples.tensor("zero", .float32, [100], zeros), Samples.tensor("few", .float32, [3], few, .optimizerM),
+            Samples.tensor("zero", .float32, [100], zeros, .optimizerV),
+        ]
+        let metadata = CheckpointMetadata(
+            config: "{}", optimizer: OptimizerRecord(step: 1, beta1: 0.9, beta2: 0.95, epsilon: 1e-8))
+        let (base, state) = (folder.path("base.h5"), folder.path("state.h5"))
+        _ = try CheckpointWriter.write(
+            metadata, tensors: [Samples.tensor("a.weight", .float32, [2000, 100], plain)] + tensors[1...], to: base,
+            overwrite: false)
+        _ = try CheckpointWriter.write(metadata, tensors: tensors, to: state, overwrite: false)
+        _ = try DeltaWriter.write(
+            metadata, tensors: tensors, since: try CheckpointFile(path: base), to: folder.path("delta.h5"),
+            overwrite: false)
+        for name in ["state.h5", "delta.h5"] {
+            let file = try CheckpointFile(path: folder.path(name))
+            #expect(try file.verify().isEmpty)
+            let check = try ModelCheck(file)
+            #expect(
+                check.damages.map { "\($0.place): \($0.problem)" } == [
+                    "/weights/a/weight: has 1 NaN and 1 infinite values",
+                    "/optimizer/m/few: has 0 NaN and 1 infinite values",
+                ], "\(name)")
+            #expect(
+                check.remarks.map(\.line) == ["all zero: \"zero\"", "equal tensors: \"b.weight\", \"c.weight\""])
+        }
+        #expect(try ModelCheck(CheckpointFile(path: base)).damages.count == 1)
+    }
+
     @Test func tensorsWithoutInformation() throws {
         let row: [UInt16] = (0..<3000).map { 0x3F80 + UInt16($0 % 100) }
         var almost = [UInt16](repeating: 0x3F80, count: 3000)

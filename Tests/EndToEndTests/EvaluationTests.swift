@@ -224,6 +224,23 @@ import Testing
         #expect(try Data(contentsOf: folder.url.appendingPathComponent(killed)) == whole)
     }
 
+    /// P(`<think>`) of prompts whose answers are stored is not computed again.
+    @Test func resumingTakesStoredProbabilities() throws {
+        let folder = try TinyRun.made.get().folder
+        let name = unique("answers") + ".jsonl"
+        let arguments = ["rl/step-000004.h5", "--data", "task/test.jsonl", "--mode", "short", "--answers", name]
+        _ = try report(arguments, in: folder)
+        let file = folder.url.appendingPathComponent(name)
+        let stored = try lines(name, in: folder).map { line in
+            let changed = line.replacing(/"p_think":[^,]*/, with: #""p_think":0.125"#)
+            try #require(changed != line)
+            return changed
+        }
+        try Data((stored.joined(separator: "\n") + "\n").utf8).write(to: file)
+        let resumed = try report(arguments, in: folder)
+        #expect(resumed["results"]?.array?.first?["rows"]?.array?.first?["p_think"]?.double == 0.125)
+    }
+
     @Test func instructionThatCannotBeEncoded() throws {
         let folder = try TinyRun.made.get().folder
         let name = unique("few") + ".h5"

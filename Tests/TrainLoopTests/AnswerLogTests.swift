@@ -29,11 +29,15 @@ import TrainLoop
         let path = folder.path("answers.jsonl")
         try write(path)
         let log = try AnswerLog(path: path, options: .init(), replacing: false)
-        #expect(try log.answers(of: subject, to: problems) == answers)
+        #expect(try log.kept(of: subject, to: problems).answers == answers)
+        #expect(try log.kept(of: subject, to: problems).firstToken == [0: [0.25, 0.5], 1: [0.5, 0.25], 2: [1, 0]])
         // Other weights, other data, and fewer problems.
-        #expect(try log.answers(of: .init(checkpoint: "a.h5", weightsDigest: "x", data: "test"), to: problems).isEmpty)
-        #expect(try log.answers(of: .init(checkpoint: "a.h5", weightsDigest: "abc", data: "b"), to: problems).isEmpty)
-        #expect(try log.answers(of: subject, to: [problems[0]]).count == 2)
+        for (digest, data) in [("x", "test"), ("abc", "b")] {
+            let other = AnswerLog.Subject(checkpoint: "a.h5", weightsDigest: digest, data: data)
+            let kept = try log.kept(of: other, to: problems)
+            #expect(kept.answers.isEmpty && kept.firstToken.isEmpty)
+        }
+        #expect(try log.kept(of: subject, to: [problems[0]]).answers.count == 2)
     }
 
     @Test(arguments: [1, 30, 200]) func incompleteLineIsDropped(_ cut: Int) throws {
@@ -44,7 +48,7 @@ import TrainLoop
         try whole.dropLast(cut).write(to: URL(filePath: path))
         do {
             let log = try AnswerLog(path: path, options: .init(), replacing: false)
-            #expect(try log.answers(of: subject, to: problems) == Array(answers.dropLast()))
+            #expect(try log.kept(of: subject, to: problems).answers == Array(answers.dropLast()))
             try log.append([answers[5]], of: subject, to: problems, facts)
         }
         #expect(try Data(contentsOf: URL(filePath: path)) == whole)
@@ -69,7 +73,7 @@ import TrainLoop
         options.rule = .boxed
         options.conditions = [.short]
         let log = try AnswerLog(path: path, options: options, replacing: false)
-        #expect(try log.answers(of: subject, to: problems) == answers)
+        #expect(try log.kept(of: subject, to: problems).answers == answers)
     }
 
     @Test func otherProblemsAndOtherFilesAreErrors() throws {
@@ -80,7 +84,7 @@ import TrainLoop
             let log = try AnswerLog(path: path, options: .init(), replacing: false)
             var others = problems
             others[1].answer = "9"
-            let message = failure { _ = try log.answers(of: subject, to: others) }
+            let message = failure { _ = try log.kept(of: subject, to: others).answers }
             #expect(message.hasPrefix(path + ", line 3: the row answers another problem than row 2 of test"))
             #expect(
                 failure { _ = try AnswerLog(path: path, options: .init(), replacing: false) }
@@ -115,7 +119,7 @@ import TrainLoop
             // The row that follows a cut one on its line is whole, so its repetition is left out.
             let repeated = changed.hasSuffix(lines[2]) ? 2 : 1
             #expect(log.damage.lines == 7 && log.damage.damaged == 1 && log.damage.repeated == repeated, "\(new)")
-            let whole = try log.answers(of: subject, to: problems)
+            let whole = try log.kept(of: subject, to: problems).answers
             #expect(whole.count == answers.count - 1 && answers.dropFirst().allSatisfy(whole.contains), "\(new)")
             #expect(try String(contentsOfFile: folder.path("damaged.jsonl"), encoding: .utf8) == damaged)
         }

@@ -11,6 +11,15 @@ extension CheckpointFile {
     /// - Returns: The damaged parts in the order of the tensors, after those of the structure; empty if there are none.
     /// - Throws: `CheckpointError` if the file cannot be read.
     public func verify(progress: (@Sendable (Int) -> Void)? = nil) throws -> [Damage] {
+        try verifyWithValues(progress: progress).damages
+    }
+
+    /// Checks every byte as `verify` does, and looks at the values on the way.
+    ///
+    /// - Returns: The damaged parts, and what was found in the values of the tensors that are not damaged.
+    func verifyWithValues(
+        progress: (@Sendable (Int) -> Void)?
+    ) throws -> (damages: [Damage], values: [(tensor: StoredTensor, values: ValueScan)]) {
         let tensors = TensorGroup.allCases.flatMap { self.tensors(in: $0) }
         let order = tensors.indices.sorted {
             (tensors[$1].description.byteCount, $0) < (tensors[$0].description.byteCount, $1)
@@ -18,12 +27,21 @@ extension CheckpointFile {
         let state = VerifyState()
         try ParallelWork.forEach(order.count) { index in
             let tensor = tensors[order[index]]
-            let damages = try self.damages(of: tensor)
-            state.found.withLock { $0[order[index]] = damages }
+            var values = ValueScan()
+            let damages = try self.damages(of: tensor, &values)
+            let found = (damages, values)
+            state.found.withLock { $0[order[index]] = found }
             progress?(state.done.wrappingAdd(tensor.description.byteCount, ordering: .relaxed).newValue)
         }
         let structure = try structureDamages()
-        return state.found.withLock { found in structure + tensors.indices.flatMap { found[$0] ?? [] } }
+        return state.found.withLock { found in
+            (
+                structure + tensors.indices.flatMap { found[$0]?.damages ?? [] },
+                tensors.indices.compactMap { index in
+                    found[index].flatMap { $0.damages.isEmpty ? (tensors[index], $0.values) : nil }
+                }
+            )
+        }
     }
 
     /// Checks every byte of a file of which tensors were read, without reading those again.
@@ -55,10 +73,16 @@ extension CheckpointFile {
 
     /// Decodes a tensor and compares its SHA-256, on the calling thread.
     package func damages(of tensor: StoredTensor) throws -> [Damage] {
+        var values = ValueScan()
+        return try damages(of: tensor, &values)
+    }
+
+    /// Decodes a tensor, compares its SHA-256 and looks at its values, on the calling thread.
+    private func damages(of tensor: StoredTensor, _ values: inout ValueScan) throws -> [Damage] {
         let (grid, filters): (ChunkGrid, [HDF5Filter])
         switch tensor.storage {
-        case .contiguous: return try damagesOfContiguous(tensor)
-        case .computed(let computed): return try damages(of: tensor, computed)
+        case .contiguous: return try damagesOfContiguous(tensor, &values)
+        case .computed(let computed): return try damages(of: tensor, computed, &values)
         // Nothing is on record that the values could be compared with.
         case .external: return []
         case .chunked(let ownGrid, let ownFilters): (grid, filters) = (ownGrid, ownFilters)
@@ -68,6 +92,7 @@ extension CheckpointFile {
         let largest = isWhole ? tensor.description.byteCount : grid.chunkByteCount
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: largest, alignment: 64)
         defer { buffer.deallocate() }
+        let type = tensor.description.elementType
         var hash = SHA256()
         var damages: [Damage] = []
         for number in 0..<grid.count {
@@ -79,41 +104,52 @@ extension CheckpointFile {
                 damages.append(damage(to: tensor, chunk: number, problem))
                 continue
             }
-            if !isWhole { hash.update(UnsafeRawBufferPointer(target)) }
+            if !isWhole { values.add(UnsafeRawBufferPointer(target), as: type, &hash) }
         }
-        if isWhole { hash.update(UnsafeRawBufferPointer(buffer)) }
+        if isWhole { values.add(UnsafeRawBufferPointer(buffer), as: type, &hash) }
         if damages.isEmpty, hash.finalize() != tensor.sha256 { damages.append(wrongHash(of: tensor)) }
         return damages
     }
 
     /// Compares the SHA-256 of a tensor that is computed from the base, and checks the base's tensor.
-    private func damages(of tensor: StoredTensor, _ computed: ComputedTensor) throws -> [Damage] {
+    private func damages(
+        of tensor: StoredTensor, _ computed: ComputedTensor, _ values: inout ValueScan
+    ) throws -> [Damage] {
         // The former values of a weight are in the same tensor of the base.
         guard tensor.group == computed.original.group else { return [] }
         if computed.hasDifferences {
-            let damages = try damages(ofComputed: tensor, computed)
-            return damages.isEmpty ? [] : try damagesOfBase(computed) + damages
+            let damages = try damages(ofComputed: tensor, computed, &values)
+            guard !damages.isEmpty else { return [] }
+            var others = ValueScan()
+            return try damagesOfBase(computed, &others) + damages
         }
-        let damages = try damagesOfBase(computed)
-        return damages.isEmpty && !computed.isOriginal ? try self.damages(ofComputed: tensor, computed) : damages
+        var original = ValueScan()
+        let damages = try damagesOfBase(computed, &original)
+        guard damages.isEmpty, !computed.isOriginal else {
+            values = original
+            return damages
+        }
+        return try self.damages(ofComputed: tensor, computed, &values)
     }
 
-    private func damagesOfBase(_ computed: ComputedTensor) throws -> [Damage] {
-        try computed.base.damages(of: computed.original).map { damage in
+    private func damagesOfBase(_ computed: ComputedTensor, _ values: inout ValueScan) throws -> [Damage] {
+        try computed.base.damages(of: computed.original, &values).map { damage in
             var damage = damage
             damage.problem += ", in the base \(computed.base.path)"
             return damage
         }
     }
 
-    private func damages(ofComputed tensor: StoredTensor, _ computed: ComputedTensor) throws -> [Damage] {
+    private func damages(
+        ofComputed tensor: StoredTensor, _ computed: ComputedTensor, _ values: inout ValueScan
+    ) throws -> [Damage] {
         var hash = SHA256()
         do {
             for range in computed.ranges(of: tensor.description.byteCount) {
                 let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 64)
                 defer { buffer.deallocate() }
                 try computed.read(range, of: self, into: buffer)
-                hash.update(UnsafeRawBufferPointer(buffer))
+                values.add(UnsafeRawBufferPointer(buffer), as: tensor.description.elementType, &hash)
             }
         } catch CheckpointError.damaged(_, _, let problem) {
             return [damage(to: tensor, chunk: nil, problem)]
@@ -121,7 +157,7 @@ extension CheckpointFile {
         return hash.finalize() == tensor.sha256 ? [] : [wrongHash(of: tensor)]
     }
 
-    private func damagesOfContiguous(_ tensor: StoredTensor) throws -> [Damage] {
+    private func damagesOfContiguous(_ tensor: StoredTensor, _ values: inout ValueScan) throws -> [Damage] {
         let step = 1 << 20
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: min(step, tensor.description.byteCount), alignment: 64)
@@ -135,7 +171,7 @@ extension CheckpointFile {
             } catch CheckpointError.damaged(_, _, let problem) {
                 return [damage(to: tensor, chunk: nil, problem)]
             }
-            hash.update(UnsafeRawBufferPointer(target))
+            values.add(UnsafeRawBufferPointer(target), as: tensor.description.elementType, &hash)
         }
         return hash.finalize() == tensor.sha256 ? [] : [wrongHash(of: tensor)]
     }
@@ -144,7 +180,7 @@ extension CheckpointFile {
         damage(to: tensor, chunk: nil, "its bytes do not have the recorded sha256")
     }
 
-    private func damage(to tensor: StoredTensor, chunk: Int?, _ problem: String) -> Damage {
+    func damage(to tensor: StoredTensor, chunk: Int?, _ problem: String) -> Damage {
         var offset = chunk.map { Int(tensor.chunks[$0].address) }
         if chunk == nil, case .contiguous(let address?) = tensor.storage { offset = Int(address) }
         return Damage(
@@ -177,7 +213,15 @@ package struct LoadedTensor: @unchecked Sendable {
     }
 }
 
+extension ValueScan {
+    /// Takes further bytes and hashes them.
+    fileprivate mutating func add(_ bytes: UnsafeRawBufferPointer, as type: ElementType, _ hash: inout SHA256) {
+        hash.update(bytes)
+        add(bytes, as: type)
+    }
+}
+
 private final class VerifyState: Sendable {
-    let found = Mutex<[Int: [Damage]]>([:])
+    let found = Mutex<[Int: (damages: [Damage], values: ValueScan)]>([:])
     let done = Atomic<Int>(0)
 }

@@ -73,14 +73,15 @@ package final class AnswerLog {
         }
     }
 
-    /// The stored answers to these problems.
+    /// What is stored of an evaluation on these problems.
     ///
     /// - Throws: `DataFileError` if a row is incomplete or answers another problem.
-    package func answers(of subject: Subject, to problems: [Problem]) throws -> [Evaluation.Answer] {
-        try rows.compactMap { row in
+    package func kept(of subject: Subject, to problems: [Problem]) throws -> KeptAnswers {
+        var kept = KeptAnswers()
+        for row in rows {
             guard row["digest"]?.string == subject.weightsDigest, row["data"]?.string == subject.data,
                 let problem = row["index"]?.int, problem < problems.count
-            else { return nil }
+            else { continue }
             guard problem >= 0, row["problem"]?.string == problems[problem].problem,
                 row["answer"]?.string == problems[problem].answer
             else {
@@ -88,8 +89,12 @@ package final class AnswerLog {
                     "the row answers another problem than row \(problem + 1) of \(subject.data); give another file, or "
                         + "--force to replace this one")
             }
-            return try answer(row, problem: problem)
+            kept.answers.append(try answer(row, problem: problem))
+            if let think = row["p_think"]?.double, let short = row["p_short"]?.double {
+                kept.firstToken[problem] = [think, short]
+            }
         }
+        return kept
     }
 
     private func answer(_ row: DataRow, problem: Int) throws -> Evaluation.Answer {

@@ -17,6 +17,15 @@ package enum EvaluationError: Error, Equatable, CustomStringConvertible {
     }
 }
 
+/// What is known from an interrupted evaluation with the same options.
+package struct KeptAnswers: Sendable, Codable {
+    package var answers: [Evaluation.Answer] = []
+    /// P(`<think>`) and P(`<short>`) as first token, by problem.
+    package var firstToken: [Int: [Double]] = [:]
+
+    package init() {}
+}
+
 /// Callbacks of an evaluation.
 package struct EvaluationHooks {
     /// Receives the number of finished answers and of all answers.
@@ -70,13 +79,13 @@ extension Evaluation {
     /// Samples and grades answers to problems with a ground truth, by a model in the precision of the options.
     ///
     /// `reward` grades by the rule of the options; without it, answers are graded by mathematical equivalence with all
-    /// rules. `kept` are answers of an interrupted evaluation with the same options, which are not sampled again. Ranks
-    /// share the work, and have the same result; rank 0 calls the hooks and judges.
+    /// rules. What is in `kept` is not computed again. Ranks share the work, and have the same result; rank 0 calls the
+    /// hooks and judges.
     ///
     /// - Throws: `EvaluationError`, `RankError`, and errors of the prompt, the reward and the hooks.
     package init(
         _ problems: [Problem], encoder: PromptEncoder, model: Model, options: Options,
-        reward: (any Reward)? = nil, kept: [Answer] = [], hooks: EvaluationHooks = EvaluationHooks(),
+        reward: (any Reward)? = nil, kept: KeptAnswers = KeptAnswers(), hooks: EvaluationHooks = EvaluationHooks(),
         ranks: RankGroup = .alone
     ) throws {
         let prompts = try Self.prompts(for: problems, encoder: encoder, options: options)
@@ -88,7 +97,8 @@ extension Evaluation {
             reward: reward, hooks: ranks.isRoot ? hooks : hooks.ofOtherRank, ranks: ranks,
             facts: .init(
                 tokenCounts: prompts.map(\.count), firstToken: prompts.map { _ in (think: .nan, short: .nan) }))
-        run.store(kept.filter { $0.sample < options.samplesPerProblem })
+        run.store(kept.answers.filter { $0.sample < options.samplesPerProblem })
+        for (problem, probabilities) in kept.firstToken { run.store(probabilities, of: problem) }
         let answers = try run.answers()
         self.init(
             problems: problems, options: options, promptTokenCounts: run.facts.tokenCounts,

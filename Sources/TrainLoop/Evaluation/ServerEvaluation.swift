@@ -3,16 +3,15 @@ import Parallel
 extension Evaluation {
     /// Samples and grades answers to problems with a ground truth, by a model behind a server.
     ///
-    /// Every answer goes to the hooks as soon as it arrives. `kept` are answers of an interrupted evaluation with the
-    /// same options, which are not asked for again.
+    /// Every answer goes to the hooks as soon as it arrives. The answers in `kept` are not asked for again.
     ///
     /// - Throws: `EvaluationError.interrupted`, `ServerError`, `ServedModelError`, and errors of the hooks.
     package init(
-        _ problems: [Problem], served: ServedModel, options: Options, kept: [Answer] = [],
+        _ problems: [Problem], served: ServedModel, options: Options, kept: KeptAnswers = KeptAnswers(),
         hooks: EvaluationHooks = EvaluationHooks()
     ) throws {
         var run = ServerEvaluationRun(problems: problems, served: served, options: options, hooks: hooks)
-        run.store(kept.filter { $0.sample < options.samplesPerProblem })
+        run.store(kept.answers.filter { $0.sample < options.samplesPerProblem })
         let answers = try run.answers()
         self.init(
             problems: problems, options: options, promptTokenCounts: run.facts.tokenCounts,

@@ -151,18 +151,18 @@ struct EvalCommand: ParsableCommand {
     private func evaluate(
         _ model: Subject, _ set: ProblemSet, _ options: Evaluation.Options, _ log: AnswerLog?,
         _ interruption: Interruption, _ ranks: RankGroup,
-        _ body: ([Evaluation.Answer], EvaluationHooks) throws -> Evaluation
+        _ body: (KeptAnswers, EvaluationHooks) throws -> Evaluation
     ) throws -> Evaluation {
         let subject = AnswerLog.Subject(checkpoint: model.name, weightsDigest: model.digest, data: set.name)
-        let kept = try ranks.fromRoot { try log?.answers(of: subject, to: set.problems) ?? [] }
-        if !kept.isEmpty {
+        let kept = try ranks.fromRoot { try log?.kept(of: subject, to: set.problems) ?? KeptAnswers() }
+        if !kept.answers.isEmpty {
             Terminal.writeError(
-                "\(model.name), \(set.name): resuming after \(Format.counted(kept.count, "stored answer"))")
+                "\(model.name), \(set.name): resuming after \(Format.counted(kept.answers.count, "stored answer"))")
         }
         let title = asking.data.count > 1 ? "\(model.name), \(set.name)" : model.name
         let bar = ProgressBar(
             title, total: set.problems.count * options.conditions.count * options.samplesPerProblem,
-            unit: .count("answers"), before: kept.count)
+            unit: .count("answers"), before: kept.answers.count)
         defer { bar.finish() }
         var hooks = EvaluationHooks()
         hooks.progress = { done, _ in bar.update(done) }

@@ -2,21 +2,16 @@ import Parallel
 import Synchronization
 
 /// What the bytes of a tensor in a file of another format are.
-package struct ScannedTensor: Sendable {
+struct ScannedTensor: Sendable {
     /// The name in the file.
-    package let name: String
+    let name: String
     /// `float32`, `bfloat16` …, or ggml's name of a quantised type.
-    package let typeName: String
-    package let shape: [Int]
-    /// Bytes of the file.
-    package let range: Range<Int>
+    let typeName: String
+    let shape: [Int]
+    let fileOffset: Int
     /// The SHA-256 of the stored bytes.
-    package let sha256: String
-    package let nanCount: Int
-    package let infiniteCount: Int
-    /// Whether there is more than one value and all are equal.
-    package let isConstant: Bool
-    package let isZero: Bool
+    let sha256: String
+    let values: ValueScan
 }
 
 /// Hashes tensors and whole files, and looks at the values on the way.
@@ -106,7 +101,7 @@ enum FileScan {
 private struct TensorScan: ~Copyable {
     /// The caller hashes the pieces, to hash two messages at once.
     var hash = SHA256()
-    private var values: ValueScan
+    private var values = ValueScan()
     private let file: RandomAccessFile
     private let tensor: TensorLayout.Tensor
     private var position: Int
@@ -115,7 +110,6 @@ private struct TensorScan: ~Copyable {
     init(_ file: RandomAccessFile, _ tensor: TensorLayout.Tensor, _ pieceByteCount: Int) {
         self.file = file
         self.tensor = tensor
-        values = ValueScan(tensor.storage)
         position = tensor.range.lowerBound
         let unit = tensor.storage.unitByteCount
         buffer = .allocate(byteCount: min(pieceByteCount / unit * unit, max(tensor.range.count, 1)), alignment: 64)
@@ -131,19 +125,16 @@ private struct TensorScan: ~Copyable {
         let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
         try file.read(at: position, into: piece, place: "tensor \(quoted(tensor.name))")
         position += count
-        values.add(UnsafeRawBufferPointer(piece))
+        values.add(UnsafeRawBufferPointer(piece), as: tensor.storage)
         return UnsafeRawBufferPointer(piece)
     }
 
     /// The result; the scan is over.
     mutating func finish() -> ScannedTensor {
-        let (tensor, values) = (tensor, values)
-        let isConstant = values.isConstant && tensor.shape.reduce(1, { $0 &* $1 }) > 1
         var hash = SHA256()
         swap(&hash, &self.hash)
         return ScannedTensor(
-            name: tensor.name, typeName: tensor.storage.typeName, shape: tensor.shape, range: tensor.range,
-            sha256: hash.finalize(), nanCount: values.nanCount, infiniteCount: values.infiniteCount,
-            isConstant: isConstant, isZero: isConstant && values.isZero)
+            name: tensor.name, typeName: tensor.storage.typeName, shape: tensor.shape,
+            fileOffset: tensor.range.lowerBound, sha256: hash.finalize(), values: values)
     }
 }

@@ -1,7 +1,7 @@
-/// Checks the files of a model in another format: their structure, the values of the tensors, and the digests.
+/// Checks a model: its structure, the values of the tensors, and the digests.
 ///
-/// Unlike `ModelReader`, this needs no architecture that ckpt knows: tensors have the names that they have in the
-/// files.
+/// Unlike `ModelReader`, this needs no architecture that ckpt knows: tensors of other formats have the names that they
+/// have in the files.
 package struct ModelCheck: Sendable {
     /// Something that may be intended.
     package struct Remark: Sendable, Equatable {
@@ -90,27 +90,60 @@ package struct ModelCheck: Sendable {
         }
     }
 
-    /// Looks at what was found in the tensors.
+    /// Checks every byte and every value of a checkpoint.
+    ///
+    /// - Parameters:
+    ///   - file: the checkpoint.
+    ///   - progress: receives the uncompressed bytes done so far.
+    /// - Throws: `CheckpointError` if the file cannot be read; damage is part of the result.
+    package init(_ file: CheckpointFile, progress: (@Sendable (Int) -> Void)? = nil) throws {
+        let found = try file.verifyWithValues(progress: progress)
+        damages = found.damages
+        for (tensor, values) in found.values {
+            if let problem = values.problem { damages.append(file.damage(to: tensor, chunk: nil, problem)) }
+        }
+        // Moments and adapters are zero where nothing was trained.
+        takeRemarks(
+            found.values.filter { $0.tensor.group == .weights }.map { tensor, values in
+                let description = tensor.description
+                return (
+                    description.name, [tensor.sha256, description.elementType.rawValue, "\(description.shape)"],
+                    description.elementCount, values
+                )
+            })
+    }
+
+    /// Looks at what was found in the tensors of files.
     private mutating func takeValues(_ files: [(name: String, tensors: [ScannedTensor])]) {
+        let tensors = files.flatMap { file, tensors in
+            tensors.map { (name: files.count == 1 ? $0.name : "\(file): \($0.name)", tensor: $0) }
+        }
+        for (name, tensor) in tensors {
+            guard let problem = tensor.values.problem else { continue }
+            damages.append(
+                Damage(place: name, tensor: tensor.name, fileOffset: tensor.fileOffset, problem: problem))
+        }
+        takeRemarks(
+            tensors.map { name, tensor in
+                (
+                    name, [tensor.sha256, tensor.typeName, "\(tensor.shape)"], tensor.shape.reduce(1, &*),
+                    tensor.values
+                )
+            })
+    }
+
+    /// Lists tensors of one value, and those of equal content, type and shape.
+    private mutating func takeRemarks(
+        _ tensors: [(name: String, content: [String], elementCount: Int, values: ValueScan)]
+    ) {
         var zero: [String] = []
         var constant: [String] = []
         var equal: [[String]: [String]] = [:]
-        for (file, tensors) in files {
-            for tensor in tensors {
-                let name = files.count == 1 ? tensor.name : "\(file): \(tensor.name)"
-                if tensor.nanCount + tensor.infiniteCount > 0 {
-                    damages.append(
-                        Damage(
-                            place: name, tensor: tensor.name, fileOffset: tensor.range.lowerBound,
-                            problem: "has \(tensor.nanCount) NaN and \(tensor.infiniteCount) infinite values"))
-                }
-                if tensor.isZero {
-                    zero.append(name)
-                } else if tensor.isConstant {
-                    constant.append(name)
-                } else if !tensor.range.isEmpty {
-                    equal[[tensor.sha256, tensor.typeName, "\(tensor.shape)"], default: []].append(name)
-                }
+        for (name, content, elementCount, values) in tensors where elementCount > 0 {
+            if values.isConstant, elementCount > 1 {
+                if values.isZero { zero.append(name) } else { constant.append(name) }
+            } else {
+                equal[content, default: []].append(name)
             }
         }
         if !zero.isEmpty { remarks.append(Remark(kind: .zero, tensors: zero, text: "all zero")) }
