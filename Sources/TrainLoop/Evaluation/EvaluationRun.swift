@@ -160,7 +160,7 @@ private struct EvaluationRun {
         for (problem, probabilities) in zip(missing, found) { store(probabilities, of: problem) }
     }
 
-    private mutating func store(_ probabilities: [Double], of problem: Int) {
+    mutating func store(_ probabilities: [Double], of problem: Int) {
         facts.firstToken[problem] = (think: probabilities[0], short: probabilities[1])
     }
 

@@ -106,10 +106,10 @@ package struct ModelCheck: Sendable {
         takeRemarks(
             found.values.filter { $0.tensor.group == .weights }.map { tensor, values in
                 let description = tensor.description
-                return (
-                    description.name, [tensor.sha256, description.elementType.rawValue, "\(description.shape)"],
-                    description.elementCount, values
-                )
+                let content = [
+                    tensor.sha256 ?? tensor.path, description.elementType.rawValue, "\(description.shape)",
+                ]
+                return (description.name, content, description.elementCount, values)
             })
     }
 
