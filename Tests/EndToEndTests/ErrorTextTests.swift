@@ -33,6 +33,24 @@ import Testing
             "--pad-to-multiple-of: 0 must lie between 1 and 514, twice the number of rows"
         ),
         ("cast missing.h5 --dtype bfloat16 -o o.h5", "missing.h5: " + noFile),
+        ("cast sft --dtype bfloat16 -o o.h5", "sft: is a folder, not a checkpoint; give a file in it"),
+        (
+            "train-sft hf --data task/pairs.jsonl -o o",
+            "hf: is a folder, not a checkpoint; make one with `ckpt import hf -o model.h5`"
+        ),
+        (
+            "train-rl lora --data task/rl.jsonl -o o",
+            "lora: is a folder, not a checkpoint; make one with `ckpt import BASE --adapter lora -o model.h5`"
+        ),
+        (
+            "add-tokens model.gguf -o o.h5",
+            "model.gguf: is a GGUF file, not a checkpoint; make one with `ckpt import model.gguf -o model.h5`"
+        ),
+        (
+            "delta base.h5 hf/model.safetensors -o o.h5",
+            "hf/model.safetensors: is a safetensors file, not a checkpoint; make one with `ckpt import "
+                + "hf/model.safetensors -o model.h5`"
+        ),
         (
             "cast base.h5 --dtype int3 -o o.h5",
             "--dtype: int3 is not a floating-point type; give float32, float16 or bfloat16"
@@ -222,6 +240,13 @@ import Testing
         try folder.write("precious\n", to: "there.h5")
         try folder.write("", to: "empty.jsonl")
         try folder.write("{broken\n", to: "broken.jsonl")
+        for (name, file, text) in [
+            ("hf", "config.json", "{}"), ("hf", "model.safetensors", "\u{2}\0\0\0\0\0\0\0{}"),
+            ("lora", "adapter_config.json", "{}"), (".", "model.gguf", "GGUF\u{3}\0\0\0\0\0"),
+        ] {
+            try FileManager.default.createDirectory(atPath: folder.path(name), withIntermediateDirectories: true)
+            try folder.write(text, to: name + "/" + file)
+        }
         return folder
     }
 

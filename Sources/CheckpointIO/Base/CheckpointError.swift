@@ -11,6 +11,8 @@ public enum CheckpointError: Error, CustomStringConvertible, Equatable {
     case damaged(path: String, place: String, problem: String)
     /// The file is well-formed but contains something that a checkpoint does not have.
     case unsupported(path: String, place: String, problem: String)
+    /// The path is a folder, or a file of another format of models.
+    case notACheckpoint(path: String, what: String, remedy: String)
     /// The file was written by a later version of the format.
     case newerVersion(path: String, version: Int)
     /// The file keeps only what an adapter changes, and its base model is not where it was or has changed.
@@ -35,6 +37,7 @@ public enum CheckpointError: Error, CustomStringConvertible, Equatable {
             "\(path): \(place.onOneLine()): \(problem.onOneLine()); restore the file from a copy or make it again"
         case .unsupported(let path, let place, let problem):
             "\(path): \(place.onOneLine()): \(problem.onOneLine()); this is not a checkpoint that ckpt can read"
+        case .notACheckpoint(let path, let what, let remedy): "\(path): is \(what), not a checkpoint; \(remedy)"
         case .newerVersion(let path, let version):
             "\(path): format_version is \(version), this ckpt reads up to \(CheckpointLayout.version); use a newer ckpt"
         case .missingBase(let path, let base, let digest, let reason):

@@ -66,6 +66,7 @@ public final class CheckpointFile: Sendable {
     /// - Throws: `CheckpointError`.
     package init(path: String, checkingDigests: Bool, depth: Int = 0, base: CheckpointFile? = nil) throws {
         self.path = path
+        try OtherModelFormat.refuse(path)
         let source = try HDF5Source(path: path)
         let reader = ChunkReader(source)
         container = (source, reader)
