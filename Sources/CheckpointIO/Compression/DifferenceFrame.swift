@@ -82,7 +82,7 @@ package final class DifferenceFrame {
                 0..<sequences.count, UnsafeRawBufferPointer(start: literals, count: literalCount), .repeated,
                 isLast: block.isLast, at: target)
         }
-        // The first sequence states the distance of its match, in a block of its own. All later ones reuse it.
+        // The first sequence states the distance of its match, in a block of its own; later ones reuse that distance.
         distance = block.distance
         let (first, match) = sequences.first
         let isWhole = first + match == block.count
