@@ -87,6 +87,10 @@ const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_bf16_kernels(void) {
     return has_bfloat16() ? &ckpt_packed_gemm_bf16_avx512 : 0;
 }
 
+// VDPBF16PS of AMD's processors (Zen 4 and 5) does twice the work of a float32 FMA in the same time. On Intel's it takes
+// four times as long as one, so that it does half the work.
+int ckpt_has_fast_bfloat16(void) { return has_bfloat16() && __builtin_cpu_is("amd"); }
+
 const struct ckpt_cached_attention_kernels *ckpt_cached_attention_kernels(long dimension) {
     return dimension % 16 == 0 && has_avx512() ? &ckpt_cached_attention_avx512
         : dimension % 8 == 0 && has_avx2() ? &ckpt_cached_attention_avx2 : 0;
@@ -121,6 +125,7 @@ const struct ckpt_packed_left_gemm_kernels *ckpt_few_rows_gemm_kernels(void) { r
 const struct ckpt_packed_left_gemm_kernels *ckpt_few_rows_gemm_bf16_kernels(void) { return 0; }
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_kernels(void) { return 0; }
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_bf16_kernels(void) { return 0; }
+int ckpt_has_fast_bfloat16(void) { return 0; }
 const struct ckpt_cached_attention_kernels *ckpt_cached_attention_kernels(long dimension) { return 0; }
 const struct ckpt_cached_attention_kernels *ckpt_cached_attention_bf16_kernels(long dimension) { return 0; }
 const struct ckpt_attention_kernels *ckpt_attention_kernels(void) { return 0; }

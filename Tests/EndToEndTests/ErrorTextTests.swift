@@ -33,7 +33,14 @@ import Testing
             "--pad-to-multiple-of: 0 must lie between 1 and 514, twice the number of rows"
         ),
         ("cast missing.h5 --dtype bfloat16 -o o.h5", "missing.h5: " + noFile),
-        ("cast sft --dtype bfloat16 -o o.h5", "sft: is a folder, not a checkpoint; give a file in it"),
+        (
+            "cast sft --dtype bfloat16 -o o.h5",
+            "sft: is a folder, not a checkpoint; give a file in it, such as sft/step-000006.h5"
+        ),
+        (
+            "cast task --dtype bfloat16 -o o.h5",
+            "task: is a folder, not a checkpoint; it has no .h5 file; give a checkpoint"
+        ),
         (
             "train-sft hf --data task/pairs.jsonl -o o",
             "hf: is a folder, not a checkpoint; make one with `ckpt import hf -o model.h5`"

@@ -3,6 +3,13 @@ import Foundation
 import Testing
 import Transformer
 
+@Test func nameOfTheFasterPrecision() throws {
+    let fastest = try #require(ProductPrecision(name: "auto"))
+    #expect(fastest.isAvailable)
+    #expect(ProductPrecision(name: "bf16") == .bf16)
+    #expect(ProductPrecision(name: "fast") == nil)
+}
+
 /// A model with bfloat16 products, compared with float32.
 ///
 /// `GEMMTests` has tests of the products themselves.

@@ -3,6 +3,7 @@
 //     io-bench save IN.h5 OUT.h5        load IN, then save it
 //     io-bench load FILE.h5 [huge]      load all tensors into fresh memory, then into the same memory again; with
 //                                       `huge` in huge pages, which the engine uses
+//     io-bench delta OLD.h5 NEW.h5      code the differences of two states, in memory, and give NEW back from them
 //     io-bench copy IN.h5 OUT.h5        copy with one byte of the first tensor changed, which is decoded and compressed
 //     io-bench random OUT.h5 MEGABYTES SEED    save random bf16 tensors of one megabyte each
 //     io-bench model OUT.h5 SEED        save random bf16 weights with the shapes of DeepSeek-R1-Distill-Qwen-1.5B
@@ -51,6 +52,12 @@ final class Memory: @unchecked Sendable {
     }
 
     deinit { buffer.deallocate() }
+
+    var start: UnsafeMutableRawPointer {
+        // An allocation has an address.
+        // swift-format-ignore: NeverForceUnwrap
+        buffer.baseAddress!
+    }
 
     func content(_ range: Range<Int>) -> TensorContent {
         .memory(TensorMemory(UnsafeRawBufferPointer(rebasing: buffer[range]), owner: self))
@@ -120,6 +127,83 @@ let largeModel: [(name: String, shape: [Int])] = {
     return tensors
 }()
 
+/// Elements of a tensor that are coded together.
+struct Piece: Sendable {
+    let bytes: Range<Int>
+    let elementSize: Int
+    var count: Int { bytes.count / elementSize }
+}
+
+/// Codes the differences of states in memory as a delta does, then applies them to the old one; reports both times.
+func measureDelta(_ old: CheckpointFile, _ new: CheckpointFile) throws {
+    let tensors = new.tensors()
+    guard old.tensors().map(\.description) == tensors.map(\.description) else {
+        throw CheckpointError.invalid(name: "io-bench delta", problem: "the states have different tensors")
+    }
+    let pieces = zip(tensors, places(tensors).ranges).flatMap { tensor, range in
+        let elementSize = tensor.description.elementType.byteCount
+        return stride(from: range.lowerBound, to: range.upperBound, by: 1 << 20).map {
+            Piece(bytes: $0..<min($0 + 1 << 20, range.upperBound), elementSize: elementSize)
+        }
+    }
+    let (base, wanted) = (try load(old), try load(new))
+    // Written once before, so that no page is new to the process.
+    let given = try load(old)
+    // Each piece has a place of its own, so the tasks write to different memory.
+    let frames = pieces.map { Memory(DifferenceFrame.outputBound($0.bytes.count, planeCount: $0.elementSize)) }
+    let sizes = Memory(pieces.count * 8)
+    let workers = ParallelWork.coreCount
+    let encoding = try seconds {
+        try ParallelWork.forEach(workers) { worker in
+            let frame = DifferenceFrame()
+            let (codes, planes) = (Memory(1 << 20), Memory(1 << 20))
+            for index in stride(from: worker, to: pieces.count, by: workers) {
+                let piece = pieces[index]
+                let code = UnsafeMutableRawBufferPointer(rebasing: codes.buffer[..<piece.bytes.count])
+                code.copyMemory(from: UnsafeRawBufferPointer(rebasing: wanted.buffer[piece.bytes]))
+                _ = BitDifferences.encode(
+                    UnsafeRawBufferPointer(rebasing: base.buffer[piece.bytes]), code, elementSize: piece.elementSize)
+                BitDifferences.split(
+                    codes.start, count: piece.count, elementSize: piece.elementSize,
+                    into: planes.start.assumingMemoryBound(to: UInt8.self), stride: piece.count)
+                let size = frame.compress(
+                    UnsafeRawBufferPointer(rebasing: planes.buffer[..<piece.bytes.count]),
+                    planeCount: piece.elementSize, into: frames[index].buffer)
+                sizes.buffer.storeBytes(of: size, toByteOffset: index * 8, as: Int.self)
+            }
+        }
+    }
+    let applying = try seconds {
+        try ParallelWork.forEach(workers) { worker in
+            let decompressor = try ZstdDecompressor()
+            let (codes, planes) = (Memory(1 << 20), Memory(1 << 20))
+            for index in stride(from: worker, to: pieces.count, by: workers) {
+                let piece = pieces[index]
+                let size = sizes.buffer.load(fromByteOffset: index * 8, as: Int.self)
+                _ = try decompressor.decompress(
+                    UnsafeRawBufferPointer(rebasing: frames[index].buffer[..<size]),
+                    into: UnsafeMutableRawBufferPointer(rebasing: planes.buffer[..<piece.bytes.count]))
+                BitDifferences.join(
+                    planes.start.assumingMemoryBound(to: UInt8.self), stride: piece.count, count: piece.count,
+                    elementSize: piece.elementSize, into: codes.start)
+                let target = UnsafeMutableRawBufferPointer(rebasing: given.buffer[piece.bytes])
+                target.copyMemory(from: UnsafeRawBufferPointer(rebasing: base.buffer[piece.bytes]))
+                BitDifferences.apply(
+                    UnsafeRawBufferPointer(rebasing: codes.buffer[..<piece.bytes.count]), to: target,
+                    elementSize: piece.elementSize)
+            }
+        }
+    }
+    guard pieces.allSatisfy({ given.buffer[$0.bytes].elementsEqual(wanted.buffer[$0.bytes]) }) else {
+        throw CheckpointError.invalid(name: "io-bench delta", problem: "the new state was not given back")
+    }
+    let stored = pieces.indices.reduce(0) { $0 + sizes.buffer.load(fromByteOffset: $1 * 8, as: Int.self) }
+    report([
+        ("encode_seconds", "\(encoding)"), ("apply_seconds", "\(applying)"),
+        ("bytes", "\(pieces.reduce(0) { $0 + $1.bytes.count })"), ("delta_bytes", "\(stored)"),
+    ])
+}
+
 func save(_ tensors: [TensorToWrite], to path: String, step: Int) throws {
     let metadata = CheckpointMetadata(step: step, createdBy: "io-bench", config: "{}")
     var written: WrittenCheckpoint?
@@ -168,6 +252,8 @@ func main() throws {
         let reused = try seconds { try load(CheckpointFile(path: arguments[2]), into: memory) }
         let count = memory.buffer.count
         report([("fresh_seconds", "\(fresh)"), ("reused_seconds", "\(reused)"), ("bytes", "\(count)")])
+    case ("delta", 4):
+        try measureDelta(CheckpointFile(path: arguments[2]), CheckpointFile(path: arguments[3]))
     case ("copy", 4):
         let file = try CheckpointFile(path: arguments[2])
         var tensors = file.tensors().map {

@@ -180,7 +180,8 @@ def quantised_import(folder):
 
     rng = np.random.default_rng(3)
     for kind in (
-        "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4".split()):
+        "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4 "
+        "IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S TQ1_0 TQ2_0".split()):
         type_ = gguf.GGMLQuantizationType[kind]
         elements, size = gguf.GGML_QUANT_SIZES[type_]
         path = folder / f"{kind}.gguf"
@@ -199,11 +200,14 @@ def quantised_import(folder):
             # Scales are float16; random bits would make many of them infinite or NaN.
             places = {
                 "Q4_1": [0, 2], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "Q2_K": [80, 82],
-                "Q3_K": [108], "MXFP4": []}.get(kind, [0])
+                "Q3_K": [108], "MXFP4": [], "IQ1_M": [], "TQ1_0": [52], "TQ2_0": [64]}.get(kind, [0])
             blocks = data.reshape(-1, size)
             if kind == "MXFP4":
                 # The exponents of the scales, without those of infinite values.
                 blocks[:, 0] = np.minimum(blocks[:, 0], 251)
+            if kind == "IQ1_M":
+                # The upper bits of the scale's exponent, in the last nibble, without those of infinite values.
+                blocks[:, 55] &= 0xBF
             for place in places:
                 scales = (rng.standard_normal(len(blocks)) * 0.1).astype(np.float16)
                 blocks[:, place : place + 2] = scales.view(np.uint8).reshape(-1, 2)

@@ -96,20 +96,22 @@ def against_always(models, warm, weights, title):
     table(["model", "think", "tokens", "accuracy, points [95 %]", "forced think after RL, points [95 %]"], rows)
 
 
-def within_levels(models, warm, title):
+def within_levels(models, warm, title, probe):
     """How well P(<think>) predicts, within a level, that the warm-up's short answer fails."""
     print(f"### {title}\n")
+    scored = [(name, [row["p_think"] for row in answers["auto"]]) for name, answers in [("warm-up", warm), *models]]
+    if probe:
+        scored.append(("linear probe on the warm-up's hidden state", probe))
+    fails = [not right(row) for row in warm["short"]]
     rows = []
-    for name, answers in [("warm-up", warm), *models]:
+    for name, scores in scored:
         cells = []
         for level in LEVELS:
-            both = [pair for pair in zip(answers["auto"], warm["short"]) if pair[0]["level"] == level]
-            pairs = [(auto["p_think"], not right(short)) for auto, short in both]
-            fails = mean(fail for _, fail in pairs)
-            value = auc([p for p, _ in pairs], [fail for _, fail in pairs])
-            cells.append("–" if min(fails, 1 - fails) < 0.02 else f"{value:.2f}")
-        everything = auc([a["p_think"] for a in answers["auto"]], [not right(s) for s in warm["short"]])
-        rows.append([name, *cells, f"{everything:.2f}"])
+            part = [index for index, other in enumerate(warm.levels) if other == level]
+            share = mean(fails[index] for index in part)
+            value = auc([scores[index] for index in part], [fails[index] for index in part])
+            cells.append("–" if min(share, 1 - share) < 0.02 else f"{value:.2f}")
+        rows.append([name, *cells, f"{auc(scores, fails):.2f}"])
     table(["AUC", *LEVELS, "all"], rows)
 
 
@@ -127,28 +129,30 @@ def highest(scores, share):
     return [index in chosen for index in range(len(scores))]
 
 
-def best_length(dev):
-    """The prompt length from which on thinking pays most, by reward on dev."""
-    lengths = [row["prompt_tokens"] for row in dev["think"]]
+def best_threshold(dev, scores):
+    """The score from which on thinking pays most, by reward on dev; infinite if it never pays."""
 
     def reward(least):
-        return mean(map(paid, ruled(dev, [length >= least for length in lengths])))
+        return mean(map(paid, ruled(dev, [score >= least for score in scores])))
 
-    return max(sorted(set(lengths)) + [10**6], key=reward)
+    return max(sorted(set(scores)) + [float("inf")], key=reward)
 
 
-def rivals(models, extra, warm, dev):
+def rivals(models, extra, warm, dev, probe):
     print("### Who chooses (levels equally weighted)\n")
     count = len(warm["think"])
     share = mean(mean(map(thinks, answers["auto"])) for name, answers in models if name.startswith("DeGRPO"))
-    least = best_length(dev)
+    least = best_threshold(dev, [row["prompt_tokens"] for row in dev["think"]])
     rules = [
         ("always think", [True] * count), ("always short", [False] * count),
         ("threshold on the warm-up's P(think), the share of DeGRPO",
          highest([row["p_think"] for row in warm["auto"]], share)),
-        ("router on length (" + (f"think from {least} prompt tokens on)" if least < 10**6 else "never think)"),
+        ("router on length (" + (f"think from {least} prompt tokens on)" if least < float("inf") else "never think)"),
          [row["prompt_tokens"] >= least for row in warm["think"]]),
     ]
+    if probe:
+        fails = best_threshold(dev, probe["dev"])
+        rules.append(("linear probe fitted to where short answers fail", [score >= fails for score in probe["test"]]))
     rows, points = [], {}
     for label, choice in rules:
         picked = ruled(warm, choice)
@@ -256,13 +260,16 @@ def report(folder, out):
     extra = [(label, Answers(folder / f"{name}-test.jsonl")) for name, label in (
         ("probe-0", "linear router on the warm-up's hidden state"), ("merged", "merge of think-only and short-only"))
         if (folder / f"{name}-test.jsonl").exists()]
-    points, curve = rivals(models, extra, warm, dev)
-    within_levels(models, warm, "P(think) as a prediction that the warm-up's short answer fails")
+    fitted = folder / "linear-probe.json"
+    probe = json.loads(fitted.read_text()) if fitted.exists() else None
+    points, curve = rivals(models, extra, warm, dev, probe)
+    prediction = "P(think) as a prediction that the warm-up's short answer fails"
+    within_levels(models, warm, prediction, probe and probe["test"])
     control_weights(folder, dev)
     unseen, models = Answers(folder / "warm-unseen.jsonl"), trained(folder, "unseen")
     level_table(models, unseen, "Kinds of story that training never had")
     against_always(models, unseen, EQUAL, "unseen kinds of story, levels equally weighted")
-    within_levels(models, unseen, "The same prediction on unseen kinds of story")
+    within_levels(models, unseen, "The same prediction on unseen kinds of story", probe and probe["unseen"])
     outside = sorted(folder.glob("*-gsm8k.jsonl"))
     if outside:
         print("### GSM8K, rows of one and two steps\n")

@@ -83,6 +83,8 @@ struct ckpt_packed_gemm_kernels {
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_kernels(void);
 /// Products of factors rounded to bfloat16 when packed; sums in float32. Numbers below 2^-126 are treated as zero.
 const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_bf16_kernels(void);
+/// Whether these products are faster than those in float32.
+int ckpt_has_fast_bfloat16(void);
 
 /// Causal attention of one head over one segment. `rows` queries follow `before` earlier tokens; query i attends to the
 /// last `window` of the first before + i + 1 keys, or to all of them. The dimension is a multiple of 16. Keys and

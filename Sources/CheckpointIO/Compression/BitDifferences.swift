@@ -3,9 +3,9 @@
 /// The difference d = b − a of two bit patterns wraps around at their width. Its code is 2d, or −2d − 1 if d is
 /// negative, so that small steps in both directions have small codes. Planes go from the most significant byte to the
 /// least.
-enum BitDifferences {
+package enum BitDifferences {
     /// Replaces the elements of `b` by the codes of their differences from `a`, and returns how many differ.
-    static func encode(
+    package static func encode(
         _ a: UnsafeRawBufferPointer, _ b: UnsafeMutableRawBufferPointer, elementSize: Int
     ) -> Int {
         switch elementSize {
@@ -17,7 +17,7 @@ enum BitDifferences {
     }
 
     /// Adds differences, given by their codes, to elements.
-    static func apply(
+    package static func apply(
         _ codes: UnsafeRawBufferPointer, to elements: UnsafeMutableRawBufferPointer, elementSize: Int
     ) {
         switch elementSize {
@@ -29,7 +29,7 @@ enum BitDifferences {
     }
 
     /// Separates the bytes of `count` codes; plane p begins at `planes + p * stride`.
-    static func split(
+    package static func split(
         _ codes: UnsafeRawPointer, count: Int, elementSize: Int, into planes: UnsafeMutablePointer<UInt8>, stride: Int
     ) {
         switch elementSize {
@@ -48,7 +48,7 @@ enum BitDifferences {
     }
 
     /// The inverse of `split`.
-    static func join(
+    package static func join(
         _ planes: UnsafePointer<UInt8>, stride: Int, count: Int, elementSize: Int, into codes: UnsafeMutableRawPointer
     ) {
         switch elementSize {

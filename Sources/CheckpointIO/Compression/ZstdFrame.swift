@@ -82,10 +82,10 @@ final class ZstdCompressor {
 }
 
 /// A zstd decompression context; not thread-safe.
-final class ZstdDecompressor {
+package final class ZstdDecompressor {
     private let context: OpaquePointer
 
-    init() throws {
+    package init() throws {
         guard let context = ZSTD_createDCtx() else { throw ZstdProblem("zstd: out of memory") }
         self.context = context
     }
@@ -111,7 +111,7 @@ final class ZstdDecompressor {
     /// Decompresses exactly one frame that fills `destination` exactly, and returns whether it has a checksum.
     ///
     /// A wrong checksum throws.
-    func decompress(
+    package func decompress(
         _ source: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer
     ) throws -> Bool {
         var header = ZSTD_frameHeader()

@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 
 /// Recognises models of other formats where a checkpoint is needed.
 enum OtherModelFormat {
@@ -25,7 +25,10 @@ enum OtherModelFormat {
         func has(_ name: String) -> Bool { access("\(path)/\(name)", F_OK) == 0 }
         if has("config.json") || has("model.safetensors") { return importing(path) }
         if has("adapter_config.json") { return "make one with `ckpt import BASE --adapter \(path) -o model.h5`" }
-        return "give a file in it"
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        // Names of states begin with their steps.
+        let last = files.filter { $0.hasSuffix(".h5") }.max()
+        return last.map { "give a file in it, such as \(path)/\($0)" } ?? "it has no .h5 file; give a checkpoint"
     }
 
     /// The format of a file by its first bytes; nil if it is neither GGUF nor safetensors.

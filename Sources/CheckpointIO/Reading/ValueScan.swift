@@ -16,7 +16,9 @@ struct ValueScan: Sendable {
 
     /// What is wrong with the values; nil if all are finite.
     var problem: String? {
-        nanCount + infiniteCount == 0 ? nil : "has \(nanCount) NaN and \(infiniteCount) infinite values"
+        let found = [(nanCount, "NaN"), (infiniteCount, "infinite")].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
+        let isOne = (infiniteCount > 0 ? infiniteCount : nanCount) == 1
+        return found.isEmpty ? nil : "has \(found.joined(separator: " and ")) \(isOne ? "value" : "values")"
     }
 
     /// Takes further bytes, which are whole elements of the type of those before.

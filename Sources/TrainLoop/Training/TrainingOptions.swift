@@ -181,7 +181,7 @@ extension OptionField where Options: TrainingOptions {
     static var products: Self {
         .of(
             "products", "--products", \.optimizer.products, to: { .string($0.rawValue) },
-            from: { $0.string.flatMap(ProductPrecision.init(rawValue:)) },
+            from: { $0.string.flatMap(ProductPrecision.init(name:)) },
             check: { try OptionError.require($1.isAvailable, "\($0) \(ProductPrecision.requirement)") }
         ).optionalInOldCheckpoints
     }

@@ -92,7 +92,11 @@ struct EvaluationArguments: ParsableArguments {
     @Option(help: "Precision of the weights: fp32, or bf16 for half the memory.")
     var weights = WeightPrecision.fp32
 
-    @Option(help: "Precision of the factors of matrix products: fp32, or bf16, which is faster with AVX512-BF16.")
+    @Option(
+        help: """
+            Factors of matrix products: fp32; bf16, rounded, which needs AVX512-BF16 and is faster on AMD's \
+            processors; auto, the faster of the two here.
+            """)
     var products = ProductPrecision.fp32
 
     @OptionGroup var cache: CacheArguments

@@ -182,7 +182,10 @@ struct SharedArguments: OptionArguments {
     var shardOptimizer = false
 
     @Option(
-        help: "Factors of matrix products: fp32 (the default), or bf16, rounded, which is faster with AVX512-BF16.")
+        help: """
+            Factors of matrix products: fp32 (the default); bf16, rounded, which needs AVX512-BF16 and is faster on \
+            AMD's processors; auto, the faster of the two here.
+            """)
     var products: ProductPrecision?
 
     @Option(help: "Seed of all random numbers. Default: 0.")

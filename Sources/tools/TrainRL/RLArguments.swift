@@ -208,7 +208,11 @@ extension AnswerRule: ExpressibleByArgument {}
 extension Advantages.Scale: ExpressibleByArgument {}
 extension OldLogProbabilities: ExpressibleByArgument {}
 extension WeightPrecision: ExpressibleByArgument {}
-extension ProductPrecision: ExpressibleByArgument {}
+extension ProductPrecision: ExpressibleByArgument {
+    public init?(argument: String) { self.init(name: argument) }
+
+    public static var allValueStrings: [String] { allCases.map(\.rawValue) + ["auto"] }
+}
 extension BalanceWeight: ExpressibleByArgument {}
 extension RLPreset: ExpressibleByArgument {}
 

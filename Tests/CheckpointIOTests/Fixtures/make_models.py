@@ -202,7 +202,9 @@ def save_blocks():
     rng = np.random.default_rng(11)
     scales = {
         "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2],
-        "Q6_K": [208], "Q2_K": [80, 82], "Q3_K": [108], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": []}
+        "Q6_K": [208], "Q2_K": [80, 82], "Q3_K": [108], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": [],
+        "IQ1_S": [0], "IQ1_M": [], "IQ2_XXS": [0], "IQ2_XS": [0], "IQ2_S": [0], "IQ3_XXS": [0], "IQ3_S": [0],
+        "TQ1_0": [52], "TQ2_0": [64]}
     for name, places in scales.items():
         size, count = gguf.GGML_QUANT_SIZES[Q[name]][1], 8
         blocks = rng.integers(0, 256, (count, size), dtype=np.uint8)
@@ -214,6 +216,9 @@ def save_blocks():
         if name == "MXFP4":
             # Exponents: subnormal scales, the smallest normal one, and the largest without infinite values.
             blocks[:, 0] = [0, 1, 2, 100, 127, 128, 150, 251]
+        if name == "IQ1_M":
+            # The nibbles of the scale are in four bytes; this one has the sign and the exponent's upper bits.
+            blocks[:, 55] = [0x00, 0x80, 0x70, 0x30, 0xB0, 0x2A, 0xA5, 0x1F]
         (ROOT / f"blocks-{name}.bin").write_bytes(blocks.tobytes() + gguf.dequantize(blocks, Q[name]).astype("<f4").tobytes())
 
 

@@ -24,6 +24,15 @@ package enum GGUFDequantization {
         case .iq4NL: for i in 0..<blockCount { iq4NL(bytes + i * stride, output + i * count) }
         case .iq4XS: for i in 0..<blockCount { iq4XS(bytes + i * stride, output + i * count) }
         case .mxfp4: for i in 0..<blockCount { mxfp4(bytes + i * stride, output + i * count) }
+        case .iq1S: for i in 0..<blockCount { iq1S(bytes + i * stride, output + i * count) }
+        case .iq1M: for i in 0..<blockCount { iq1M(bytes + i * stride, output + i * count) }
+        case .iq2XXS: for i in 0..<blockCount { iq2XXS(bytes + i * stride, output + i * count) }
+        case .iq2XS: for i in 0..<blockCount { iq2XS(bytes + i * stride, output + i * count) }
+        case .iq2S: for i in 0..<blockCount { iq2S(bytes + i * stride, output + i * count) }
+        case .iq3XXS: for i in 0..<blockCount { iq3XXS(bytes + i * stride, output + i * count) }
+        case .iq3S: for i in 0..<blockCount { iq3S(bytes + i * stride, output + i * count) }
+        case .tq10: for i in 0..<blockCount { tq10(bytes + i * stride, output + i * count) }
+        case .tq20: for i in 0..<blockCount { tq20(bytes + i * stride, output + i * count) }
         }
     }
 
@@ -33,7 +42,7 @@ package enum GGUFDequantization {
     }
 
     @inline(__always)
-    private static func word(_ bytes: UnsafePointer<UInt8>) -> UInt32 {
+    static func word(_ bytes: UnsafePointer<UInt8>) -> UInt32 {
         UInt32(bytes[0]) | UInt32(bytes[1]) << 8 | UInt32(bytes[2]) << 16 | UInt32(bytes[3]) << 24
     }
 

@@ -207,7 +207,7 @@ struct GGUFHeader: Sendable {
             if let name = GGUFTensorType.otherNames[typeNumber] {
                 throw ModelFormatError.unsupported(
                     path: cursor.path, what: "\(place): type \(name)",
-                    remedy: "use a file quantised as \(GGUFTensorType.allCases.map(\.name).joined(separator: ", "))")
+                    remedy: "use a file of the same model with another type, such as BF16, Q8_0 or Q4_K")
             }
             throw cursor.malformed(place, "has unknown type \(typeNumber)")
         }
