@@ -2,7 +2,7 @@
 """Writes word problems whose levels differ in what must be computed, with their worked solutions.
 
 Usage: scripts/research/story-problems.py FOLDER [--pairs 8000] [--rl 2000] [--dev 100] [--test 1000] [--probe 8]
-                                      [--unseen 300] [--seed 1]
+                                      [--unseen 300] [--levels easy,two,two-twin,three,three-twin] [--seed 1]
 
   easy        one small sum
   two         two operations
@@ -33,10 +33,6 @@ FILES = {
     "pairs": range(0, 42), "rl": range(42, 62), "dev": range(62, 70), "test": range(70, 97), "probe": range(97, 100)}
 
 
-# Weights of the levels. In the warm-up, computation needs more practice. In RL, a short answer that fails costs 1.5
-# against a right thought, and one that is right earns 0.5 more: with twice as many problems that need no thinking, both
-# pulls are about equal while the model cannot tell the levels apart.
-MIXES = {"pairs": [1, 2, 1, 2, 1], "rl": [2, 1, 2, 1, 2]}
 NOTHING = "It is {}, and nothing has to be computed."
 
 
@@ -207,6 +203,18 @@ def problems(kinds, file, level, count, draw, seen):
         yield {"problem": text, "answer": str(answer), "level": level, "story": kind.name, "work": "\n".join(work)}
 
 
+def shares(file, levels):
+    """How many of a file's problems each level has, as weights.
+
+    In the warm-up, computation needs more practice. In RL, a short answer that fails costs 1.5 against a right thought,
+    and one that is right earns 0.5 more: with three problems that need no thinking for each that does, both pulls are
+    equal while the model cannot tell the levels apart.
+    """
+    computed = [level for level in levels if level in ("two", "three")]
+    weight = 2 if file == "pairs" else (len(levels) - len(computed)) / 3 / max(1, len(computed))
+    return [weight if level in computed else 1 for level in levels]
+
+
 def write(path, rows, prefix, pairs=False):
     with path.open("w") as out:
         for index, row in enumerate(rows):
@@ -225,8 +233,11 @@ def main():
     counts = {"pairs": 8000, "rl": 2000, "dev": 100, "test": 1000, "probe": 8, "unseen": 300}
     for name, count in counts.items():
         parser.add_argument(f"--{name}", type=int, default=count)
+    parser.add_argument("--levels", type=lambda text: text.split(","), default=LEVELS)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    if not set(arguments.levels) <= set(LEVELS):
+        parser.error("--levels: give some of " + ", ".join(LEVELS))
     arguments.folder.mkdir(parents=True, exist_ok=True)
     seen = set()
     for number, (file, kinds) in enumerate([
@@ -234,12 +245,12 @@ def main():
         ("probe", stories.TRAINED), ("unseen", stories.UNSEEN),
     ]):
         draw = random.Random(f"{arguments.seed} {file}")
-        mix = MIXES.get(file, [1] * len(LEVELS))
+        mix = shares(file, arguments.levels)
         rows = []
-        for level, weight in zip(LEVELS, mix):
+        for level, weight in zip(arguments.levels, mix):
             count = getattr(arguments, file)
             if file in ("pairs", "rl"):
-                count = count * weight // sum(mix)
+                count = int(count * weight / sum(mix))
             rows += problems(kinds, None if file == "unseen" else file, level, count, draw, seen)
         if file in ("pairs", "rl"):
             draw.shuffle(rows)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Tables (Markdown, to stdout) and figures (SVG) of the runs of scripts/rl-smollm2, from answers of `ckpt eval`.
 
-Usage: scripts/research/story_report.py gate ANSWERS          fails if a warm-up does not suit the task
+Usage: scripts/research/story_report.py gate ANSWERS LEAST    fails if a warm-up does not suit the task
        scripts/research/story_report.py report ANSWERS OUT
        scripts/research/story_report.py gsm8k ROWS OUT        writes the rows whose solution has one or two steps
 
-ANSWERS is the folder with NAME-test.jsonl and NAME-unseen.jsonl. Needs
-Python's standard library only.
+ANSWERS is the folder with NAME-test.jsonl and NAME-unseen.jsonl; for gate, a file with answers in all modes, of which
+the share LEAST must be right. Needs Python's standard library only.
 """
 import json
 import os
@@ -18,11 +18,18 @@ from findings import auc, mean, read_answers
 from findings_report import COLORS, Figure, interval, percent, stratified, table
 
 LEVELS = ["easy", "two-twin", "three-twin", "two", "three"]
-NEEDLESS = LEVELS[:3]
+NEEDLESS = ("easy", "two-twin", "three-twin")
 EQUAL = {level: 1 for level in LEVELS}
 # A mix in which most questions need no thinking.
 EASY_HEAVY = {"easy": 3, "two-twin": 2, "three-twin": 2, "two": 2, "three": 1}
-WEIGHTS = ((EQUAL, "levels equally weighted"), (EASY_HEAVY, "levels weighted 3, 2, 2, 2, 1"))
+
+
+def restrict(answers):
+    """Leaves the levels that were asked."""
+    LEVELS[:] = [level for level in LEVELS if level in answers.levels]
+    for weights in (EQUAL, EASY_HEAVY):
+        for level in set(weights).difference(LEVELS):
+            del weights[level]
 
 
 def right(row):
@@ -220,11 +227,12 @@ def draw(points, curve, path):
 # MARK: - Commands
 
 
-def gate(path):
+def gate(path, least):
     """Both modes must work where they can, or RL would show nothing."""
     answers = Answers(path)
-    for mode, levels, least in (("think", LEVELS, 0.7), ("short", NEEDLESS, 0.7)):
-        for level in levels:
+    restrict(answers)
+    for mode, levels in (("think", LEVELS), ("short", NEEDLESS)):
+        for level in (level for level in levels if level in LEVELS):
             found = mean(right(row) for row in answers[mode] if row["level"] == level)
             if found < least:
                 sys.exit(f"{path}: forced {mode} is right in {100 * found:.0f} % of {level}, below {100 * least:.0f} %")
@@ -254,8 +262,10 @@ def control_weights(folder, dev):
 
 def report(folder, out):
     warm, dev, models = Answers(folder / "warm-test.jsonl"), Answers(folder / "warm-dev.jsonl"), trained(folder, "test")
+    restrict(warm)
     level_table(models, warm, "The test, by level")
-    for weights, title in WEIGHTS:
+    heavy = "levels weighted " + ", ".join(str(EASY_HEAVY[level]) for level in LEVELS)
+    for weights, title in ((EQUAL, "levels equally weighted"), (EASY_HEAVY, heavy)):
         against_always(models, warm, weights, title)
     extra = [(label, Answers(folder / f"{name}-test.jsonl")) for name, label in (
         ("probe-0", "linear router on the warm-up's hidden state"), ("merged", "merge of think-only and short-only"))
@@ -294,8 +304,8 @@ def gsm8k(source, out):
 
 if __name__ == "__main__":
     arguments = [Path(text) for text in sys.argv[2:]]
-    if sys.argv[1:2] == ["gate"] and len(arguments) == 1:
-        gate(*arguments)
+    if sys.argv[1:2] == ["gate"] and len(arguments) == 2:
+        gate(arguments[0], float(sys.argv[3]))
     elif sys.argv[1:2] == ["report"] and len(arguments) == 2:
         report(*arguments)
     elif sys.argv[1:2] == ["gsm8k"] and len(arguments) == 2:
