@@ -87,8 +87,8 @@ const struct ckpt_packed_gemm_kernels *ckpt_packed_gemm_bf16_kernels(void) {
     return has_bfloat16() ? &ckpt_packed_gemm_bf16_avx512 : 0;
 }
 
-// VDPBF16PS of AMD's processors (Zen 4 and 5) does twice the work of a float32 FMA in the same time. On Intel's it takes
-// four times as long as one, so that it does half the work.
+// VDPBF16PS of AMD's processors (Zen 4 and 5) does twice the work of a float32 FMA in the same time. On Intel's it
+// takes four times as long as one, so that it does half the work.
 int ckpt_has_fast_bfloat16(void) { return has_bfloat16() && __builtin_cpu_is("amd"); }
 
 const struct ckpt_cached_attention_kernels *ckpt_cached_attention_kernels(long dimension) {

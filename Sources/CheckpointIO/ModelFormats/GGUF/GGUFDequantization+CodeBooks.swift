@@ -36,8 +36,8 @@ extension GGUFDequantization {
         Float(Int32(bytes[index >> 1] >> UInt8(4 * (index & 1)) & 15))
     }
 
-    /// Scale, then for each run of 32 elements four numbers of 8 bits and a word with their signs and, in its upper four
-    /// bits, the scale of the run.
+    /// Scale, then for each run of 32 elements four numbers of 8 bits and a word with their signs and, in its upper
+    /// four bits, the scale of the run.
     static func iq2XXS(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
         GGUFCodeBook.iq2XXS.withVectors { book in
@@ -54,8 +54,8 @@ extension GGUFDequantization {
         }
     }
 
-    /// Scale, then for eight elements each a number of nine bits with seven of signs, and four bits for the scale of each
-    /// run of 16.
+    /// Scale, then for eight elements each a number of nine bits with seven of signs, and four bits for the scale of
+    /// each run of 16.
     static func iq2XS(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
         GGUFCodeBook.iq2XS.withVectors { book in
@@ -69,8 +69,8 @@ extension GGUFDequantization {
         }
     }
 
-    /// Scale, the low bytes of 32 numbers, their signs, their upper bit pairs, and four bits for the scale of each run of
-    /// 16.
+    /// Scale, the low bytes of 32 numbers, their signs, their upper bit pairs, and four bits for the scale of each run
+    /// of 16.
     static func iq2S(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block)
         GGUFCodeBook.iq2S.withVectors { book in
@@ -130,8 +130,8 @@ extension GGUFDequantization {
         }
     }
 
-    /// The low bytes of 32 numbers, four bits for each (three upper ones and the sign of its shift), and four words: each
-    /// has three bits for the scales of four runs of 16 elements, and a nibble of the scale of the block.
+    /// The low bytes of 32 numbers, four bits for each (three upper ones and the sign of its shift), and four words:
+    /// each has three bits for the scales of four runs of 16 elements, and a nibble of the scale of the block.
     static func iq1M(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let words = block + 48
         let bits = (0..<4).reduce(UInt16(0)) { $0 | (word16(words + 2 * $1) >> 12) << UInt16(4 * $1) }

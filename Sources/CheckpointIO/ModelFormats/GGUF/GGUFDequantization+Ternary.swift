@@ -2,8 +2,8 @@
 extension GGUFDequantization {
     /// 48 bytes of five elements and 4 bytes of four, then the scale.
     ///
-    /// A byte is a number below 1 in base 3, times 256. The first digits of 32 bytes are elements 0–31, their second digits
-    /// 32–63 and so on to 159; the next 16 bytes have elements 160–239 in the same way, the last four 240–255.
+    /// A byte is a number below 1 in base 3, times 256. The first digits of 32 bytes are elements 0–31, their second
+    /// digits 32–63 and so on to 159; the next 16 bytes have elements 160–239 in the same way, the last four 240–255.
     static func tq10(_ block: UnsafePointer<UInt8>, _ output: UnsafeMutablePointer<Float>) {
         let scale = half(block + 52)
         var target = output
