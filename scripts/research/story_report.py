@@ -180,6 +180,12 @@ def rivals(models, extra, warm, dev, probe):
     return points, curve
 
 
+# Names in the figure, and whether they stand left of their points.
+SHORT_NAMES = {
+    "router on length": ("router on length", True), "linear probe": ("linear probe", True),
+    "linear router": ("linear router, RL", True), "merge": ("merge", False)}
+
+
 def draw(points, curve, path):
     """Accuracy against tokens: the trained models, and the warm-up under other rules of choice."""
     figure = Figure(620, 380, "Accuracy against tokens of SmolLM2-135M: trained models, and other rules of choice")
@@ -208,9 +214,9 @@ def draw(points, curve, path):
             figure.text(at(*point)[0], at(*point)[1] + 18, names[label], "middle", 11)
         elif not label.startswith(("by chance", "threshold")):
             figure.dot(*at(*point), "#7b2d8b", 4)
-            on_right = point[0] > 0.7 * most
-            place = (at(*point)[0] + (-8 if on_right else 8), at(*point)[1] - 6)
-            figure.text(*place, label.split(" (")[0], "end" if on_right else "start", 11)
+            name, on_left = next(short for start, short in SHORT_NAMES.items() if label.startswith(start))
+            x, y = at(*point)
+            figure.text(x + (-8 if on_left else 8), y - 6, name, "end" if on_left else "start", 11)
     y, x = 366, 66
     for loss, name in (("degrpo", "DeGRPO"), ("grpo", "GRPO")):
         if any(label.startswith(name) for label in points):
