@@ -64,6 +64,17 @@ import Testing
         #expect(sampled.levels.map(\.choice) == [.think, .short])
     }
 
+    /// A level on which neither mode is probable at the end is not judged.
+    @Test func levelsOnWhichResponsesBeginWithoutAMode() throws {
+        let probe = ProbeTable(
+            prompts: ["a", "b"], levels: ["1", "2"], steps: [0, 9], pThink: [[0.1, 0.1], [0.15, 0.5]],
+            pShort: [[0.1, 0.1], [0.05, 0.1]])
+        let story = try curve(12, probe: probe, [("acc", { Double($0) / 20 })]).story
+        #expect(story.levels.map(\.name) == ["2"])
+        #expect(story.levels.map(\.before) == [0.5])
+        #expect(story.levels.map(\.choice) == [.think])
+    }
+
     @Test func nothingMovedHasReasons() throws {
         let still = noisy(0.5, 0.1)
         let equal = try curve(40, [("acc", still), ("zero_advantage_groups", { _ in 8 }), ("grad_norm", { _ in 0 })])

@@ -147,9 +147,9 @@ extension RunCurve {
         if let preference, preference.levels.count > 1 {
             return preference.levels.compactMap { name in
                 let (think, short) = (preference.meanThink(level: name), preference.meanShort(level: name))
-                let shares = zip(think, short).map { $0 + $1 > 0 ? $0 / ($0 + $1) : .nan }
-                guard let before = shares.first, let after = shares.last, after.isFinite else { return nil }
-                return RunStory.Level(name: name, before: before, after: after)
+                let both = Array(zip(think, short))
+                guard let before = both.first, let after = both.last else { return nil }
+                return RunStory.Level(name, before: before, after: after)
             }
         }
         let prefix = "think_share_"
@@ -160,6 +160,18 @@ extension RunCurve {
         }
         let order = ModePreferenceChange.levelNames(named.map(\.name))
         return named.count > 1 ? order.compactMap { name in named.first { $0.name == name } } : []
+    }
+}
+
+extension RunStory.Level {
+    /// The preference by the mean probabilities of both modes; nil if most responses at the end begin with neither.
+    fileprivate init?(_ name: String, before: (think: Double, short: Double), after: (think: Double, short: Double)) {
+        func share(_ means: (think: Double, short: Double)) -> Double {
+            let sum = means.think + means.short
+            return sum > 0 ? means.think / sum : .nan
+        }
+        guard after.think + after.short >= 0.5 else { return nil }
+        self.init(name: name, before: share(before), after: share(after))
     }
 }
 
@@ -182,18 +194,11 @@ extension ComparisonReport {
 
     private static func levels(_ change: ModePreferenceChange) -> [RunStory.Level] {
         guard change.levels.count > 1 else { return [] }
-        return change.levels.map { level in
+        return change.levels.compactMap { level in
             let prompts = change.prompts.filter { $0.level == level.name }
-            func share(
-                _ think: (ModePreferenceChange.Prompt) -> Double, _ short: (ModePreferenceChange.Prompt) -> Double
-            )
-                -> Double
-            {
-                let (think, short) = (average(prompts.map(think)), average(prompts.map(short)))
-                return think + short > 0 ? think / (think + short) : .nan
-            }
             return RunStory.Level(
-                name: level.name, before: share(\.thinkA, \.shortA), after: share(\.thinkB, \.shortB))
+                level.name, before: (average(prompts.map(\.thinkA)), average(prompts.map(\.shortA))),
+                after: (average(prompts.map(\.thinkB)), average(prompts.map(\.shortB))))
         }
     }
 }
