@@ -149,7 +149,7 @@ func measureDelta(_ old: CheckpointFile, _ new: CheckpointFile) throws {
     let (base, wanted) = (try load(old), try load(new))
     // Written once before, so that no page is new to the process.
     let given = try load(old)
-    // Each piece has a place of its own, so the tasks write to different memory.
+    // Each piece has its own frame, so tasks on different threads never write to the same memory.
     let frames = pieces.map { Memory(DifferenceFrame.outputBound($0.bytes.count, planeCount: $0.elementSize)) }
     let sizes = Memory(pieces.count * 8)
     let workers = ParallelWork.coreCount

@@ -65,7 +65,10 @@ def fit(inputs, labels, decay):
 
 def main(folder):
     answers = folder / "answers"
-    warm = sorted((folder / "sft").glob("step-*.h5"))[-1]
+    states_of_warm_up = sorted((folder / "sft").glob("step-*.h5"))
+    if not states_of_warm_up or not (answers / "warm-unseen.jsonl").exists():
+        sys.exit(f"{folder}: no warm-up with answers; run scripts/rl-smollm2 first")
+    warm = states_of_warm_up[-1]
     problems = {}
     for name in ("train", "dev", "test", "unseen"):
         with open(folder / "task" / ("rl.jsonl" if name == "train" else f"{name}.jsonl")) as file:
