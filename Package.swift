@@ -60,7 +60,7 @@ let package = Package(
         .systemLibrary(name: "CSystem", path: "Sources/CLibraries/CSystem"),
         // Compiled for instructions that are detected at run time; see docs/engine.md and docs/benchmarks.md.
         .target(name: "CKernels"),
-        .target(name: "SHA256Blocks"),
+        .target(name: "CFileKernels"),
 
         library("OrderedJSON", []),
         library("Parallel", ["CSystem"]),
@@ -68,7 +68,7 @@ let package = Package(
         library("HTTP", ["OrderedJSON", "Parallel", "CCurl"]),
         library("DataFiles", ["OrderedJSON", "CZstd", "CZlib", "CSystem"]),
         library("Jinja", ["OrderedJSON"]),
-        library("CheckpointIO", ["OrderedJSON", "Parallel", "CZstd", "CCrypto", "CPCRE2", "CSystem", "SHA256Blocks"]),
+        library("CheckpointIO", ["OrderedJSON", "Parallel", "CZstd", "CCrypto", "CPCRE2", "CSystem", "CFileKernels"]),
         library("Tokenization", ["OrderedJSON", "Jinja", "CPCRE2"]),
         library("Transformer", ["OrderedJSON", "Parallel", "CheckpointIO", "CKernels"]),
         library("Surgery", ["OrderedJSON", "Parallel", "CheckpointIO", "Tokenization", "Transformer"]),

@@ -200,6 +200,32 @@ import Testing
         }
     }
 
+    /// Of a state in a file, chunks are compared with those of the base as they are stored.
+    @Test func stateInAFileGivesTheSameDifferences() throws {
+        try withTemporaryPath { folder in
+            let base = try CheckpointFile(path: Samples.write(to: folder))
+            let (metadata, tensors) = Self.state()
+            _ = try DeltaWriter.write(
+                metadata, tensors: tensors.map(\.0), since: base, to: folder + "/memory.h5", overwrite: false)
+            _ = try CheckpointWriter.write(
+                metadata, tensors: tensors.map(\.0), to: folder + "/whole.h5", overwrite: false)
+            let whole = try CheckpointFile(path: folder + "/whole.h5")
+            let stored = try tensors.map { tensor, _ in
+                let stored = try #require(whole.tensor(tensor.description.name, in: tensor.group))
+                return TensorToWrite(
+                    group: tensor.group, description: tensor.description, content: .copy(whole, stored))
+            }
+            _ = try DeltaWriter.write(
+                metadata, tensors: stored, since: base, to: folder + "/stored.h5", overwrite: false)
+            let files = try ["memory", "stored"].map { try CheckpointFile(path: "\(folder)/\($0).h5") }
+            #expect(files[0].delta?.tensors.map(\.changedElements) == files[1].delta?.tensors.map(\.changedElements))
+            for (tensor, expected) in tensors {
+                let stored = try #require(files[1].tensor(tensor.description.name, in: tensor.group))
+                #expect(try bytes(files[1], stored) == expected, "\(stored.path)")
+            }
+        }
+    }
+
     /// Damage is found unless the state is the same with it, and behind the digests nothing goes beyond its bounds.
     @Test func damageIsFound() throws {
         try withTemporaryPath { folder in

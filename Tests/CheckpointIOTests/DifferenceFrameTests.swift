@@ -81,4 +81,59 @@ import Testing
         let frame = compress(planes, 2, with: DifferenceFrame())
         #expect(Double(frame.count) < limit * entropy)
     }
+
+    /// Codes of random, equal and extreme elements, which give the second elements back from the first.
+    @Test(arguments: [1, 2, 4, 8], [1, 15, 192, 1000, 4099]) func differencesAreUndone(elementSize: Int, count: Int) {
+        var generator = Generator(state: UInt64(count))
+        let byteCount = count * elementSize
+        let old = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
+        let new = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
+        let codes = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
+        let planes = UnsafeMutablePointer<UInt8>.allocate(capacity: byteCount)
+        defer {
+            for buffer in [old, new, codes] { buffer.deallocate() }
+            planes.deallocate()
+        }
+        var differing = 0
+        for element in 0..<count {
+            let place = element * elementSize..<(element + 1) * elementSize
+            let kind = Int(generator.next() * 4)
+            for byte in place {
+                old[byte] = UInt8(generator.next() * 255.9)
+                new[byte] = [old[byte], UInt8(generator.next() * 255.9), 0, 255][kind]
+            }
+            // One step down from zero, and one up from the greatest number.
+            if kind == 2 { for byte in place { old[byte] = 255 } }
+            if kind == 3 { for byte in place { old[byte] = 0 } }
+            differing += place.contains { old[$0] != new[$0] } ? 1 : 0
+        }
+        let changed = BitDifferences.encode(
+            from: UnsafeRawBufferPointer(old), to: UnsafeRawBufferPointer(new), elementSize: elementSize, into: planes,
+            stride: count)
+        #expect(changed == differing)
+        if elementSize == 2 {
+            func plane(_ elements: UnsafeMutableRawBufferPointer, _ byte: Int) -> [UInt8] {
+                (0..<count).map { elements[2 * $0 + byte] }
+            }
+            var same = [UInt8](repeating: 0xA5, count: byteCount)
+            let (low, high, newLow, newHigh) = (plane(old, 0), plane(old, 1), plane(new, 0), plane(new, 1))
+            let changed = low.withUnsafeBufferPointer { low in
+                high.withUnsafeBufferPointer { high in
+                    newLow.withUnsafeBufferPointer { newLow in
+                        newHigh.withUnsafeBufferPointer { newHigh in
+                            BitDifferences.encode(
+                                from: BytePlanes(low: low.baseAddress!, high: high.baseAddress!, count: count),
+                                to: BytePlanes(low: newLow.baseAddress!, high: newHigh.baseAddress!, count: count),
+                                into: &same, stride: count)
+                        }
+                    }
+                }
+            }
+            #expect(changed == differing && same.indices.allSatisfy { same[$0] == planes[$0] })
+        }
+        BitDifferences.join(
+            planes, stride: count, count: count, elementSize: elementSize, into: codes.baseAddress!)
+        BitDifferences.apply(UnsafeRawBufferPointer(codes), to: old, elementSize: elementSize)
+        #expect(old.elementsEqual(new))
+    }
 }

@@ -3,7 +3,7 @@ import CheckpointIO
 import Foundation
 import Testing
 
-/// Frames made by `EntropyFrame`, decoded by libzstd.
+/// Frames made by `EntropyFrame`, decoded by libzstd and by `EntropyFrameDecoder`.
 @Suite struct EntropyFrameTests {
     /// Frequencies of the 256 bytes that cover all ways of describing and limiting a code.
     private static let distributions: [(name: String, shares: [Double])] = [
@@ -58,6 +58,15 @@ import Testing
         }
     }
 
+    /// A frame's planes as decoded by `EntropyFrameDecoder`; nil if it leaves the frame to libzstd.
+    private func decode(_ frame: [UInt8], _ count: Int, planeCount: Int) -> [UInt8]? {
+        var planes = [UInt8](repeating: 0xA5, count: count)
+        let isDecoded = planes.withUnsafeMutableBytes { planes in
+            frame.withUnsafeBytes { EntropyFrameDecoder().decodePlanes($0, planeCount: planeCount, into: planes) }
+        }
+        return isDecoded ? planes : nil
+    }
+
     /// A frame's content as decoded by libzstd; nil if libzstd refuses it.
     private func decompress(_ frame: [UInt8], _ count: Int) -> [UInt8]? {
         var written = 0
@@ -72,14 +81,37 @@ import Testing
         (0..<elementSize).flatMap { plane in stride(from: plane, to: bytes.count, by: elementSize).map { bytes[$0] } }
     }
 
-    @Test func libzstdDecodesEveryDistributionInEverySize() {
+    @Test func everyDistributionInEverySize() {
         let frame = EntropyFrame()
         for (name, shares) in Self.distributions {
             for size in Self.sizes {
                 var generator = Generator(state: UInt64(size))
                 let bytes = generator.bytes(size, shares)
-                #expect(
-                    decompress(compress(bytes, elementSize: 1, with: frame), size) == bytes, "\(name), \(size) bytes")
+                let compressed = compress(bytes, elementSize: 1, with: frame)
+                #expect(decompress(compressed, size) == bytes, "\(name), \(size) bytes")
+                #expect(decode(compressed, size, planeCount: 1) == bytes, "\(name), \(size) bytes")
+            }
+        }
+    }
+
+    /// Frames of libzstd are decoded or left to it; those without matches and of one block are decoded.
+    @Test func framesOfLibzstd() {
+        for (name, shares) in Self.distributions {
+            for size in Self.sizes {
+                var generator = Generator(state: UInt64(size))
+                let bytes = generator.bytes(size, shares)
+                for level: Int32 in [-1000, 1, 19] {
+                    let context = ZSTD_createCCtx()
+                    defer { ZSTD_freeCCtx(context) }
+                    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level)
+                    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
+                    ZSTD_CCtx_setParameter(context, ZSTD_c_experimentalParam5, Int32(ZSTD_lcm_huffman.rawValue))
+                    var frame = [UInt8](repeating: 0, count: ZSTD_compressBound(size))
+                    let count = ZSTD_compress2(context, &frame, frame.count, bytes, size)
+                    let decoded = decode(Array(frame[..<count]), size, planeCount: 1)
+                    #expect(decoded == bytes || decoded == nil, "\(name), \(size) bytes, level \(level)")
+                    if size <= 63 { #expect(decoded == bytes || level > 0, "\(name), \(size) bytes") }
+                }
             }
         }
     }
@@ -115,7 +147,9 @@ import Testing
                 let repeats = Int(generator.next() % 3) + 1
                 return (0..<repeats).flatMap { _ in generator.bytes(131_072, kind) }
             }
-            #expect(decompress(compress(bytes, elementSize: 1), bytes.count) == bytes)
+            let frame = compress(bytes, elementSize: 1)
+            #expect(decompress(frame, bytes.count) == bytes)
+            #expect(decode(frame, bytes.count, planeCount: 1) == bytes)
         }
     }
 
@@ -153,7 +187,18 @@ import Testing
                 bytes[element * elementSize + elementSize - 1] = exponents[element]
             }
             let frame = compress(bytes, elementSize: elementSize)
-            #expect(decompress(frame, bytes.count) == planes(bytes, elementSize))
+            let planes = planes(bytes, elementSize)
+            #expect(decompress(frame, bytes.count) == planes)
+            #expect(decode(frame, bytes.count, planeCount: elementSize) == planes)
+            if elementSize == 2 || elementSize == 4 {
+                var elements = [UInt8](repeating: 0xA5, count: bytes.count)
+                let isDecoded = elements.withUnsafeMutableBytes { elements in
+                    frame.withUnsafeBytes {
+                        EntropyFrameDecoder().decode($0, elementSize: elementSize, into: elements)
+                    }
+                }
+                #expect(isDecoded && elements == bytes)
+            }
             // Random bytes take 8 bits, others 6 bits, and exponents about 2.7 bits.
             let bitsOfLeading = (isRandom ? 8.0 : 6.0) * Double(elementSize - 1)
             if count >= 8192 { #expect(Double(8 * frame.count) < Double(count) * (bitsOfLeading + 3.1)) }
@@ -168,6 +213,23 @@ import Testing
             var damaged = frame
             damaged[position] ^= 16
             #expect(decompress(damaged, bytes.count) == nil, "byte \(position)")
+            #expect(decode(damaged, bytes.count, planeCount: 2) == nil, "byte \(position)")
+        }
+    }
+
+    /// A changed byte anywhere, also in descriptions and sizes, is refused unless it stands for the same content.
+    @Test func damageAnywhereIsFound() {
+        var generator = Generator(state: 3)
+        for shares in [Self.distributions[12].shares, Self.distributions[14].shares, Self.distributions[2].shares] {
+            let bytes = generator.bytes(2400, shares)
+            let frame = compress(bytes, elementSize: 1)
+            for position in 0..<frame.count {
+                var damaged = frame
+                damaged[position] ^= UInt8(1 + generator.next() % 255)
+                let decoded = decode(damaged, bytes.count, planeCount: 1)
+                #expect(decoded == nil || decoded == bytes, "byte \(position)")
+                #expect(decode(Array(frame[..<position]), bytes.count, planeCount: 1) == nil, "\(position) bytes")
+            }
         }
     }
 }

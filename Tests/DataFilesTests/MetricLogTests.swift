@@ -84,6 +84,68 @@ import Testing
         #expect(throws: DataFileError.self) { try TrainerRun(path: folder.path) }
     }
 
+    /// verl writes its log beside the folder of all checkpoints, and leaves `data.pt` of checkpoints that it removes.
+    @Test func verlsPlaces() throws {
+        let run = "checkpoints/sums/grpo"
+        for step in 1...3 {
+            let model = "\(run)/global_step_\(step)/actor/huggingface"
+            try FileManager.default.createDirectory(
+                atPath: folder.path(model), withIntermediateDirectories: true)
+            try folder.write("", to: "\(run)/global_step_\(step)/data.pt")
+            for name in ["config.json", "model.safetensors"] { try folder.write("", to: "\(model)/\(name)") }
+        }
+        try FileManager.default.removeItem(atPath: folder.path("\(run)/global_step_1/actor"))
+        try FileManager.default.createDirectory(atPath: folder.path("sums"), withIntermediateDirectories: true)
+        try folder.write(#"{"step": 2, "data": {"critic/score/mean": 0.5}}"# + "\n", to: "sums/grpo.jsonl")
+        let found = try TrainerRun(path: folder.path(run))
+        #expect(found.checkpoints.map(\.step) == [2, 3] && found.unconverted.isEmpty)
+        #expect(values(found.metrics, "critic/score/mean") == [2: 0.5])
+
+        // Below the run, and under any name, if the lines are verl's.
+        try FileManager.default.moveItem(atPath: folder.path("sums"), toPath: folder.path(run + "/sums"))
+        #expect(values(try TrainerRun(path: folder.path(run)).metrics, "critic/score/mean") == [2: 0.5])
+        try folder.write(#"{"step": 2, "loss": 0.25}"# + "\n", to: "given.jsonl")
+        let given = try TrainerRun(path: folder.path(run), log: folder.path("given.jsonl"))
+        #expect(given.metrics.names == ["loss"])
+        #expect(throws: DataFileError.self) {
+            try TrainerRun(path: folder.path(run), log: folder.path(run + "/global_step_2"))
+        }
+
+        for place in ["global_step_3", "global_step_3/", "global_step_3/actor"] {
+            let model = TrainerRun.model(inCheckpoint: folder.path(run + "/" + place))
+            #expect(model == folder.path(run + "/global_step_3/actor/huggingface"), "\(place)")
+        }
+        for place in ["", "/global_step_1", "/global_step_3/actor/huggingface", "/sums/grpo.jsonl"] {
+            #expect(TrainerRun.model(inCheckpoint: folder.path(run + place)) == nil, "\(place)")
+        }
+    }
+
+    /// verl's model_merger puts the adapter of a LoRA run into the folder of the base, which never changes.
+    @Test func adapterInTheFolderOfItsBase() throws {
+        for step in 1...2 {
+            let model = "global_step_\(step)"
+            try FileManager.default.createDirectory(
+                atPath: folder.path(model + "/lora_adapter"), withIntermediateDirectories: true)
+            for name in ["config.json", "model.safetensors", "lora_adapter/adapter_config.json"] {
+                try folder.write("", to: "\(model)/\(name)")
+            }
+        }
+        let run = try TrainerRun(path: folder.path)
+        #expect(run.checkpoints.map(\.path) == (1...2).map { folder.path("global_step_\($0)/lora_adapter") })
+        #expect(run.checkpoints.map(\.base) == (1...2).map { folder.path("global_step_\($0)") })
+
+        // Before model_merger, the weights have names that are PEFT's own.
+        let unmerged = "unmerged/global_step_1/actor"
+        try FileManager.default.createDirectory(
+            atPath: folder.path(unmerged + "/huggingface"), withIntermediateDirectories: true)
+        for name in ["config.json", "model.safetensors"] { try folder.write("", to: "\(unmerged)/huggingface/\(name)") }
+        for name in ["lora_train_meta.json", "model_world_size_1_rank_0.pt"] {
+            try folder.write("", to: "\(unmerged)/\(name)")
+        }
+        let shards = try TrainerRun(path: folder.path("unmerged"))
+        #expect(shards.checkpoints.isEmpty && shards.unconverted.map(\.step) == [1])
+    }
+
     @Test func trainerStateOfTheNewestCheckpoint() throws {
         for (step, loss) in [(2, 1.0), (10, 0.5)] {
             try FileManager.default.createDirectory(

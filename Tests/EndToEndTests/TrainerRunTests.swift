@@ -35,7 +35,7 @@ import Testing
         let lines = result.output.split(separator: "\n")
         #expect(lines.first?.hasPrefix("IMPROVED  right ") == true)
         #expect(result.output.contains("TRL run, 2 states, steps 20 to 40"))
-        for text in ["Which layers moved when", "reward ", "completions/mean_leng", "layer 1"] {
+        for text in ["Which layers moved when", "reward ", "ean_length", "layer 1"] {
             #expect(result.output.contains(text), "\(text)")
         }
         let json = try JSON.parse(try Command.ckpt("diff", "grpo", "--json", in: folder).output)
@@ -107,8 +107,13 @@ import Testing
         try shards.write("", to: "global_step_5/actor/model_world_size_1_rank_0.pt")
         try shards.write(#"{"step": 5, "data": {"critic/score/mean": 0.5}}"# + "\n", to: "metrics.jsonl")
         let verl = try Command.ckpt("diff", ".", in: shards)
-        #expect(verl.status == 0 && verl.errors.contains("verl's model_merger"), "\(verl.errors)")
+        #expect(verl.status == 0 && verl.errors.contains("verl.model_merger merge"), "\(verl.errors)")
         #expect(verl.output.contains("critic/score/mean") && verl.output.contains("0.500"))
+        try shards.write(#"{"step": 5, "data": {"actor/entropy": 0.25}}"# + "\n", to: "elsewhere.jsonl")
+        let other = try Command.ckpt("diff", ".", "--log", "elsewhere.jsonl", in: shards)
+        #expect(other.status == 0 && other.output.contains("actor/entropy") && !other.output.contains("critic/score"))
+        let noLog = try Command.ckpt("diff", ".", "--log", "absent.jsonl", in: shards)
+        #expect(noLog.status == 2 && noLog.errors.contains("absent.jsonl"), "\(noLog.errors)")
         try shards.write("{\"log_history\": 3}", to: "trainer_state.json")
         let damaged = try Command.ckpt("diff", ".", in: shards)
         #expect(damaged.status == 2 && damaged.errors.contains("trainer_state.json: has no log_history"))

@@ -35,6 +35,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case log
     /// The digests of a model's files.
     case manifest
+    /// The blocks of a zstd frame, after the size of its content and the number of its planes.
+    case frame
 
     /// Reads `bytes` as this target's kind of file and uses it like the commands do.
     ///
@@ -72,6 +74,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             case .data: try Self.data(folder.file(bytes, "data"))
             case .log: try Self.log(bytes, folder)
             case .manifest: try Self.manifest(folder.file(bytes, "manifest"))
+            case .frame: try Self.frame(bytes)
             }
             return true
         } catch let finding as FuzzFinding {

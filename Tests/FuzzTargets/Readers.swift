@@ -72,6 +72,56 @@ extension FuzzTarget {
         try check.compare(with: path, work)
     }
 
+    /// Decodes a frame by `EntropyFrameDecoder` and by libzstd, which may not differ.
+    static func frame(_ bytes: [UInt8]) throws {
+        guard bytes.count > 3 else { throw FrameProblem() }
+        let planeCount = 1 << (Int(bytes[2]) % 4)
+        let size = (Int(bytes[0]) | Int(bytes[1]) << 8) * planeCount + planeCount
+        // Magic number; flags for single segment, content size of four bytes and no checksum; the content size.
+        let sizeBytes = (0..<4).map { UInt8(truncatingIfNeeded: size >> (8 * $0)) }
+        var frame = [0x28, 0xB5, 0x2F, 0xFD, 0b1010_0000] + sizeBytes + bytes[3...]
+        var expected: [UInt8]? = [UInt8](repeating: 0, count: size)
+        let isRead = expected?.withUnsafeMutableBytes { content in
+            frame.withUnsafeBytes { try? ZstdDecompressor().decompress($0, into: content) } != nil
+        }
+        if isRead != true { expected = nil }
+        // With a checksum, that of the content if there is one: `EntropyFrame` writes it at the end of its frames.
+        frame[4] |= 0b100
+        frame += expected.map(checksum) ?? [0, 0, 0, 0]
+        var planes = [UInt8](repeating: 0, count: size)
+        let isDecoded = planes.withUnsafeMutableBytes { planes in
+            frame.withUnsafeBytes { EntropyFrameDecoder().decodePlanes($0, planeCount: planeCount, into: planes) }
+        }
+        if isDecoded, planes != expected { throw FuzzFinding("a frame that libzstd decodes otherwise") }
+        if planeCount == 2 || planeCount == 4 {
+            var elements = [UInt8](repeating: 0, count: size)
+            let areDecoded = elements.withUnsafeMutableBytes { elements in
+                frame.withUnsafeBytes { EntropyFrameDecoder().decode($0, elementSize: planeCount, into: elements) }
+            }
+            guard areDecoded == isDecoded else { throw FuzzFinding("a frame of which only planes are decoded") }
+            let planeSize = size / planeCount
+            if areDecoded,
+                !elements.indices.allSatisfy({
+                    elements[$0] == planes[$0 % planeCount * planeSize + $0 / planeCount]
+                })
+            {
+                throw FuzzFinding("elements that are not those of the planes")
+            }
+        }
+        guard isDecoded else { throw FrameProblem() }
+    }
+
+    /// The last four bytes of a frame with this content.
+    private static func checksum(of content: [UInt8]) -> [UInt8] {
+        var frame = [UInt8](repeating: 0, count: EntropyFrame.outputBound(content.count, elementSize: 1))
+        let size = frame.withUnsafeMutableBytes { frame in
+            content.withUnsafeBytes { EntropyFrame().compress($0, elementSize: 1, into: frame) }
+        }
+        return Array(frame[size - 4..<size])
+    }
+
+    private struct FrameProblem: Error {}
+
     /// Opens a model, checks its files, reads its tensors, and writes it in every format.
     static func model(_ path: String, _ folder: FuzzFolder) throws {
         try tolerating { _ = try ModelCheck(path, .values) }

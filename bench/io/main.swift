@@ -156,15 +156,12 @@ func measureDelta(_ old: CheckpointFile, _ new: CheckpointFile) throws {
     let encoding = try seconds {
         try ParallelWork.forEach(workers) { worker in
             let frame = DifferenceFrame()
-            let (codes, planes) = (Memory(1 << 20), Memory(1 << 20))
+            let planes = Memory(1 << 20)
             for index in stride(from: worker, to: pieces.count, by: workers) {
                 let piece = pieces[index]
-                let code = UnsafeMutableRawBufferPointer(rebasing: codes.buffer[..<piece.bytes.count])
-                code.copyMemory(from: UnsafeRawBufferPointer(rebasing: wanted.buffer[piece.bytes]))
                 _ = BitDifferences.encode(
-                    UnsafeRawBufferPointer(rebasing: base.buffer[piece.bytes]), code, elementSize: piece.elementSize)
-                BitDifferences.split(
-                    codes.start, count: piece.count, elementSize: piece.elementSize,
+                    from: UnsafeRawBufferPointer(rebasing: base.buffer[piece.bytes]),
+                    to: UnsafeRawBufferPointer(rebasing: wanted.buffer[piece.bytes]), elementSize: piece.elementSize,
                     into: planes.start.assumingMemoryBound(to: UInt8.self), stride: piece.count)
                 let size = frame.compress(
                     UnsafeRawBufferPointer(rebasing: planes.buffer[..<piece.bytes.count]),

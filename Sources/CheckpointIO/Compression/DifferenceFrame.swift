@@ -1,3 +1,5 @@
+import CFileKernels
+
 /// Compresses byte planes that are mostly zero, such as differences of weights, to zstd frames.
 ///
 /// Planes come from the most significant to the least. Runs of zeros become matches that copy the same place of the
@@ -8,11 +10,16 @@ package final class DifferenceFrame {
     private let blocks = HuffmanBlocks()
     private let sequences = SequenceSection()
     private let literals = UnsafeMutablePointer<UInt8>.allocate(capacity: HuffmanBlocks.blockSize + 8)
+    /// The positions of a block that are not in a run of zeros.
+    private let positions = UnsafeMutablePointer<UInt32>.allocate(capacity: HuffmanBlocks.blockSize + 64)
     private static let blockSize = HuffmanBlocks.blockSize
 
     package init() {}
 
-    deinit { literals.deallocate() }
+    deinit {
+        literals.deallocate()
+        positions.deallocate()
+    }
 
     /// The size of the output buffer for planes of `byteCount` bytes together.
     package static func outputBound(_ byteCount: Int, planeCount: Int) -> Int {
@@ -118,51 +125,40 @@ package final class DifferenceFrame {
         let above = block.distance == 1 ? bytes : bytes - block.distance
         // With more, Huffman coding gives fewer bytes.
         let limit = 2 * count / 5
-        sequences.removeAll()
-        var literalCount = 0
-        var pending = 0
-        var index = 0
-        while index < count {
-            let start = index
-            index = Self.endOfZeros(bytes, above, index, count)
-            let lead = block.distance == 1 || pending == 0 ? 1 : 0
-            let length = index - start
-            let isMatch = length - lead >= SequenceSection.shortestMatch
-            let copied = isMatch ? lead : length
-            guard literalCount + copied < limit else { return nil }
-            for position in 0..<copied { literals[literalCount + position] = 0 }
-            literalCount += copied
-            pending += copied
-            if isMatch {
-                sequences.append(literals: pending, match: length - lead)
-                pending = 0
-            }
-            while index < count, bytes[index] | above[index] != 0 {
+        let found = ckpt_nonzero_positions(bytes, above, count, limit, positions)
+        guard found >= 0 else { return nil }
+        let (literals, positions) = (literals, positions)
+        var (literalCount, pending, index) = (0, 0, 0)
+        let isFilled = sequences.fill { literalCounts, matchLengths in
+            var sequenceCount = 0
+            for number in 0...found {
+                let position = number < found ? Int(positions[number]) : count
+                let length = position &- index
+                if length > 0 {
+                    let lead = block.distance == 1 || pending == 0 ? 1 : 0
+                    let isMatch = length &- lead >= SequenceSection.shortestMatch
+                    let copied = isMatch ? lead : length
+                    guard literalCount &+ copied < limit else { return nil }
+                    for place in 0..<copied { literals[literalCount &+ place] = 0 }
+                    literalCount &+= copied
+                    pending &+= copied
+                    if isMatch {
+                        literalCounts[sequenceCount] = UInt32(truncatingIfNeeded: pending)
+                        matchLengths[sequenceCount] = UInt32(truncatingIfNeeded: length &- lead)
+                        sequenceCount &+= 1
+                        pending = 0
+                    }
+                }
+                guard number < found else { break }
                 guard literalCount < limit else { return nil }
-                literals[literalCount] = bytes[index]
+                literals[literalCount] = bytes[position]
                 literalCount &+= 1
                 pending &+= 1
-                index &+= 1
+                index = position &+ 1
             }
+            return sequenceCount
         }
         let isEmpty = sequences.count == 0 || sequences.count == 1 && literalCount == 1
-        return isEmpty ? nil : literalCount
-    }
-
-    /// The first position from `start` on at which one of two arrays is not zero.
-    @inline(__always)
-    private static func endOfZeros(
-        _ bytes: UnsafePointer<UInt8>, _ above: UnsafePointer<UInt8>, _ start: Int, _ count: Int
-    ) -> Int {
-        var index = start
-        while index &+ 8 <= count {
-            let word =
-                UnsafeRawPointer(bytes + index).loadUnaligned(as: UInt64.self)
-                | UnsafeRawPointer(above + index).loadUnaligned(as: UInt64.self)
-            if word != 0 { return index &+ UInt64(littleEndian: word).trailingZeroBitCount >> 3 }
-            index &+= 8
-        }
-        while index < count, bytes[index] | above[index] == 0 { index &+= 1 }
-        return index
+        return !isFilled || isEmpty ? nil : literalCount
     }
 }

@@ -42,7 +42,7 @@ struct FiniteStateCode {
         for (symbol, share) in shares.enumerated() {
             for _ in 0..<share {
                 symbolOfCell[position] = symbol
-                position = (position + stateCount >> 1 + stateCount >> 3 + 3) % stateCount
+                position = (position + stateCount >> 1 + stateCount >> 3 + 3) & (stateCount - 1)
             }
         }
         var cells = symbolOfCell

@@ -1,4 +1,4 @@
-/// Compresses the weights of a Huffman code by finite state entropy coding (RFC 8878, sections 4.1 and 4.2.1.2).
+/// Compresses the weights of a Huffman code by finite state entropy coding, and decompresses them (RFC 8878, sections 4.1 and 4.2.1.2).
 enum HuffmanWeights {
     /// 64 states, the maximum for weights.
     private static let accuracy = 6
@@ -31,5 +31,15 @@ enum HuffmanWeights {
         bits.append(1, 1)
         let bytes = code.description() + bits.finished()
         return bytes.count < 128 ? bytes : nil
+    }
+
+    /// Decodes weights; nil if they are not valid.
+    static func decode(_ bytes: UnsafeRawBufferPointer) -> [UInt8]? {
+        guard
+            let table = FiniteStateDecoder(
+                bytes, longestAccuracy: accuracy, symbolLimit: HuffmanCode.longest + 1)
+        else { return nil }
+        return table.decodeAll(
+            UnsafeRawBufferPointer(rebasing: bytes[table.byteCount...]), limit: HuffmanCode.symbolCount - 1)
     }
 }

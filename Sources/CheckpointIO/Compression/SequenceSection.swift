@@ -16,13 +16,15 @@ final class SequenceSection {
         matchLengths.deallocate()
     }
 
-    func removeAll() { count = 0 }
-
-    @inline(__always)
-    func append(literals: Int, match: Int) {
-        literalCounts[count] = UInt32(truncatingIfNeeded: literals)
-        matchLengths[count] = UInt32(truncatingIfNeeded: match)
-        count &+= 1
+    /// Replaces the sequences by those that `body` writes: the literals and the length of the match of each.
+    ///
+    /// `body` returns their number, and nil if there are none.
+    func fill(
+        _ body: (_ literals: UnsafeMutablePointer<UInt32>, _ matches: UnsafeMutablePointer<UInt32>) -> Int?
+    ) -> Bool {
+        let filled = body(literalCounts, matchLengths)
+        count = filled ?? 0
+        return filled != nil
     }
 
     /// Literals and length of the match of the first sequence.

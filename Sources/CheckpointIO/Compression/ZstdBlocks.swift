@@ -10,7 +10,7 @@ package enum ZstdBlocks {
     /// - Returns: false if a bit is set or the blocks do not fit into the frame.
     package static func areReservedBitsClear(_ frame: UnsafeRawBufferPointer, headerSize: Int) -> Bool {
         var offset = headerSize
-        while let header = integer(frame, at: offset, byteCount: 3) {
+        while let header = littleEndian(frame, at: offset, byteCount: 3) {
             offset += 3
             let type = header >> 1 & 3
             let count = type == 1 ? 1 : header >> 3
@@ -25,30 +25,62 @@ package enum ZstdBlocks {
 
     /// Whether the two reserved bits in a compressed block are 0; they are in the byte after the number of sequences.
     private static func isModeClear(_ block: UnsafeRawBufferPointer) -> Bool {
-        guard let sequences = literalsSize(block), sequences < block.count else { return false }
+        guard let literals = LiteralsHeader(block) else { return false }
+        let sequences = literals.size + literals.storedSize
+        guard sequences < block.count else { return false }
         let first = block[sequences]
         if first == 0 { return sequences + 1 == block.count }
         let mode = sequences + (first < 128 ? 1 : first < 255 ? 2 : 3)
         return mode < block.count && block[mode] & 3 == 0
     }
 
-    /// The size of the literals section with its header, in bytes.
-    private static func literalsSize(_ block: UnsafeRawBufferPointer) -> Int? {
-        guard let first = block.first else { return nil }
-        let format = Int(first >> 2 & 3)
-        if first & 3 < 2 {
-            // Raw literals, or one byte repeated.
-            let (headerSize, shift) = [(1, 3), (2, 4), (1, 3), (3, 4)][format]
-            guard let header = integer(block, at: 0, byteCount: headerSize) else { return nil }
-            return headerSize + (first & 3 == 1 ? 1 : header >> shift)
-        }
-        let (headerSize, sizeBits) = [(3, 10), (3, 10), (4, 14), (5, 18)][format]
-        return integer(block, at: 0, byteCount: headerSize).map { headerSize + ($0 >> (4 + sizeBits)) }
-    }
-
     /// A little-endian number; nil behind the end.
-    private static func integer(_ bytes: UnsafeRawBufferPointer, at offset: Int, byteCount: Int) -> Int? {
+    fileprivate static func littleEndian(_ bytes: UnsafeRawBufferPointer, at offset: Int, byteCount: Int) -> Int? {
         guard offset + byteCount <= bytes.count else { return nil }
         return (0..<byteCount).reduce(0) { $0 | Int(bytes[offset + $1]) << (8 * $1) }
+    }
+}
+
+/// The header of the literals section of a compressed block (RFC 8878, section 3.1.1.3.1).
+struct LiteralsHeader {
+    enum LiteralsType: UInt8 {
+        case raw = 0
+        case repeated = 1
+        /// Huffman-coded, with a description of the code.
+        case coded = 2
+        /// Huffman-coded, with the code of an earlier block.
+        case codedAsBefore = 3
+    }
+
+    let type: LiteralsType
+    /// Bytes of the header.
+    let size: Int
+    /// Bytes of the section after the header.
+    let storedSize: Int
+    /// Bytes of the literals.
+    let contentSize: Int
+    /// Whether coded literals are in four streams rather than one.
+    let isDivided: Bool
+
+    /// Reads the header at the start of a block; nil if the block ends before.
+    init?(_ block: UnsafeRawBufferPointer) {
+        guard let first = block.first, let type = LiteralsType(rawValue: first & 3) else { return nil }
+        self.type = type
+        let format = Int(first >> 2 & 3)
+        isDivided = format != 0
+        switch type {
+        case .raw, .repeated:
+            let (size, shift) = [(1, 3), (2, 4), (1, 3), (3, 4)][format]
+            guard let header = ZstdBlocks.littleEndian(block, at: 0, byteCount: size) else { return nil }
+            self.size = size
+            contentSize = header >> shift
+            storedSize = type == .raw ? contentSize : 1
+        case .coded, .codedAsBefore:
+            let (size, sizeBits) = [(3, 10), (3, 10), (4, 14), (5, 18)][format]
+            guard let header = ZstdBlocks.littleEndian(block, at: 0, byteCount: size) else { return nil }
+            self.size = size
+            contentSize = header >> 4 & (1 << sizeBits - 1)
+            storedSize = header >> (4 + sizeBits)
+        }
     }
 }

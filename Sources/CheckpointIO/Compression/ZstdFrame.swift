@@ -101,13 +101,6 @@ package final class ZstdDecompressor {
         return Int(header.headerSize)
     }
 
-    /// Decompresses exactly one frame that fills `destination` exactly, and returns whether this succeeded.
-    func fill(_ destination: UnsafeMutableRawBufferPointer, from frame: UnsafeRawBufferPointer) -> Bool {
-        ZSTD_findFrameCompressedSize(frame.baseAddress, frame.count) == frame.count
-            && ZSTD_decompressDCtx(context, destination.baseAddress, destination.count, frame.baseAddress, frame.count)
-                == destination.count
-    }
-
     /// Decompresses exactly one frame that fills `destination` exactly, and returns whether it has a checksum.
     ///
     /// A wrong checksum throws.

@@ -50,7 +50,7 @@ final class ChunkReader: Sendable {
         }
         let decoded = target ?? workspace.chunk.resized(to: chunkBytes)
         let hasChecksum = try workspace.decode(
-            stored, filters, chunk.filterMask, elementSize: grid.elementSize, into: decoded)
+            UnsafeRawBufferPointer(stored), filters, chunk.filterMask, elementSize: grid.elementSize, into: decoded)
         if target == nil {
             if isWhole {
                 grid.scatter(chunk: number, from: UnsafeRawBufferPointer(decoded), into: destination)
@@ -68,29 +68,24 @@ final class DecodingWorkspace: @unchecked Sendable {
     let stored = ScratchBuffer()
     let chunk = ScratchBuffer()
     private let planes = ScratchBuffer()
+    private let entropyDecoder = EntropyFrameDecoder()
     private var decompressor: ZstdDecompressor?
 
     /// Reverses the filters that were applied to a chunk, and says whether the chunk has a checksum.
     ///
-    /// `stored` is modified while this runs and restored afterwards; `destination` holds exactly one chunk.
+    /// `destination` holds exactly one chunk.
     func decode(
-        _ stored: UnsafeMutableRawBufferPointer, _ filters: [HDF5Filter], _ mask: UInt32, elementSize: Int,
+        _ stored: UnsafeRawBufferPointer, _ filters: [HDF5Filter], _ mask: UInt32, elementSize: Int,
         into destination: UnsafeMutableRawBufferPointer
     ) throws -> Bool {
         let applied = filters.indices.filter { mask >> $0 & 1 == 0 }.map { filters[$0].identifier }
         let isShuffled = applied.contains(CheckpointLayout.shuffleFilter) && elementSize > 1
-        var bytes = UnsafeRawBufferPointer(stored)
+        var bytes = stored
         var hasChecksum = false
         if applied.contains(CheckpointLayout.zstdFilter) {
-            let decompressor = try frameDecompressor()
-            if isShuffled,
-                EntropyFrameDecoder.decode(
-                    stored, elementSize: elementSize, planes: planes, decompressor, into: destination)
-            {
-                return true
-            }
+            if isShuffled, entropyDecoder.decode(stored, elementSize: elementSize, into: destination) { return true }
             let target = isShuffled ? planes.resized(to: destination.count) : destination
-            hasChecksum = try decompressor.decompress(bytes, into: target)
+            hasChecksum = try frameDecompressor().decompress(stored, into: target)
             guard isShuffled else { return hasChecksum }
             bytes = UnsafeRawBufferPointer(target)
         }
@@ -107,12 +102,14 @@ final class DecodingWorkspace: @unchecked Sendable {
 
     /// Decompresses a chunk without unshuffling it; nil if the chunk was not shuffled and compressed.
     func decodePlanes(
-        _ stored: UnsafeRawBufferPointer, _ filters: [HDF5Filter], _ mask: UInt32, byteCount: Int
+        _ stored: UnsafeRawBufferPointer, _ filters: [HDF5Filter], _ mask: UInt32, elementSize: Int, byteCount: Int
     ) throws -> UnsafeRawBufferPointer? {
         let applied = filters.indices.filter { mask >> $0 & 1 == 0 }.map { filters[$0].identifier }
         guard applied == [CheckpointLayout.shuffleFilter, CheckpointLayout.zstdFilter] else { return nil }
         let target = planes.resized(to: byteCount)
-        _ = try frameDecompressor().decompress(stored, into: target)
+        if !entropyDecoder.decodePlanes(stored, planeCount: elementSize, into: target) {
+            _ = try frameDecompressor().decompress(stored, into: target)
+        }
         return UnsafeRawBufferPointer(target)
     }
 

@@ -1,5 +1,5 @@
 import CCrypto
-import SHA256Blocks
+import CFileKernels
 
 /// SHA-256 (FIPS 180-4).
 ///

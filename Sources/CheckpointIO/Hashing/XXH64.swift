@@ -1,3 +1,5 @@
+import CFileKernels
+
 /// The 64-bit xxHash with seed 0; its low half is the checksum of a zstd frame (RFC 8878, section 3.1.1).
 struct XXH64 {
     private static let prime1: UInt64 = 0x9E37_79B1_85EB_CA87
@@ -8,10 +10,7 @@ struct XXH64 {
     /// Bytes per round.
     private static let stripe = 32
 
-    private var a = prime1 &+ prime2
-    private var b = prime2
-    private var c: UInt64 = 0
-    private var d = 0 &- prime1
+    private var lanes = (prime1 &+ prime2, prime2, 0 as UInt64, 0 &- prime1)
     private var byteCount = 0
     /// The first `byteCount % stripe` bytes are those that do not fill a stripe yet.
     private var pending: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
@@ -41,6 +40,7 @@ struct XXH64 {
     func finish() -> UInt64 {
         var hash = Self.prime5
         if byteCount >= Self.stripe {
+            let (a, b, c, d) = lanes
             hash = Self.rotated(a, 1) &+ Self.rotated(b, 7) &+ Self.rotated(c, 12) &+ Self.rotated(d, 18)
             for lane in [a, b, c, d] { hash = (hash ^ Self.round(0, lane)) &* Self.prime1 &+ Self.prime4 }
         }
@@ -68,17 +68,10 @@ struct XXH64 {
     }
 
     private mutating func takeStripes(_ bytes: UnsafeRawBufferPointer) {
-        // Local copies stay in registers.
-        var (a, b, c, d) = (a, b, c, d)
-        var position = 0
-        while position &+ Self.stripe <= bytes.count {
-            a = Self.round(a, Self.word(bytes, position))
-            b = Self.round(b, Self.word(bytes, position &+ 8))
-            c = Self.round(c, Self.word(bytes, position &+ 16))
-            d = Self.round(d, Self.word(bytes, position &+ 24))
-            position &+= Self.stripe
+        withUnsafeMutableBytes(of: &lanes) { lanes in
+            ckpt_xxh64_stripes(
+                lanes.assumingMemoryBound(to: UInt64.self).baseAddress, bytes.baseAddress, bytes.count / Self.stripe)
         }
-        (self.a, self.b, self.c, self.d) = (a, b, c, d)
     }
 
     @inline(__always)

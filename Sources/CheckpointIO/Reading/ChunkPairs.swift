@@ -15,13 +15,6 @@ package struct ChunkPairs: Sendable {
         case differentPlanes(a: BytePlanes, b: BytePlanes)
     }
 
-    /// Elements of two bytes each, with low and high bytes separated.
-    package struct BytePlanes {
-        package let low: UnsafePointer<UInt8>
-        package let high: UnsafePointer<UInt8>
-        package let count: Int
-    }
-
     private let a: (file: CheckpointFile, tensor: StoredTensor)
     private let b: (file: CheckpointFile, tensor: StoredTensor)
     /// The grid of the tensor with fewer rows; chunks are numbered in row-major order, so numbers agree in both.
@@ -101,7 +94,8 @@ package struct ChunkPairs: Sendable {
         try side.file.namingChunk(number, of: side.tensor) {
             let target = workspace.chunk.resized(to: grid.chunkByteCount)
             _ = try workspace.decode(
-                stored, filters, side.tensor.chunks[number].filterMask, elementSize: grid.elementSize, into: target)
+                UnsafeRawBufferPointer(stored), filters, side.tensor.chunks[number].filterMask,
+                elementSize: grid.elementSize, into: target)
             return UnsafeRawBufferPointer(target)
         }
     }
@@ -113,7 +107,8 @@ package struct ChunkPairs: Sendable {
     ) throws -> BytePlanes? {
         try side.file.namingChunk(number, of: side.tensor) {
             let bytes = try workspace.decodePlanes(
-                stored, filters, side.tensor.chunks[number].filterMask, byteCount: grid.chunkByteCount)
+                stored, filters, side.tensor.chunks[number].filterMask, elementSize: grid.elementSize,
+                byteCount: grid.chunkByteCount)
             guard let low = bytes?.assumingMemoryBound(to: UInt8.self).baseAddress else { return nil }
             return BytePlanes(low: low, high: low + grid.chunkByteCount / 2, count: elements)
         }

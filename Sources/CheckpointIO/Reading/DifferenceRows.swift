@@ -43,7 +43,7 @@ struct DifferenceRows: Sendable {
                 try file.source.read(at: chunk.address, into: stored)
                 let planes = workspace.chunk.resized(to: grid.chunkByteCount)
                 let hasChecksum = try workspace.decode(
-                    stored, filters, chunk.filterMask, elementSize: 1, into: planes)
+                    UnsafeRawBufferPointer(stored), filters, chunk.filterMask, elementSize: 1, into: planes)
                 guard hasChecksum, let start = planes.assumingMemoryBound(to: UInt8.self).baseAddress else {
                     throw ZstdProblem("the zstd frame has no checksum")
                 }

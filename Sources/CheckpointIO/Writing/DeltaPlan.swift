@@ -7,6 +7,8 @@ struct DeltaPlan: Sendable {
     struct Entry: Sendable {
         let tensor: TensorToWrite
         let old: StoredTensor
+        /// The chunks of both, if they are stored in the same chunks.
+        let chunks: ChunkPairs?
         let sha256: String
         /// The first row of the differences, and where in it they begin.
         fileprivate(set) var row = 0
@@ -59,9 +61,11 @@ struct DeltaPlan: Sendable {
             }
             let size = description.elementType.byteCount
             let grid = ChunkGrid(storing: description.shape, elementSize: size)
+            var chunks: ChunkPairs?
+            if case .copy(let file, let stored) = tensor.content { chunks = ChunkPairs((base, old), (file, stored)) }
             candidates[tensor.group, default: []].append(
                 Entry(
-                    tensor: tensor, old: old, sha256: sha256,
+                    tensor: tensor, old: old, chunks: chunks, sha256: sha256,
                     rowElements: grid.map { $0.chunkByteCount / size } ?? description.elementCount))
         }
         digest = manifest.value()
@@ -89,34 +93,22 @@ struct DeltaPlan: Sendable {
         let count = min(largest.tensor.description.elementCount, 32 << 10)
         let first = (largest.tensor.description.elementCount - count) / 2
         let range = first * size..<(first + count) * size
-        var (old, new) = ([UInt8](repeating: 0, count: range.count), [UInt8](repeating: 0, count: range.count))
-        var planes = [UInt8](repeating: 0, count: range.count)
-        var frame = [UInt8](
-            repeating: 0,
-            count: max(
-                DifferenceFrame.outputBound(range.count, planeCount: size),
-                EntropyFrame.outputBound(range.count, elementSize: size)))
-        return try old.withUnsafeMutableBytes { old in
-            try new.withUnsafeMutableBytes { new in
-                try base.read(largest.old, range: range, into: old)
-                try largest.tensor.read(range, into: new)
-                return frame.withUnsafeMutableBytes { frame in
-                    let plain = EntropyFrame().compress(
-                        UnsafeRawBufferPointer(new), elementSize: size, into: frame)
-                    _ = BitDifferences.encode(UnsafeRawBufferPointer(old), new, elementSize: size)
-                    return planes.withUnsafeMutableBytes { planes in
-                        // There is at least one element.
-                        // swift-format-ignore: NeverForceUnwrap
-                        BitDifferences.split(
-                            new.baseAddress!, count: count, elementSize: size,
-                            into: planes.assumingMemoryBound(to: UInt8.self).baseAddress!, stride: count)
-                        let differences = DifferenceFrame().compress(
-                            UnsafeRawBufferPointer(planes), planeCount: size, into: frame)
-                        return differences < plain
-                    }
-                }
-            }
-        }
+        let (old, new, planes, frame) = (ScratchBuffer(), ScratchBuffer(), ScratchBuffer(), ScratchBuffer())
+        try base.read(largest.old, range: range, into: old.resized(to: range.count))
+        try largest.tensor.read(range, into: new.resized(to: range.count))
+        let (before, after) = (UnsafeRawBufferPointer(old.content), UnsafeRawBufferPointer(new.content))
+        let plain = EntropyFrame().compress(
+            after, elementSize: size, into: frame.resized(to: EntropyFrame.outputBound(range.count, elementSize: size)))
+        let target = planes.resized(to: range.count)
+        // There is at least one element.
+        // swift-format-ignore: NeverForceUnwrap
+        _ = BitDifferences.encode(
+            from: before, to: after, elementSize: size,
+            into: target.assumingMemoryBound(to: UInt8.self).baseAddress!, stride: count)
+        let differences = DifferenceFrame().compress(
+            UnsafeRawBufferPointer(target), planeCount: size,
+            into: frame.resized(to: DifferenceFrame.outputBound(range.count, planeCount: size)))
+        return differences < plain
     }
 
     /// Gives each tensor its rows; small tensors share them.

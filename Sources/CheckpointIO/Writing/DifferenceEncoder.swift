@@ -83,19 +83,11 @@ final class DifferenceEncoder: Sendable {
         }
         var changed: [(entry: Int, elements: Int)] = []
         for part in row.parts {
-            let entry = plan.entries[part.entry]
-            let range = part.elements.lowerBound * size..<part.elements.upperBound * size
-            let old = workspace.old.resized(to: range.count)
-            let new = workspace.new.resized(to: range.count)
-            try base.read(entry.old, range: range, into: old)
-            try entry.tensor.read(range, into: new)
-            let count = BitDifferences.encode(UnsafeRawBufferPointer(old), new, elementSize: size)
-            changed.append((part.entry, count))
-            // No buffer is empty.
+            // The buffer is not empty.
             // swift-format-ignore: NeverForceUnwrap
-            BitDifferences.split(
-                new.baseAddress!, count: part.elements.count, elementSize: size,
-                into: planes.assumingMemoryBound(to: UInt8.self).baseAddress! + part.column, stride: width)
+            let target = planes.assumingMemoryBound(to: UInt8.self).baseAddress! + part.column
+            let count = try encode(part.elements, of: plan.entries[part.entry], into: target, stride: width, workspace)
+            changed.append((part.entry, count))
         }
         let frame = workspace.frame.resized(to: DifferenceFrame.outputBound(planes.count, planeCount: size))
         let byteCount = workspace.encoder.compress(UnsafeRawBufferPointer(planes), planeCount: size, into: frame)
@@ -110,5 +102,38 @@ final class DifferenceEncoder: Sendable {
         }
         let bytes = row.parts.reduce(0) { $0 + $1.elements.count * size }
         progress?(done.wrappingAdd(bytes, ordering: .relaxed).newValue)
+    }
+
+    /// Writes the planes of the differences of elements, and returns how many differ.
+    private func encode(
+        _ elements: Range<Int>, of entry: DeltaPlan.Entry, into planes: UnsafeMutablePointer<UInt8>, stride width: Int,
+        _ workspace: Workspace
+    ) throws -> Int {
+        let size = entry.elementSize
+        if let chunks = entry.chunks, case let number = elements.lowerBound / entry.rowElements,
+            number < chunks.count, chunks.elements(ofChunk: number) == elements
+        {
+            return try chunks.withChunk(number) { content in
+                switch content {
+                case .alike:
+                    for plane in 0..<size {
+                        (planes + plane * width).initialize(repeating: 0, count: elements.count)
+                    }
+                    return 0
+                case .different(let a, let b):
+                    return BitDifferences.encode(from: a, to: b, elementSize: size, into: planes, stride: width)
+                case .differentPlanes(let a, let b):
+                    return BitDifferences.encode(from: a, to: b, into: planes, stride: width)
+                }
+            }
+        }
+        let range = elements.lowerBound * size..<elements.upperBound * size
+        let old = workspace.old.resized(to: range.count)
+        let new = workspace.new.resized(to: range.count)
+        try base.read(entry.old, range: range, into: old)
+        try entry.tensor.read(range, into: new)
+        return BitDifferences.encode(
+            from: UnsafeRawBufferPointer(old), to: UnsafeRawBufferPointer(new), elementSize: size, into: planes,
+            stride: width)
     }
 }

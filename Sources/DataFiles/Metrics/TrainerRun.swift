@@ -1,19 +1,23 @@
 import Foundation
+import OrderedJSON
 
 /// The folder of a run of another trainer: its checkpoints, and the metrics of its log.
 ///
 /// | trainer | checkpoints | log |
 /// |---|---|---|
 /// | TRL, LLaMA-Factory, transformers | `checkpoint-N/` | `trainer_state.json` of the newest checkpoint |
-/// | verl | `global_step_N/actor/huggingface/` or a converted folder | `metrics.jsonl` of the file logger |
+/// | verl | `global_step_N/actor/huggingface/` or a converted folder | `PROJECT/EXPERIMENT.jsonl` of the file logger |
 /// | prime-rl | `weights/step_N/` | W&B's local file |
 ///
-/// A log may also be JSON lines with a step, TensorBoard's event files, or W&B's `run-ID.wandb`.
+/// A log may also be JSON lines with a step, TensorBoard's event files, or W&B's `run-ID.wandb`. verl writes its logs
+/// beside the folder of all checkpoints, `checkpoints/PROJECT/EXPERIMENT`, where they are found by both names.
 package struct TrainerRun: Sendable {
     /// A checkpoint in the form of Hugging Face: the folder of a model or an adapter.
     package struct Checkpoint: Sendable {
         package let step: Int
         package let path: String
+        /// The base model of an adapter that stands in the same folder as the adapter's; nil otherwise.
+        package let base: String?
     }
 
     package let path: String
@@ -32,10 +36,23 @@ package struct TrainerRun: Sendable {
     /// Whether a folder has checkpoints of another trainer.
     package static func isRun(_ path: String) -> Bool { !Layout(path).states.isEmpty }
 
+    /// The model in the folder of one checkpoint, such as `global_step_3` or `global_step_3/actor`; nil if the folder
+    /// is a model itself, or has none.
+    package static func model(inCheckpoint path: String) -> String? {
+        let folder = path.hasSuffix("/") ? String(path.dropLast()) : path
+        guard folder.split(separator: "/").suffix(2).contains(where: { Layout.step(of: String($0)) != nil }),
+            let model = Layout.model(in: folder)
+        else { return nil }
+        return model.path == folder || model.base != nil ? nil : model.path
+    }
+
     /// Reads the log and lists the checkpoints.
     ///
+    /// - Parameters:
+    ///   - path: the folder of the run.
+    ///   - log: the log or its folder, if it stands elsewhere.
     /// - Throws: `DataFileError` if the folder has no checkpoints, or its log cannot be read or is damaged.
-    package init(path: String) throws {
+    package init(path: String, log: String? = nil) throws {
         let layout = Layout(path)
         guard !layout.states.isEmpty else {
             throw DataFileError(
@@ -48,14 +65,14 @@ package struct TrainerRun: Sendable {
         var unconverted: [Checkpoint] = []
         for (step, folder) in layout.states {
             if let model = Layout.model(in: folder) {
-                checkpoints.append(Checkpoint(step: step, path: model))
+                checkpoints.append(Checkpoint(step: step, path: model.path, base: model.base))
             } else {
-                unconverted.append(Checkpoint(step: step, path: folder))
+                unconverted.append(Checkpoint(step: step, path: folder, base: nil))
             }
         }
         self.checkpoints = checkpoints
         self.unconverted = unconverted
-        (metrics, totalSteps, logs) = try layout.metrics()
+        (metrics, totalSteps, logs) = try log.map(Layout.metrics(at:)) ?? layout.metrics()
         trainer = layout.trainer(metrics)
     }
 
@@ -74,7 +91,7 @@ private struct Layout {
     private static let places = ["", "weights", "checkpoints"]
     /// Where in a checkpoint the model stands.
     private static let models = [
-        "", "actor/huggingface", "huggingface", "hf_model", "model", "actor", "policy",
+        "", "actor/lora_adapter", "actor/huggingface", "huggingface", "hf_model", "model", "actor", "policy",
     ]
     private static let maximumLogs = 64
 
@@ -88,37 +105,45 @@ private struct Layout {
                 guard let step = Self.step(of: name), Self.isFolder(folder + "/" + name) else { return nil }
                 return (step, folder + "/" + name)
             }
-            // Folders of something else, such as samples by step, are no checkpoints.
-            if !states.contains(where: { Self.model(in: $0.path) != nil || Self.isSharded($0.path) }) {
-                states = []
-            }
+            // Folders of something else, such as samples by step, are no checkpoints. Of those that verl removes, the
+            // state of the data loader stays.
+            states = states.filter { Self.model(in: $0.path) != nil || Self.isSharded($0.path) }
         }
         self.states = states.sorted { ($0.step, $0.path) < ($1.step, $1.path) }
     }
 
-    private static func step(of name: String) -> Int? {
+    static func step(of name: String) -> Int? {
         guard let match = name.wholeMatch(of: /(?:checkpoint|global_step|step)[-_](\d{1,12})/) else {
             return nil
         }
         return Int(match.1)
     }
 
-    /// The folder of the model in the folder of a checkpoint; nil if there is none in the form of Hugging Face.
-    static func model(in folder: String) -> String? {
-        models.lazy.map { $0.isEmpty ? folder : folder + "/" + $0 }.first { path in
+    /// The folder of the model in the folder of a checkpoint, and the folder of its base if it is an adapter with its
+    /// base around it, as verl's model_merger writes them; nil if there is none in the form of Hugging Face.
+    static func model(in folder: String) -> (path: String, base: String?)? {
+        // verl saves the model of a LoRA run under PEFT's names, which nothing loads.
+        let hasInnerNames = ["", "/actor"].contains { isFile(folder + $0 + "/lora_train_meta.json") }
+        for path in models.map({ $0.isEmpty ? folder : folder + "/" + $0 }) {
             let names = names(in: path)
-            return names.contains("adapter_config.json")
-                || names.contains("config.json")
-                    && names.contains {
-                        $0.hasSuffix(".safetensors") || $0.hasSuffix(".safetensors.index.json")
-                    }
+            if names.contains("adapter_config.json") { return (path, nil) }
+            if hasInnerNames { continue }
+            let hasWeights = names.contains {
+                $0.hasSuffix(".safetensors") || $0.hasSuffix(".safetensors.index.json")
+            }
+            guard names.contains("config.json"), hasWeights else { continue }
+            let adapter = path + "/lora_adapter"
+            return isFile(adapter + "/adapter_config.json") ? (adapter, path) : (path, nil)
         }
+        return nil
     }
 
     /// Whether a checkpoint holds shards of PyTorch's, as verl saves them.
     private static func isSharded(_ folder: String) -> Bool {
         ["", "/actor", "/trainer"].contains { place in
-            names(in: folder + place).contains { $0.hasSuffix(".pt") || $0.hasSuffix(".distcp") }
+            names(in: folder + place).contains {
+                $0.hasSuffix(".pt") && !$0.hasPrefix("data") || $0.hasSuffix(".distcp")
+            }
         }
     }
 
@@ -126,7 +151,8 @@ private struct Layout {
     func metrics() throws -> (MetricTable, totalSteps: Int?, [String]) {
         let newest = states.last.map { [$0.path + "/trainer_state.json"] } ?? []
         let states = ([path + "/trainer_state.json"] + newest).filter(Self.isFile)
-        let lines = [path, path + "/monitors/file"].flatMap { folder in
+        let below = names.map { path + "/" + $0 }.filter(Self.isFolder)
+        let lines = ([path, path + "/monitors/file"] + below).flatMap { folder in
             Self.names(in: folder).filter { $0.hasSuffix(".jsonl") }.map { folder + "/" + $0 }
         }.filter(Self.isFile)
         // metrics.jsonl first; other lines may be samples.
@@ -141,28 +167,81 @@ private struct Layout {
             totalSteps = try JSONMetrics.readTrainerState(file, into: &table)
             if !table.isEmpty { return (table, totalSteps, [file]) }
         }
-        for file in sorted where Self.isLog(file) {
+        let logs = sorted.filter(Self.isLog) + [verlFile].compactMap(\.self)
+        for file in logs {
             var table = MetricTable()
             try JSONMetrics.readLines(file, into: &table)
             if !table.isEmpty { return (table, totalSteps, [file]) }
         }
-        let found = Self.files(below: path)
-        func table(
-            _ isLog: (String) -> Bool, _ read: (String, inout MetricTable) throws -> Void
-        ) throws -> (MetricTable, totalSteps: Int?, [String])? {
-            let files = found.filter { isLog(Self.name(of: $0)) }.suffix(Self.maximumLogs)
-            var table = MetricTable()
-            for file in files { try read(file, &table) }
-            return table.isEmpty ? nil : (table, totalSteps, Array(files))
-        }
-        return try table({ $0.contains(".tfevents.") }, EventFile.read)
-            ?? table({ $0.hasSuffix(".wandb") }, WandbFile.read) ?? (MetricTable(), totalSteps, [])
+        if let found = try Self.table(path) { return (found.table, totalSteps, found.files) }
+        if let events = verlEvents, let found = try Self.table(events) { return (found.table, totalSteps, found.files) }
+        return (MetricTable(), totalSteps, [])
     }
 
-    /// Whether the name of a file with JSON lines is that of a log, not of samples.
+    /// The metrics of TensorBoard's event files below a folder, or else of W&B's files.
+    private static func table(_ folder: String) throws -> (table: MetricTable, files: [String])? {
+        let found = files(below: folder)
+        func table(
+            _ isLog: (String) -> Bool, _ read: (String, inout MetricTable) throws -> Void
+        ) throws -> (MetricTable, [String])? {
+            let files = found.filter { isLog(name(of: $0)) }.suffix(maximumLogs)
+            var table = MetricTable()
+            for file in files { try read(file, &table) }
+            return table.isEmpty ? nil : (table, Array(files))
+        }
+        return try table({ $0.contains(".tfevents.") }, EventFile.read)
+            ?? table({ $0.hasSuffix(".wandb") }, WandbFile.read)
+    }
+
+    /// The metrics of a log that is given: a file, or a folder with files of TensorBoard or W&B.
+    ///
+    /// - Throws: `DataFileError` if it cannot be read, is damaged or has no metrics.
+    static func metrics(at log: String) throws -> (MetricTable, totalSteps: Int?, [String]) {
+        var (table, totalSteps, files) = (MetricTable(), Int?.none, [log])
+        if isFolder(log) {
+            if let found = try Self.table(log) { (table, files) = found }
+        } else if log.hasSuffix(".wandb") {
+            try WandbFile.read(log, into: &table)
+        } else if name(of: log).contains(".tfevents.") {
+            try EventFile.read(log, into: &table)
+        } else if log.hasSuffix(".json") {
+            totalSteps = try JSONMetrics.readTrainerState(log, into: &table)
+        } else {
+            try JSONMetrics.readLines(log, into: &table)
+        }
+        guard !table.isEmpty else { throw DataFileError(path: log, reason: "has no metrics with a step") }
+        return (table, totalSteps, files)
+    }
+
+    /// Where verl began, and the names of project and experiment, by its place for checkpoints:
+    /// `checkpoints/PROJECT/EXPERIMENT`.
+    private var verlNames: (folder: String, project: String, experiment: String)? {
+        var parts = URL(fileURLWithPath: path).standardizedFileURL.pathComponents
+        guard let experiment = parts.popLast(), let project = parts.popLast(), parts.popLast() == "checkpoints" else {
+            return nil
+        }
+        return (parts.joined(separator: "/"), project, experiment)
+    }
+
+    /// What verl's file logger wrote.
+    private var verlFile: String? {
+        verlNames.map { "\($0.folder)/\($0.project)/\($0.experiment).jsonl" }.flatMap { Self.isFile($0) ? $0 : nil }
+    }
+
+    /// The folder with the event files of verl.
+    private var verlEvents: String? {
+        verlNames.map { "\($0.folder)/tensorboard_log/\($0.project)/\($0.experiment)" }
+            .flatMap { Self.isFolder($0) ? $0 : nil }
+    }
+
+    /// Whether a file with JSON lines is a log and not samples, by its name or by a first line as verl writes it.
     private static func isLog(_ path: String) -> Bool {
         let name = name(of: path)
-        return name.contains("metric") || name.contains("log") || name.contains("train")
+        if name.contains("metric") || name.contains("log") || name.contains("train") { return true }
+        guard var reader = try? LineReader(path: path), let line = try? reader.next(),
+            let row = try? JSON.parse(String(decoding: line, as: UTF8.self))
+        else { return false }
+        return row["step"]?.int != nil && row["data"]?.object != nil
     }
 
     func trainer(_ metrics: MetricTable) -> String {

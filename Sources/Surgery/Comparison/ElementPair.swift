@@ -4,7 +4,7 @@ import CheckpointIO
 enum StoredElements {
     case bytes(UnsafeRawBufferPointer, ElementType)
     /// Elements of two bytes, with low and high bytes in separate planes.
-    case planes(ChunkPairs.BytePlanes, ElementType)
+    case planes(BytePlanes, ElementType)
 }
 
 /// The same range of elements of two tensors in their storage types.
@@ -95,7 +95,7 @@ struct ElementPair {
     }
 
     private static func equalCount(
-        _ a: ChunkPairs.BytePlanes, _ b: ChunkPairs.BytePlanes, _ range: Range<Int>
+        _ a: BytePlanes, _ b: BytePlanes, _ range: Range<Int>
     ) -> Int {
         var total = 0
         var index = range.lowerBound

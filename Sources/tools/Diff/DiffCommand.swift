@@ -1,5 +1,6 @@
 import ArgumentParser
 import CheckpointIO
+import DataFiles
 import Foundation
 import OrderedJSON
 import Parallel
@@ -30,7 +31,7 @@ struct DiffCommand: ParsableCommand {
 
             The folder of a run may be that of TRL, LLaMA-Factory or transformers (checkpoint-N), verl \
             (global_step_N/actor/huggingface) or prime-rl (weights/step_N); metrics come from trainer_state.json, \
-            metrics.jsonl, TensorBoard's event files or W&B's run-ID.wandb in it. --probe asks every checkpoint of a \
+            JSON lines, TensorBoard's event files or W&B's run-ID.wandb in it, or from --log. --probe asks every checkpoint of a \
             run. --modes takes any two texts as the modes, each of one token or several, in place of <think> and \
             <short>.
 
@@ -62,6 +63,12 @@ struct DiffCommand: ParsableCommand {
         help: ArgumentHelp(
             "With --probe: the texts with which two modes begin. Default: the control tokens.", valueName: "text"))
     var modes: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "The log of another trainer's run, if it is not in its folder: JSON lines, event files, run-ID.wandb.",
+            valueName: "path"), completion: .file())
+    var log: String?
 
     @Flag(help: "Do not show when each layer moved, which takes reading every state of a curve.")
     var noWeights = false
@@ -115,7 +122,11 @@ struct DiffCommand: ParsableCommand {
         for path in paths where access(path, F_OK) != 0 {
             throw CheckpointError.system(path: path, operation: "open it", code: errno)
         }
+        paths = paths.map { TrainerRun.model(inCheckpoint: $0) ?? $0 }
         let folders = paths.filter(RunSource.isRun)
+        guard log == nil || paths.count == 1 && folders.count == 1 else {
+            throw SurgeryError.badOption(name: "--log", reason: "goes with the folder of one run")
+        }
         let isPair = paths.count == 2 && folders.isEmpty
         if !isPair, pattern != nil {
             throw SurgeryError.badOption(name: "--tensor", reason: "compares two checkpoints; give two files")
@@ -123,9 +134,9 @@ struct DiffCommand: ParsableCommand {
         if isPair {
             try compare(paths[0], paths[1])
         } else if paths.count == 1, folders.count == 1 {
-            try show([try RunSource(folder: paths[0], models)])
+            try show([try RunSource(folder: paths[0], log: log, models)])
         } else if paths.count == 2, folders.count == 2 {
-            try show(paths.map { try RunSource(folder: $0, models) })
+            try show(paths.map { try RunSource(folder: $0, log: nil, models) })
         } else if paths.count > 2, folders.isEmpty {
             let files = try paths.map { try models.open($0) }
             try show([try RunSource(files, path: "\(paths[0]) … \(paths[paths.count - 1])")])

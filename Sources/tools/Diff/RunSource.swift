@@ -31,15 +31,18 @@ struct RunSource {
         states = sorted.map { file in (file.metadata.step, { file }) }
     }
 
-    /// The run in a folder.
+    /// The run in a folder; `log` is the log of another trainer that does not stand there.
     ///
     /// - Throws: errors of reading its checkpoints or its log.
-    init(folder: String, _ models: ModelArguments) throws {
+    init(folder: String, log: String?, _ models: ModelArguments) throws {
         guard !RunStatus.isRun(folder), TrainerRun.isRun(folder) else {
+            guard log == nil else {
+                throw SurgeryError.badOption(name: "--log", reason: "is for the run of another trainer")
+            }
             self = try RunSource(try RunCurve.files(in: folder), path: folder)
             return
         }
-        let run = try TrainerRun(path: folder)
+        let run = try TrainerRun(path: folder, log: log)
         let steps = run.metrics.steps
         curve = RunCurve(
             path: folder, trainer: run.trainer,
@@ -48,13 +51,13 @@ struct RunSource {
             series: run.metrics.names.map {
                 RunCurve.Series(name: $0, values: run.metrics.values($0, at: steps))
             })
-        states = run.checkpoints.map { checkpoint in (checkpoint.step, { try models.open(checkpoint.path) }) }
-        if run.logs.isEmpty { notes.append("no log of metrics was found below the folder") }
+        states = run.checkpoints.map { checkpoint in (checkpoint.step, { try models.open(checkpoint) }) }
+        if run.logs.isEmpty { notes.append("no log of metrics was found below the folder; --log names one") }
         if let first = run.unconverted.first {
             let count = run.unconverted.count
             notes.append(
                 "\(Format.counted(count, "checkpoint")) \(count == 1 ? "has" : "have") no model in the form of Hugging "
-                    + "Face, the first at \(first.path); verl's model_merger converts its shards")
+                    + "Face, the first at \(first.path)" + (run.conversion.map { "; this converts it: \($0)" } ?? ""))
         }
     }
 

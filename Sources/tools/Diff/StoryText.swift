@@ -13,6 +13,7 @@ struct StoryText {
         if let collapse {
             return ("COLLAPSED", "over 98 % of the responses in \(collapse.mode) mode from step \(collapse.step) on")
         }
+        if case .fewSteps = story.stillness.first { return ("TOO FEW STEPS TO TELL", "") }
         guard story.stillness.isEmpty else { return ("DID NOT MOVE", "") }
         guard let criterion = story.criterion else { return ("TRAINED", "") }
         let reason = Self.text(criterion)
@@ -81,7 +82,7 @@ struct StoryText {
 
     private static func text(_ reason: RunStory.Stillness) -> String {
         switch reason {
-        case .fewSteps(let count): return "the run has only \(Format.counted(count, "step"))"
+        case .fewSteps(let count): return "only \(Format.counted(count, "step")) \(count == 1 ? "is" : "are") logged"
         case .equalRewards(let share):
             return
                 "in \(Format.percent(share)) of the groups all answers got the same reward, which gives no gradient; "
@@ -92,7 +93,7 @@ struct StoryText {
                 + "start with easier problems or a better warm-up"
         case .allRight(let share): return "\(Format.percent(share)) of the answers were right from the start"
         case .smallSteps(let rate, let moved):
-            let weights = moved.map { ", and the weights moved by \(Format.value($0)) of their norm" } ?? ""
+            let weights = moved.map { ", and the weights moved by at most \(Format.value($0)) of their norm" } ?? ""
             return "the learning rate was at most \(Format.value(rate))\(weights)"
         case .unexplained: return "rewards differed and gradients flowed, so the log does not say why"
         }

@@ -27,12 +27,14 @@ struct TrainerRunText {
         lines += RunText.section("states", statesText, width: width)
         if !run.unconverted.isEmpty {
             let text =
-                "\(run.unconverted.map { String($0.step) }.shortened()): shards that only the trainer reads; verl's "
-                + "model_merger converts them"
+                "\(run.unconverted.map { String($0.step) }.shortened()): shards that only the trainer reads"
+                + (run.conversion.map { "; this converts the first: \($0)" } ?? "")
             lines += RunText.section("shards", Style.yellow(text), width: width)
         }
         lines += RunText.section("metrics", metricsText, width: width)
-        lines += RunText.section("log", run.logs.prefix(3).joined(separator: ", "), width: width)
+        if !run.logs.isEmpty {
+            lines += RunText.section("log", run.logs.prefix(3).joined(separator: ", "), width: width)
+        }
         lines += RunText.section("next", "ckpt diff \(RunText.quoted(run.path))", width: width)
         return lines
     }
@@ -78,6 +80,16 @@ struct TrainerRunText {
 
     private static func json(_ checkpoints: [TrainerRun.Checkpoint]) -> JSON {
         .array(checkpoints.map { ["path": .string($0.path), "step": .integer($0.step)] })
+    }
+}
+
+extension TrainerRun {
+    /// The command that converts the first checkpoint whose weights are in shards; nil if there is none, or no command.
+    var conversion: String? {
+        guard trainer == "verl", let first = unconverted.first else { return nil }
+        let name = first.path.split(separator: "/").last ?? ""
+        return "python -m verl.model_merger merge --backend fsdp --local_dir \(first.path)/actor --target_dir "
+            + "merged/\(name)"
     }
 }
 

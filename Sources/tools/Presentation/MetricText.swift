@@ -17,11 +17,13 @@ package enum MetricText {
                 || has("clip_ratio") && !name.hasPrefix("clip_ratio/")
             {
                 self = .tokens
-            } else if has("reward", "score", "advantage", "refilled") {
+            } else if has("reward", "score", "zero_advantage", "refilled") {
                 self = .reward
             } else if has("think", "short", "mode_", "collapse") {
                 self = .modes
-            } else if has("entropy", "kl", "clipfrac", "clip_frac", "clip_ratio", "logp", "sampler", "mismatch") {
+            } else if has(
+                "advantage", "entropy", "kl", "clipfrac", "clip_frac", "clip_ratio", "logp", "sampler", "mismatch")
+            {
                 self = .policy
             } else if name == "lr" || has("grad", "learning_rate", "/lr", "alpha", "weight", "epoch", "momentum") {
                 self = .optimizer

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CheckpointIO
+import DataFiles
 
 /// How commands open models of any format.
 struct ModelArguments: ParsableArguments {
@@ -27,7 +28,12 @@ struct ModelArguments: ParsableArguments {
     /// - Returns: the model.
     /// - Throws: `CheckpointError`, `ModelFormatError`
     func open(_ path: String, hashing: Bool = false) throws -> CheckpointFile {
-        try ModelReader.open(path, base: base, hashing: hashing)
+        try ModelReader.open(TrainerRun.model(inCheckpoint: path) ?? path, base: base, hashing: hashing)
+    }
+
+    /// Opens a checkpoint of another trainer's run; throws like the above.
+    func open(_ checkpoint: TrainerRun.Checkpoint) throws -> CheckpointFile {
+        try ModelReader.open(checkpoint.path, base: base ?? checkpoint.base)
     }
 }
 

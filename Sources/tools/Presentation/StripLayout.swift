@@ -20,7 +20,8 @@ package struct StripLayout {
         number: (Double) -> String = { Format.value($0) }
     ) -> String {
         let finite = values.filter(\.isFinite)
-        let title = "  " + Format.column(name, nameWidth) + " "
+        // Names that begin alike, such as verl's, differ in their end.
+        let title = "  " + Format.column(name.cutMiddle(toCells: nameWidth), nameWidth) + " "
         guard let first = finite.first, let last = finite.last else { return title + "–" }
         if finite.count == 1 { return title + number(first) }
         if Set(finite).count == 1 { return title + number(first) + " throughout" }

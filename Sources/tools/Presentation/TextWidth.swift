@@ -48,6 +48,13 @@ extension StringProtocol {
         return count < 1 ? "" : "…" + String(String(reversed()).beginning(cells: count - 1).reversed())
     }
 
+    /// The text in at most `count` cells; of a longer one, the beginning and the end stay.
+    package func cutMiddle(toCells count: Int) -> String {
+        guard cells > count else { return String(self) }
+        let start = String(self).cut(toCells: Swift.max(count / 2, 1))
+        return start + String(String(reversed()).beginning(cells: count - start.cells).reversed())
+    }
+
     /// The text in lines of at most `width` cells, broken at spaces.
     ///
     /// Further lines are indented by two cells more than the first. A word that is longer than a line stays whole, and

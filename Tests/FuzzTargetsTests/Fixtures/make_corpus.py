@@ -3,7 +3,8 @@
     python make_corpus.py
 
 Writes corpus/TARGET/seed-*, and companions/ with the other files of a mutated file's model. Cases found by fuzzing
-(corpus/TARGET/found-*) are not changed. Made with h5py 3.16.0, hdf5plugin 7.1.0, gguf 0.19.0 and numpy 2.4.6.
+(corpus/TARGET/found-*) are not changed. Made with h5py 3.16.0, hdf5plugin 7.1.0, gguf 0.19.0, numpy 2.4.6 and
+zstandard 0.25.0.
 """
 
 import base64
@@ -19,6 +20,7 @@ import gguf
 import h5py
 import hdf5plugin
 import numpy as np
+import zstandard
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "CheckpointIOTests" / "Fixtures"))
@@ -342,6 +344,34 @@ def first_records(log, limit):
     return log[:end]
 
 
+def frame(planes):
+    """The blocks of planes, after the size of a plane less one and the logarithm of their number."""
+    options = zstandard.ZstdCompressionParameters(
+        strategy=zstandard.STRATEGY_FAST, min_match=7, window_log=17, hash_log=6, chain_log=6, search_log=1)
+    size = sum(map(len, planes))
+    compressor = zstandard.ZstdCompressor(compression_params=options).compressobj(size=size)
+    content = b""
+    for plane in planes[:-1]:
+        content += compressor.compress(plane) + compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    content += compressor.compress(planes[-1]) + compressor.flush()
+    return struct.pack("<HB", len(planes[0]) - 1, len(planes).bit_length() - 1) + content[zstandard.frame_header_size(content):]
+
+
+def frames():
+    """Planes without repetition: Huffman-coded in one stream and in four, raw, and of one byte."""
+    generator = np.random.default_rng(7)
+
+    def plane(size, share):
+        weights = np.array([share**abs(symbol - 60) for symbol in range(128)])
+        return generator.choice(128, size, p=weights / weights.sum()).astype(np.uint8).tobytes()
+
+    noise = generator.integers(0, 256, 1500, dtype=np.uint8).tobytes()
+    return {
+        "one-stream": [plane(200, 0.7)], "four-streams": [plane(1500, 0.8)], "many-symbols": [plane(3000, 0.9)],
+        "two-planes": [noise, plane(1500, 0.8)], "one-byte": [noise, bytes([7]) * 1500],
+        "four-planes": [noise[:300], noise[300:600], noise[600:900], plane(300, 0.7)]}
+
+
 def main():
     for name, value in tokenizers().items():
         seed("tokenizer", name, compact(value))
@@ -413,6 +443,9 @@ def main():
     digest = hashlib.sha256(bytes([1, 2, 3])).hexdigest()
     seed("manifest", "plain", f"# ckpt manifest 1: SHA-256 of files, for sha256sum -c, and of tensors\n{digest}  a.bin\n"
          f"# tensor {digest} a.bin\tmodel.norm.weight\n")
+
+    for name, planes in frames().items():
+        seed("frame", name, frame(planes))
 
     companions = HERE / "companions"
     companions.mkdir(exist_ok=True)
