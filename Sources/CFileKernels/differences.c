@@ -78,7 +78,9 @@ PART long differences(const void *a, const void *b, long count, int element_size
         long length = count - start < block ? count - start : block;
         uint8_t *target = planes + start;
         switch (element_size) {
-            case 1: changed += block_of_8((const uint8_t *)a + start, (const uint8_t *)b + start, length, target); break;
+            case 1:
+                changed += block_of_8((const uint8_t *)a + start, (const uint8_t *)b + start, length, target);
+                break;
             case 2:
                 changed += block_of_16(
                     (const uint16_t *)a + start, (const uint16_t *)b + start, length, target, target + stride);
@@ -96,8 +98,8 @@ PART long differences(const void *a, const void *b, long count, int element_size
 }
 
 PART long differences_of_planes(
-    const uint8_t *a_low, const uint8_t *a_high, const uint8_t *b_low, const uint8_t *b_high, long count, uint8_t *planes,
-    long stride) {
+    const uint8_t *a_low, const uint8_t *a_high, const uint8_t *b_low, const uint8_t *b_high, long count,
+    uint8_t *planes, long stride) {
     long changed = 0;
     for (long start = 0; start < count; start += block) {
         long length = count - start < block ? count - start : block;
@@ -118,8 +120,8 @@ AVX2 static long differences_avx2(
 }
 
 AVX2 static long differences_of_planes_avx2(
-    const uint8_t *a_low, const uint8_t *a_high, const uint8_t *b_low, const uint8_t *b_high, long count, uint8_t *planes,
-    long stride) {
+    const uint8_t *a_low, const uint8_t *a_high, const uint8_t *b_low, const uint8_t *b_high, long count,
+    uint8_t *planes, long stride) {
     return differences_of_planes(a_low, a_high, b_low, b_high, count, planes, stride);
 }
 
@@ -139,8 +141,8 @@ long ckpt_differences(const void *a, const void *b, long count, int element_size
 }
 
 long ckpt_differences_of_planes(
-    const uint8_t *a_low, const uint8_t *a_high, const uint8_t *b_low, const uint8_t *b_high, long count, uint8_t *planes,
-    long stride) {
+    const uint8_t *a_low, const uint8_t *a_high, const uint8_t *b_low, const uint8_t *b_high, long count,
+    uint8_t *planes, long stride) {
     return (has_avx2() ? differences_of_planes_avx2 : differences_of_planes)(
         a_low, a_high, b_low, b_high, count, planes, stride);
 }

@@ -9,7 +9,7 @@ enum { lookups = 5, most_symbols = 6 };
 
 void ckpt_huffman_fill(const uint16_t *first_codes, uint64_t *entries) {
     enum { index_bits = ckpt_huffman_index_bits };
-    // The entries of indices with fewer bits, those with n bits from place 2^n on: what follows a first code is found there.
+    // The entries of indices with fewer bits, those with n bits from place 2^n on. What follows a first code is there.
     uint64_t shorter[1 << index_bits];
     uint8_t lengths[256];
     for (int bits = 0; bits <= index_bits; bits++) {
@@ -27,7 +27,9 @@ void ckpt_huffman_fill(const uint16_t *first_codes, uint64_t *entries) {
                 used -= lengths[rest >> 48 & 0xff];
                 count--;
             }
-            level[index] = (used + length) | (uint64_t)(code >> 8) << 8 | (rest & 0xffffffffff00) << 8 | (count + 1) << 56;
+            // The first five symbols of the rest follow.
+            uint64_t symbols = (uint64_t)(code >> 8) << 8 | (rest & 0xffffffffff00) << 8;
+            level[index] = (used + length) | symbols | (count + 1) << 56;
         }
     }
 }

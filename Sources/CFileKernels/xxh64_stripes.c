@@ -24,8 +24,8 @@ static inline void stripe(uint64_t lanes[4], const uint64_t products[4]) {
 
 #if defined(__x86_64__)
 
-/// Multiplies words by `prime2` in vectors, which leaves one scalar multiplication to a lane and round. A processor begins
-/// one of those in a cycle, which bounds the speed. Returns the number of stripes done.
+/// Multiplies words by `prime2` in vectors, which leaves one scalar multiplication to a lane and round. A processor
+/// begins one of those in a cycle, which bounds the speed. Returns the number of stripes done.
 __attribute__((target("avx2"))) static long stripes_avx2(uint64_t hash[4], const char *bytes, long stripes) {
     enum { batch = 4 };
     uint64_t lanes[4] = {hash[0], hash[1], hash[2], hash[3]};

@@ -12,5 +12,5 @@ long ckpt_differences(
 
 /// The same for elements of two bytes whose low and high bytes are in planes of their own.
 long ckpt_differences_of_planes(
-    const uint8_t *a_low, const uint8_t *a_high, const uint8_t *b_low, const uint8_t *b_high, long count, uint8_t *planes,
-    long stride);
+    const uint8_t *a_low, const uint8_t *a_high, const uint8_t *b_low, const uint8_t *b_high, long count,
+    uint8_t *planes, long stride);

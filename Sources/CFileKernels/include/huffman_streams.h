@@ -20,8 +20,8 @@ struct ckpt_huffman_stream {
 
 /// Fills the table of all symbols whose codes lie in an index.
 ///
-/// `first_codes` has for each index the bits of the first code in the low byte, and its symbol in the high one. An entry
-/// has the bits of all codes in the lowest byte, then the symbols, at most six, and their number in the highest byte.
+/// `first_codes` has for each index the bits of the first code in the low byte, and its symbol in the high one. An
+/// entry has the bits of all codes in the lowest byte, then the symbols, at most six, and their number in the highest.
 void ckpt_huffman_fill(const uint16_t *first_codes, uint64_t *entries);
 
 /// Decodes four streams, each as long as it certainly has bits and room for further symbols.

@@ -1,7 +1,8 @@
 /// Decodes the frames that `EntropyFrame` writes, faster than libzstd does.
 ///
-/// Not thread-safe. The blocks of these frames have literals only and do not straddle byte planes. Raw blocks are used where they are stored. Frames
-/// of another structure, and damaged ones, are left to libzstd, which finds their problem.
+/// The blocks of these frames have literals only and do not straddle byte planes. Raw blocks are used where they are
+/// stored. Frames of another structure, and damaged ones, are left to libzstd, which finds their problem. Not
+/// thread-safe.
 package final class EntropyFrameDecoder {
     private static let blockSize = HuffmanBlocks.blockSize
     private let huffman = HuffmanDecoder()

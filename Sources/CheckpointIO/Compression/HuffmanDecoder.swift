@@ -11,13 +11,13 @@ final class HuffmanDecoder {
     /// highest byte.
     private let entries = UnsafeMutablePointer<UInt64>.allocate(capacity: 1 << indexBits)
     /// For each index the bits of the first code in the low byte, and its symbol in the high one.
-    private let singles = UnsafeMutablePointer<UInt16>.allocate(capacity: 1 << indexBits)
+    private let firstCodes = UnsafeMutablePointer<UInt16>.allocate(capacity: 1 << indexBits)
     /// Whether `readCode` has succeeded since `startFrame`.
     private(set) var hasCode = false
 
     deinit {
         entries.deallocate()
-        singles.deallocate()
+        firstCodes.deallocate()
     }
 
     /// Discards the code of the previous frame.
@@ -66,12 +66,12 @@ final class HuffmanDecoder {
         for weight in 1...maximum {
             for (symbol, other) in weights.enumerated() where Int(other) == weight {
                 let count = 1 << (weight - 1 + Self.indexBits - maximum)
-                let single = UInt16(symbol) << 8 | UInt16(maximum + 1 - weight)
-                (singles + index).initialize(repeating: single, count: count)
+                let code = UInt16(symbol) << 8 | UInt16(maximum + 1 - weight)
+                (firstCodes + index).initialize(repeating: code, count: count)
                 index += count
             }
         }
-        ckpt_huffman_fill(singles, entries)
+        ckpt_huffman_fill(firstCodes, entries)
         return true
     }
 
@@ -154,10 +154,10 @@ final class HuffmanDecoder {
             var bits = Self.bits(start, before: left)
             var used = 0
             while target < end, used <= 56 - Self.indexBits {
-                let single = singles[Int(bits >> UInt64(64 - Self.indexBits))]
-                bits <<= UInt64(single & 0xff)
-                used += Int(single & 0xff)
-                target.pointee = UInt8(single >> 8)
+                let code = firstCodes[Int(bits >> UInt64(64 - Self.indexBits))]
+                bits <<= UInt64(code & 0xff)
+                used += Int(code & 0xff)
+                target.pointee = UInt8(code >> 8)
                 target += 1
             }
             left -= used

@@ -1,4 +1,4 @@
-/// Compresses the weights of a Huffman code by finite state entropy coding, and decompresses them (RFC 8878, sections 4.1 and 4.2.1.2).
+/// The weights of a Huffman code, compressed by finite state entropy coding (RFC 8878, sections 4.1 and 4.2.1.2).
 enum HuffmanWeights {
     /// 64 states, the maximum for weights.
     private static let accuracy = 6
