@@ -100,6 +100,7 @@ import Testing
         let found = try TrainerRun(path: folder.path(run))
         #expect(found.checkpoints.map(\.step) == [2, 3] && found.unconverted.isEmpty)
         #expect(values(found.metrics, "critic/score/mean") == [2: 0.5])
+        #expect(found.logs.allSatisfy { $0.hasSuffix("/sums/grpo.jsonl") && !$0.contains("//") })
 
         // Below the run, and under any name, if the lines are verl's.
         try FileManager.default.moveItem(atPath: folder.path("sums"), toPath: folder.path(run + "/sums"))

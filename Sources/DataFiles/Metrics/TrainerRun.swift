@@ -220,7 +220,7 @@ private struct Layout {
         guard let experiment = parts.popLast(), let project = parts.popLast(), parts.popLast() == "checkpoints" else {
             return nil
         }
-        return (parts.joined(separator: "/"), project, experiment)
+        return (NSString.path(withComponents: parts), project, experiment)
     }
 
     /// What verl's file logger wrote.
