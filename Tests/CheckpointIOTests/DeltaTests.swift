@@ -200,7 +200,7 @@ import Testing
         }
     }
 
-    /// Of a state in a file, chunks are compared with those of the base as they are stored.
+    /// The chunks of a state in a file are compared with those of the base in their stored form.
     @Test func stateInAFileGivesTheSameDifferences() throws {
         try withTemporaryPath { folder in
             let base = try CheckpointFile(path: Samples.write(to: folder))

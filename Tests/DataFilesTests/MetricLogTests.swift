@@ -104,6 +104,8 @@ import Testing
 
         // Below the run, and under any name, if the lines are verl's.
         try FileManager.default.moveItem(atPath: folder.path("sums"), toPath: folder.path(run + "/sums"))
+        // Data in another folder is not read.
+        try folder.write("no JSON\n", to: run + "/sums/train.jsonl")
         #expect(values(try TrainerRun(path: folder.path(run)).metrics, "critic/score/mean") == [2: 0.5])
         try folder.write(#"{"step": 2, "loss": 0.25}"# + "\n", to: "given.jsonl")
         let given = try TrainerRun(path: folder.path(run), log: folder.path("given.jsonl"))

@@ -4,6 +4,7 @@
 //     io-bench load FILE.h5 [huge]      load all tensors into fresh memory, then into the same memory again; with
 //                                       `huge` in huge pages, which the engine uses
 //     io-bench delta OLD.h5 NEW.h5      code the differences of two states, in memory, and give NEW back from them
+//     io-bench decode IN.h5             decode the exponents of bf16 tensors, by ckpt and by libzstd, on one core
 //     io-bench copy IN.h5 OUT.h5        copy with one byte of the first tensor changed, which is decoded and compressed
 //     io-bench random OUT.h5 MEGABYTES SEED    save random bf16 tensors of one megabyte each
 //     io-bench model OUT.h5 SEED        save random bf16 weights with the shapes of DeepSeek-R1-Distill-Qwen-1.5B
@@ -201,6 +202,48 @@ func measureDelta(_ old: CheckpointFile, _ new: CheckpointFile) throws {
     ])
 }
 
+/// Compresses the high bytes of bf16 tensors in memory, then decodes them on one core in two ways; reports both times.
+func measureDecoding(_ file: CheckpointFile) throws {
+    let memory = try load(file)
+    let ranges = zip(file.tensors(), places(file.tensors()).ranges)
+        .filter { $0.0.description.elementType == .bfloat16 }.map(\.1)
+    let plane = Memory(512 << 10)
+    let encoder = EntropyFrame()
+    var frames: [(bytes: [UInt8], count: Int)] = []
+    for range in ranges {
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: 1 << 20) {
+            let count = (min(range.upperBound, start + 1 << 20) - start) / 2
+            for index in 0..<count { plane.buffer[index] = memory.buffer[start + 2 * index + 1] }
+            var frame = [UInt8](repeating: 0, count: EntropyFrame.outputBound(count, elementSize: 1))
+            let size = frame.withUnsafeMutableBytes {
+                encoder.compress(UnsafeRawBufferPointer(rebasing: plane.buffer[..<count]), elementSize: 1, into: $0)
+            }
+            frames.append((Array(frame[..<size]), count))
+        }
+    }
+    func time(_ decode: (UnsafeRawBufferPointer, UnsafeMutableRawBufferPointer) throws -> Bool) throws -> Double {
+        var isDecoded = true
+        let time = try seconds {
+            for frame in frames {
+                let target = UnsafeMutableRawBufferPointer(rebasing: plane.buffer[..<frame.count])
+                isDecoded = try frame.bytes.withUnsafeBytes { try decode($0, target) } && isDecoded
+            }
+        }
+        guard isDecoded else {
+            throw CheckpointError.invalid(name: "io-bench decode", problem: "a frame was not decoded")
+        }
+        return time
+    }
+    let decoder = EntropyFrameDecoder()
+    let decompressor = try ZstdDecompressor()
+    let own = try time { decoder.decodePlanes($0, planeCount: 1, into: $1) }
+    let libzstd = try time { try decompressor.decompress($0, into: $1) }
+    report([
+        ("own_seconds", "\(own)"), ("libzstd_seconds", "\(libzstd)"),
+        ("bytes", "\(frames.reduce(0) { $0 + $1.count })"),
+    ])
+}
+
 func save(_ tensors: [TensorToWrite], to path: String, step: Int) throws {
     let metadata = CheckpointMetadata(step: step, createdBy: "io-bench", config: "{}")
     var written: WrittenCheckpoint?
@@ -251,6 +294,8 @@ func main() throws {
         report([("fresh_seconds", "\(fresh)"), ("reused_seconds", "\(reused)"), ("bytes", "\(count)")])
     case ("delta", 4):
         try measureDelta(CheckpointFile(path: arguments[2]), CheckpointFile(path: arguments[3]))
+    case ("decode", 3):
+        try measureDecoding(CheckpointFile(path: arguments[2]))
     case ("copy", 4):
         let file = try CheckpointFile(path: arguments[2])
         var tensors = file.tensors().map {

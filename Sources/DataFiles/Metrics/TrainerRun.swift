@@ -151,10 +151,9 @@ private struct Layout {
     func metrics() throws -> (MetricTable, totalSteps: Int?, [String]) {
         let newest = states.last.map { [$0.path + "/trainer_state.json"] } ?? []
         let states = ([path + "/trainer_state.json"] + newest).filter(Self.isFile)
-        let below = names.map { path + "/" + $0 }.filter(Self.isFolder)
-        let lines = ([path, path + "/monitors/file"] + below).flatMap { folder in
-            Self.names(in: folder).filter { $0.hasSuffix(".jsonl") }.map { folder + "/" + $0 }
-        }.filter(Self.isFile)
+        let lines = [path, path + "/monitors/file"].flatMap(Self.lines(in:)).filter {
+            Self.hasLogName($0) || Self.hasRowOfVerl($0)
+        }
         // metrics.jsonl first; other lines may be samples.
         let sorted = lines.sorted { left, right in
             (left.hasSuffix("/metrics.jsonl") ? 0 : 1, left) < (
@@ -167,8 +166,10 @@ private struct Layout {
             totalSteps = try JSONMetrics.readTrainerState(file, into: &table)
             if !table.isEmpty { return (table, totalSteps, [file]) }
         }
-        let logs = sorted.filter(Self.isLog) + [verlFile].compactMap(\.self)
-        for file in logs {
+        // Files in other folders may be data, whatever their names.
+        let folders = names.map { path + "/" + $0 }.filter(Self.isFolder)
+        let below = folders.flatMap(Self.lines(in:)).filter(Self.hasRowOfVerl)
+        for file in sorted + below + [verlFile].compactMap(\.self) {
             var table = MetricTable()
             try JSONMetrics.readLines(file, into: &table)
             if !table.isEmpty { return (table, totalSteps, [file]) }
@@ -234,10 +235,19 @@ private struct Layout {
             .flatMap { Self.isFolder($0) ? $0 : nil }
     }
 
-    /// Whether a file with JSON lines is a log and not samples, by its name or by a first line as verl writes it.
-    private static func isLog(_ path: String) -> Bool {
+    /// The files of JSON lines in a folder.
+    private static func lines(in folder: String) -> [String] {
+        names(in: folder).filter { $0.hasSuffix(".jsonl") }.map { folder + "/" + $0 }.filter(isFile)
+    }
+
+    /// Whether the name of a file with JSON lines is that of a log, not of samples.
+    private static func hasLogName(_ path: String) -> Bool {
         let name = name(of: path)
-        if name.contains("metric") || name.contains("log") || name.contains("train") { return true }
+        return name.contains("metric") || name.contains("log") || name.contains("train")
+    }
+
+    /// Whether the first line of a file is a row of verl's file logger.
+    private static func hasRowOfVerl(_ path: String) -> Bool {
         guard var reader = try? LineReader(path: path), let line = try? reader.next(),
             let row = try? JSON.parse(String(decoding: line, as: UTF8.self))
         else { return false }

@@ -31,9 +31,9 @@ struct DiffCommand: ParsableCommand {
 
             The folder of a run may be that of TRL, LLaMA-Factory or transformers (checkpoint-N), verl \
             (global_step_N/actor/huggingface) or prime-rl (weights/step_N); metrics come from trainer_state.json, \
-            JSON lines, TensorBoard's event files or W&B's run-ID.wandb in it, or from --log. --probe asks every checkpoint of a \
-            run. --modes takes any two texts as the modes, each of one token or several, in place of <think> and \
-            <short>.
+            JSON lines, TensorBoard's event files or W&B's run-ID.wandb in it, or from --log. --probe asks every \
+            checkpoint of a run. --modes takes any two texts as the modes, each of one token or several, in place of \
+            <think> and <short>.
 
             With --server http://127.0.0.1:8000/v1, --probe compares the mode preference of models behind a server: a \
             checkpoint with --model NAME, or --model twice.

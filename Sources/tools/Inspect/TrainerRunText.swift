@@ -88,8 +88,10 @@ extension TrainerRun {
     var conversion: String? {
         guard trainer == "verl", let first = unconverted.first else { return nil }
         let name = first.path.split(separator: "/").last ?? ""
-        return "python -m verl.model_merger merge --backend fsdp --local_dir \(first.path)/actor --target_dir "
-            + "merged/\(name)"
+        // The trainer of SFT has no folder for the actor.
+        let actor = first.path + "/actor"
+        let shards = FileManager.default.fileExists(atPath: actor) ? actor : first.path
+        return "python -m verl.model_merger merge --backend fsdp --local_dir \(shards) --target_dir merged/\(name)"
     }
 }
 
